@@ -1,0 +1,45 @@
+// Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file), e2e last.
+import {execFileSync} from 'node:child_process';
+import {cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {dirname, join, relative} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {build} from 'esbuild';
+import {buildWasm} from './build-wasm.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const tsc = join(root, 'node_modules/typescript/bin/tsc');
+
+function files(directory, ending) {
+  return readdirSync(directory, {recursive: true, withFileTypes: true})
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+async function buildPackage(name) {
+  const folder = join(root, 'packages', name);
+  const esm = join(folder, 'dist/esm');
+  const cjs = join(folder, 'dist/cjs');
+  rmSync(join(folder, 'dist'), {recursive: true, force: true});
+  execFileSync(process.execPath, [tsc, '-p', folder], {stdio: 'inherit'});
+  await build({
+    entryPoints: files(esm, '.js'),
+    outdir: cjs,
+    outbase: esm,
+    format: 'cjs',
+    platform: 'neutral',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
+  writeFileSync(join(cjs, 'package.json'), '{"type": "commonjs"}\n');
+  for (const types of files(esm, '.d.ts')) {
+    const to = join(cjs, relative(esm, types));
+    mkdirSync(dirname(to), {recursive: true});
+    cpSync(types, to);
+  }
+  cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
+}
+
+await buildWasm(root);
+for (const name of ['kernels', 'routers', 'quant', 'layers']) await buildPackage(name);
+rmSync(join(root, 'e2e/dist'), {recursive: true, force: true});
+if (existsSync(join(root, 'e2e/src'))) execFileSync(process.execPath, [tsc, '-p', join(root, 'e2e')], {stdio: 'inherit'});
