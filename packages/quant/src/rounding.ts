@@ -1,0 +1,13 @@
+/** `floor` is the bracket printed in eqs 1 and 2 of MP-ISMoE; it loses up to a whole step where the others lose half. */
+export type Rounding = 'half-even' | 'half-up' | 'floor';
+
+export const ROUNDINGS: Record<Rounding, (value: number) => number> = {
+  'half-even': (value) => {
+    const below = Math.floor(value);
+    const rest = value - below;
+    if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
+    return below % 2 === 0 ? below : below + 1;
+  },
+  'half-up': (value) => Math.floor(value + 0.5),
+  floor: Math.floor,
+};
