@@ -1,1 +1,6 @@
-export {};
+import './index.js';
+import {register} from './backends/cpu/register.js';
+
+register();
+
+export {register};

@@ -1,1 +1,15 @@
-export {};
+export * from './errors.js';
+export {combine} from './ops/combine.js';
+import './ops/combine-gradient.js';
+export {matMul} from './ops/matmul.js';
+export {type ProjectInputs, project} from './ops/project.js';
+export {
+  ACTIVATIONS,
+  type Activation,
+  type CombineInputs,
+  type CombineParts,
+  gradientFrom,
+  type Mix,
+  type Scale,
+} from './types.js';
+export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';

@@ -1,0 +1,67 @@
+const KINDS = Symbol.for('tfjs-peft.error.kinds');
+
+/**
+ * Base of every error that the tfjs-peft packages throw on purpose. `instanceof` holds across an ESM and a CJS copy of the
+ * package, which a page can end up with.
+ */
+export class PeftError extends Error {
+  static readonly kind: string = 'PeftError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    const kinds: string[] = [];
+    for (let type: {kind?: string} = new.target; type?.kind; type = Object.getPrototypeOf(type)) kinds.push(type.kind);
+    this.name = new.target.kind;
+    Object.defineProperty(this, KINDS, {value: kinds});
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const kinds = (value as {[KINDS]?: string[]} | null | undefined)?.[KINDS];
+    return kinds?.includes(this.kind) ?? false;
+  }
+}
+
+/** An option that is unknown, missing or out of range. */
+export class ConfigError extends PeftError {
+  static override readonly kind = 'ConfigError';
+}
+
+/** A tensor whose rank, shape or dtype does not fit the others. */
+export class ShapeError extends PeftError {
+  static override readonly kind = 'ShapeError';
+}
+
+/** No layer or node of the model matches the targets. */
+export class NoTargetError extends PeftError {
+  static override readonly kind = 'NoTargetError';
+}
+
+/** A targeted layer or node that cannot carry the adapter. */
+export class UnsupportedSiteError extends PeftError {
+  static override readonly kind = 'UnsupportedSiteError';
+}
+
+/** A file whose weights are missing, extra, misshaped, or belong to another base model. */
+export class WeightMismatchError extends PeftError {
+  static override readonly kind = 'WeightMismatchError';
+}
+
+/** A safetensors file that is truncated or malformed. */
+export class SafetensorsError extends PeftError {
+  static override readonly kind = 'SafetensorsError';
+}
+
+/** An op between an adapter and the loss has no gradient. */
+export class NoGradientError extends PeftError {
+  static override readonly kind = 'NoGradientError';
+}
+
+/** An adapter of that name exists already. */
+export class DuplicateNameError extends PeftError {
+  static override readonly kind = 'DuplicateNameError';
+}
+
+/** A backend's internals are not as this package expects them. */
+export class BackendError extends PeftError {
+  static override readonly kind = 'BackendError';
+}

@@ -1,0 +1,133 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ACTIVATION_GRAD, COMBINE, MIX, MIX_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
+import {type Activation, gradientFrom} from '../types.js';
+import type {CombineAttrs, ScaleName} from './combine.js';
+import {runPeftKernel} from './kernels.js';
+import {columnSum, product} from './matmul.js';
+
+type Named = Record<string, tf.Tensor2D>;
+
+/** t ∘ scale, by the combine kernel's epilogue: one pass, whether the scale is a vector or gates · table. */
+function scaled(t: tf.Tensor2D, named: Named, scale: ScaleName): tf.Tensor2D {
+  if (named[scale] === undefined && named[`${scale}Gates`] === undefined) return t;
+  const {tensors, names} = packInputs({
+    z: t,
+    post: named[scale],
+    postGates: named[`${scale}Gates`],
+    postTable: named[`${scale}Table`],
+  });
+  return epilogue(tensors, names, 'linear');
+}
+
+function epilogue(tensors: tf.NamedTensorMap, names: string[], activation: Activation): tf.Tensor2D {
+  const attrs: CombineAttrs = {
+    names,
+    scale: 1,
+    mix: 'none',
+    activation,
+    saveZ: false,
+    saveU: false,
+    saveY: false,
+  };
+  const result = runPeftKernel<tf.Tensor | tf.Tensor[]>(COMBINE, tensors, {...attrs});
+  return (Array.isArray(result) ? result[0]! : result) as tf.Tensor2D;
+}
+
+/** Gradients of a scale's own inputs, from the elementwise product dScaled ∘ unscaled. */
+function scaleGradients(named: Named, scale: ScaleName, through: () => tf.Tensor2D): Record<string, () => tf.Tensor> {
+  const gates = named[`${scale}Gates`];
+  const table = named[`${scale}Table`];
+  if (gates === undefined) return named[scale] === undefined ? {} : {[scale]: () => columnSum(through())};
+  return {
+    [`${scale}Gates`]: () => product(through(), table!, false, true),
+    [`${scale}Table`]: () => product(gates, through(), true),
+  };
+}
+
+/*
+ * Whatever several of the gradients share is computed when gradFunc runs, in the tape's own scope, and not inside one of the
+ * functions it returns, each of which tfjs wraps in a tidy of its own.
+ */
+tf.registerGradient({
+  kernelName: COMBINE,
+  saveAllInputs: true,
+  // y itself is kept only through the second handle that the kernel returns when the gradient needs it.
+  outputsToSave: [false, true, true, true],
+  gradFunc: (dys, saved, attrs) => {
+    const {names, scale, mix, activation, saveZ, saveU} = attrs as unknown as CombineAttrs;
+    const named = unpackInputs(saved.slice(0, names.length), names) as Named;
+    const outputs = saved.slice(names.length) as tf.Tensor2D[];
+    const dy = (Array.isArray(dys) ? dys[0]! : dys) as tf.Tensor2D;
+    const z = named.z ?? (saveZ ? outputs.shift() : undefined);
+    const u = saveU ? outputs.shift() : undefined;
+    const y = outputs.shift();
+    const gradients: Record<string, () => tf.Tensor> = {};
+
+    let du = dy;
+    if (named.post !== undefined || named.postGates !== undefined) {
+      const activated = activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
+      const through = tf.mul(dy, activated) as tf.Tensor2D;
+      Object.assign(gradients, scaleGradients(named, 'post', () => through));
+      du = activationGradient(scaled(dy, named, 'post'), activation, activated, u);
+    } else {
+      du = activationGradient(dy, activation, y, u);
+    }
+    gradients.offset = () => columnSum(du);
+
+    if (named.alpha !== undefined || named.alphaGates !== undefined) {
+      const through = tf.mul(du, z!) as tf.Tensor2D;
+      Object.assign(gradients, scaleGradients(named, 'alpha', () => through));
+    }
+    const dz = scaled(du, named, 'alpha');
+    gradients.z = () => tf.clone(dz);
+    gradients.bias = () => columnSum(dz);
+
+    const {x, kernel} = named;
+    if (x !== undefined) {
+      gradients.x = () => scaled(product(dz, kernel!, false, true), named, 'pre');
+      gradients.kernel = () => product(scaled(x, named, 'pre'), dz, true);
+      const through = () => tf.mul(product(dz, kernel!, false, true), x) as tf.Tensor2D;
+      Object.assign(gradients, scaleGradients(named, 'pre', through));
+    }
+
+    if (named.h !== undefined) Object.assign(gradients, tailGradients(named, du, scale, mix));
+    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
+  },
+});
+
+function activationGradient(
+  dy: tf.Tensor2D,
+  activation: Activation,
+  output: tf.Tensor2D | undefined,
+  input: tf.Tensor2D | undefined,
+): tf.Tensor2D {
+  if (activation === 'linear') return dy;
+  const ref = gradientFrom(activation) === 'output' ? output! : input!;
+  return runPeftKernel(ACTIVATION_GRAD, {dy, ref}, {activation});
+}
+
+function tailGradients(
+  named: Named,
+  du: tf.Tensor2D,
+  scale: number,
+  mix: CombineAttrs['mix'],
+): Record<string, () => tf.Tensor> {
+  const {h, b, gates} = named as {h: tf.Tensor2D; b: tf.Tensor2D; gates?: tf.Tensor2D};
+  const times = <T extends tf.Tensor>(t: T): T => (scale === 1 ? t : tf.mul(t, scale));
+  const mixed = () => (mix === 'none' ? h : runPeftKernel<tf.Tensor2D>(MIX, {h, gates: gates!}, {mix}));
+  const dTail = scaled(du, named, 'beta');
+  const dMixed = tf.tidy(() => times(product(dTail, b, false, true)));
+  const gradients: Record<string, () => tf.Tensor> = {
+    b: () => times(product(mixed(), dTail, true)),
+  };
+  if (mix === 'none') {
+    gradients.h = () => tf.clone(dMixed);
+  } else {
+    const [dh, dGates] = runPeftKernel<tf.Tensor[]>(MIX_GRAD, {dhm: dMixed, h, gates: gates!}, {mix});
+    gradients.h = () => tf.clone(dh!);
+    gradients.gates = () => tf.clone(dGates!);
+  }
+  const through = () => tf.mul(du, times(product(mixed(), b))) as tf.Tensor2D;
+  Object.assign(gradients, scaleGradients(named, 'beta', through));
+  return gradients;
+}

@@ -1,0 +1,159 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError, ShapeError} from '../errors.js';
+import {COMBINE, isRecording, packInputs} from '../kernel-registry.js';
+import {ACTIVATIONS, type Activation, type CombineInputs, gradientFrom, type Mix, type Scale} from '../types.js';
+import {runPeftKernel} from './kernels.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
+
+export const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
+export type ScaleName = (typeof SCALES)[number];
+
+/** The attributes of the combine kernel. */
+export interface CombineAttrs {
+  names: string[];
+  scale: number;
+  mix: Mix;
+  activation: Activation;
+  /** Also return z = (pre ∘ x) W + bias. */
+  saveZ: boolean;
+  /** Also return the activation's argument. */
+  saveU: boolean;
+  /** Also return a second handle of y. */
+  saveY: boolean;
+}
+
+/**
+ * The output of a site with an adapter, in one pass:
+ *
+ *     post ∘ act( alpha ∘ ((pre ∘ x) W + bias)  +  beta ∘ scale · mix(h, gates) B  +  offset )
+ *
+ * Every part but the base product is optional, and a part that is left out costs nothing. With `z` the base product is taken as
+ * given. Gradients flow to every input that is asked for; a frozen kernel costs nothing. There is no second derivative.
+ *
+ * @returns [..., dOut], float32, with the leading axes of `x` or `z`.
+ * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if parts contradict each other.
+ */
+export function combine(inputs: CombineInputs): tf.Tensor {
+  const {x, kernel, bias, z, h, b, gates, offset} = inputs;
+  const mix = inputs.mix ?? 'none';
+  const activation = inputs.activation ?? 'linear';
+  const base = checkBase(inputs);
+  const outputDim = x === undefined ? base.shape[base.rank - 1]! : kernel!.shape[1];
+  const rows = leadingSize(base.shape);
+  if (!ACTIVATIONS.includes(activation)) {
+    throw new ConfigError(`combine: activation '${activation}' is none of ${ACTIVATIONS.join(', ')}.`);
+  }
+  checkVector('bias', bias, outputDim);
+  checkVector('offset', offset, outputDim);
+  checkTail(inputs, mix, rows, outputDim);
+  return tf.tidy(() => {
+    const named: Record<string, tf.Tensor | undefined> = {
+      ...(x === undefined ? {z: flatten(z!)} : {x: flatten(x), kernel, bias}),
+      h: h && flatten(h),
+      b,
+      gates: gates && flatten(gates),
+      offset,
+    };
+    for (const name of SCALES) {
+      const scale = inputs[name];
+      if (scale === undefined) continue;
+      const width = name === 'pre' ? x!.shape[x!.rank - 1]! : outputDim;
+      Object.assign(named, scaleInputs(name, scale, rows, width));
+    }
+    const recording = isRecording();
+    const saveU =
+      recording &&
+      (inputs.post !== undefined || (activation !== 'linear' && gradientFrom(activation) === 'input'));
+    const {tensors, names} = packInputs(named);
+    const attrs: CombineAttrs = {
+      names,
+      scale: inputs.scale ?? 1,
+      mix,
+      activation,
+      saveZ: recording && inputs.alpha !== undefined,
+      saveU,
+      saveY: recording && !saveU && activation !== 'linear',
+    };
+    const result = runPeftKernel<tf.Tensor | tf.Tensor[]>(COMBINE, tensors, {...attrs});
+    const y = Array.isArray(result) ? result[0]! : result;
+    return tf.reshape(y, [...base.shape.slice(0, -1), outputDim]);
+  });
+}
+
+function checkBase({x, kernel, bias, z, pre}: CombineInputs): tf.Tensor {
+  if ((x === undefined) === (z === undefined)) {
+    throw new ConfigError('combine: pass either x and kernel, or z, and not both.');
+  }
+  if (z !== undefined) {
+    if (kernel !== undefined || bias !== undefined || pre !== undefined) {
+      throw new ConfigError('combine: kernel, bias and pre belong to x; with z, fold them into z.');
+    }
+    checkTensor('combine', 'z', z, ACTIVATION_RANKS);
+    return z;
+  }
+  if (kernel === undefined) throw new ConfigError('combine: x needs its kernel. Pass kernel.');
+  checkTensor('combine', 'x', x!, ACTIVATION_RANKS);
+  checkTensor('combine', 'kernel', kernel, [2]);
+  checkSize('combine', "kernel's first axis", kernel.shape[0], x!.shape[x!.rank - 1]!, `x [${x!.shape}]`);
+  return x!;
+}
+
+function checkVector(name: string, vector: tf.Tensor | undefined, size: number): void {
+  if (vector === undefined) return;
+  checkTensor('combine', name, vector, [1]);
+  checkSize('combine', `the size of ${name}`, vector.shape[0]!, size, 'the output');
+}
+
+function checkRows(name: string, tensor: tf.Tensor, rows: number): void {
+  checkTensor('combine', name, tensor, ACTIVATION_RANKS);
+  checkSize('combine', `the number of rows of ${name} [${tensor.shape}]`, leadingSize(tensor.shape), rows, 'the base product');
+}
+
+function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, outputDim: number): void {
+  if ((h === undefined) !== (b === undefined)) {
+    throw new ConfigError('combine: h and b are the two factors of the low-rank tail: pass both or neither.');
+  }
+  if (h === undefined || b === undefined) {
+    if (gates !== undefined || beta !== undefined || mix !== 'none') {
+      throw new ConfigError('combine: gates, beta and mix belong to the low-rank tail, which needs h and b.');
+    }
+    return;
+  }
+  checkRows('h', h, rows);
+  checkTensor('combine', 'b', b, [2]);
+  checkSize('combine', "b's second axis", b.shape[1], outputDim, 'the output');
+  const width = h.shape[h.rank - 1]!;
+  if (mix === 'none') {
+    if (gates !== undefined) throw new ConfigError("combine: gates need mix 'expert' or 'dense'.");
+    checkSize('combine', "b's first axis", b.shape[0], width, `h [${h.shape}]`);
+    return;
+  }
+  if (gates === undefined) throw new ConfigError(`combine: mix '${mix}' needs gates.`);
+  checkRows('gates', gates, rows);
+  const count = gates.shape[gates.rank - 1]!;
+  if (mix === 'dense') {
+    checkSize('combine', "gates' last axis", count, width * b.shape[0], `mix 'dense' of h [${h.shape}] with b [${b.shape}]`);
+    return;
+  }
+  if (mix !== 'expert') throw new ConfigError(`combine: mix '${mix}' is none of none, expert, dense.`);
+  checkSize('combine', "b's first axis", b.shape[0], width, `h [${h.shape}]`);
+  if (count === 0 || width % count !== 0) {
+    throw new ShapeError(
+      `combine: h [${h.shape}] holds the experts' ranks side by side, so its last axis must be a multiple of the ${count} ` +
+        `gates of [${gates.shape}].`,
+    );
+  }
+}
+
+function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number): Record<string, tf.Tensor> {
+  if (!('gates' in scale)) {
+    checkVector(name, scale, width);
+    return {[name]: scale};
+  }
+  const {gates, table} = scale;
+  checkRows(`${name}.gates`, gates, rows);
+  checkTensor('combine', `${name}.table`, table, [2]);
+  checkSize('combine', `${name}.table's first axis`, table.shape[0], gates.shape[gates.rank - 1]!, `the gates [${gates.shape}]`);
+  checkSize('combine', `${name}.table's second axis`, table.shape[1], width, name === 'pre' ? 'the input' : 'the output');
+  return {[`${name}Gates`]: flatten(gates), [`${name}Table`]: table};
+}

@@ -1,0 +1,108 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {
+  ACTIVATION_GRAD,
+  COMBINE,
+  MATMUL,
+  MIX,
+  MIX_GRAD,
+  type PeftKernel,
+  PROJECT,
+} from '../../kernel-registry.js';
+import type {Activation, Mix} from '../../types.js';
+import type {CombineAttrs, ScaleName} from '../combine.js';
+import {activate, activationGradient} from './activations.js';
+
+type Named = Record<string, tf.Tensor2D>;
+
+/** Views of a kernel's inputs as tensors, for tf ops: the engine owns the inputs, so nothing here disposes them. */
+function asTensors(inputs: Record<string, tf.TensorInfo>): Named {
+  return inputs as unknown as Named;
+}
+
+function scaleOf(named: Named, name: ScaleName): tf.Tensor | undefined {
+  const gates = named[`${name}Gates`];
+  return gates === undefined ? named[name] : tf.matMul(gates, named[`${name}Table`]!);
+}
+
+function times(t: tf.Tensor2D, scale: tf.Tensor | undefined): tf.Tensor2D {
+  return scale === undefined ? t : tf.mul(t, scale);
+}
+
+function mixed(h: tf.Tensor2D, gates: tf.Tensor2D | undefined, mix: Mix): tf.Tensor2D {
+  if (mix === 'none') return h;
+  const [rows, width] = h.shape;
+  if (mix === 'dense') {
+    const per = gates!.shape[1] / width;
+    const product = tf.matMul(tf.reshape(h, [rows, 1, width]), tf.reshape(gates!, [rows, width, per]));
+    return tf.reshape(product, [rows, per]);
+  }
+  const experts = gates!.shape[1];
+  const blocks = tf.mul(tf.reshape(h, [rows, experts, width / experts]), tf.reshape(gates!, [rows, experts, 1]));
+  return tf.reshape(blocks, [rows, width]);
+}
+
+function combined(named: Named, {scale, mix, activation, saveZ, saveU}: CombineAttrs): tf.Tensor[] {
+  const {x, kernel, bias, h, b, gates, offset} = named;
+  let z = named.z;
+  if (z === undefined) {
+    z = tf.matMul(times(x!, scaleOf(named, 'pre')), kernel!);
+    if (bias !== undefined) z = tf.add(z, bias);
+  }
+  let u = times(z, scaleOf(named, 'alpha'));
+  if (h !== undefined) {
+    const tail = times(tf.mul(tf.matMul(mixed(h, gates, mix), b!), scale), scaleOf(named, 'beta'));
+    u = tf.add(u, tail);
+  }
+  if (offset !== undefined) u = tf.add(u, offset);
+  const y = times(activate(u, activation), scaleOf(named, 'post'));
+  // Handles of their own: z, u and y can be one tensor, or an input.
+  return [y, ...(saveZ ? [z] : []), ...(saveU ? [u] : [])].map((t) => tf.clone(t));
+}
+
+function mixGradient(dhm: tf.Tensor2D, h: tf.Tensor2D, gates: tf.Tensor2D, mix: Mix): [tf.Tensor, tf.Tensor] {
+  const [rows, width] = h.shape;
+  if (mix === 'dense') {
+    const per = gates.shape[1] / width;
+    const d = tf.reshape(dhm, [rows, 1, per]);
+    const dh = tf.matMul(d, tf.reshape(gates, [rows, width, per]), false, true);
+    const dGates = tf.matMul(tf.reshape(h, [rows, width, 1]), d);
+    return [tf.reshape(dh, h.shape), tf.reshape(dGates, gates.shape)];
+  }
+  const experts = gates.shape[1];
+  const blocks = [rows, experts, width / experts];
+  const d = tf.reshape(dhm, blocks);
+  const dh = tf.mul(d, tf.reshape(gates, [rows, experts, 1]));
+  return [tf.reshape(dh, h.shape), tf.sum(tf.mul(d, tf.reshape(h, blocks)), 2)];
+}
+
+/** The ops of this package from tfjs-core's ops: right on any backend, at stock speed. */
+export const composedKernels: Record<string, PeftKernel> = {
+  [MATMUL]: ({inputs, attrs}) => {
+    const {a, b} = asTensors(inputs) as Record<string, tf.Tensor>;
+    const {transposeA, transposeB} = attrs as {transposeA: boolean; transposeB: boolean};
+    return tf.matMul(a!, b!, transposeA, transposeB);
+  },
+  [PROJECT]: ({inputs, attrs}) =>
+    tf.tidy(() => {
+      const {x, a, kernel} = asTensors(inputs);
+      const h = tf.matMul(x!, a!);
+      if (kernel === undefined) return [h];
+      return [h, tf.matMul(x!, tf.slice(kernel, [0, 0], [kernel.shape[0], attrs.columns as number]))];
+    }),
+  [COMBINE]: ({inputs, attrs}) => tf.tidy(() => combined(asTensors(inputs), attrs as unknown as CombineAttrs)),
+  [MIX]: ({inputs, attrs}) =>
+    tf.tidy(() => {
+      const {h, gates} = asTensors(inputs);
+      return mixed(h!, gates, attrs.mix as Mix);
+    }),
+  [MIX_GRAD]: ({inputs, attrs}) =>
+    tf.tidy(() => {
+      const {dhm, h, gates} = asTensors(inputs);
+      return mixGradient(dhm!, h!, gates!, attrs.mix as Mix);
+    }),
+  [ACTIVATION_GRAD]: ({inputs, attrs}) =>
+    tf.tidy(() => {
+      const {dy, ref} = asTensors(inputs);
+      return tf.clone(activationGradient(dy!, ref!, attrs.activation as Activation));
+    }),
+};

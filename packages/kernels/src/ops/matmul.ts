@@ -1,0 +1,70 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ShapeError} from '../errors.js';
+import {MATMUL} from '../kernel-registry.js';
+import {runPeftKernel} from './kernels.js';
+import {checkTensor} from './shapes.js';
+
+/**
+ * Matrix product that costs the same in every transposition and when batched, on backends with a kernel of ours.
+ *
+ * @param a [M, K], or [batch, M, K]; with `transposeA` its last two axes are swapped. float32.
+ * @param b [K, N], or [batch, K, N]; with `transposeB` its last two axes are swapped. float32.
+ * @returns [M, N], or [batch, M, N] if either operand has rank 3; a batch of 1 or a missing batch axis is broadcast.
+ * @throws ShapeError if ranks, dtypes, inner sizes or batch sizes do not fit.
+ */
+export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
+  checkTensor('matMul', 'a', a, [2, 3]);
+  checkTensor('matMul', 'b', b, [2, 3]);
+  const innerA = a.shape[a.rank - (transposeA ? 2 : 1)]!;
+  const innerB = b.shape[b.rank - (transposeB ? 1 : 2)]!;
+  if (innerA !== innerB) {
+    throw new ShapeError(
+      `matMul: the inner sizes of a [${a.shape}] and b [${b.shape}] with transposeA=${transposeA}, transposeB=${transposeB} ` +
+        `are ${innerA} and ${innerB}; they must be equal.`,
+    );
+  }
+  const batchA = a.rank === 3 ? a.shape[0]! : 1;
+  const batchB = b.rank === 3 ? b.shape[0]! : 1;
+  if (batchA !== batchB && batchA !== 1 && batchB !== 1) {
+    throw new ShapeError(`matMul: batch sizes ${batchA} of a and ${batchB} of b must be equal, or one of them 1.`);
+  }
+  return product(a, b, transposeA, transposeB);
+}
+
+/** {@link matMul} without its checks, for the ops of this package. */
+export function product<T extends tf.Tensor = tf.Tensor2D>(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  transposeA = false,
+  transposeB = false,
+): T {
+  return runPeftKernel(MATMUL, {a, b}, {transposeA, transposeB});
+}
+
+/** The sum over the rows of [n, d], as a vector [d]: a product with a row of ones, which is faster than stock's Sum on wasm. */
+export function columnSum(t: tf.Tensor2D): tf.Tensor1D {
+  return tf.tidy(() => tf.reshape(product(tf.ones([1, t.shape[0]]), t), [t.shape[1]]));
+}
+
+/** Brings the gradient of a broadcast operand back to the operand's own shape. */
+function unbroadcast(gradient: tf.Tensor, shape: number[]): tf.Tensor {
+  if (tf.util.arraysEqual(gradient.shape, shape)) return gradient;
+  const [batch, rows, columns] = gradient.shape as [number, number, number];
+  return tf.reshape(columnSum(tf.reshape(gradient, [batch, rows * columns])), shape);
+}
+
+tf.registerGradient({
+  kernelName: MATMUL,
+  inputsToSave: ['a', 'b'],
+  gradFunc: (dy, saved, attrs) => {
+    const [a, b] = saved as [tf.Tensor, tf.Tensor];
+    const grad = dy as tf.Tensor;
+    const {transposeA, transposeB} = attrs as unknown as {transposeA: boolean; transposeB: boolean};
+    return {
+      a: () =>
+        unbroadcast(transposeA ? product(b, grad, transposeB, true) : product(grad, b, false, !transposeB), a.shape),
+      b: () =>
+        unbroadcast(transposeB ? product(grad, a, true, transposeA) : product(a, grad, !transposeA, false), b.shape),
+    };
+  },
+});

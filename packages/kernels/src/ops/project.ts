@@ -1,0 +1,70 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '../errors.js';
+import {PROJECT, packInputs, unpackInputs} from '../kernel-registry.js';
+import {runPeftKernel} from './kernels.js';
+import {product} from './matmul.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
+
+/** Inputs of {@link project}. */
+export interface ProjectInputs {
+  /** The site's input, [..., dIn], float32. */
+  x: tf.Tensor;
+  /** The down projection, [dIn, R]; the experts' side by side. */
+  a: tf.Tensor2D;
+  /** The frozen kernel [dIn, dOut], where a router asks for columns of the frozen product. */
+  kernel?: tf.Tensor2D;
+  /** How many leading columns of `x · kernel` are wanted; needs `kernel`. */
+  columns?: number;
+}
+
+/**
+ * The down projection of a low-rank adapter, h = x A, and, where a router looks at the frozen output before it exists, the first
+ * `columns` columns of x W.
+ *
+ * @returns `h` [..., R], and `columns` [..., columns] if asked for (without bias).
+ * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` is out of range.
+ */
+export function project({x, a, kernel, columns}: ProjectInputs): {h: tf.Tensor; columns?: tf.Tensor} {
+  checkTensor('project', 'x', x, ACTIVATION_RANKS);
+  checkTensor('project', 'a', a, [2]);
+  checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
+  if (columns !== undefined) {
+    if (kernel === undefined) throw new ConfigError('project: columns needs the kernel whose columns are meant. Pass kernel.');
+    checkTensor('project', 'kernel', kernel, [2]);
+    checkSize('project', "kernel's first axis", kernel.shape[0], a.shape[0], `x [${x.shape}]`);
+    if (!Number.isInteger(columns) || columns < 1 || columns > kernel.shape[1]) {
+      throw new ConfigError(`project: columns is ${columns}, but must be an integer from 1 to ${kernel.shape[1]}.`);
+    }
+  }
+  return tf.tidy(() => {
+    const {tensors, names} = packInputs({x: flatten(x), a, kernel: columns === undefined ? undefined : kernel});
+    const outputs = runPeftKernel<tf.Tensor[]>(PROJECT, tensors, {columns: columns ?? 0, names});
+    const [h, taken] = outputs.map((t) => tf.reshape(t, [...x.shape.slice(0, -1), t.shape[1]!]));
+    return taken === undefined ? {h: h!} : {h: h!, columns: taken};
+  });
+}
+
+tf.registerGradient({
+  kernelName: PROJECT,
+  saveAllInputs: true,
+  gradFunc: (dys, saved, attrs) => {
+    const {names, columns} = attrs as unknown as {names: string[]; columns: number};
+    const {x, a, kernel} = unpackInputs(saved, names) as Record<string, tf.Tensor2D>;
+    const [dh, dColumns] = dys as tf.Tensor2D[];
+    const gradients: Record<string, () => tf.Tensor> = {
+      x: () => {
+        const through = product(dh!, a!, false, true);
+        if (kernel === undefined) return through;
+        const head = tf.slice(kernel, [0, 0], [kernel.shape[0], columns]);
+        return tf.add(through, product(dColumns!, head, false, true));
+      },
+      a: () => product(x!, dh!, true),
+      kernel: () =>
+        tf.pad(product(x!, dColumns!, true), [
+          [0, 0],
+          [0, kernel!.shape[1] - columns],
+        ]),
+    };
+    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
+  },
+});
