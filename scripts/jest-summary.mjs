@@ -1,6 +1,10 @@
 // Prints each skipped test and then the plain closing line that CI reads, and turns a skip into a failure under
 // TFJS_PEFT_REQUIRE=all. A skipped test says in its title what it lacks and how to get it.
 export default class Summary {
+  constructor({testNamePattern}) {
+    // With -t the skips are what the caller asked for.
+    this.listed = !testNamePattern;
+  }
   onRunComplete(_contexts, results) {
     const skipped = results.testResults.flatMap(({testFilePath, testResults}) =>
       testResults
@@ -11,7 +15,7 @@ export default class Summary {
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
     // jest's own summary is printed after every other reporter; ours has to be the last line.
     process.on('exit', () => {
-      for (const line of skipped) console.log(line);
+      for (const line of this.listed ? skipped : []) console.log(line);
       console.log(`${results.numPassedTests} passed, ${failed} failed, ${this.skipped} skipped`);
     });
   }

@@ -1,0 +1,82 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {Worst} from './compare.js';
+import {findIndexes, type Golden, type GoldenCase, NotExpressible, readCases} from './format.js';
+import {runAdapter} from './systems/adapter.js';
+import {runQuant} from './systems/quant.js';
+import {readTensors} from './tensors.js';
+
+/** How far a case's outputs and gradients are from the data; `grad` is null where a case has none. */
+export interface Deviations {
+  forward: Worst;
+  grad: Worst | null;
+}
+
+export interface CaseResult {
+  id: string;
+  system: string;
+  forward: number | null;
+  grad: number | null;
+  ok: boolean;
+  why: string;
+}
+
+export interface GoldenReport {
+  backend: string;
+  passed: number;
+  failed: number;
+  cases: CaseResult[];
+}
+
+type System = (golden: GoldenCase, tensors: Map<string, Golden>) => Deviations | Promise<Deviations>;
+
+const SYSTEMS: Record<string, System> = {
+  quant: runQuant,
+  lora: runAdapter,
+  ia3: runAdapter,
+  mov: runAdapter,
+  molora: runAdapter,
+};
+
+/** GPUs sum in other orders and at lower precision. */
+const GPU_TOLERANCE = 1e-3;
+
+function tooFar(kind: string, worst: Worst | null, tolerance: number | undefined): string[] {
+  if (!worst || worst.value <= (tolerance ?? 0)) return [];
+  return [`${kind} of ${worst.name} deviates by ${worst.value.toExponential(2)}, allowed ${tolerance}`];
+}
+
+export async function runCase(golden: GoldenCase): Promise<CaseResult> {
+  const {id, system} = golden;
+  const failure = (why: string): CaseResult => ({id, system, forward: null, grad: null, ok: false, why});
+  const run = Object.hasOwn(SYSTEMS, system) ? SYSTEMS[system] : undefined;
+  if (!run) return failure(`not expressible: system ${system}`);
+  try {
+    const {forward, grad} = await run(golden, readTensors(golden.file));
+    const gpu = tf.getBackend().startsWith('web');
+    const why = [
+      ...tooFar('forward', forward, gpu ? GPU_TOLERANCE : golden.tolerance.forward),
+      ...tooFar('gradient', grad, gpu ? GPU_TOLERANCE : golden.tolerance.grad),
+    ];
+    return {
+      id,
+      system,
+      forward: forward.value,
+      grad: grad?.value ?? null,
+      ok: why.length === 0,
+      why: why.join('; '),
+    };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return failure(error instanceof NotExpressible ? `not expressible: ${message}` : message);
+  }
+}
+
+/** Runs every case in or below the folders on the current backend, through the public layers, routers and quantisers. */
+export async function runGolden(folders: string[]): Promise<GoldenReport> {
+  const indexes = findIndexes(folders);
+  if (indexes.length === 0) throw new Error(`no index.json in or below ${folders.join(', ')}`);
+  const cases: CaseResult[] = [];
+  for (const folder of indexes) for (const golden of readCases(folder)) cases.push(await runCase(golden));
+  const passed = cases.filter(({ok}) => ok).length;
+  return {backend: tf.getBackend(), passed, failed: cases.length - passed, cases};
+}

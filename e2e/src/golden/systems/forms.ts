@@ -1,0 +1,122 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {type Golden, type GoldenCase, NotExpressible} from '../format.js';
+import {GoldenSite} from './sites.js';
+
+/** What a case computes from its inputs: `y`, and when observed whatever else the data hold under `out.`. */
+export interface Form {
+  sites: GoldenSite[];
+  forward(inputs: {x: tf.Tensor; kv: tf.Tensor}, observe?: Record<string, tf.Tensor>): tf.Tensor;
+}
+
+type Build = (golden: GoldenCase, tensors: Map<string, Golden>) => Form;
+
+const denseSite: Build = (golden, tensors) => {
+  const site = new GoldenSite(golden, tensors, 'base');
+  return {
+    sites: [site],
+    forward({x}, observe) {
+      const y = site.apply(x);
+      if (observe) Object.assign(observe, site.route(x), {delta: tf.sub(y, site.applyBase(x))});
+      return y;
+    },
+  };
+};
+
+/** An MLP block: adapters on the first branch before its activation, and on the output; the second branch is plain. */
+const mlpBlock: Build = (golden, tensors) => {
+  const activation = activationOf((golden.config.activations as string[])[0]!, golden);
+  if (golden.system !== 'molora' && golden.system !== 'lora')
+    throw new NotExpressible('a router that reads the hidden vector');
+  const first = new GoldenSite(golden, tensors, 'wi_0', {prefix: 'wi_0.', activation});
+  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.'});
+  const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
+  return {
+    sites: [first, second, output],
+    forward({x}, observe) {
+      const hidden = tf.mul(first.apply(x), second.apply(x));
+      if (observe) Object.assign(observe, first.route(x), output.route(hidden), {hidden});
+      return output.apply(hidden);
+    },
+  };
+};
+
+const attentionBlock: Build = (golden, tensors) => {
+  if (golden.system === 'mov')
+    throw new NotExpressible('a router that reads each head of the projected keys and values');
+  const [query, key, value, out] = ['query', 'key', 'value', 'out'].map(
+    (name) => new GoldenSite(golden, tensors, name, {prefix: `${name}.`}),
+  ) as [GoldenSite, GoldenSite, GoldenSite, GoldenSite];
+  const {
+    heads,
+    headDim,
+    logitScale = 1,
+  } = golden.config as {heads: number; headDim: number; logitScale?: number};
+  const input = (name: string) => {
+    const stored = tensors.get(`in.${name}`);
+    return stored && tf.tensor(stored.data, stored.shape);
+  };
+  const split = (projected: tf.Tensor) =>
+    tf.transpose(
+      tf.reshape(projected, [projected.shape[0]!, projected.shape[1]!, heads, headDim]),
+      [0, 2, 1, 3],
+    );
+  return {
+    sites: [query, key, value, out],
+    forward({x, kv}, observe) {
+      let logits = tf.mul(tf.matMul(split(query.apply(x)), split(key.apply(kv)), false, true), logitScale);
+      const [bias, mask] = [input('bias'), input('mask')];
+      if (bias) logits = tf.add(logits, bias);
+      if (mask) logits = tf.add(logits, tf.mul(tf.sub(1, mask), -1e10));
+      const heard = tf.transpose(tf.matMul(tf.softmax(logits), split(value.apply(kv))), [0, 2, 1, 3]);
+      const joined = tf.reshape(heard, [x.shape[0]!, x.shape[1]!, heads * headDim]);
+      if (observe) Object.assign(observe, query.route(x), key.route(kv), value.route(kv), out.route(joined));
+      return out.apply(joined);
+    },
+  };
+};
+
+/** MoV after the paper: the router reads the layer's input; keys and values are one scaled projection. */
+const paperKeysValues: Build = (golden, tensors) => {
+  const activation = activationOf(golden.config.activation as string, golden);
+  const site = new GoldenSite(golden, tensors, 'base', {activation});
+  return {
+    sites: [site],
+    forward({x}, observe) {
+      if (observe) Object.assign(observe, site.route(x));
+      return site.apply(x);
+    },
+  };
+};
+
+/** MoV after the paper: the first projection of the feed-forward is scaled after its activation. */
+const paperFeedForward: Build = (golden, tensors) => {
+  if (golden.config.gated) throw new NotExpressible('a gated feed-forward in the form of the paper');
+  const activation = activationOf(golden.config.activation as string, golden);
+  const first = new GoldenSite(golden, tensors, 'wi', {activation});
+  const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
+  return {
+    sites: [first, output],
+    forward({x}, observe) {
+      const hidden = first.apply(x);
+      if (observe) Object.assign(observe, first.route(x), {hidden});
+      return output.apply(hidden);
+    },
+  };
+};
+
+/** The data call the tanh approximation of gelu, which is what T5 uses, just gelu. */
+function activationOf(name: string, {config}: GoldenCase): string {
+  return name === 'gelu' && config.gelu === 'tanh approximation' ? 'gelu_new' : name;
+}
+
+export function formOf(golden: GoldenCase, tensors: Map<string, Golden>): Form {
+  const {site} = golden.config as {site?: string};
+  if (golden.form === 'paper' && site === 'kv') return paperKeysValues(golden, tensors);
+  if (golden.form === 'paper' && site === 'ffn') return paperFeedForward(golden, tensors);
+  if (site === 'dense') return denseSite(golden, tensors);
+  if (site === 'mlp-block') return mlpBlock(golden, tensors);
+  if (site === 'attention-block') return attentionBlock(golden, tensors);
+  throw new NotExpressible(
+    `site ${site ?? 'unnamed'} of ${golden.system}${golden.form ? ` in the form of the ${golden.form}` : ''}`,
+  );
+}
