@@ -1,1 +1,26 @@
-export {};
+import * as tf from '@tensorflow/tfjs-core';
+import {PeftDense} from './sites/peft-dense.js';
+
+// Here, not in the class's own file: a bundler drops that one where nothing but a saved model needs the class.
+tf.serialization.registerClass(PeftDense);
+
+export type {Adapter, AdapterConfig, AdapterConfigs, AdapterView, SiteDims} from './adapters/adapter.js';
+export {adapterShapes, countTrainable, type WeightShape} from './adapters/count.js';
+export {Ia3Adapter, type Ia3Config} from './adapters/ia3/adapter.js';
+export {LoraAdapter, type LoraConfig} from './adapters/lora/adapter.js';
+export {MoloraAdapter, type MoloraConfig} from './adapters/molora/adapter.js';
+export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
+export type {Position} from './adapters/position.js';
+export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
+export type {AdapterRouterConfig} from './adapters/router-of.js';
+export {deriveSeed} from './random.js';
+export {
+  type DropIn,
+  type DropInArgs,
+  ia3Dense,
+  loraDense,
+  moloraDense,
+  movDense,
+} from './sites/factories.js';
+export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';
+export type {SavedAdapter} from './sites/saved-adapters.js';

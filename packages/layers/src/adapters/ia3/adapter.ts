@@ -1,0 +1,43 @@
+import type {Tensor1D} from '@tensorflow/tfjs-core';
+import type {CombineParts} from '@tfjs-peft/kernels';
+import {type AddWeight, checkChoice, checkOptions, type Weight} from '@tfjs-peft/routers';
+import type {Adapter, SiteDims} from '../adapter.js';
+import {POSITIONS, type Position, scaledAt} from '../position.js';
+
+/** Config of {@link Ia3Adapter}. */
+export interface Ia3Config {
+  type: 'ia3';
+  /** Default `after-activation`. */
+  position?: Position;
+}
+
+/** The options that {@link Ia3Config} knows. */
+export const IA3_OPTIONS = ['type', 'position'] as const;
+
+/**
+ * (IA)³ (Liu et al., arXiv 2205.05638): the output is rescaled by a learned vector, y = l ∘ act(x W + b). Weight `scaling`
+ * [outputDim], ones, so that the site starts unchanged.
+ */
+export class Ia3Adapter implements Adapter {
+  readonly type = 'ia3';
+  private readonly position: Position;
+  private scaling!: Weight;
+
+  /** @throws ConfigError if an option is unknown, or the position is. */
+  constructor(config: Ia3Config) {
+    checkOptions('ia3 adapter', config, IA3_OPTIONS);
+    this.position = checkChoice('ia3 adapter', 'position', config.position, POSITIONS);
+  }
+
+  build({outputDim}: SiteDims, add: AddWeight): void {
+    this.scaling = add('scaling', [outputDim], {type: 'ones'});
+  }
+
+  parts(): CombineParts {
+    return scaledAt(this.position, this.scaling.read() as Tensor1D);
+  }
+
+  getConfig(): Ia3Config {
+    return {type: 'ia3', position: this.position};
+  }
+}

@@ -1,0 +1,82 @@
+import type {Tensor2D} from '@tensorflow/tfjs-core';
+import {type CombineParts, project} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkInteger,
+  checkOptions,
+  checkPositive,
+  type Router,
+  type Weight,
+} from '@tfjs-peft/routers';
+import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {A_STDDEV} from '../lora/adapter.js';
+import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
+
+/** Config of {@link MoloraAdapter}. */
+export interface MoloraConfig {
+  type: 'molora';
+  /** Default 4. */
+  experts?: number;
+  /** Rank of each expert. Default 4. */
+  rank?: number;
+  /** The delta is scaled by alpha / rank. Default 16. */
+  alpha?: number;
+  /** Default `{type: 'softmax'}`, which merges all experts softly. */
+  router?: AdapterRouterConfig;
+}
+
+/** The options that {@link MoloraConfig} knows. */
+export const MOLORA_OPTIONS = ['type', 'experts', 'rank', 'alpha', 'router'] as const;
+
+/**
+ * MoLoRA (Zadouri et al., arXiv 2309.05444): y = act(x W + b + (alpha / rank) Σ_e g_e(x) · (x A_e) B_e), with gates g from a
+ * router that reads the site's input. The experts' outputs are mixed; their A and B are never averaged. The paper and the released
+ * code (for-ai/parameter-efficient-moe, src/molora.py) agree at a Dense site.
+ *
+ * Weights: `lora_A` [inputDim, experts · rank], the experts side by side, from N(0, 0.02²); `lora_B` [experts · rank, outputDim]
+ * zeros, so that the site starts unchanged; and the router's.
+ */
+export class MoloraAdapter implements Adapter {
+  readonly type = 'molora';
+  private readonly rank: number;
+  private readonly alpha: number;
+  private readonly router: Router;
+  private a!: Weight;
+  private b!: Weight;
+
+  /**
+   * @throws ConfigError if an option is unknown, experts or rank is not an integer >= 1, alpha is not above 0, or the router's
+   * config is not good, such as topK above experts.
+   */
+  constructor(config: MoloraConfig) {
+    const what = 'molora adapter';
+    checkOptions(what, config, MOLORA_OPTIONS);
+    const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
+    this.rank = checkInteger(what, 'rank', config.rank, {fallback: 4});
+    this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
+    this.router = routerOf(what, experts, config.router);
+  }
+
+  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+    const width = this.router.experts * this.rank;
+    this.a = add('lora_A', [inputDim, width], {type: 'normal', stddev: A_STDDEV});
+    this.b = add('lora_B', [width, outputDim], {type: 'zeros'});
+    this.router.build(inputDim, add);
+  }
+
+  parts(view: AdapterView): CombineParts {
+    const {h} = project({x: view.input, a: this.a.read() as Tensor2D});
+    const {gates} = this.router.route(view);
+    return {h, gates, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
+  }
+
+  getConfig(): MoloraConfig {
+    return {
+      type: 'molora',
+      experts: this.router.experts,
+      rank: this.rank,
+      alpha: this.alpha,
+      router: configOf(this.router),
+    };
+  }
+}

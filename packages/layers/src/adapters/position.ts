@@ -1,0 +1,13 @@
+import type {CombineParts, Scale} from '@tfjs-peft/kernels';
+
+/**
+ * Where a scaling adapter acts on the output: after the activation, l ∘ act(x W + b), which is the paper's feed-forward site; or
+ * before it, act(l ∘ (x W + b)). For a linear projection, such as the keys' and values', the two are one.
+ */
+export const POSITIONS = ['after-activation', 'before-activation'] as const;
+
+export type Position = (typeof POSITIONS)[number];
+
+export function scaledAt(position: Position, scale: Scale): CombineParts {
+  return position === 'after-activation' ? {post: scale} : {alpha: scale};
+}

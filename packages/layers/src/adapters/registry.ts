@@ -1,0 +1,44 @@
+import {ConfigError} from '@tfjs-peft/kernels';
+import {Registry} from '@tfjs-peft/routers';
+import type {Adapter, AdapterConfig, SiteDims} from './adapter.js';
+import {Ia3Adapter} from './ia3/adapter.js';
+import {LoraAdapter} from './lora/adapter.js';
+import {MoloraAdapter} from './molora/adapter.js';
+import {MovAdapter} from './mov/adapter.js';
+
+/**
+ * Checks a config, fills in its defaults, and makes the adapter; throws a ConfigError if the config is not good. `dims` are there
+ * where the site is known already, for options whose range depends on them.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: each type's constructor takes its own config; the registry picks by `type`.
+export type CreateAdapter = (config: any, dims?: SiteDims) => Adapter;
+
+const adapters = new Registry<CreateAdapter>('adapter', () => ({
+  lora: (config) => new LoraAdapter(config),
+  ia3: (config) => new Ia3Adapter(config),
+  molora: (config) => new MoloraAdapter(config),
+  mov: (config) => new MovAdapter(config),
+}));
+
+/**
+ * Makes an adapter type known to configs.
+ *
+ * @throws DuplicateNameError if a built-in adapter has that name.
+ */
+export function registerAdapter(type: string, create: CreateAdapter): void {
+  adapters.register(type, create);
+}
+
+/**
+ * Makes an adapter, without weights yet, from its config.
+ *
+ * @throws ConfigError if the type is unknown, or an option unknown or out of range; it says which ones there are.
+ */
+export function createAdapter(config: AdapterConfig, dims?: SiteDims): Adapter {
+  if (typeof config !== 'object' || config === null) {
+    throw new ConfigError(
+      `The adapter config is ${String(config)}, but must be an object such as {type: 'lora', rank: 8}.`,
+    );
+  }
+  return adapters.get(config.type)(config, dims);
+}

@@ -1,0 +1,54 @@
+import type {Init} from '@tfjs-peft/routers';
+
+/** A 32-bit hash of a text (FNV-1a, with a final mix so that similar texts differ in all bits). */
+export function hash32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/**
+ * A seed for one of many sites that share a user's seed, so that sites of one shape do not start alike.
+ *
+ * @param key What tells the site from the others and is the same in every run, such as its index in the model.
+ */
+export function deriveSeed(seed: number, key: string | number): number {
+  return hash32(`${seed}/${key}`);
+}
+
+/** Uniform numbers in [0, 1) from a 32-bit seed (splitmix32): plain integer arithmetic, the same on every backend and engine. */
+function uniforms(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let z = state;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Initial values of one weight. The same seed gives the same values on every backend. */
+export function initialValues(init: Init, size: number, seed: number): Float32Array {
+  const values = new Float32Array(size);
+  const next = uniforms(seed);
+  switch (init.type) {
+    case 'zeros':
+      return values;
+    case 'ones':
+      return values.fill(1);
+    case 'uniform':
+      return values.map(() => init.low + (init.high - init.low) * next());
+    case 'normal':
+      // Box and Muller's transform; 1 - u is in (0, 1], whose logarithm is finite.
+      for (let i = 0; i < size; i += 2) {
+        const radius = init.stddev * Math.sqrt(-2 * Math.log(1 - next()));
+        const angle = 2 * Math.PI * next();
+        values[i] = radius * Math.cos(angle);
+        if (i + 1 < size) values[i + 1] = radius * Math.sin(angle);
+      }
+      return values;
+  }
+}

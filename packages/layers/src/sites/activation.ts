@@ -1,0 +1,19 @@
+import type {Activation} from '@tfjs-peft/kernels';
+
+/** Activations by their name in tfjs-layers, where the fused ops compute the same function. */
+const FUSED: Record<string, Activation> = {
+  linear: 'linear',
+  relu: 'relu',
+  relu6: 'relu6',
+  elu: 'elu',
+  tanh: 'tanh',
+  sigmoid: 'sigmoid',
+  swish: 'silu',
+  gelu: 'gelu',
+  gelu_new: 'geluTanh',
+};
+
+/** The fused ops' name of a tfjs-layers activation, or undefined if they do not have it. */
+export function fusedActivation(className: string): Activation | undefined {
+  return Object.hasOwn(FUSED, className) ? FUSED[className] : undefined;
+}

@@ -1,0 +1,91 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {DuplicateNameError} from '@tfjs-peft/kernels';
+import type {Init} from '@tfjs-peft/routers';
+import type {Adapter, SiteDims} from '../adapters/adapter.js';
+import {deriveSeed, initialValues} from '../random.js';
+
+/** Where a layer's variables are named: `prefix` is what all of them start with. */
+export interface VariableScope {
+  prefix: string;
+  /** Whether tfjs-layers is inside the layer's own name scope, so that it puts the prefix before new names by itself. */
+  entered: boolean;
+}
+
+/** One named adapter of a layer, and the variables that it has there. */
+export class AdapterSlot {
+  /** By the name that the adapter gives each; in the order of declaration. Empty until `build`. */
+  readonly weights = new Map<string, tfl.LayerVariable>();
+  private readonly fixed = new Set<tfl.LayerVariable>();
+
+  constructor(
+    readonly name: string,
+    readonly adapter: Adapter,
+    private readonly seed: number | undefined,
+  ) {}
+
+  /** Makes the variables, with their initial values; leaves none behind if the adapter throws. */
+  build(dims: SiteDims, scope: VariableScope): void {
+    try {
+      this.adapter.build(dims, (weight, shape, init, trainable = true) => {
+        if (this.weights.has(weight)) {
+          throw new DuplicateNameError(
+            `Adapter '${this.name}' declares weight '${weight}' twice. Rename one.`,
+          );
+        }
+        const variable = createVariable(
+          `${escapeName(this.name)}/${weight}`,
+          scope,
+          shape,
+          init,
+          this.seedOf(weight),
+        );
+        this.weights.set(weight, variable);
+        if (!trainable) this.fixed.add(variable);
+        return variable;
+      });
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** The variables that training changes while this adapter is active. */
+  get trainable(): tfl.LayerVariable[] {
+    return [...this.weights.values()].filter((variable) => !this.fixed.has(variable));
+  }
+
+  dispose(): void {
+    for (const variable of this.weights.values()) variable.dispose();
+    this.weights.clear();
+  }
+
+  private seedOf(weight: string): number {
+    return this.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : deriveSeed(this.seed, weight);
+  }
+}
+
+function createVariable(
+  name: string,
+  {prefix, entered}: VariableScope,
+  shape: number[],
+  init: Init,
+  seed: number,
+): tfl.LayerVariable {
+  const value = tf.tensor(initialValues(init, tf.util.sizeFromShape(shape), seed), shape, 'float32');
+  const variable = new tfl.LayerVariable(value, 'float32', entered ? name : prefix + name);
+  value.dispose();
+  // Files are matched by originalName, so it may not depend on whether the adapter came before or after the layer was built.
+  (variable as {originalName: string}).originalName = prefix + name;
+  return variable;
+}
+
+/**
+ * tfjs-layers takes only letters, digits and `-._/` in a weight's name. Everything else, and the dot that marks it, becomes its
+ * code point between dots, so that different adapter names stay different.
+ */
+export function escapeName(name: string): string {
+  return Array.from(name, (c) => (/[A-Za-z0-9_-]/.test(c) ? c : `.${c.codePointAt(0)!.toString(16)}.`)).join(
+    '',
+  );
+}

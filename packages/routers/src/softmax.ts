@@ -1,0 +1,71 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {matMul} from '@tfjs-peft/kernels';
+import {checkBoolean, checkInteger, checkOptions, checkPositive} from './options.js';
+import type {Router, RouterView, Routing} from './router.js';
+import {keepTopK} from './top-k.js';
+import type {AddWeight, Weight} from './weights.js';
+
+/** Config of {@link SoftmaxRouter}. */
+export interface SoftmaxRouterConfig {
+  type: 'softmax';
+  /** Number of experts, at least 1. */
+  experts: number;
+  /** Divides the logits. Default 1. */
+  temperature?: number;
+  /** Keep only the gates of the k most probable experts. Default: all experts (soft merging). */
+  topK?: number;
+  /** After `topK`, scale the kept gates so that they sum to 1. Default false. */
+  renormalize?: boolean;
+}
+
+const KERNEL_STDDEV = 0.02;
+
+/**
+ * The router of MoV and MoLoRA: p = softmax(x W / temperature) over the experts, one linear map without a bias
+ * (Zadouri et al., arXiv 2309.05444, section 2: soft merging). Weight `router`: W [d, experts], N(0, 0.02²).
+ *
+ * With `topK` the gates are p times a 0/1 mask of the k largest, ties going to the lower index, without renormalisation and
+ * without a gradient through the mask, as in the authors' released code (for-ai/parameter-efficient-moe, src/routing.py). The
+ * gates then sum to less than 1, so that MoV is not the identity at its start; `renormalize` makes it so again. The temperature is
+ * an option of ours.
+ */
+export class SoftmaxRouter implements Router {
+  readonly experts: number;
+  private readonly config: SoftmaxRouterConfig;
+  private kernel!: Weight;
+
+  /** @throws ConfigError if an option is unknown, experts < 1, temperature <= 0, or topK is not from 1 to experts. */
+  constructor(config: SoftmaxRouterConfig) {
+    const what = 'softmax router';
+    checkOptions(what, config, ['type', 'experts', 'temperature', 'topK', 'renormalize']);
+    this.experts = checkInteger(what, 'experts', config.experts);
+    this.config = {
+      type: 'softmax',
+      experts: this.experts,
+      temperature: checkPositive(what, 'temperature', config.temperature, 1),
+      ...(config.topK != null && {topK: checkInteger(what, 'topK', config.topK, {max: this.experts})}),
+      renormalize: checkBoolean(what, 'renormalize', config.renormalize, false),
+    };
+  }
+
+  build(inputDim: number, add: AddWeight): void {
+    this.kernel = add('router', [inputDim, this.experts], {type: 'normal', stddev: KERNEL_STDDEV});
+  }
+
+  route({input}: RouterView): Routing {
+    const {temperature, topK, renormalize} = this.config;
+    return tf.tidy(() => {
+      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]);
+      const logits = matMul(rows, this.kernel.read());
+      const scaled = temperature === 1 ? logits : tf.div(logits, temperature!);
+      const probabilities = tf.reshape(tf.softmax(scaled), [...input.shape.slice(0, -1), this.experts]);
+      if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};
+      const kept = keepTopK(probabilities, topK);
+      return {gates: renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept, probabilities};
+    });
+  }
+
+  getConfig(): SoftmaxRouterConfig {
+    return {...this.config};
+  }
+}

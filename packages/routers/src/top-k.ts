@@ -1,0 +1,27 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/**
+ * `p` [..., E] times the 0/1 mask of the k largest of its last axis; ties go to the lower index. The mask counts as a constant:
+ * the gradient is the upstream one where an entry is kept, and 0 elsewhere.
+ *
+ * tfjs has no gradient for TopK and OneHot and would throw if they were on the tape; ops inside the forward function of a custom
+ * gradient are not.
+ */
+export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
+  const masked = tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const mask = topKMask(input, k);
+    save([mask]);
+    return {
+      value: tf.mul(input, mask),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!),
+    };
+  });
+  return masked(p);
+}
+
+function topKMask(p: tf.Tensor, k: number): tf.Tensor {
+  const experts = p.shape[p.rank - 1]!;
+  const {indices} = tf.topk(p, k, true);
+  return tf.sum(tf.oneHot(tf.cast(indices, 'int32'), experts, 1, 0, 'float32'), -2);
+}
