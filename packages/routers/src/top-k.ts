@@ -23,5 +23,6 @@ export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
 function topKMask(p: tf.Tensor, k: number): tf.Tensor {
   const experts = p.shape[p.rank - 1]!;
   const {indices} = tf.topk(p, k, true);
-  return tf.sum(tf.oneHot(tf.cast(indices, 'int32'), experts, 1, 0, 'float32'), -2);
+  // In int32, then cast: asked for float32, the wasm backend's OneHot fills in the bits of integers.
+  return tf.cast(tf.sum(tf.oneHot(tf.cast(indices, 'int32'), experts), -2), 'float32');
 }
