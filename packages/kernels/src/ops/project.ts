@@ -50,7 +50,8 @@ tf.registerGradient({
   gradFunc: (dys, saved, attrs) => {
     const {names, columns} = attrs as unknown as {names: string[]; columns: number};
     const {x, a, kernel} = unpackInputs(saved, names) as Record<string, tf.Tensor2D>;
-    const [dh, dColumns] = dys as tf.Tensor2D[];
+    // tfjs unwraps the list where there is only one output.
+    const [dh, dColumns] = (Array.isArray(dys) ? dys : [dys]) as tf.Tensor2D[];
     const gradients: Record<string, () => tf.Tensor> = {
       x: () => {
         const through = product(dh!, a!, false, true);
