@@ -6,7 +6,7 @@ import {type Form, formOf} from './forms.js';
 
 async function checkForward(form: Form, inputs: {x: tf.Tensor; kv: tf.Tensor}, tensors: Map<string, Golden>) {
   const observed: Record<string, tf.Tensor> = {};
-  const outputs = tf.tidy(() => {
+  const outputs: Record<string, tf.Tensor> = tf.tidy(() => {
     const y = form.forward(inputs, observed);
     return {...observed, y};
   });

@@ -98,7 +98,9 @@ export class GoldenSite {
       if (!name || !pending.delete(name))
         throw new Error(`the case has no value for the layer's weight ${layerName}`);
       const {data} = inLayerForm(name, tensorOf(this.tensors, `param.${this.prefix}${name}`));
-      tf.tidy(() => variable.write(tf.tensor(data, variable.shape as number[])));
+      tf.tidy(() => {
+        variable.write(tf.tensor(data, variable.shape as number[]));
+      });
       const gradient = `grad.${this.prefix}${name}`;
       const want = inLayerForm(name, tensorOf(this.tensors, gradient));
       this.trained.push({name: gradient, variable: variable.read() as tf.Variable, want});

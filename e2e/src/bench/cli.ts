@@ -1,0 +1,67 @@
+import {writeFileSync} from 'node:fs';
+import {parseArgs} from 'node:util';
+import {useBackend} from '../golden/backend.js';
+import {type BenchReport, machine, table} from './report.js';
+import type {Suite} from './suite.js';
+
+/** One file a suite, loaded only when it is asked for. */
+const SUITES: Record<string, () => Promise<Suite>> = {
+  layer: async () => (await import('./suites/layer.js')).layerSuite,
+};
+
+const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend cpu|wasm] [--cases REGEX] [--rounds N] [--warmup N] [--json FILE]`;
+
+function count(option: string, value: string | undefined, least: number): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < least) {
+    throw new Error(`--${option} is ${value}; give a whole number, ${least} or more`);
+  }
+  return number;
+}
+
+function regex(pattern: string | undefined): RegExp | undefined {
+  try {
+    return pattern === undefined ? undefined : new RegExp(pattern);
+  } catch {
+    throw new Error(`--cases ${pattern} is not a regular expression`);
+  }
+}
+
+async function main(): Promise<void> {
+  const {values, positionals} = parseArgs({
+    allowPositionals: true,
+    options: {
+      backend: {type: 'string', default: 'wasm'},
+      cases: {type: 'string'},
+      rounds: {type: 'string'},
+      warmup: {type: 'string'},
+      json: {type: 'string'},
+    },
+  });
+  const [suite = ''] = positionals;
+  const load = Object.hasOwn(SUITES, suite) ? SUITES[suite] : undefined;
+  if (!load || positionals.length > 1) throw new Error(`name one suite: ${USAGE}`);
+  const options = {
+    backend: values.backend,
+    cases: regex(values.cases),
+    rounds: count('rounds', values.rounds, 1),
+    warmup: count('warmup', values.warmup, 0),
+  };
+  await useBackend(values.backend);
+  const progress = process.stderr.isTTY;
+  const {rounds, rows} = await (await load())({
+    ...options,
+    onRow: (row) => progress && process.stderr.write(`\r\x1b[K${row.case} ${row.metric}`),
+  });
+  if (progress) process.stderr.write('\r\x1b[K');
+  if (rows.length === 0) throw new Error(`no case of ${suite} matches ${values.cases}`);
+  const report: BenchReport = {suite, backend: values.backend, machine: machine(), rounds, rows};
+  console.log(table(report));
+  if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
+}
+
+main().catch((error) => {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+});

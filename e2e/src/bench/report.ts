@@ -1,0 +1,65 @@
+import {cpus} from 'node:os';
+import pc from 'picocolors';
+
+export interface Row {
+  case: string;
+  metric: string;
+  ours: number;
+  baseline: number;
+  baselineName: string;
+  unit: string;
+  /** ours / baseline in the row's unit. */
+  ratio: number;
+}
+
+export interface BenchReport {
+  suite: string;
+  backend: string;
+  machine: {cpu: string; cores: number; node: string};
+  rounds: number;
+  rows: Row[];
+}
+
+export function row(fields: Omit<Row, 'ratio'>): Row {
+  return {...fields, ratio: fields.ours / fields.baseline};
+}
+
+export function machine(): BenchReport['machine'] {
+  const all = cpus();
+  return {cpu: all[0]?.model ?? 'unknown', cores: all.length, node: process.version};
+}
+
+function figure(value: number, unit: string): string {
+  if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(2)} MB`;
+  if (unit === 'calls') return `${value} calls`;
+  return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
+}
+
+const COLUMNS: [string, (row: Row) => string][] = [
+  ['case', (row) => row.case],
+  ['metric', (row) => row.metric],
+  ['ours', (row) => figure(row.ours, row.unit)],
+  ['baseline', (row) => figure(row.baseline, row.unit)],
+  ['ratio', (row) => row.ratio.toFixed(3)],
+  ['against', (row) => row.baselineName],
+];
+
+export function table(report: BenchReport): string {
+  const cells = [
+    COLUMNS.map(([title]) => title),
+    ...report.rows.map((row) => COLUMNS.map(([, text]) => text(row))),
+  ];
+  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
+  const lines = cells.map((line) =>
+    line
+      .map((text, column) => text.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  );
+  const {cpu, cores, node} = report.machine;
+  return [
+    `${report.suite} on ${report.backend}: ${cpu}, ${cores} cores, Node ${node}; medians of ${report.rounds} interleaved rounds`,
+    pc.bold(lines[0]!),
+    ...lines.slice(1),
+  ].join('\n');
+}

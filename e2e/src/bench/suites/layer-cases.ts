@@ -1,0 +1,99 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {combine} from '@tfjs-peft/kernels';
+import {type AdapterConfig, PeftDense} from '@tfjs-peft/layers';
+import * as baselines from '../baselines.js';
+
+export const WIDTH = 768;
+
+export interface LayerCase {
+  adapter?: AdapterConfig;
+  baseline: baselines.Baseline;
+  /** Train the base as well. */
+  full?: boolean;
+}
+
+export const LAYER_CASES: Record<string, LayerCase> = {
+  none: {baseline: baselines.project},
+  'lora-r8': {adapter: {type: 'lora', rank: 8, alpha: 16}, baseline: baselines.lora(8, 16)},
+  ia3: {adapter: {type: 'ia3'}, baseline: baselines.ia3},
+  'molora-8x4': {
+    adapter: {type: 'molora', experts: 8, rank: 4, alpha: 16},
+    baseline: baselines.molora(8, 4, 16),
+  },
+  'mov-8': {adapter: {type: 'mov', experts: 8}, baseline: baselines.mov},
+  full: {baseline: baselines.project, full: true},
+};
+
+export type Forward = (x: tf.Tensor2D, training: boolean) => tf.Tensor;
+
+/** Both sides of a case on the same numbers, each with variables of its own. */
+export interface Sides {
+  site: {kernel: tf.Tensor2D; bias: tf.Tensor1D};
+  forward: {ours: Forward; baseline: Forward};
+  trained: {ours: tf.Variable[]; baseline: tf.Variable[]};
+  dispose(): void;
+}
+
+function variable(shape: number[], deviation: number, seed: number, mean = 0): tf.Variable {
+  return tf.tidy(() => tf.variable(tf.randomNormal(shape, mean, deviation, 'float32', seed)));
+}
+
+function copyOf(value: tf.Tensor): tf.Variable {
+  return tf.tidy(() => tf.variable(value));
+}
+
+function adaptedLayer(kernel: tf.Tensor, bias: tf.Tensor, adapter: AdapterConfig): PeftDense {
+  const dense = tfl.layers.dense({units: WIDTH});
+  dense.build([null, WIDTH]);
+  dense.setWeights([kernel, bias]);
+  const layer = PeftDense.fromDense(dense);
+  layer.addAdapter('bench', adapter, 1);
+  layer.activate('bench');
+  return layer;
+}
+
+export function sidesOf({adapter, baseline, full}: LayerCase): Sides {
+  const [kernel, bias] = [variable([WIDTH, WIDTH], 0.03, 1), variable([WIDTH], 0.1, 2)] as [
+    tf.Variable,
+    tf.Variable,
+  ];
+  const site = {kernel: kernel as tf.Tensor2D, bias: bias as tf.Tensor1D};
+  if (!adapter) {
+    const own = full ? {kernel: copyOf(kernel) as tf.Tensor2D, bias: copyOf(bias) as tf.Tensor1D} : site;
+    return {
+      site,
+      forward: {
+        ours: (x) => combine({x, ...own}),
+        baseline: (x, training) => baseline(x, {...site, weights: {}}, training),
+      },
+      trained: full
+        ? {ours: [own.kernel, own.bias] as tf.Variable[], baseline: [kernel, bias]}
+        : {ours: [], baseline: []},
+      dispose: () => tf.dispose([kernel, bias, own.kernel, own.bias]),
+    };
+  }
+  const layer = adaptedLayer(kernel, bias, adapter);
+  const weights: Record<string, tf.Variable> = {};
+  const ours: tf.Variable[] = [];
+  let seed = 3;
+  for (const [name, weight] of layer.adapterWeights('bench')) {
+    // Away from the initial values, of which some are zero.
+    const mean = name === 'scaling' ? 1 : 0;
+    weights[name] = variable(weight.shape as number[], 0.05, seed++, mean);
+    weight.write(weights[name]);
+    ours.push(weight.read() as tf.Variable);
+  }
+  return {
+    site,
+    forward: {
+      ours: (x) => layer.apply(x) as tf.Tensor,
+      baseline: (x, training) => baseline(x, {...site, weights}, training),
+    },
+    trained: {ours, baseline: Object.values(weights)},
+    dispose() {
+      for (const weight of layer.weights) weight.dispose();
+      tf.dispose([kernel, bias, weights]);
+    },
+  };
+}

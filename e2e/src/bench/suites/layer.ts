@@ -1,0 +1,118 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {project} from '../baselines.js';
+import {profile, time} from '../measure.js';
+import {type Row, row} from '../report.js';
+import {kernelsFor, type Side} from '../stock.js';
+import {roundsOf, type Suite} from '../suite.js';
+import {type Forward, LAYER_CASES, type Sides, sidesOf, WIDTH} from './layer-cases.js';
+
+const ROWS = 256;
+const SIDES: Side[] = ['baseline', 'ours'];
+
+/** A ratio of two different computations says nothing: both sides have to give the same outputs. */
+function checkSame(name: string, {forward}: Sides, x: tf.Tensor2D): void {
+  const off = tf.tidy(() => {
+    const want = forward.baseline(x, false);
+    const difference = tf.max(tf.abs(tf.sub(forward.ours(x, false), want)));
+    return tf.div(difference, tf.max(tf.abs(want))).dataSync()[0]!;
+  });
+  if (!(off <= 1e-5))
+    throw new Error(`${name}: ours and the baseline differ by ${off} of the largest output`);
+}
+
+/** One training step on mean((y - target)²) with Adam; with `scale`, x is a function of a trained vector and needs a gradient. */
+function stepOf(
+  forward: Forward,
+  trained: tf.Variable[],
+  x: tf.Tensor2D,
+  target: tf.Tensor,
+  scale?: tf.Variable,
+) {
+  const variables = scale ? [...trained, scale] : trained;
+  const optimizer: tf.Optimizer = tf.train.adam(1e-3, 0.9, 0.999, 1e-7);
+  const step = () => {
+    const {value, grads} = tf.variableGrads(() => {
+      const input = scale ? (tf.mul(x, scale) as tf.Tensor2D) : x;
+      return tf.mean(tf.square(tf.sub(forward(input, true), target))) as tf.Scalar;
+    }, variables);
+    optimizer.applyGradients(grads);
+    tf.dispose(grads);
+    return value;
+  };
+  return {step, dispose: () => optimizer.dispose()};
+}
+
+/** Measures one case: `forward`, `forward-vs-bare`, `step`, `step-dx`, and the launches and peak bytes of `step-dx`. */
+async function measureCase(
+  name: string,
+  sides: Sides,
+  x: tf.Tensor2D,
+  options: Parameters<Suite>[0],
+): Promise<Row[]> {
+  const rounds = roundsOf(options);
+  const enter = kernelsFor(options.backend);
+  const rows: Row[] = [];
+  const add = (
+    metric: string,
+    unit: string,
+    figures: {ours: number; baseline: number},
+    against = 'composed, stock',
+  ) => {
+    rows.push(row({case: name, metric, ...figures, baselineName: against, unit}));
+    options.onRow?.(rows.at(-1)!);
+  };
+
+  const forward = (side: Side) => () => tf.tidy(() => sides.forward[side](x, false));
+  add('forward', 'ms', time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
+  const bare = () => tf.tidy(() => project(x, {...sides.site, weights: {}}, false));
+  add(
+    'forward-vs-bare',
+    'ms',
+    time({ours: forward('ours'), baseline: bare}, rounds, enter),
+    'bare Dense, stock',
+  );
+
+  const target = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 12);
+  if (sides.trained.ours.length > 0) {
+    const [ours, baseline] = (['ours', 'baseline'] as const).map((side) =>
+      stepOf(sides.forward[side], sides.trained[side], x, target),
+    );
+    add('step', 'ms', time({ours: ours!.step, baseline: baseline!.step}, rounds, enter));
+    ours!.dispose();
+    baseline!.dispose();
+  }
+  const [ours, baseline] = (['ours', 'baseline'] as const).map((side) => {
+    const scale = tf.tidy(() => tf.variable(tf.ones([WIDTH])));
+    const {step, dispose} = stepOf(sides.forward[side], sides.trained[side], x, target, scale);
+    return {step, dispose: () => tf.dispose([dispose(), scale])};
+  });
+  const dx = {ours: ours!.step, baseline: baseline!.step};
+  add('step-dx', 'ms', time(dx, rounds, enter));
+  const profiles = {} as Record<Side, {launches: number; peakBytes: number}>;
+  for (const side of SIDES) {
+    enter(side);
+    profiles[side] = await profile(dx[side]);
+  }
+  add('launches', 'calls', {ours: profiles.ours.launches, baseline: profiles.baseline.launches});
+  add('peak-bytes', 'bytes', {ours: profiles.ours.peakBytes, baseline: profiles.baseline.peakBytes});
+  ours!.dispose();
+  baseline!.dispose();
+  target.dispose();
+  enter('ours');
+  return rows;
+}
+
+/** x [256, 768] through one adapted Dense of 768 units: `none`, `lora-r8`, `ia3`, `molora-8x4`, `mov-8`, `full`. */
+export const layerSuite: Suite = async (options) => {
+  const x = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 11) as tf.Tensor2D;
+  const rows: Row[] = [];
+  for (const [name, spec] of Object.entries(LAYER_CASES)) {
+    if (options.cases && !options.cases.test(name)) continue;
+    const sides = sidesOf(spec);
+    checkSame(name, sides, x);
+    rows.push(...(await measureCase(name, sides, x, options)));
+    sides.dispose();
+  }
+  x.dispose();
+  return {rounds: roundsOf(options).rounds, rows};
+};
