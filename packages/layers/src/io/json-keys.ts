@@ -1,0 +1,52 @@
+/**
+ * The first key that some object of a JSON text has twice, or undefined. `JSON.parse` keeps the last of them without a word, so two
+ * readers of one file may see different tensors.
+ *
+ * @param text Valid JSON; check it with `JSON.parse` before.
+ */
+export function duplicateKey(text: string): string | undefined {
+  // One entry for each open bracket: the keys so far of an object, null for an array.
+  const open: (Set<string> | null)[] = [];
+  let expectsKey = false;
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case '{':
+        open.push(new Set());
+        expectsKey = true;
+        break;
+      case '[':
+        open.push(null);
+        expectsKey = false;
+        break;
+      case '}':
+      case ']':
+        open.pop();
+        expectsKey = false;
+        break;
+      case ',':
+        expectsKey = open.at(-1) != null;
+        break;
+      case '"': {
+        const end = endOfString(text, i);
+        if (expectsKey) {
+          // Parsed, since "a" and "\u0061" are one key.
+          const key = JSON.parse(text.slice(i, end)) as string;
+          const keys = open.at(-1)!;
+          if (keys.has(key)) return key;
+          keys.add(key);
+          expectsKey = false;
+        }
+        i = end - 1;
+        break;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Index after the closing quote of the string that opens at `start`. */
+function endOfString(text: string, start: number): number {
+  let i = start + 1;
+  while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+  return i + 1;
+}
