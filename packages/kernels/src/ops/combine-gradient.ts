@@ -34,7 +34,11 @@ function epilogue(tensors: tf.NamedTensorMap, names: string[], activation: Activ
 }
 
 /** Gradients of a scale's own inputs, from the elementwise product dScaled ∘ unscaled. */
-function scaleGradients(named: Named, scale: ScaleName, through: () => tf.Tensor2D): Record<string, () => tf.Tensor> {
+function scaleGradients(
+  named: Named,
+  scale: ScaleName,
+  through: () => tf.Tensor2D,
+): Record<string, () => tf.Tensor> {
   const gates = named[`${scale}Gates`];
   const table = named[`${scale}Table`];
   if (gates === undefined) return named[scale] === undefined ? {} : {[scale]: () => columnSum(through())};
@@ -65,9 +69,13 @@ tf.registerGradient({
 
     let du = dy;
     if (named.post !== undefined || named.postGates !== undefined) {
-      const activated = activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
+      const activated =
+        activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
       const through = tf.mul(dy, activated) as tf.Tensor2D;
-      Object.assign(gradients, scaleGradients(named, 'post', () => through));
+      Object.assign(
+        gradients,
+        scaleGradients(named, 'post', () => through),
+      );
       du = activationGradient(scaled(dy, named, 'post'), activation, activated, u);
     } else {
       du = activationGradient(dy, activation, y, u);
@@ -76,7 +84,10 @@ tf.registerGradient({
 
     if (named.alpha !== undefined || named.alphaGates !== undefined) {
       const through = tf.mul(du, z!) as tf.Tensor2D;
-      Object.assign(gradients, scaleGradients(named, 'alpha', () => through));
+      Object.assign(
+        gradients,
+        scaleGradients(named, 'alpha', () => through),
+      );
     }
     const dz = scaled(du, named, 'alpha');
     gradients.z = () => tf.clone(dz);

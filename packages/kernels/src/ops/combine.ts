@@ -1,7 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
 import {COMBINE, isRecording, packInputs} from '../kernel-registry.js';
-import {ACTIVATIONS, type Activation, type CombineInputs, gradientFrom, type Mix, type Scale} from '../types.js';
+import {
+  ACTIVATIONS,
+  type Activation,
+  type CombineInputs,
+  gradientFrom,
+  type Mix,
+  type Scale,
+} from '../types.js';
 import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
 
@@ -70,7 +77,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       scale: inputs.scale ?? 1,
       mix,
       activation,
-      saveZ: recording && inputs.alpha !== undefined,
+      saveZ: recording && inputs.alpha !== undefined && z === undefined,
       saveU,
       saveY: recording && !saveU && activation !== 'linear',
     };
@@ -106,7 +113,13 @@ function checkVector(name: string, vector: tf.Tensor | undefined, size: number):
 
 function checkRows(name: string, tensor: tf.Tensor, rows: number): void {
   checkTensor('combine', name, tensor, ACTIVATION_RANKS);
-  checkSize('combine', `the number of rows of ${name} [${tensor.shape}]`, leadingSize(tensor.shape), rows, 'the base product');
+  checkSize(
+    'combine',
+    `the number of rows of ${name} [${tensor.shape}]`,
+    leadingSize(tensor.shape),
+    rows,
+    'the base product',
+  );
 }
 
 function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, outputDim: number): void {
@@ -132,7 +145,13 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
   checkRows('gates', gates, rows);
   const count = gates.shape[gates.rank - 1]!;
   if (mix === 'dense') {
-    checkSize('combine', "gates' last axis", count, width * b.shape[0], `mix 'dense' of h [${h.shape}] with b [${b.shape}]`);
+    checkSize(
+      'combine',
+      "gates' last axis",
+      count,
+      width * b.shape[0],
+      `mix 'dense' of h [${h.shape}] with b [${b.shape}]`,
+    );
     return;
   }
   if (mix !== 'expert') throw new ConfigError(`combine: mix '${mix}' is none of none, expert, dense.`);
@@ -153,7 +172,19 @@ function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number)
   const {gates, table} = scale;
   checkRows(`${name}.gates`, gates, rows);
   checkTensor('combine', `${name}.table`, table, [2]);
-  checkSize('combine', `${name}.table's first axis`, table.shape[0], gates.shape[gates.rank - 1]!, `the gates [${gates.shape}]`);
-  checkSize('combine', `${name}.table's second axis`, table.shape[1], width, name === 'pre' ? 'the input' : 'the output');
+  checkSize(
+    'combine',
+    `${name}.table's first axis`,
+    table.shape[0],
+    gates.shape[gates.rank - 1]!,
+    `the gates [${gates.shape}]`,
+  );
+  checkSize(
+    'combine',
+    `${name}.table's second axis`,
+    table.shape[1],
+    width,
+    name === 'pre' ? 'the input' : 'the output',
+  );
   return {[`${name}Gates`]: flatten(gates), [`${name}Table`]: table};
 }

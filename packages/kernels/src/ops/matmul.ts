@@ -26,7 +26,9 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transpose
   const batchA = a.rank === 3 ? a.shape[0]! : 1;
   const batchB = b.rank === 3 ? b.shape[0]! : 1;
   if (batchA !== batchB && batchA !== 1 && batchB !== 1) {
-    throw new ShapeError(`matMul: batch sizes ${batchA} of a and ${batchB} of b must be equal, or one of them 1.`);
+    throw new ShapeError(
+      `matMul: batch sizes ${batchA} of a and ${batchB} of b must be equal, or one of them 1.`,
+    );
   }
   return product(a, b, transposeA, transposeB);
 }
@@ -62,9 +64,15 @@ tf.registerGradient({
     const {transposeA, transposeB} = attrs as unknown as {transposeA: boolean; transposeB: boolean};
     return {
       a: () =>
-        unbroadcast(transposeA ? product(b, grad, transposeB, true) : product(grad, b, false, !transposeB), a.shape),
+        unbroadcast(
+          transposeA ? product(b, grad, transposeB, true) : product(grad, b, false, !transposeB),
+          a.shape,
+        ),
       b: () =>
-        unbroadcast(transposeB ? product(grad, a, true, transposeA) : product(a, grad, !transposeA, false), b.shape),
+        unbroadcast(
+          transposeB ? product(grad, a, true, transposeA) : product(a, grad, !transposeA, false),
+          b.shape,
+        ),
     };
   },
 });

@@ -29,15 +29,22 @@ export function project({x, a, kernel, columns}: ProjectInputs): {h: tf.Tensor; 
   checkTensor('project', 'a', a, [2]);
   checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (columns !== undefined) {
-    if (kernel === undefined) throw new ConfigError('project: columns needs the kernel whose columns are meant. Pass kernel.');
+    if (kernel === undefined)
+      throw new ConfigError('project: columns needs the kernel whose columns are meant. Pass kernel.');
     checkTensor('project', 'kernel', kernel, [2]);
     checkSize('project', "kernel's first axis", kernel.shape[0], a.shape[0], `x [${x.shape}]`);
     if (!Number.isInteger(columns) || columns < 1 || columns > kernel.shape[1]) {
-      throw new ConfigError(`project: columns is ${columns}, but must be an integer from 1 to ${kernel.shape[1]}.`);
+      throw new ConfigError(
+        `project: columns is ${columns}, but must be an integer from 1 to ${kernel.shape[1]}.`,
+      );
     }
   }
   return tf.tidy(() => {
-    const {tensors, names} = packInputs({x: flatten(x), a, kernel: columns === undefined ? undefined : kernel});
+    const {tensors, names} = packInputs({
+      x: flatten(x),
+      a,
+      kernel: columns === undefined ? undefined : kernel,
+    });
     const outputs = runPeftKernel<tf.Tensor[]>(PROJECT, tensors, {columns: columns ?? 0, names});
     const [h, taken] = outputs.map((t) => tf.reshape(t, [...x.shape.slice(0, -1), t.shape[1]!]));
     return taken === undefined ? {h: h!} : {h: h!, columns: taken};

@@ -4,7 +4,9 @@ import {ShapeError} from '../errors.js';
 /** Throws unless `tensor` is float32 and of one of the ranks. */
 export function checkTensor(op: string, name: string, tensor: tf.Tensor, ranks: readonly number[]): void {
   if (tensor.dtype !== 'float32') {
-    throw new ShapeError(`${op}: ${name} is ${tensor.dtype}, but must be float32. Cast it: tf.cast(${name}, 'float32').`);
+    throw new ShapeError(
+      `${op}: ${name} is ${tensor.dtype}, but must be float32. Cast it: tf.cast(${name}, 'float32').`,
+    );
   }
   if (!ranks.includes(tensor.rank)) {
     throw new ShapeError(

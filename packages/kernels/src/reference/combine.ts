@@ -59,9 +59,15 @@ export function combineReference(
   {scale = 1, mix = 'none', activation = 'linear'}: {scale?: number; mix?: Mix; activation?: Activation} = {},
 ): Matrix {
   const {x, kernel, bias, h, b, gates, offset} = inputs;
-  const [pre, alpha, beta, post] = (['pre', 'alpha', 'beta', 'post'] as const).map((name) => scaleAt(inputs, name));
+  const [pre, alpha, beta, post] = (['pre', 'alpha', 'beta', 'post'] as const).map((name) =>
+    scaleAt(inputs, name),
+  );
   const base =
-    inputs.z ?? matMulReference(generate(x!.rows, x!.columns, (i, j) => at(x!, i, j) * pre!(i, j)), kernel!);
+    inputs.z ??
+    matMulReference(
+      generate(x!.rows, x!.columns, (i, j) => at(x!, i, j) * pre!(i, j)),
+      kernel!,
+    );
   const tail = h === undefined ? undefined : matMulReference(mixReference(h, gates, mix), b!);
   return generate(base.rows, base.columns, (i, j) => {
     const z = at(base, i, j) + (bias?.data[j] ?? 0);

@@ -14,7 +14,11 @@ export function zeros(rows: number, columns: number): Matrix {
 }
 
 /** Elementwise, by position: `value(row, column)`. */
-export function generate(rows: number, columns: number, value: (row: number, column: number) => number): Matrix {
+export function generate(
+  rows: number,
+  columns: number,
+  value: (row: number, column: number) => number,
+): Matrix {
   const result = zeros(rows, columns);
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result.data[i * columns + j] = value(i, j);
   return result;

@@ -31,7 +31,11 @@ export function activateInPlace(values: Float32Array, activation: Activation): v
 }
 
 /** dy ∘ act' as a new array. */
-export function activationGradient(dy: Float32Array, ref: Float32Array, activation: Activation): Float32Array {
+export function activationGradient(
+  dy: Float32Array,
+  ref: Float32Array,
+  activation: Activation,
+): Float32Array {
   const f = derivatives[activation];
   const result = new Float32Array(dy.length);
   for (let i = 0; i < dy.length; i++) result[i] = dy[i]! * f(ref[i]!);

@@ -8,15 +8,28 @@ type Named = Record<string, TensorInfo | undefined>;
 type Read = (tensor: TensorInfo) => Float32Array;
 
 /** Multiplies `values` [rows, width] by a scale: in place if `into` is the same array. */
-function applyScale(values: Float32Array, into: Float32Array, rows: number, width: number, inputs: Named, name: ScaleName, read: Read): void {
+function applyScale(
+  values: Float32Array,
+  into: Float32Array,
+  rows: number,
+  width: number,
+  inputs: Named,
+  name: ScaleName,
+  read: Read,
+): void {
   const vector = inputs[name];
   const gates = inputs[`${name}Gates`];
   if (gates !== undefined) {
-    const scale = multiply(read(gates), read(inputs[`${name}Table`]!), {m: rows, n: width, k: gates.shape[1]!});
+    const scale = multiply(read(gates), read(inputs[`${name}Table`]!), {
+      m: rows,
+      n: width,
+      k: gates.shape[1]!,
+    });
     for (let i = 0; i < scale.length; i++) into[i] = values[i]! * scale[i]!;
   } else if (vector !== undefined) {
     const scale = read(vector);
-    for (let n = 0; n < rows; n++) for (let j = 0; j < width; j++) into[n * width + j] = values[n * width + j]! * scale[j]!;
+    for (let n = 0; n < rows; n++)
+      for (let j = 0; j < width; j++) into[n * width + j] = values[n * width + j]! * scale[j]!;
   }
 }
 

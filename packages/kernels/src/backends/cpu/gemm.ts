@@ -2,7 +2,14 @@
  * c += a · b on row-major typed arrays, [m, k] · [k, n]. Four rows of a share each pass over a row of b, so that b is read a quarter as
  * often.
  */
-export function gemm(a: Float32Array, b: Float32Array, c: Float32Array, m: number, n: number, k: number): void {
+export function gemm(
+  a: Float32Array,
+  b: Float32Array,
+  c: Float32Array,
+  m: number,
+  n: number,
+  k: number,
+): void {
   let i = 0;
   for (; i + 4 <= m; i += 4) {
     const c0 = c.subarray(i * n, (i + 1) * n);
@@ -43,7 +50,8 @@ export function transposed(source: Float32Array, rows: number, columns: number):
     const i1 = Math.min(i0 + TILE, rows);
     for (let j0 = 0; j0 < columns; j0 += TILE) {
       const j1 = Math.min(j0 + TILE, columns);
-      for (let i = i0; i < i1; i++) for (let j = j0; j < j1; j++) result[j * rows + i] = source[i * columns + j]!;
+      for (let i = i0; i < i1; i++)
+        for (let j = j0; j < j1; j++) result[j * rows + i] = source[i * columns + j]!;
     }
   }
   return result;

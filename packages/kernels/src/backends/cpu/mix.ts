@@ -1,7 +1,14 @@
 import type {Mix} from '../../types.js';
 
 /** mix(h, gates) as [rows, width]; see `Mix`. */
-export function mixed(h: Float32Array, gates: Float32Array, rows: number, r1: number, g: number, mix: Mix): Float32Array {
+export function mixed(
+  h: Float32Array,
+  gates: Float32Array,
+  rows: number,
+  r1: number,
+  g: number,
+  mix: Mix,
+): Float32Array {
   if (mix === 'none') return h;
   if (mix === 'expert') {
     const rank = r1 / g;

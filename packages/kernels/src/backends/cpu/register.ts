@@ -1,5 +1,5 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   COMBINE,
@@ -28,7 +28,13 @@ function cpu(backend: KernelBackend): {
   };
 }
 
-function batchedMatMul(a: TensorInfo, b: TensorInfo, transposeA: boolean, transposeB: boolean, backend: KernelBackend): TensorInfo {
+function batchedMatMul(
+  a: TensorInfo,
+  b: TensorInfo,
+  transposeA: boolean,
+  transposeB: boolean,
+  backend: KernelBackend,
+): TensorInfo {
   const {read, write} = cpu(backend);
   const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
   const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
@@ -43,7 +49,14 @@ function batchedMatMul(a: TensorInfo, b: TensorInfo, transposeA: boolean, transp
     const left = values.a.subarray((batchA === 1 ? 0 : i) * m * k).subarray(0, m * k);
     const right = values.b.subarray((batchB === 1 ? 0 : i) * k * n).subarray(0, k * n);
     const out = result.subarray(i * m * n, (i + 1) * m * n);
-    gemm(transposeA ? transposed(left, k, m) : left, transposeB ? transposed(right, n, k) : right, out, m, n, k);
+    gemm(
+      transposeA ? transposed(left, k, m) : left,
+      transposeB ? transposed(right, n, k) : right,
+      out,
+      m,
+      n,
+      k,
+    );
   }
   return write(a.shape.length === 3 || b.shape.length === 3 ? [batch, m, n] : [m, n], result);
 }

@@ -37,7 +37,10 @@ function mixed(h: tf.Tensor2D, gates: tf.Tensor2D | undefined, mix: Mix): tf.Ten
     return tf.reshape(product, [rows, per]);
   }
   const experts = gates!.shape[1];
-  const blocks = tf.mul(tf.reshape(h, [rows, experts, width / experts]), tf.reshape(gates!, [rows, experts, 1]));
+  const blocks = tf.mul(
+    tf.reshape(h, [rows, experts, width / experts]),
+    tf.reshape(gates!, [rows, experts, 1]),
+  );
   return tf.reshape(blocks, [rows, width]);
 }
 
@@ -89,7 +92,8 @@ export const composedKernels: Record<string, PeftKernel> = {
       if (kernel === undefined) return [h];
       return [h, tf.matMul(x!, tf.slice(kernel, [0, 0], [kernel.shape[0], attrs.columns as number]))];
     }),
-  [COMBINE]: ({inputs, attrs}) => tf.tidy(() => combined(asTensors(inputs), attrs as unknown as CombineAttrs)),
+  [COMBINE]: ({inputs, attrs}) =>
+    tf.tidy(() => combined(asTensors(inputs), attrs as unknown as CombineAttrs)),
   [MIX]: ({inputs, attrs}) =>
     tf.tidy(() => {
       const {h, gates} = asTensors(inputs);
