@@ -36,7 +36,7 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance 
 
 describe.each(['cpu', 'wasm'])('softmax router on %s', (backend) => {
   beforeAll(async () => {
-    await tf.setBackend(backend);
+    expect(await tf.setBackend(backend)).toBe(true);
   });
 
   const kernel = [
