@@ -4,39 +4,80 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import asc from 'assemblyscript/asc';
 
+const IMPORT_SECTION = 2;
 const DATA_SECTION = 11;
 
-/** The ids of a wasm binary's sections, in order. */
-export function sectionIds(bytes) {
-  const ids = [];
-  let at = 8;
-  while (at < bytes.length) {
-    ids.push(bytes[at++]);
-    let size = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++];
-      size |= (byte & 127) << shift;
-      if (byte < 128) break;
-    }
-    at += size;
+function readUnsigned(bytes, at) {
+  let value = 0;
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at++];
+    value += (byte & 127) * 2 ** shift;
+    if (byte < 128) return [value, at];
   }
-  return ids;
 }
 
+/** The sections of a wasm binary, in order: id, and where its content starts and ends. */
+export function sections(bytes) {
+  const found = [];
+  for (let at = 8; at < bytes.length; ) {
+    const id = bytes[at];
+    const [size, start] = readUnsigned(bytes, at + 1);
+    found.push({id, start, end: start + size});
+    at = start + size;
+  }
+  return found;
+}
+
+/** Where the flags of the one imported memory stand: 1 for an own memory with a maximum, 3 for a shared one. */
+function memoryFlagsOffset(bytes) {
+  const {start} = sections(bytes).find(({id}) => id === IMPORT_SECTION);
+  let [count, at] = readUnsigned(bytes, start);
+  for (const _ of ['module', 'field']) {
+    const [length, name] = readUnsigned(bytes, at);
+    at = name + length;
+  }
+  const MEMORY = 2;
+  if (count !== 1 || bytes[at] !== MEMORY)
+    throw new Error('the wasm module must import a memory and nothing else');
+  return at + 1;
+}
+
+/**
+ * Compiles the kernels. One binary serves both heaps of tfjs, the plain and the threaded one: they differ in the byte at
+ * `memoryFlags`, since the kernels need no atomics.
+ */
 export async function compileWasm(root, flags = []) {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-wasm-'));
   try {
     const out = join(folder, 'kernels.wasm');
     const result = await asc.main([
       join(root, 'packages/kernels/assembly/index.ts'),
-      '-O3', '--noAssert', '--enable', 'simd', '--runtime', 'stub',
-      '--importMemory', '--noExportMemory', '--use', 'abort=', '-o', out, ...flags,
+      '-O3',
+      '--noAssert',
+      '--enable',
+      'simd',
+      '--runtime',
+      'stub',
+      // The limits are compared with those of tfjs's heap: at most its size, and at least its maximum.
+      '--importMemory',
+      '--noExportMemory',
+      '--initialMemory',
+      '1',
+      '--maximumMemory',
+      '65536',
+      '--use',
+      'abort=',
+      '-o',
+      out,
+      ...flags,
     ]);
     if (result.error) throw new Error(`AssemblyScript: ${result.error.message}\n${result.stderr.toString()}`);
     const bytes = readFileSync(out);
     // A data segment would be copied over tfjs's own static data when the module is instantiated on its memory.
-    if (sectionIds(bytes).includes(DATA_SECTION)) {
-      throw new Error('the wasm module has a data section: no array literals, strings or Mathf.* in packages/kernels/assembly');
+    if (sections(bytes).some(({id}) => id === DATA_SECTION)) {
+      throw new Error(
+        'the wasm module has a data section: no array literals, strings or Mathf.* in packages/kernels/assembly',
+      );
     }
     return bytes;
   } finally {
@@ -46,10 +87,15 @@ export async function compileWasm(root, flags = []) {
 
 export async function buildWasm(root) {
   const bytes = await compileWasm(root);
+  const memoryFlags = memoryFlagsOffset(bytes);
+  if (bytes[memoryFlags] !== 1)
+    throw new Error(`unexpected memory flags ${bytes[memoryFlags]} in the wasm module`);
   const folder = join(root, 'packages/kernels/src/backends/wasm');
   mkdirSync(folder, {recursive: true});
   writeFileSync(
     join(folder, 'module.generated.ts'),
-    `// Written by scripts/build-wasm.mjs from packages/kernels/assembly.\nexport const WASM_BASE64 =\n  '${bytes.toString('base64')}';\n`,
+    '// Written by scripts/build-wasm.mjs from packages/kernels/assembly.\n' +
+      `export const MEMORY_FLAGS_OFFSET = ${memoryFlags};\n` +
+      `export const WASM_BASE64 =\n  '${bytes.toString('base64')}';\n`,
   );
 }

@@ -1,1 +1,5 @@
-export {};
+import {register} from './backends/wasm/register.js';
+
+export {register};
+
+register();

@@ -1,0 +1,63 @@
+// The 4x8 microkernel. Eight accumulators are as many as V8 keeps in registers: larger tiles, or an unrolled loop, spill and run at
+// half the speed.
+
+/**
+ * dst[0:4, 0:8] = x[0:4, 0:k] · q[0:k, 0:8] + h[0:4, 0:r] · g[0:r, 0:8], in one set of accumulators.
+ *
+ * Rows of x and h are `ldx` and `ldh` bytes apart; rows of q and g `ldq` and `ldg` bytes, so both packed panels (32) and plain
+ * matrices serve. With fewer than 4 `rows` the others repeat row 0, so dst must have room for 4 rows all the same.
+ */
+export function block(
+  rows: i32,
+  x: usize, ldx: usize, k: i32, q: usize, ldq: usize,
+  h: usize, ldh: usize, r: i32, g: usize, ldg: usize,
+  dst: usize, ldd: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  let p0 = x;
+  let p1 = rows > 1 ? x + ldx : x;
+  let p2 = rows > 2 ? x + 2 * ldx : x;
+  let p3 = rows > 3 ? x + 3 * ldx : x;
+  let end = p0 + (<usize>k << 2);
+  while (p0 < end) {
+    const b0 = v128.load(q), b1 = v128.load(q, 16);
+    let s = v128.load32_splat(p0);
+    c00 = f32x4.add(c00, f32x4.mul(s, b0)); c01 = f32x4.add(c01, f32x4.mul(s, b1));
+    s = v128.load32_splat(p1);
+    c10 = f32x4.add(c10, f32x4.mul(s, b0)); c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    s = v128.load32_splat(p2);
+    c20 = f32x4.add(c20, f32x4.mul(s, b0)); c21 = f32x4.add(c21, f32x4.mul(s, b1));
+    s = v128.load32_splat(p3);
+    c30 = f32x4.add(c30, f32x4.mul(s, b0)); c31 = f32x4.add(c31, f32x4.mul(s, b1));
+    q += ldq; p0 += 4; p1 += 4; p2 += 4; p3 += 4;
+  }
+  if (r > 0) {
+    p0 = h;
+    p1 = rows > 1 ? h + ldh : h;
+    p2 = rows > 2 ? h + 2 * ldh : h;
+    p3 = rows > 3 ? h + 3 * ldh : h;
+    end = p0 + (<usize>r << 2);
+    while (p0 < end) {
+      const b0 = v128.load(g), b1 = v128.load(g, 16);
+      let s = v128.load32_splat(p0);
+      c00 = f32x4.add(c00, f32x4.mul(s, b0)); c01 = f32x4.add(c01, f32x4.mul(s, b1));
+      s = v128.load32_splat(p1);
+      c10 = f32x4.add(c10, f32x4.mul(s, b0)); c11 = f32x4.add(c11, f32x4.mul(s, b1));
+      s = v128.load32_splat(p2);
+      c20 = f32x4.add(c20, f32x4.mul(s, b0)); c21 = f32x4.add(c21, f32x4.mul(s, b1));
+      s = v128.load32_splat(p3);
+      c30 = f32x4.add(c30, f32x4.mul(s, b0)); c31 = f32x4.add(c31, f32x4.mul(s, b1));
+      g += ldg; p0 += 4; p1 += 4; p2 += 4; p3 += 4;
+    }
+  }
+  v128.store(dst, c00); v128.store(dst, c01, 16);
+  dst += ldd;
+  v128.store(dst, c10); v128.store(dst, c11, 16);
+  dst += ldd;
+  v128.store(dst, c20); v128.store(dst, c21, 16);
+  dst += ldd;
+  v128.store(dst, c30); v128.store(dst, c31, 16);
+}

@@ -1,0 +1,129 @@
+import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {BackendError} from '../../errors.js';
+import {MEMORY_FLAGS_OFFSET, WASM_BASE64} from './module.generated.js';
+
+/** What the wasm module exports. Pointers and strides are in bytes, booleans 0 or 1. */
+export interface WasmExports {
+  gemm(
+    a: number,
+    b: number,
+    out: number,
+    batch: number,
+    m: number,
+    n: number,
+    k: number,
+    strideA: number,
+    strideB: number,
+    ldb: number,
+    transposeA: number,
+    transposeB: number,
+    scratch: number,
+  ): void;
+  gemmScratch(m: number, k: number, transposeA: number): number;
+}
+
+/** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
+interface Heap {
+  HEAPU8: Uint8Array;
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+  asm?: {memory?: unknown};
+  wasmMemory?: unknown;
+}
+
+const WAY_OUT =
+  "Call unregister() from '@tfjs-peft/kernels/wasm' (and '@tfjs-peft/kernels/wasm-training') to run on stock ops instead.";
+const ALIGNMENT = 64;
+
+/** The wasm module on one backend's memory, with the scratch memory that its kernels share. */
+export class WasmKernels {
+  private pointer = 0;
+  private bytes = 0;
+
+  constructor(
+    readonly exports: WasmExports,
+    readonly backend: BackendWasm,
+    private readonly heap: Heap,
+    private readonly memory: WebAssembly.Memory,
+  ) {}
+
+  /** A 64-byte aligned block that stays valid until the next call; it grows on demand and is never given back. */
+  scratch(bytes: number): number {
+    if (bytes > this.bytes) {
+      if (this.pointer !== 0) this.heap._free(this.pointer);
+      this.pointer = this.heap._malloc(bytes + ALIGNMENT) >>> 0;
+      this.bytes = this.pointer === 0 ? 0 : bytes;
+      if (this.pointer === 0)
+        throw new BackendError(`wasm: out of memory: ${bytes} bytes of scratch are not to be had.`);
+    }
+    return Math.ceil(this.pointer / ALIGNMENT) * ALIGNMENT;
+  }
+
+  /** Where a tensor's values start. */
+  pointerTo(tensor: TensorInfo): number {
+    return this.backend.getMemoryOffset(tensor.dataId) >>> 0;
+  }
+
+  output(shape: number[], dtype: TensorInfo['dtype'] = 'float32'): TensorInfo {
+    return this.backend.makeOutput(shape, dtype);
+  }
+
+  /** Writes 32-bit words at a pointer. The view is taken anew each time, since a growing memory detaches the old ones. */
+  write(pointer: number, words: readonly number[]): void {
+    new Int32Array(this.memory.buffer, pointer, words.length).set(words);
+  }
+}
+
+const attached = new WeakMap<object, WasmKernels>();
+const listeners: (() => void)[] = [];
+
+/** Calls `listener` each time that the kernels attach to a backend instance, before the first of them runs. */
+export function onAttach(listener: () => void): void {
+  listeners.push(listener);
+}
+
+/**
+ * The kernels on the memory of a tfjs wasm backend, compiled when first asked for.
+ *
+ * @throws BackendError if the backend's memory is not where tfjs 4.22 keeps it, or the engine lacks wasm SIMD.
+ */
+export function attach(backend: KernelBackend): WasmKernels {
+  const found = attached.get(backend);
+  if (found !== undefined) return found;
+  const wasmBackend = backend as BackendWasm;
+  const heap = wasmBackend.wasm as unknown as Heap | null | undefined;
+  const memory = memoryOf(heap);
+  const kernels = new WasmKernels(instantiate(memory), wasmBackend, heap!, memory);
+  attached.set(backend, kernels);
+  for (const listener of listeners) listener();
+  return kernels;
+}
+
+function memoryOf(heap: Heap | null | undefined): WebAssembly.Memory {
+  // The threaded module is given its memory, the plain one exports it.
+  const memory = heap?.wasmMemory ?? heap?.asm?.memory;
+  if (!(memory instanceof WebAssembly.Memory) || memory.buffer !== heap?.HEAPU8?.buffer) {
+    throw new BackendError(
+      `wasm: the memory of the tfjs wasm backend is not where tfjs 4.22 keeps it. ${WAY_OUT}`,
+    );
+  }
+  return memory;
+}
+
+function instantiate(memory: WebAssembly.Memory): WasmExports {
+  const bytes = Uint8Array.from(atob(WASM_BASE64), (char) => char.charCodeAt(0));
+  const SHARED_WITH_MAXIMUM = 3;
+  if (typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer) {
+    bytes[MEMORY_FLAGS_OFFSET] = SHARED_WITH_MAXIMUM;
+  }
+  try {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {memory}});
+    return instance.exports as unknown as WasmExports;
+  } catch (cause) {
+    throw new BackendError(
+      `wasm: the fused kernels cannot be instantiated; they need an engine with wasm SIMD. ${WAY_OUT}`,
+      {cause},
+    );
+  }
+}
