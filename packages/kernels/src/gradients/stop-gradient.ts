@@ -1,0 +1,11 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/**
+ * `x`, through which no gradient flows: tfjs has no such op (tf.keras' and JAX's stop_gradient).
+ *
+ * @param x any float32 tensor.
+ * @returns a tensor with the same values and shape; its gradient with respect to `x` is zero.
+ */
+export function stopGradient<T extends tf.Tensor>(x: T): T {
+  return tf.customGrad((t) => ({value: tf.clone(t as T), gradFunc: () => tf.zerosLike(t as T)}))(x) as T;
+}
