@@ -1,0 +1,80 @@
+import {execFileSync} from 'node:child_process';
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {entriesOf, install, PACKAGES, pack} from './install.js';
+
+const ROOT = join(__dirname, '../../..');
+const BIN = join(ROOT, 'node_modules/.bin');
+let scratch: string;
+const tarballs: Record<string, string> = {};
+
+/** Runs a program and, where it fails, shows what it said. */
+function run(command: string, args: string[], cwd = scratch): string {
+  try {
+    return execFileSync(command, args, {cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe']});
+  } catch (error) {
+    const {stdout, stderr} = error as {stdout: string; stderr: string};
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}\n${stderr}`);
+  }
+}
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'tfjs-peft-pack-'));
+  for (const name of PACKAGES) tarballs[name] = pack(ROOT, name, scratch);
+});
+afterAll(() => rmSync(scratch, {recursive: true, force: true}));
+
+/** A program that fails to compile where a name of the module has no type, or the type `any`. */
+function typesProgram(entry: string, names: string[]): string {
+  const checks = names.map((name) => `export const ${name}_: IsAny<typeof api.${name}> = false;`);
+  return [
+    `import * as api from '${entry}';`,
+    'type IsAny<T> = 0 extends 1 & T ? true : false;',
+    ...checks,
+  ].join('\n');
+}
+
+describe.each(PACKAGES)('%s, packed and installed alone with its required peers', (name) => {
+  let folder: string;
+  const entries = entriesOf(ROOT, name);
+
+  beforeAll(() => {
+    folder = join(scratch, name);
+    mkdirSync(folder);
+    install(ROOT, tarballs, [name], folder);
+    writeFileSync(join(folder, 'package.json'), '{"private": true}');
+  });
+
+  const namesOf = (entry: string, how: string): string[] => {
+    const load = how === 'import' ? `await import('${entry}')` : `require('${entry}')`;
+    const program = `const api = ${load}; console.log(JSON.stringify(Object.keys(api)))`;
+    const type = how === 'import' ? 'module' : 'commonjs';
+    const output = run(process.execPath, [`--input-type=${type}`, '-e', program], folder);
+    const names = JSON.parse(output.trim().split('\n').at(-1)!) as string[];
+    return names
+      .filter((key) => key !== 'default' && key !== '__esModule' && key !== 'module.exports')
+      .sort();
+  };
+
+  test.each(entries)('%s: import and require give the same names, all of them typed', (entry) => {
+    const imported = namesOf(entry, 'import');
+    expect(namesOf(entry, 'require')).toEqual(imported);
+    for (const [extension, module] of [
+      ['mts', 'nodenext'],
+      ['cts', 'nodenext'],
+      ['ts', 'esnext'],
+    ] as const) {
+      const file = `types.${extension}`;
+      writeFileSync(join(folder, file), typesProgram(entry, imported));
+      const resolution = module === 'esnext' ? 'bundler' : module;
+      const flags = ['--noEmit', '--strict', '--skipLibCheck', '--types', '', '--target', 'es2022'];
+      run(join(BIN, 'tsc'), [...flags, '--module', module, '--moduleResolution', resolution, file], folder);
+    }
+  });
+
+  test('publint and are-the-types-wrong find nothing', () => {
+    run(join(BIN, 'publint'), [tarballs[name]!, '--strict']);
+    run(join(BIN, 'attw'), [tarballs[name]!, '--profile', 'node16', '--no-definitely-typed', '--no-emoji']);
+  });
+});
