@@ -55,10 +55,11 @@ export class SoftmaxRouter implements Router {
   route({input}: RouterView): Routing {
     const {temperature, topK, renormalize} = this.config;
     return tf.tidy(() => {
-      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]);
+      const rows = input.rank === 2 ? input : tf.reshape(input, [-1, input.shape[input.rank - 1]!]);
       const logits = matMul(rows, this.kernel.read());
-      const scaled = temperature === 1 ? logits : tf.div(logits, temperature!);
-      const probabilities = tf.reshape(tf.softmax(scaled), [...input.shape.slice(0, -1), this.experts]);
+      const flat = tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature!));
+      const probabilities =
+        input.rank === 2 ? flat : tf.reshape(flat, [...input.shape.slice(0, -1), this.experts]);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};
       const kept = keepTopK(probabilities, topK);
       return {gates: renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept, probabilities};

@@ -81,11 +81,13 @@ function createVariable(
 }
 
 /**
- * tfjs-layers takes only letters, digits and `-._/` in a weight's name. Everything else, and the dot that marks it, becomes its
- * code point between dots, so that different adapter names stay different.
+ * tfjs-layers takes only letters, digits and `-._/` in a weight's name, and the first must be a letter or digit. Everything else,
+ * and the dot that marks it, becomes its code point between dots, so that different adapter names stay different.
  */
 export function escapeName(name: string): string {
-  return Array.from(name, (c) => (/[A-Za-z0-9_-]/.test(c) ? c : `.${c.codePointAt(0)!.toString(16)}.`)).join(
-    '',
-  );
+  const escaped = Array.from(name, (c) =>
+    /[A-Za-z0-9_-]/.test(c) ? c : `.${c.codePointAt(0)!.toString(16)}.`,
+  ).join('');
+  // No name escapes to this beginning by itself: there, a dot after x is followed by digits and another dot.
+  return /^[A-Za-z0-9]/.test(escaped) ? escaped : `x.${escaped}`;
 }

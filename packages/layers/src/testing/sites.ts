@@ -1,0 +1,43 @@
+import * as tf from '@tensorflow/tfjs';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import type {AdapterConfig, PeftDense} from '../index.js';
+
+/** One config of every adapter that a Dense site has. */
+export const ADAPTERS: AdapterConfig[] = [
+  {type: 'lora', rank: 2},
+  {type: 'ia3'},
+  {type: 'molora', experts: 3, rank: 2},
+  {type: 'mov', experts: 3},
+];
+
+/** A tensor of normal values that are the same in every run. */
+export function normal(shape: number[], seed: number): tf.Tensor {
+  return tf.randomNormal(shape, 0, 1, 'float32', seed);
+}
+
+/** Moves every weight of an adapter away from where it started. */
+export function disturb(layer: PeftDense, adapter: string, seed = 5): void {
+  for (const [, variable] of layer.adapterWeights(adapter)) {
+    const moved = tf.tidy(() => tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3)));
+    variable.write(moved);
+    moved.dispose();
+      variable.write(tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3))),
+    );
+  }
+}
+
+/** Saves a model and loads the copy, through JSON as a file would go. */
+export async function reloaded<Model extends LayersModel>(
+  model: Model,
+  load: (handler: tf.io.IOHandler) => Promise<LayersModel>,
+): Promise<{copy: LayersModel; artifacts: tf.io.ModelArtifacts}> {
+  let artifacts!: tf.io.ModelArtifacts;
+  await model.save(
+    tf.io.withSaveHandler(async (saved) => {
+      artifacts = saved;
+      return {modelArtifactsInfo: {dateSaved: new Date(), modelTopologyType: 'JSON'}};
+    }),
+  );
+  const modelTopology = JSON.parse(JSON.stringify(artifacts.modelTopology)) as object;
+  return {copy: await load(tf.io.fromMemory({...artifacts, modelTopology})), artifacts};
+}
