@@ -10,13 +10,15 @@ export class PeftError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     const kinds: string[] = [];
-    for (let type: {kind?: string} = new.target; type?.kind; type = Object.getPrototypeOf(type)) kinds.push(type.kind);
+    for (let type: {kind?: string} = new.target; type?.kind; type = Object.getPrototypeOf(type))
+      kinds.push(type.kind);
     this.name = new.target.kind;
     Object.defineProperty(this, KINDS, {value: kinds});
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     const kinds = (value as {[KINDS]?: string[]} | null | undefined)?.[KINDS];
+    // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass's kind.
     return kinds?.includes(this.kind) ?? false;
   }
 }

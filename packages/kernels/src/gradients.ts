@@ -4,6 +4,7 @@
  * they hold for all of tfjs in the process, with or without adapters.
  */
 import {registerComparisonGradients} from './gradients/comparisons.js';
+import {registerEinsumGradient} from './gradients/einsum.js';
 import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
 import {registerProductGradients} from './gradients/products.js';
 import {registerStridedSliceGradient} from './gradients/strided-slice.js';
@@ -14,6 +15,7 @@ export {stopGradient} from './gradients/stop-gradient.js';
 export function register(): void {
   registerComparisonGradients();
   registerGatherScatterGradients();
+  registerEinsumGradient();
   registerProductGradients();
   registerStridedSliceGradient();
 }

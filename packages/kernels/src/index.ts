@@ -1,6 +1,9 @@
 export * from './errors.js';
 export {combine} from './ops/combine.js';
+
 import './ops/combine-gradient.js';
+
+export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
 export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {
@@ -12,4 +15,3 @@ export {
   type Mix,
   type Scale,
 } from './types.js';
-export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';

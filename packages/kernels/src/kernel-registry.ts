@@ -34,7 +34,10 @@ export function packInputs(inputs: Record<string, tf.Tensor | undefined>): {
 }
 
 /** The inverse of {@link packInputs}. */
-export function unpackInputs<T>(inputs: ArrayLike<T> | Record<string, T>, names?: string[]): Record<string, T> {
+export function unpackInputs<T>(
+  inputs: ArrayLike<T> | Record<string, T>,
+  names?: string[],
+): Record<string, T> {
   if (names === undefined) return inputs as Record<string, T>;
   return Object.fromEntries(names.map((name, i) => [name, (inputs as ArrayLike<T>)[i]!]));
 }

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {stopGradient} from '../gradients.js';
 import {deviation} from '../testing/compare.js';
 import {randomNumbers, randomValues} from '../testing/random.js';
+import {einsumByProducts} from './einsum.js';
 
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor;
 
@@ -27,7 +28,14 @@ const cases: [string, number[][], Op][] = [
     ],
     (a, b) => tf.einsum('bqhd,bkhd->bhqk', a!, b!),
   ],
-  ['einsum that sums an axis of one operand', [[2, 3], [3]], (a, b) => tf.einsum('ij,j->j', a!, b!)],
+  [
+    'einsum that sums an axis of one operand',
+    [
+      [2, 3],
+      [3, 4],
+    ],
+    (a, b) => einsumByProducts('ij,jk->k', [a!, b!]),
+  ],
   ['einsum of one operand', [[3, 4]], (a) => tf.einsum('ij->ji', a!)],
   ['gatherND', [[4, 3]], (x) => tf.gatherND(x!, int([[1], [3], [1]]))],
   [
@@ -147,6 +155,35 @@ describe.each(['cpu', 'wasm'])('gradients on %s', (backend) => {
       });
       expect(deviation(got[i]!.dataSync(), want)).toBeLessThan(1e-3);
     });
+  });
+
+  test.each([
+    ['abc,cd->abd', [2, 3, 4], [4, 5]],
+    ['bqhd,bkhd->bhqk', [2, 3, 2, 4], [2, 5, 2, 4]],
+    ['bhqk,bkhd->bqhd', [2, 2, 3, 5], [2, 5, 2, 4]],
+    ['abc,cde->abde', [2, 3, 4], [4, 5, 2]],
+    ['ab,ab->a', [3, 4], [3, 4]],
+  ])('einsum %s as transposes and products', async (equation, shapeA, shapeB) => {
+    const random = randomNumbers(2);
+    const make = (shape: number[]): tf.Tensor =>
+      tf.tensor(Float32Array.from(randomValues(random, tf.util.sizeFromShape(shape))), shape);
+    const [a, b] = [make(shapeA), make(shapeB)];
+    const got = einsumByProducts(equation, [a, b]).dataSync();
+    await tf.setBackend('cpu');
+    const want = tf.einsum(equation, a, b);
+    expect(deviation(got, want.dataSync())).toBeLessThan(1e-5);
+    await tf.setBackend(backend);
+  });
+
+  test("einsum of an operand within the other, which stock's kernel drops", () => {
+    const y = einsumByProducts('j,ij->j', [
+      tf.tensor1d([1, 2, 3]),
+      tf.tensor2d([
+        [10, 20, 30],
+        [1, 1, 1],
+      ]),
+    ]);
+    expect([...y.dataSync()]).toEqual([11, 42, 93]);
   });
 
   test('stopGradient passes values and no gradient', () => {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {replaceGradient, unbroadcast} from './registry.js';
 
-/** An operand with at most one batch axis less work: folding [batch, m, k] to [batch·m, k] makes a broadcast operand's gradient one product. */
+/** [batch, m, k] to [batch·m, k], which makes the gradient of an operand without a batch axis one product. */
 function fold(t: tf.Tensor): tf.Tensor2D {
   return tf.reshape(t, [-1, t.shape[t.rank - 1]!]);
 }
@@ -37,31 +37,6 @@ function batchMatMulGradient(
   };
 }
 
-interface EinsumSpec {
-  operands: string[];
-  output: string;
-}
-
-function parse(equation: string): EinsumSpec {
-  const [left, output] = equation.replace(/\s/g, '').split('->') as [string, string];
-  return {operands: left.split(','), output};
-}
-
-/** Gradient of operand i: the other operands times the upstream one, and axes that only operand i has spread over again. */
-function einsumGradient(equation: string, operands: tf.Tensor[], i: number, dy: tf.Tensor): tf.Tensor {
-  const {operands: labels, output} = parse(equation);
-  const own = labels[i]!;
-  const others = operands.filter((_, j) => j !== i);
-  const otherLabels = labels.filter((_, j) => j !== i);
-  const known = new Set([...output, ...otherLabels.join('')]);
-  const kept = [...own].filter((label) => known.has(label)).join('');
-  const product = tf.einsum(`${[output, ...otherLabels].join(',')}->${kept}`, dy, ...others);
-  if (kept === own) return product;
-  const shape = operands[i]!.shape;
-  const spread = shape.map((size, axis) => (known.has(own[axis]!) ? size : 1));
-  return tf.broadcastTo(tf.reshape(product, spread), shape);
-}
-
 /** Gradients of products that stock tfjs gives without reducing broadcast axes, or not at all. */
 export function registerProductGradients(): void {
   replaceGradient({
@@ -70,16 +45,6 @@ export function registerProductGradients(): void {
     gradFunc: (dy, saved, attrs) => {
       const {transposeA, transposeB} = attrs as unknown as {transposeA: boolean; transposeB: boolean};
       return batchMatMulGradient(dy as tf.Tensor, saved[0]!, saved[1]!, transposeA, transposeB);
-    },
-  });
-  replaceGradient({
-    kernelName: 'Einsum',
-    saveAllInputs: true,
-    gradFunc: (dy, saved, attrs) => {
-      const {equation} = attrs as unknown as {equation: string};
-      return Object.fromEntries(
-        saved.map((_, i) => [i, () => einsumGradient(equation, saved, i, dy as tf.Tensor)]),
-      );
     },
   });
   replaceGradient({
