@@ -131,6 +131,16 @@ describe('PeftDense', () => {
     expect(stock.trainableWeights).toHaveLength(2);
   });
 
+  it('trains the adapter of a layer that was frozen', () => {
+    const stock = tf.layers.dense({units: 3, trainable: false, inputShape: [2]});
+    tf.sequential({layers: [stock]});
+    const layer = PeftDense.fromDense(stock);
+    layer.addAdapter('default', {type: 'lora'});
+    layer.activate('default');
+    expect(layer.trainableWeights).toHaveLength(2);
+    expect(stock.trainable).toBe(false);
+  });
+
   it('trains the active adapter alone, also after trainable was set', () => {
     const {layer} = sitePair({}, {type: 'lora'});
     layer.addAdapter('second', {type: 'mov'});

@@ -73,7 +73,8 @@ export class PeftDense extends tfl.layers.Layer {
 
   /**
    * A layer that stands in for a built stock Dense: it has its name and runs it, and so shares its kernel and bias. They count as
-   * non-trainable weights here; the Dense's own lists, and the `trainable` bits of the two variables, stay as they are.
+   * non-trainable weights here; the Dense's own lists, and the `trainable` bits of the two variables, stay as they are. The new
+   * layer is trainable even if the Dense was not, for that said only that the base is frozen.
    *
    * @throws UnsupportedSiteError if it is not a stock Dense; ConfigError if it is not built.
    */
@@ -88,8 +89,10 @@ export class PeftDense extends tfl.layers.Layer {
         `Dense layer '${dense.name}' has no weights yet. Build the model first, e.g. call it once.`,
       );
     }
-    const {name, trainable} = dense;
-    const layer = new PeftDense({name, trainable, units: (dense as unknown as {units: number}).units}, dense);
+    const layer = new PeftDense(
+      {name: dense.name, units: (dense as unknown as {units: number}).units},
+      dense,
+    );
     layer.adoptBase();
     return layer;
   }

@@ -18,11 +18,11 @@ export function normal(shape: number[], seed: number): tf.Tensor {
 /** Moves every weight of an adapter away from where it started. */
 export function disturb(layer: PeftDense, adapter: string, seed = 5): void {
   for (const [, variable] of layer.adapterWeights(adapter)) {
-    const moved = tf.tidy(() => tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3)));
+    const moved = tf.tidy(() =>
+      tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3)),
+    );
     variable.write(moved);
     moved.dispose();
-      variable.write(tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3))),
-    );
   }
 }
 
