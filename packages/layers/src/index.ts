@@ -4,7 +4,8 @@ import {PeftDense} from './sites/peft-dense.js';
 // Here, not in the class's own file: a bundler drops that one where nothing but a saved model needs the class.
 tf.serialization.registerClass(PeftDense);
 
-export type {Adapter, AdapterConfig, AdapterConfigs, AdapterView, SiteDims} from './adapters/adapter.js';
+// By a star, since only so can another package add to the interface AdapterConfigs.
+export * from './adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './adapters/count.js';
 export {Ia3Adapter, type Ia3Config} from './adapters/ia3/adapter.js';
 export {LoraAdapter, type LoraConfig} from './adapters/lora/adapter.js';

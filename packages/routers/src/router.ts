@@ -41,7 +41,7 @@ export type RouterConfig = RouterConfigs[keyof RouterConfigs];
 export type CreateRouter = (config: RouterConfig) => Router;
 
 const routers = new Registry<CreateRouter>('router', () => ({
-  softmax: (config) => new SoftmaxRouter(config),
+  softmax: (config) => new SoftmaxRouter(config as SoftmaxRouterConfig),
 }));
 
 /**

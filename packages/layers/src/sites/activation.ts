@@ -17,3 +17,11 @@ const FUSED: Record<string, Activation> = {
 export function fusedActivation(className: string): Activation | undefined {
   return Object.hasOwn(FUSED, className) ? FUSED[className] : undefined;
 }
+
+/**
+ * The name under which tfjs-layers knows an activation, from one that went through its files: they rewrite the only name that has an
+ * underscore, and a stock Dense with it cannot be loaded again.
+ */
+export function restoredName<Name>(name: Name): Name | 'gelu_new' {
+  return name === 'geluNew' ? 'gelu_new' : name;
+}

@@ -3,7 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, combine, DuplicateNameError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {createAdapter} from '../adapters/registry.js';
-import {fusedActivation} from './activation.js';
+import {fusedActivation, restoredName} from './activation.js';
 import {AdapterSlot} from './adapter-slot.js';
 import {decodeAdapter, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
 
@@ -56,7 +56,8 @@ export class PeftDense extends tfl.layers.Layer {
   constructor(args: PeftDenseArgs, dense?: tfl.layers.Layer) {
     super({name: args.name, trainable: args.trainable});
     const {adapters, trainableBase, weights, ...denseArgs} = args;
-    this.dense = dense ?? tfl.layers.dense({...denseArgs, name: this.name});
+    const activation = restoredName(args.activation) as DenseArgs['activation'];
+    this.dense = dense ?? tfl.layers.dense({...denseArgs, activation, name: this.name});
     this.trainableBase = trainableBase ?? false;
     this.baseValues = weights;
     this.batchInputShape = this.dense.batchInputShape;

@@ -116,6 +116,16 @@ describe('model.save and tf.loadLayersModel', () => {
     expect(copy.trainableWeights).toHaveLength(3);
   });
 
+  it.each(['gelu_new', 'hardSigmoid', 'logSoftmax', 'relu6'])(
+    'keep the activation %s',
+    async (activation) => {
+      const layer = peftDense('site', {default: {type: 'mov'}}, 'default', {inputShape: [3], activation});
+      const model = tf.sequential({layers: [layer]});
+      disturb(layer, 'default');
+      await expectSameAfterReload(model, normal([5, 3], 1));
+    },
+  );
+
   it('keep trainable: false', async () => {
     const model = tf.sequential({
       layers: [peftDense('site', {default: {type: 'lora'}}, 'default', {inputShape: [3]})],
