@@ -5,7 +5,7 @@ import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {createAdapter} from '../adapters/registry.js';
 import {fusedActivation, restoredName} from './activation.js';
 import {AdapterSlot} from './adapter-slot.js';
-import {decodeAdapter, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
+import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
 
 /** Arguments of a stock Dense layer. */
 export type DenseArgs = Parameters<typeof tfl.layers.dense>[0];
@@ -65,8 +65,7 @@ export class PeftDense extends tfl.layers.Layer {
     this.inputSpec = this.dense.inputSpec;
     this.activityRegularizer = this.dense.activityRegularizer;
     this.supportsMasking = true;
-    for (const saved of adapters ?? []) {
-      const {adapter, active, config} = decodeAdapter(this.name, saved);
+    for (const {adapter, active, config} of decodeAdapters(this.name, adapters)) {
       this.addAdapter(adapter, config);
       if (active) this.activate(adapter);
     }

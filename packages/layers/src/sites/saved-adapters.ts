@@ -20,23 +20,30 @@ export function encodeAdapter({adapter, active, config}: AdapterRecord): SavedAd
   return {name: JSON.stringify({adapter, active, config})};
 }
 
-/** @throws ConfigError if the text is not what {@link encodeAdapter} writes. The adapter's own config is not looked at. */
-export function decodeAdapter(layerName: string, saved: SavedAdapter): AdapterRecord {
-  let record: Partial<AdapterRecord> | undefined;
-  try {
-    record = JSON.parse(saved.name) as Partial<AdapterRecord>;
-  } catch {
-    // Reported below, together with JSON of another form.
-  }
-  if (
-    typeof record?.adapter !== 'string' ||
-    typeof record.active !== 'boolean' ||
-    typeof record.config !== 'object'
-  ) {
-    throw new ConfigError(
-      `Layer '${layerName}': the saved adapter ${JSON.stringify(saved?.name)} is not of the form ` +
-        `{"adapter", "active", "config"}. Save the model again, or repair its JSON.`,
-    );
-  }
-  return record as AdapterRecord;
+/**
+ * What the adapters in a layer's config say.
+ *
+ * @throws ConfigError if one is not what {@link encodeAdapter} writes. The adapters' own configs are not looked at.
+ */
+export function decodeAdapters(layerName: string, adapters: unknown): AdapterRecord[] {
+  if (adapters == null) return [];
+  return (Array.isArray(adapters) ? adapters : [adapters]).map((saved: Partial<SavedAdapter> | null) => {
+    let record: Partial<AdapterRecord> | undefined;
+    try {
+      record = JSON.parse(saved!.name!) as Partial<AdapterRecord>;
+    } catch {
+      // Reported below, together with JSON of another form.
+    }
+    if (
+      typeof record?.adapter !== 'string' ||
+      typeof record.active !== 'boolean' ||
+      typeof record.config !== 'object'
+    ) {
+      throw new ConfigError(
+        `Layer '${layerName}': the saved adapter ${JSON.stringify(saved)} is not of the form ` +
+          `{name: '{"adapter", "active", "config"}'}. Save the model again, or repair its JSON.`,
+      );
+    }
+    return record as AdapterRecord;
+  });
 }

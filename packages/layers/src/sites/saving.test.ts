@@ -1,7 +1,15 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type AdapterConfig, ia3Dense, loraDense, moloraDense, movDense, PeftDense} from '../index.js';
+import {
+  type AdapterConfig,
+  ia3Dense,
+  loraDense,
+  moloraDense,
+  movDense,
+  PeftDense,
+  type SavedAdapter,
+} from '../index.js';
 import {ADAPTERS, disturb, normal, reloaded} from '../testing/sites.js';
 import {escapeName} from './adapter-slot.js';
 
@@ -168,6 +176,11 @@ describe('model.save and tf.loadLayersModel', () => {
 describe('saved adapters', () => {
   it.each(['', '{}', '[]', 'null', '{"adapter": 1, "active": true, "config": {}}'])('refuse %p', (name) => {
     expect(() => new PeftDense({units: 2, adapters: [{name}]})).toThrow(ConfigError);
+  });
+
+  it.each([null, 3, 'text', [], {}])('refuse %p in place of an adapter', (saved) => {
+    const adapters = [saved] as unknown as SavedAdapter[];
+    expect(() => new PeftDense({units: 2, adapters})).toThrow(ConfigError);
   });
 
   it('refuse configs that are not good', () => {
