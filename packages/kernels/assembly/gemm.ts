@@ -1,8 +1,6 @@
 import {block} from './block';
 import {packPanel, packPanelTransposed, transpose} from './pack';
-
-/** Bytes of one 4x8 tile. */
-const TILE: usize = 128;
+import {storeTile, TILE} from './tile';
 
 /** Bytes of scratch that `gemm` needs. */
 export function gemmScratch(m: i32, k: i32, transposeA: bool): usize {
@@ -71,24 +69,8 @@ function panelProduct(
   for (; i < m; i += 4) {
     const rows = min(m - i, 4);
     block(rows, a, lda, k, q, ldq, 0, 0, 0, 0, 0, tile, 32);
-    for (let row = 0; row < rows; ++row) {
-      copyRow(tile + (<usize>row << 5), out + <usize>row * ldo, columns);
-    }
+    storeTile(tile, out, ldo, rows, columns);
     a += 4 * lda;
     out += 4 * ldo;
-  }
-}
-
-/** The first min(columns, 8) floats of a tile's row. */
-export function copyRow(src: usize, dst: usize, columns: i32): void {
-  if (columns >= 8) {
-    v128.store(dst, v128.load(src));
-    v128.store(dst, v128.load(src, 16), 16);
-    return;
-  }
-  for (; columns > 0; --columns) {
-    store<f32>(dst, load<f32>(src));
-    src += 4;
-    dst += 4;
   }
 }

@@ -28,6 +28,13 @@ export function packPanelTransposed(src: usize, lds: usize, k: i32, columns: i32
   transpose(src, lds, columns, k, dst, 32);
 }
 
+/** Multiplies the floats from `panel` to `end`, a multiple of 8 of them. */
+export function scalePanel(panel: usize, end: usize, scale: f32): void {
+  if (scale == 1) return;
+  const s = f32x4.splat(scale);
+  for (; panel < end; panel += 16) v128.store(panel, f32x4.mul(v128.load(panel), s));
+}
+
 /** dst[j, i] = src[i, j] for i < rows, j < columns, by 4x4 blocks. Row strides in bytes. */
 export function transpose(src: usize, lds: usize, rows: i32, columns: i32, dst: usize, ldd: usize): void {
   let i = 0;

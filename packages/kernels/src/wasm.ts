@@ -1,5 +1,6 @@
+import './index.js';
 import {register} from './backends/wasm/register.js';
 
-export {register};
-
 register();
+
+export {register};

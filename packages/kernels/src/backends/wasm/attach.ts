@@ -1,27 +1,8 @@
 import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {BackendError} from '../../errors.js';
+import type {WasmExports} from './exports.js';
 import {MEMORY_FLAGS_OFFSET, WASM_BASE64} from './module.generated.js';
-
-/** What the wasm module exports. Pointers and strides are in bytes, booleans 0 or 1. */
-export interface WasmExports {
-  gemm(
-    a: number,
-    b: number,
-    out: number,
-    batch: number,
-    m: number,
-    n: number,
-    k: number,
-    strideA: number,
-    strideB: number,
-    ldb: number,
-    transposeA: number,
-    transposeB: number,
-    scratch: number,
-  ): void;
-  gemmScratch(m: number, k: number, transposeA: number): number;
-}
 
 /** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
 interface Heap {

@@ -1,0 +1,194 @@
+// Activations on four lanes, from polynomials: AssemblyScript's Mathf would bring tables in a data section, which would be copied
+// over tfjs's own static data.
+
+/** The order is that of ACTIVATIONS in src/types.ts. */
+export const LINEAR = 0;
+const RELU = 1;
+const RELU6 = 2;
+const ELU = 3;
+const TANH = 4;
+const SIGMOID = 5;
+const SILU = 6;
+const GELU = 7;
+const GELU_TANH = 8;
+
+// @ts-ignore: decorator
+@inline
+function splat(x: f32): v128 {
+  return f32x4.splat(x);
+}
+
+// @ts-ignore: decorator
+@inline
+function multiplyAdd(a: v128, b: v128, c: f32): v128 {
+  return f32x4.add(f32x4.mul(a, b), splat(c));
+}
+
+/**
+ * 2^n in the returned value's place, and e^r - 1 for the rest r = x - n ln 2, |r| <= ln 2 / 2, by a polynomial fitted at Chebyshev
+ * nodes (error below 2e-10). Combined by `exponential` and `exponentialMinus1`.
+ */
+// @ts-ignore: decorator
+@inline
+function power(n: v128): v128 {
+  return i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+}
+
+// @ts-ignore: decorator
+@inline
+function clampExponent(x: v128): v128 {
+  return f32x4.min(f32x4.max(x, splat(-87.3)), splat(88.37));
+}
+
+// @ts-ignore: decorator
+@inline
+function octaves(x: v128): v128 {
+  return f32x4.nearest(f32x4.mul(x, splat(1.44269504)));
+}
+
+function restMinus1(x: v128, n: v128): v128 {
+  // ln 2 in two parts, the first with so few bits that n times it is exact.
+  const r = f32x4.sub(f32x4.sub(x, f32x4.mul(n, splat(0.693359375))), f32x4.mul(n, splat(-2.12194440e-4)));
+  let p = multiplyAdd(splat(0.000198910798644647), r, 0.0013933731243014336);
+  p = multiplyAdd(p, r, 0.00833331048488617);
+  p = multiplyAdd(p, r, 0.041666463017463684);
+  p = multiplyAdd(p, r, 0.1666666716337204);
+  p = multiplyAdd(p, r, 0.5);
+  return f32x4.add(r, f32x4.mul(f32x4.mul(r, r), p));
+}
+
+/** e^x, to 1e-7 relative; saturates outside [-87.3, 88.37]. */
+export function exponential(x: v128): v128 {
+  x = clampExponent(x);
+  const n = octaves(x);
+  const s = power(n);
+  return f32x4.add(f32x4.mul(restMinus1(x, n), s), s);
+}
+
+/** e^x - 1, without cancellation near 0. */
+export function exponentialMinus1(x: v128): v128 {
+  x = clampExponent(x);
+  const n = octaves(x);
+  const s = power(n);
+  return f32x4.add(f32x4.mul(restMinus1(x, n), s), f32x4.sub(s, splat(1)));
+}
+
+export function tanh(x: v128): v128 {
+  // Beyond 10 it is 1 in float32, and e^2x could overflow.
+  const clamped = f32x4.min(f32x4.max(x, splat(-10)), splat(10));
+  const e = exponentialMinus1(f32x4.add(clamped, clamped));
+  return f32x4.div(e, f32x4.add(e, splat(2)));
+}
+
+export function sigmoid(x: v128): v128 {
+  return f32x4.div(splat(1), f32x4.add(splat(1), exponential(f32x4.neg(x))));
+}
+
+/**
+ * The error function: x P(x^2) for |x| <= 1, beyond that 1 - e^(-x^2) Q(1 / (1 + |x| / 2)), both polynomials fitted at Chebyshev
+ * nodes (errors below 1e-8).
+ */
+export function erf(x: v128): v128 {
+  const size = f32x4.abs(x);
+  const square = f32x4.mul(x, x);
+  let p = multiplyAdd(splat(0.00007875874871388078), square, -0.000801686430349946);
+  p = multiplyAdd(p, square, 0.005189087241888046);
+  p = multiplyAdd(p, square, -0.02685421146452427);
+  p = multiplyAdd(p, square, 0.11283594369888306);
+  p = multiplyAdd(p, square, -0.3761262595653534);
+  p = multiplyAdd(p, square, 1.1283791065216064);
+  const near = f32x4.mul(x, p);
+  const u = f32x4.div(splat(1), multiplyAdd(size, splat(0.5), 1));
+  let q = multiplyAdd(splat(-0.05363042652606964), u, -0.057065200060606);
+  q = multiplyAdd(q, u, 0.40349504351615906);
+  q = multiplyAdd(q, u, 0.1014954149723053);
+  q = multiplyAdd(q, u, 0.33075714111328125);
+  q = multiplyAdd(q, u, 0.2736343443393707);
+  q = multiplyAdd(q, u, 0.0006051184027455747);
+  const far = f32x4.sub(splat(1), f32x4.mul(exponential(f32x4.neg(square)), q));
+  const sign = v128.and(x, i32x4.splat(0x80000000));
+  return v128.bitselect(near, v128.or(far, sign), f32x4.le(size, splat(1)));
+}
+
+// @ts-ignore: decorator
+@inline
+function gaussianCumulative(x: v128): v128 {
+  return multiplyAdd(erf(f32x4.mul(x, splat(0.70710678))), splat(0.5), 0.5);
+}
+
+/** sqrt(2 / pi) (x + 0.044715 x^3), the argument of the tanh in gelu's approximation (Hendrycks and Gimpel 2016). */
+// @ts-ignore: decorator
+@inline
+function geluArgument(x: v128): v128 {
+  return f32x4.mul(f32x4.mul(x, splat(0.79788456)), multiplyAdd(f32x4.mul(x, x), splat(0.044715), 1));
+}
+
+/** act(x) on four lanes. */
+export function activate(x: v128, activation: i32): v128 {
+  switch (activation) {
+    case RELU:
+      return f32x4.max(x, splat(0));
+    case RELU6:
+      return f32x4.min(f32x4.max(x, splat(0)), splat(6));
+    case ELU:
+      return v128.bitselect(x, exponentialMinus1(f32x4.min(x, splat(0))), f32x4.ge(x, splat(0)));
+    case TANH:
+      return tanh(x);
+    case SIGMOID:
+      return sigmoid(x);
+    case SILU:
+      return f32x4.mul(x, sigmoid(x));
+    case GELU:
+      return f32x4.mul(x, gaussianCumulative(x));
+    case GELU_TANH:
+      return f32x4.mul(x, multiplyAdd(tanh(geluArgument(x)), splat(0.5), 0.5));
+    default:
+      return x;
+  }
+}
+
+/** act' from the output for relu, relu6, elu, tanh and sigmoid, from the input for silu, gelu and geluTanh. */
+export function derivative(ref: v128, activation: i32): v128 {
+  const one = splat(1);
+  switch (activation) {
+    case RELU:
+      return v128.and(one, f32x4.gt(ref, splat(0)));
+    case RELU6:
+      return v128.and(one, v128.and(f32x4.gt(ref, splat(0)), f32x4.lt(ref, splat(6))));
+    case ELU:
+      return v128.bitselect(one, f32x4.add(ref, one), f32x4.ge(ref, splat(0)));
+    case TANH:
+      return f32x4.sub(one, f32x4.mul(ref, ref));
+    case SIGMOID:
+      return f32x4.mul(ref, f32x4.sub(one, ref));
+    case SILU: {
+      const s = sigmoid(ref);
+      return f32x4.mul(s, multiplyAdd(ref, f32x4.sub(one, s), 1));
+    }
+    case GELU: {
+      const density = f32x4.mul(exponential(f32x4.mul(f32x4.mul(ref, ref), splat(-0.5))), splat(0.39894228));
+      return f32x4.add(gaussianCumulative(ref), f32x4.mul(ref, density));
+    }
+    case GELU_TANH: {
+      const t = tanh(geluArgument(ref));
+      const slope = f32x4.mul(multiplyAdd(f32x4.mul(ref, ref), splat(0.134145), 1), splat(0.79788456));
+      const rest = f32x4.mul(f32x4.mul(f32x4.mul(ref, splat(0.5)), f32x4.sub(one, f32x4.mul(t, t))), slope);
+      return f32x4.add(multiplyAdd(t, splat(0.5), 0.5), rest);
+    }
+    default:
+      return one;
+  }
+}
+
+/** out = dy ∘ act'(ref), `size` floats. */
+export function activationGradient(dy: usize, ref: usize, out: usize, size: i32, activation: i32): void {
+  for (; size >= 4; size -= 4) {
+    v128.store(out, f32x4.mul(v128.load(dy), derivative(v128.load(ref), activation)));
+    dy += 16; ref += 16; out += 16;
+  }
+  for (; size > 0; --size) {
+    const slope = derivative(v128.load32_splat(ref), activation);
+    store<f32>(out, load<f32>(dy) * f32x4.extract_lane(slope, 0));
+    dy += 4; ref += 4; out += 4;
+  }
+}

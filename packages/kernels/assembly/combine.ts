@@ -1,0 +1,165 @@
+// post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output.
+import {LINEAR} from './activations';
+import {block} from './block';
+import {packPanel, scalePanel} from './pack';
+import {
+  activateTile, addTile, addVector, copyRow, loadTile, multiplyTile, multiplyVector, ROW, storeTile, TILE,
+} from './tile';
+
+/** The arguments, as 32-bit words in the order of COMBINE_WORDS in src/backends/wasm/combine.ts. A pointer of 0 is absent. */
+@unmanaged
+class Combine {
+  rows: i32;
+  dIn: i32;
+  dOut: i32;
+  activation: i32;
+  x: usize;
+  kernel: usize;
+  bias: usize;
+  z: usize;
+  h: usize;
+  rank: i32;
+  b: usize;
+  offset: usize;
+  alpha: usize;
+  alphaGates: usize;
+  alphaTable: usize;
+  alphaExperts: i32;
+  beta: usize;
+  betaGates: usize;
+  betaTable: usize;
+  betaExperts: i32;
+  post: usize;
+  postGates: usize;
+  postTable: usize;
+  postExperts: i32;
+  y: usize;
+  savedZ: usize;
+  savedU: usize;
+  /** From here on: where things lie in scratch, set by `combine`. */
+  base: usize;
+  tail: usize;
+  factor: usize;
+  padded: usize;
+  kernelPanel: usize;
+  bPanels: usize;
+  alphaPanels: usize;
+  betaPanels: usize;
+  postPanels: usize;
+}
+
+/** Bytes of the panels of a matrix with `rows` rows and `columns` columns. */
+function panelBytes(rows: i32, columns: i32): usize {
+  return <usize>((columns + 7) >> 3) * <usize>rows * ROW;
+}
+
+/** Bytes of scratch that `combine` needs, for `depth` = rank + alphaExperts + betaExperts + postExperts. */
+export function combineScratch(dIn: i32, dOut: i32, depth: i32): usize {
+  return 3 * TILE + ROW + <usize>dIn * ROW + panelBytes(depth, dOut);
+}
+
+/** Packs all panels of [k, columns] and returns the end of what was written. */
+function packAll(src: usize, k: i32, columns: i32, dst: usize): usize {
+  for (let j = 0; j < columns; j += 8) {
+    packPanel(src + (<usize>j << 2), <usize>columns << 2, k, columns - j, dst);
+    dst += <usize>k * ROW;
+  }
+  return dst;
+}
+
+export function combine(pointer: usize, scale: f32, scratch: usize): void {
+  const c = changetype<Combine>(pointer);
+  c.base = scratch;
+  c.tail = scratch + TILE;
+  c.factor = scratch + 2 * TILE;
+  c.padded = scratch + 3 * TILE;
+  c.kernelPanel = c.padded + ROW;
+  c.bPanels = c.kernelPanel + <usize>c.dIn * ROW;
+  c.alphaPanels = packAll(c.b, c.rank, c.dOut, c.bPanels);
+  scalePanel(c.bPanels, c.alphaPanels, scale);
+  c.betaPanels = packAll(c.alphaTable, c.alphaExperts, c.dOut, c.alphaPanels);
+  c.postPanels = packAll(c.betaTable, c.betaExperts, c.dOut, c.betaPanels);
+  packAll(c.postTable, c.postExperts, c.dOut, c.postPanels);
+  if (c.x == 0) {
+    // Nothing is shared along a column, so the rows are walked in the order of memory.
+    for (let i = 0; i < c.rows; i += 4) {
+      for (let j = 0; j < c.dOut; j += 8) tileAt(c, i, j, 0, 0);
+    }
+    return;
+  }
+  const row = <usize>c.dOut << 2;
+  for (let j = 0; j < c.dOut; j += 8) {
+    let q = c.kernel + (<usize>j << 2);
+    let ldq = row;
+    if (c.rows > 4 || c.dOut - j < 8) {
+      packPanel(q, row, c.dIn, c.dOut - j, c.kernelPanel);
+      q = c.kernelPanel;
+      ldq = ROW;
+    }
+    for (let i = 0; i < c.rows; i += 4) tileAt(c, i, j, q, ldq);
+  }
+}
+
+/** 8 floats of a vector, from a padded copy where the vector ends before. */
+function part(c: Combine, vector: usize, j: i32): usize {
+  const from = vector + (<usize>j << 2);
+  if (c.dOut - j >= 8) return from;
+  copyRow(from, c.padded, c.dOut - j);
+  return c.padded;
+}
+
+/** tile ∘ (gates · table), or tile ∘ vector, or the tile as it is. */
+function multiplyScale(
+  c: Combine, tile: usize, i: i32, j: i32, vector: usize, gates: usize, experts: i32, panels: usize,
+): void {
+  if (vector != 0) multiplyVector(tile, part(c, vector, j));
+  if (gates != 0) {
+    const width = <usize>experts << 2;
+    const panel = panels + <usize>(j >> 3) * <usize>experts * ROW;
+    block(min(c.rows - i, 4), gates + <usize>i * width, width, experts, panel, ROW, 0, 0, 0, 0, 0, c.factor, ROW);
+    multiplyTile(tile, c.factor);
+  }
+}
+
+function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
+  const rows = min(c.rows - i, 4);
+  const columns = c.dOut - j;
+  const ldo = <usize>c.dOut << 2;
+  const at = <usize>i * ldo + (<usize>j << 2);
+  const tile = c.base;
+  const scaledBase = (c.alpha | c.alphaGates | c.savedZ) != 0;
+  const scaledTail = (c.beta | c.betaGates) != 0;
+  const rank = c.h != 0 ? c.rank : 0;
+  const h = c.h + (<usize>i * <usize>rank << 2);
+  const bPanel = c.bPanels + <usize>(j >> 3) * <usize>rank * ROW;
+  let pending = rank > 0;
+  if (c.x != 0) {
+    const x = c.x + (<usize>i * <usize>c.dIn << 2);
+    // Where nothing comes between the base product and the tail, the tail is more steps of the same product.
+    const merged = pending && !scaledBase && !scaledTail;
+    if (merged) pending = false;
+    const steps = merged ? rank : 0;
+    const plain = !pending && !scaledBase && c.activation == LINEAR
+      && (c.bias | c.offset | c.post | c.postGates | c.savedU) == 0;
+    if (plain && rows == 4 && columns >= 8) {
+      block(4, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, ROW, c.y + at, ldo);
+      return;
+    }
+    block(rows, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, ROW, tile, ROW);
+    if (c.bias != 0) addVector(tile, part(c, c.bias, j));
+  } else {
+    loadTile(c.z + at, ldo, rows, columns, tile);
+  }
+  if (c.savedZ != 0) storeTile(tile, c.savedZ + at, ldo, rows, columns);
+  multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaPanels);
+  if (pending) {
+    block(rows, h, <usize>rank << 2, rank, bPanel, ROW, 0, 0, 0, 0, 0, c.tail, ROW);
+    multiplyScale(c, c.tail, i, j, c.beta, c.betaGates, c.betaExperts, c.betaPanels);
+    addTile(tile, c.tail);
+  }
+  if (c.offset != 0) addVector(tile, part(c, c.offset, j));
+  if (c.savedU != 0) storeTile(tile, c.savedU + at, ldo, rows, columns);
+  if (c.activation != LINEAR) activateTile(tile, c.activation);
+  multiplyScale(c, tile, i, j, c.post, c.postGates, c.postExperts, c.postPanels);
+  storeTile(tile, c.y + at, ldo, rows, columns);
+}

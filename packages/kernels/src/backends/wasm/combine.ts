@@ -1,0 +1,184 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-registry.js';
+import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
+import {ACTIVATIONS, type Activation} from '../../types.js';
+import {attach, type WasmKernels} from './attach.js';
+import {mixInto} from './mix.js';
+
+type Inputs = Record<string, TensorInfo | undefined>;
+
+/** The words of the Combine struct in assembly/combine.ts, in its order. */
+const COMBINE_WORDS = [
+  'rows',
+  'dIn',
+  'dOut',
+  'activation',
+  'x',
+  'kernel',
+  'bias',
+  'z',
+  'h',
+  'rank',
+  'b',
+  'offset',
+  'alpha',
+  'alphaGates',
+  'alphaTable',
+  'alphaExperts',
+  'beta',
+  'betaGates',
+  'betaTable',
+  'betaExperts',
+  'post',
+  'postGates',
+  'postTable',
+  'postExperts',
+  'y',
+  'savedZ',
+  'savedU',
+] as const;
+type Words = Partial<Record<(typeof COMBINE_WORDS)[number], number>>;
+
+/** Room for the struct: the words above and those that the module sets itself. */
+const STRUCT_BYTES = 256;
+const FLOAT = 4;
+
+/** A cursor through one block of scratch memory. */
+interface Scratch {
+  next: number;
+}
+
+function take(scratch: Scratch, bytes: number): number {
+  const at = scratch.next;
+  scratch.next += Math.ceil(bytes / 64) * 64;
+  return at;
+}
+
+function scaleWords(
+  wasm: WasmKernels,
+  inputs: Inputs,
+  from: ScaleName,
+  to: 'alpha' | 'beta' | 'post',
+): Words {
+  const gates = inputs[`${from}Gates`];
+  const words: Record<string, number> = {};
+  if (gates !== undefined) {
+    words[`${to}Gates`] = wasm.pointerTo(gates);
+    words[`${to}Table`] = wasm.pointerTo(inputs[`${from}Table`]!);
+    words[`${to}Experts`] = gates.shape[1]!;
+  } else if (inputs[from] !== undefined) {
+    words[to] = wasm.pointerTo(inputs[from]);
+  }
+  return words as Words;
+}
+
+function depthOf({rank = 0, alphaExperts = 0, betaExperts = 0, postExperts = 0}: Words): number {
+  return rank + alphaExperts + betaExperts + postExperts;
+}
+
+function run(wasm: WasmKernels, words: Words, scale: number, struct: number, scratch: number): void {
+  wasm.write(
+    struct,
+    COMBINE_WORDS.map((name) => words[name] ?? 0),
+  );
+  wasm.exports.combine(struct, scale, scratch);
+}
+
+export function activationCode(activation: Activation): number {
+  return ACTIVATIONS.indexOf(activation);
+}
+
+/**
+ * y = act(z + bias) in place of z [rows, dOut], both given by pointers: the epilogue of a product that is there already.
+ */
+export function biasActivation(
+  wasm: WasmKernels,
+  {
+    z,
+    bias,
+    rows,
+    dOut,
+    activation,
+  }: {z: number; bias: number; rows: number; dOut: number; activation: Activation},
+): void {
+  const struct = wasm.scratch(STRUCT_BYTES + wasm.exports.combineScratch(0, dOut, 0));
+  const words = {rows, dOut, z, y: z, offset: bias, activation: activationCode(activation)};
+  run(wasm, words, 1, struct, struct + STRUCT_BYTES);
+}
+
+/** The combine kernel: see `combine` in ops/combine.ts; inputs flat and checked. */
+export const combine: PeftKernel = ({inputs, attrs, backend}) =>
+  combineInfos(backend, inputs, attrs as unknown as CombineAttrs);
+
+export function combineInfos(
+  backend: KernelBackend,
+  inputs: Inputs,
+  {scale, mix, activation, saveZ, saveU}: Omit<CombineAttrs, 'names' | 'saveY'>,
+): TensorInfo[] {
+  const wasm = attach(backend);
+  const {x, kernel, z, h, b, gates} = inputs;
+  const base = (z ?? x)!;
+  const rows = base.shape[0]!;
+  const dIn = x === undefined ? 0 : x.shape[1]!;
+  const dOut = (z ?? kernel)!.shape[1]!;
+  const pre = inputs.pre !== undefined || inputs.preGates !== undefined;
+  const mixed = mix !== 'none' && h !== undefined;
+  const words: Words = {
+    rows,
+    dIn,
+    dOut,
+    activation: activationCode(activation),
+    rank: b === undefined ? 0 : b.shape[0]!,
+    ...scaleWords(wasm, inputs, 'alpha', 'alpha'),
+    ...scaleWords(wasm, inputs, 'beta', 'beta'),
+    ...scaleWords(wasm, inputs, 'post', 'post'),
+  };
+  for (const name of ['x', 'kernel', 'bias', 'z', 'h', 'b', 'offset'] as const) {
+    if (inputs[name] !== undefined) words[name] = wasm.pointerTo(inputs[name]);
+  }
+  // pre ∘ x is this same kernel with z = x and post = pre, into scratch.
+  const preWords: Words = pre
+    ? {rows, dOut: dIn, z: words.x!, ...scaleWords(wasm, inputs, 'pre', 'post')}
+    : {};
+  const {combineScratch} = wasm.exports;
+  const bytes = [
+    STRUCT_BYTES,
+    pre ? rows * dIn * FLOAT : 0,
+    mixed ? rows * words.rank! * FLOAT : 0,
+    Math.max(combineScratch(dIn, dOut, depthOf(words)), pre ? combineScratch(0, dIn, depthOf(preWords)) : 0),
+  ] as const;
+  const cursor: Scratch = {next: wasm.scratch(bytes.reduce((sum, size) => sum + size + 64, 0))};
+  const [struct, scaledX, mixedH, rest] = bytes.map((size) => take(cursor, size)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+
+  const y = wasm.output([rows, dOut]);
+  const outputs = [y];
+  words.y = wasm.pointerTo(y);
+  if (saveZ && z !== undefined) {
+    backend.incRef(z.dataId);
+    outputs.push({...z});
+  } else if (saveZ) {
+    const savedZ = wasm.output([rows, dOut]);
+    words.savedZ = wasm.pointerTo(savedZ);
+    outputs.push(savedZ);
+  }
+  if (saveU) {
+    const savedU = wasm.output([rows, dOut]);
+    words.savedU = wasm.pointerTo(savedU);
+    outputs.push(savedU);
+  }
+  if (pre) {
+    run(wasm, {...preWords, y: scaledX}, 1, struct, rest);
+    words.x = scaledX;
+  }
+  if (mixed) {
+    mixInto(wasm, h, gates!, mix, mixedH);
+    words.h = mixedH;
+  }
+  run(wasm, words, scale, struct, rest);
+  return outputs;
+}

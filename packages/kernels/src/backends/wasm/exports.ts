@@ -1,0 +1,21 @@
+type N = number;
+
+/** What the wasm module exports (see assembly/). Pointers and strides are in bytes, booleans 0 or 1, sizes in elements. */
+export interface WasmExports {
+  // biome-ignore format: one line an operand group
+  gemm(
+    a: N, b: N, out: N,
+    batch: N, m: N, n: N, k: N,
+    strideA: N, strideB: N, ldb: N,
+    transposeA: N, transposeB: N,
+    scratch: N,
+  ): void;
+  gemmScratch(m: N, k: N, transposeA: N): N;
+  combine(struct: N, scale: N, scratch: N): void;
+  combineScratch(dIn: N, dOut: N, depth: N): N;
+  mixExperts(h: N, gates: N, out: N, rows: N, experts: N, rank: N): void;
+  mixExpertsGates(dhm: N, h: N, dGates: N, rows: N, experts: N, rank: N): void;
+  mixDense(h: N, gates: N, out: N, rows: N, rank: N, width: N): void;
+  mixDenseGradient(dhm: N, h: N, gates: N, dh: N, dGates: N, rows: N, rank: N, width: N): void;
+  activationGradient(dy: N, ref: N, out: N, size: N, activation: N): void;
+}

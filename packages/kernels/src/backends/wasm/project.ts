@@ -1,0 +1,19 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-registry.js';
+import {attach} from './attach.js';
+
+/** h = x A, and x W[:, :columns], read in place through W's row stride. */
+export const project: PeftKernel = ({inputs, attrs, backend}) => {
+  const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
+  const wasm = attach(backend);
+  const [rows, dIn] = x.shape as [number, number];
+  const scratch = wasm.scratch(wasm.exports.gemmScratch(rows, dIn, 0));
+  const times = (matrix: TensorInfo, columns: number): TensorInfo => {
+    const out = wasm.output([rows, columns]);
+    const [left, right, to] = [x, matrix, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
+    wasm.exports.gemm(left, right, to, 1, rows, columns, dIn, 0, 0, matrix.shape[1]!, 0, 0, scratch);
+    return out;
+  };
+  const h = times(a, a.shape[1]!);
+  return kernel === undefined ? [h] : [h, times(kernel, attrs.columns as number)];
+};
