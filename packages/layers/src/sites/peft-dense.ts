@@ -133,13 +133,13 @@ export class PeftDense extends tfl.layers.Layer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    const adapters = [...this.slots.values()].map((slot) => ({
-      ...encodeAdapter({
+    const adapters = [...this.slots.values()].map((slot) =>
+      encodeAdapter({
         adapter: slot.name,
         active: slot === this.activeSlot,
         config: slot.adapter.getConfig(),
       }),
-    }));
+    );
     return {...this.dense.getConfig(), ...super.getConfig(), trainableBase: this.trainableBase, adapters};
   }
 

@@ -5,9 +5,7 @@ import type {AdapterConfig} from '../adapters/adapter.js';
  * An adapter in a layer's config. tfjs-layers rewrites the case of every key and string on saving and loading, except for strings
  * under a key called `name`; so all there is to say is one JSON text under that key.
  */
-export interface SavedAdapter {
-  name: string;
-}
+export type SavedAdapter = {name: string};
 
 /** What that text says. */
 export interface AdapterRecord {
