@@ -7,6 +7,7 @@ import type {Suite} from './suite.js';
 /** One file a suite, loaded only when it is asked for. */
 const SUITES: Record<string, () => Promise<Suite>> = {
   layer: async () => (await import('./suites/layer.js')).layerSuite,
+  gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
 };
 
 const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend cpu|wasm] [--cases REGEX] [--rounds N] [--warmup N] [--json FILE]`;
