@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {useBackend} from '../golden/backend.js';
+import {deviation} from '../golden/compare.js';
 import {median, profile, time} from './measure.js';
 import {row, table} from './report.js';
 import {LAYER_CASES, sidesOf, WIDTH} from './suites/layer-cases.js';
@@ -69,9 +70,9 @@ test.each(Object.keys(LAYER_CASES))(
     };
     const [ours, baseline] = [of('ours'), of('baseline')];
     expect(ours).toHaveLength(sides.trained.ours.length + 2);
-    for (const [at, want] of baseline.entries()) {
-      const largest = want.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
-      want.forEach((value, i) => expect(Math.abs(ours[at]![i]! - value)).toBeLessThanOrEqual(1e-4 * largest));
+    for (const [at, data] of baseline.entries()) {
+      const want = {shape: [data.length], data: data as Float32Array};
+      expect(deviation(`tensor ${at}`, ours[at]!, want)).toBeLessThanOrEqual(1e-4);
     }
     sides.dispose();
     tf.dispose([x, cotangent]);
