@@ -3,3 +3,4 @@ export {activationGradient} from './activations';
 export {combine, combineScratch} from './combine';
 export {gemm, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
+export {tile} from './repeat';

@@ -18,4 +18,5 @@ export interface WasmExports {
   mixDense(h: N, gates: N, out: N, rows: N, rank: N, width: N): void;
   mixDenseGradient(dhm: N, h: N, gates: N, dh: N, dGates: N, rows: N, rank: N, width: N): void;
   activationGradient(dy: N, ref: N, out: N, size: N, activation: N): void;
+  tile(src: N, dst: N, axes: N, count: N): N;
 }

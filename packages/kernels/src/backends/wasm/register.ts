@@ -1,3 +1,4 @@
+import {getKernel, unregisterKernel} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   COMBINE,
@@ -23,10 +24,14 @@ const kernels: Record<string, PeftKernel> = {
   [ACTIVATION_GRAD]: activationGradient,
 };
 
-/**
- * Registers the fused kernels for tfjs's `wasm` backend, which may be imported before or after; done by importing
- * `@tfjs-peft/kernels/wasm`. Calling it again is harmless.
- */
+/** Registers the fused kernels; the backend may be imported before or after. */
 export function register(): void {
   registerPeftKernels('wasm', kernels);
+}
+
+/** Takes them out: the ops then run composed from stock kernels. */
+export function unregister(): void {
+  for (const kernelName of Object.keys(kernels)) {
+    if (getKernel(kernelName, 'wasm') != null) unregisterKernel(kernelName, 'wasm');
+  }
 }

@@ -1,0 +1,80 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {attach} from '../backends/wasm/attach.js';
+import {biasActivation, combineInfos} from '../backends/wasm/combine.js';
+import {multiply, productSizes} from '../backends/wasm/matmul.js';
+import {ACTIVATIONS, type Activation} from '../types.js';
+import {overrideKernel, restoreKernel} from './overrides.js';
+
+interface ProductAttrs {
+  transposeA: boolean;
+  transposeB: boolean;
+}
+
+interface FusedAttrs extends ProductAttrs {
+  activation: string;
+}
+
+type Infos = Record<string, tf.TensorInfo | undefined>;
+
+/** Whether the operands are a product that our kernel does; what they are otherwise is the stock kernel's to refuse. */
+function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}: ProductAttrs): boolean {
+  if (a.dtype !== 'float32' || b.dtype !== 'float32' || a.shape.length < 2 || b.shape.length < 2)
+    return false;
+  const innerA = a.shape[a.shape.length - (transposeA ? 2 : 1)];
+  const innerB = b.shape[b.shape.length - (transposeB ? 1 : 2)];
+  return innerA === innerB;
+}
+
+function batchMatMul(stock: tf.KernelFunc): tf.KernelFunc {
+  return (call) => {
+    const {a, b} = call.inputs as {a: tf.TensorInfo; b: tf.TensorInfo};
+    const attrs = call.attrs as unknown as ProductAttrs;
+    if (!isProduct(a, b, attrs)) return stock(call);
+    const {transposeA, transposeB} = attrs;
+    return multiply({a, b, transposeA, transposeB}, call.backend as tf.KernelBackend);
+  };
+}
+
+function isActivation(name: string): name is Activation {
+  return (ACTIVATIONS as readonly string[]).includes(name);
+}
+
+function fusedMatMul(stock: tf.KernelFunc): tf.KernelFunc {
+  return (call) => {
+    const {a, b, bias} = call.inputs as Infos & {a: tf.TensorInfo; b: tf.TensorInfo};
+    const attrs = call.attrs as unknown as FusedAttrs;
+    const {transposeA, transposeB, activation} = attrs;
+    if (!isProduct(a, b, attrs) || !isActivation(activation)) return stock(call);
+    const {outer, m, n} = productSizes({a, b, transposeA, transposeB});
+    if (bias != null && (bias.shape.length !== 1 || bias.shape[0] !== n)) return stock(call);
+    const backend = call.backend as tf.KernelBackend;
+    const rows = tf.util.sizeFromShape(outer) * m;
+    if (!transposeA && !transposeB && tf.util.sizeFromShape(b.shape.slice(0, -2)) === 1) {
+      const x = {...a, shape: [rows, a.shape[a.shape.length - 1]!]};
+      const inputs: Infos = {x, kernel: {...b, shape: b.shape.slice(-2)}};
+      if (bias != null) inputs.bias = bias;
+      const attributes = {scale: 1, mix: 'none', activation, saveZ: false, saveU: false} as const;
+      const [y] = combineInfos(backend, inputs, attributes);
+      return {...y!, shape: [...outer, m, n]};
+    }
+    const out = multiply({a, b, transposeA, transposeB}, backend);
+    if (bias != null || activation !== 'linear') {
+      const wasm = attach(backend);
+      const z = wasm.pointerTo(out);
+      biasActivation(wasm, {z, bias: bias == null ? 0 : wasm.pointerTo(bias), rows, dOut: n, activation});
+    }
+    return out;
+  };
+}
+
+/** Replaces the wasm backend's matrix products, whose transposed and batched cases run a scalar loop. */
+export function registerProducts(): void {
+  overrideKernel(tf.BatchMatMul, batchMatMul);
+  overrideKernel(tf._FusedMatMul, fusedMatMul);
+}
+
+/** Puts back what {@link registerProducts} replaced. */
+export function unregisterProducts(): void {
+  restoreKernel(tf.BatchMatMul);
+  restoreKernel(tf._FusedMatMul);
+}
