@@ -5,33 +5,48 @@ export interface Composed {
   kernel: tf.Tensor2D;
   bias: tf.Tensor1D;
   weights: Record<string, tf.Tensor>;
+  /** Default linear. */
+  activation?: 'linear' | 'relu' | 'tanh';
 }
 
 /** An adapted projection of x [n, dIn], composed from stock ops; `training` is true under a gradient tape. */
 export type Baseline = (x: tf.Tensor2D, site: Composed, training: boolean) => tf.Tensor2D;
 
+function activated(z: tf.Tensor2D, {activation}: Composed): tf.Tensor2D {
+  if (activation === 'relu') return tf.relu(z);
+  return activation === 'tanh' ? tf.tanh(z) : z;
+}
+
 /**
- * What a careful user of stock tfjs writes: the fused product where no gradient is asked for, and the plain one where it is, since
- * the gradient of the fused op always computes the product for the frozen kernel too.
+ * x W + b as a careful user of stock tfjs writes it: the fused product where no gradient is asked for, and the plain one where it
+ * is, since the gradient of the fused op always computes the product for the frozen kernel too.
  */
-export const project: Baseline = (x, {kernel, bias}, training) =>
-  training ? tf.add(tf.matMul(x, kernel), bias) : (tf.fused.matMul({a: x, b: kernel, bias}) as tf.Tensor2D);
+function product(x: tf.Tensor2D, {kernel, bias}: Composed, training: boolean): tf.Tensor2D {
+  if (training) return tf.add(tf.matMul(x, kernel), bias);
+  return tf.fused.matMul({a: x, b: kernel, bias}) as tf.Tensor2D;
+}
+
+/** The projection without an adapter. */
+export const plain: Baseline = (x, site, training) => {
+  if (training || site.activation !== 'relu') return activated(product(x, site, training), site);
+  return tf.fused.matMul({a: x, b: site.kernel, bias: site.bias, activation: 'relu'}) as tf.Tensor2D;
+};
 
 export const lora =
   (rank: number, alpha: number): Baseline =>
   (x, site, training) => {
     const {lora_A: a, lora_B: b} = site.weights as Record<string, tf.Tensor2D>;
-    const delta = tf.matMul(tf.matMul(x, a!), b!);
-    return tf.add(project(x, site, training), tf.mul(delta, alpha / rank));
+    const delta = tf.mul(tf.matMul(tf.matMul(x, a!), b!), alpha / rank);
+    return activated(tf.add(product(x, site, training), delta), site);
   };
 
-export const ia3: Baseline = (x, site, training) => tf.mul(project(x, site, training), site.weights.scaling!);
+export const ia3: Baseline = (x, site, training) => tf.mul(plain(x, site, training), site.weights.scaling!);
 
 const gatesOf = (x: tf.Tensor2D, {weights}: Composed) =>
   tf.softmax(tf.matMul(x, weights.router as tf.Tensor2D));
 
 export const mov: Baseline = (x, site, training) =>
-  tf.mul(project(x, site, training), tf.matMul(gatesOf(x, site), site.weights.scaling as tf.Tensor2D));
+  tf.mul(plain(x, site, training), tf.matMul(gatesOf(x, site), site.weights.scaling as tf.Tensor2D));
 
 /** All experts side by side: two products, not two per expert; the gates meet h through a reshape. */
 export const molora =
@@ -41,5 +56,6 @@ export const molora =
     const h = tf.reshape(tf.matMul(x, a!), [x.shape[0], experts, rank]);
     const gated = tf.mul(h, tf.reshape(gatesOf(x, site), [x.shape[0], experts, 1]));
     const mixed = tf.reshape(gated, [x.shape[0], experts * rank]) as tf.Tensor2D;
-    return tf.add(project(x, site, training), tf.mul(tf.matMul(mixed, b!), alpha / rank));
+    const delta = tf.mul(tf.matMul(mixed, b!), alpha / rank);
+    return activated(tf.add(product(x, site, training), delta), site);
   };

@@ -8,6 +8,7 @@ import type {Suite} from './suite.js';
 const SUITES: Record<string, () => Promise<Suite>> = {
   layer: async () => (await import('./suites/layer.js')).layerSuite,
   gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
+  model: async () => (await import('./suites/model.js')).modelSuite,
 };
 
 const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend cpu|wasm] [--cases REGEX] [--rounds N] [--warmup N] [--json FILE]`;

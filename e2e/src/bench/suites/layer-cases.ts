@@ -14,7 +14,7 @@ export interface LayerCase {
 }
 
 export const LAYER_CASES: Record<string, LayerCase> = {
-  none: {baseline: baselines.project},
+  none: {baseline: baselines.plain},
   'lora-r8': {adapter: {type: 'lora', rank: 8, alpha: 16}, baseline: baselines.lora(8, 16)},
   ia3: {adapter: {type: 'ia3'}, baseline: baselines.ia3},
   'molora-8x4': {
@@ -22,7 +22,7 @@ export const LAYER_CASES: Record<string, LayerCase> = {
     baseline: baselines.molora(8, 4, 16),
   },
   'mov-8': {adapter: {type: 'mov', experts: 8}, baseline: baselines.mov},
-  full: {baseline: baselines.project, full: true},
+  full: {baseline: baselines.plain, full: true},
 };
 
 export type Forward = (x: tf.Tensor2D, training: boolean) => tf.Tensor;

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {project} from '../baselines.js';
+import {plain} from '../baselines.js';
 import {profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
 import {kernelsFor, type Side} from '../stock.js';
@@ -64,7 +64,7 @@ async function measureCase(
 
   const forward = (side: Side) => () => tf.tidy(() => sides.forward[side](x, false));
   add('forward', 'ms', time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
-  const bare = () => tf.tidy(() => project(x, {...sides.site, weights: {}}, false));
+  const bare = () => tf.tidy(() => plain(x, {...sides.site, weights: {}}, false));
   add(
     'forward-vs-bare',
     'ms',
