@@ -1,0 +1,65 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {profile, time} from '../measure.js';
+import {type Row, row} from '../report.js';
+import {kernelsFor, type Side as Turn} from '../stock.js';
+import {roundsOf, type Suite} from '../suite.js';
+import {composedModel, MODEL_CASES, type Side, upgradedModel} from './model-cases.js';
+
+const [BATCH, TOKENS, VOCABULARY, WIDTH] = [32, 32, 8000, 512];
+
+/** One training step of an adapter on mean((y - target)²) with Adam. */
+function stepOf(side: Side, ids: tf.Tensor, target: tf.Tensor) {
+  const optimizer: tf.Optimizer = tf.train.adam(1e-3, 0.9, 0.999, 1e-7);
+  return () => {
+    const loss = () => tf.mean(tf.square(tf.sub(side.forward(ids, true), target))) as tf.Scalar;
+    const {value, grads} = tf.variableGrads(loss, side.trained);
+    optimizer.applyGradients(grads);
+    tf.dispose(grads);
+    return value;
+  };
+}
+
+function checkSame(name: string, ours: Side, baseline: Side, ids: tf.Tensor): void {
+  const off = tf.tidy(
+    () => tf.max(tf.abs(tf.sub(ours.forward(ids, false), baseline.forward(ids, false)))).dataSync()[0]!,
+  );
+  // The sentence vectors have length 1.
+  if (!(off <= 1e-4)) throw new Error(`${name}: ours and the baseline differ by ${off}`);
+}
+
+/** USE-lite with every Dense adapted, at batch 32 of 32 tokens, against adapters composed from stock ops on the same model. */
+export const modelSuite: Suite = async (options) => {
+  const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};
+  const enter = kernelsFor(options.backend);
+  const rows: Row[] = [];
+  const [ids, target] = tf.tidy(() => [
+    tf.randomUniform([BATCH, TOKENS], 1, VOCABULARY, 'int32', 1),
+    tf.randomNormal([BATCH, WIDTH], 0, WIDTH ** -0.5, 'float32', 2),
+  ]) as [tf.Tensor, tf.Tensor];
+  for (const [name, spec] of Object.entries(MODEL_CASES)) {
+    if (options.cases && !options.cases.test(name)) continue;
+    const baseline = composedModel(spec);
+    const ours = await upgradedModel(spec, baseline.values);
+    const sides: Record<Turn, Side> = {ours, baseline};
+    const add = (metric: string, unit: string, figures: Record<Turn, number>) => {
+      rows.push(row({case: name, metric, ...figures, baselineName: 'composed, stock', unit}));
+      options.onRow?.(rows.at(-1)!);
+    };
+    checkSame(name, ours, baseline, ids);
+    const forward = (turn: Turn) => () => tf.tidy(() => sides[turn].forward(ids, false));
+    add('forward', 'ms', time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
+    const step = {ours: stepOf(ours, ids, target), baseline: stepOf(baseline, ids, target)};
+    add('step', 'ms', time(step, rounds, enter));
+    const profiles = {} as Record<Turn, {launches: number; peakBytes: number}>;
+    for (const turn of ['baseline', 'ours'] as const) {
+      enter(turn);
+      profiles[turn] = await profile(step[turn]);
+    }
+    add('kernel-calls', 'calls', {ours: profiles.ours.launches, baseline: profiles.baseline.launches});
+    add('peak-bytes', 'bytes', {ours: profiles.ours.peakBytes, baseline: profiles.baseline.peakBytes});
+    // The models' weights, and the optimizers' moments.
+    tf.disposeVariables();
+  }
+  tf.dispose([ids, target]);
+  return {rounds: rounds.rounds, rows};
+};
