@@ -14,6 +14,10 @@ export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
 export type {AdapterRouterConfig} from './adapters/router-of.js';
+export type {Place, SaveResult} from './io/storage.js';
+export type {LoadOptions} from './lifecycle/load.js';
+export {Peft, type SaveOptions} from './lifecycle/peft.js';
+export type {Report, ReportSite} from './lifecycle/report.js';
 export {deriveSeed} from './random.js';
 export {
   type DropIn,
@@ -25,3 +29,6 @@ export {
 } from './sites/factories.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';
 export type {SavedAdapter} from './sites/saved-adapters.js';
+export type {Override, UpgradeConfig} from './upgrade/plan.js';
+export type {SiteInfo, Target, Targets} from './upgrade/targets.js';
+export {inspect, loadPeft, upgrade} from './upgrade/upgrade.js';

@@ -207,10 +207,9 @@ function checkCoverage(entries: readonly Entry[], available: number): void {
 }
 
 function readTensor({codec, shape, begin, end}: Entry, bytes: Uint8Array, dataStart: number): StoredTensor {
-  // A copy: the data of a file need not be aligned to its type.
-  const data = bytes.slice(dataStart + begin, dataStart + end);
-  const view = new DataView(data.buffer);
-  const length = data.length / codec.size;
+  // Element by element through a view: the data of a file need not be aligned to its type, and `slice` of a Node Buffer is no copy.
+  const view = new DataView(bytes.buffer, bytes.byteOffset + dataStart + begin, end - begin);
+  const length = (end - begin) / codec.size;
   const Values = {float32: Float32Array, int32: Int32Array, bool: Uint8Array}[codec.dtype];
   const values = new Values(length);
   for (let i = 0; i < length; i++) values[i] = codec.read(view, i * codec.size);

@@ -1,0 +1,169 @@
+import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import type {AdapterConfig} from '../adapters/adapter.js';
+
+/** A weight in a file: its name at its site, and its shape. */
+export interface FileWeight {
+  name: string;
+  shape: number[];
+}
+
+/** A layer that the file has weights of. */
+export interface FileLayer {
+  name: string;
+  weights: FileWeight[];
+}
+
+/** A site of the file's adapter. */
+export interface FileSite extends FileLayer {
+  kind: 'dense';
+  /** [inputDim, outputDim]. */
+  shape: [number, number];
+}
+
+/** A weight of the base model, known by the SHA-256 of its bytes. */
+export interface BaseWeight extends FileWeight {
+  sha256: string;
+}
+
+/** What `adapter_config.json` says. */
+export interface AdapterFile {
+  format: 'tfjs-peft';
+  /** Version of this form. */
+  schema: 1;
+  name: string;
+  adapter: AdapterConfig;
+  /** Sites whose config is another one. A list, since a site may be called `__proto__`. */
+  overrides: {site: string; adapter: AdapterConfig}[];
+  sites: FileSite[];
+  /** Layers that were trained in full, whose weights are in the file too. */
+  trained: FileLayer[];
+  /** The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes. */
+  base: {sha256: string; weights: BaseWeight[]};
+  /** SHA-256 over the names, shapes and bytes of the adapter's weights. */
+  weightsSha256: string;
+}
+
+/** A float32 weight as it lies in memory. */
+export interface WeightValues {
+  shape: number[];
+  values: Float32Array;
+}
+
+export const CONFIG_FILE = 'adapter_config.json';
+export const WEIGHTS_FILE = 'adapter_model.safetensors';
+
+/** Key of a weight among the file's tensors. */
+export function weightKey(layer: string, weight: string): string {
+  return `${layer}.${weight}`;
+}
+
+/** Config of the adapter at a site of the file. */
+export function siteConfig(file: AdapterFile, site: string): AdapterConfig {
+  return file.overrides.find((override) => override.site === site)?.adapter ?? file.adapter;
+}
+
+/**
+ * Checks what was read as `adapter_config.json`.
+ *
+ * @throws ConfigError naming the field that is missing or of another form.
+ */
+export function checkAdapterFile(value: unknown): AdapterFile {
+  const file = value as AdapterFile;
+  const check = (good: boolean, field: string, wanted: string) => {
+    if (!good) {
+      throw new ConfigError(
+        `${CONFIG_FILE}: ${field} must be ${wanted}. The file is damaged, or not of an adapter.`,
+      );
+    }
+  };
+  check(isObject(value), 'its content', 'a JSON object');
+  check(file.format === 'tfjs-peft', 'format', "'tfjs-peft'");
+  if (file.schema !== 1) {
+    throw new ConfigError(
+      `${CONFIG_FILE}: schema is ${JSON.stringify(file.schema)}, but this version reads 1. Update @tfjs-peft/layers.`,
+    );
+  }
+  check(typeof file.name === 'string' && file.name !== '', 'name', 'a text');
+  check(isObject(file.adapter), 'adapter', 'an object');
+  check(
+    isList(file.overrides, (entry) => isText(entry.site) && isObject(entry.adapter)),
+    'overrides',
+    'a list',
+  );
+  const isSite = (site: Fields) =>
+    isLayer(site) && site.kind === 'dense' && isShape(site.shape) && site.shape.length === 2;
+  check(
+    isList(file.sites, isSite) && file.sites.length > 0,
+    'sites',
+    'a list of sites with their shapes and weights',
+  );
+  check(isList(file.trained, isLayer), 'trained', 'a list of layers with their weights');
+  check(isObject(file.base) && isText(file.base.sha256), 'base.sha256', 'a text');
+  const isBase = (weight: Fields) => isWeight(weight) && isText(weight.sha256);
+  check(isList(file.base.weights, isBase), 'base.weights', 'a list of names, shapes and hashes');
+  check(isText(file.weightsSha256), 'weightsSha256', 'a text');
+  const names = [...file.sites, ...file.trained].map(({name}) => name);
+  check(new Set(names).size === names.length, 'sites and trained', 'free of layers that come twice');
+  return file;
+}
+
+/**
+ * Checks that the tensors of a file are those of which its config speaks.
+ *
+ * @throws WeightMismatchError naming the first few that are missing, extra or of another shape.
+ */
+export function checkWeights(file: AdapterFile, weights: ReadonlyMap<string, WeightValues>): void {
+  const expected = new Map<string, number[]>();
+  for (const layer of [...file.sites, ...file.trained]) {
+    for (const {name, shape} of layer.weights) expected.set(weightKey(layer.name, name), shape);
+  }
+  const problems: string[] = [];
+  for (const [key, shape] of expected) {
+    const found = weights.get(key);
+    if (found === undefined) problems.push(`'${key}' is missing`);
+    else if (!sameShape(found.shape, shape)) {
+      problems.push(`'${key}' has shape [${found.shape}], but must have [${shape}]`);
+    }
+  }
+  for (const key of weights.keys()) if (!expected.has(key)) problems.push(`'${key}' is not expected`);
+  if (problems.length > 0) {
+    throw new WeightMismatchError(
+      `The weights do not fit ${CONFIG_FILE}: ${listProblems(problems)}. Save the adapter again; both files belong together.`,
+    );
+  }
+}
+
+export function sameShape(left: readonly unknown[], right: readonly unknown[]): boolean {
+  return left.length === right.length && left.every((axis, i) => axis === right[i]);
+}
+
+export function listProblems(problems: readonly string[], most = 4): string {
+  const more = problems.length - most;
+  return problems.slice(0, most).join('; ') + (more > 0 ? `; and ${more} more` : '');
+}
+
+type Fields = Record<string, unknown>;
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isList(value: unknown, each: (entry: Fields) => boolean): boolean {
+  return Array.isArray(value) && value.every((entry) => isObject(entry) && each(entry));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isShape(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
+}
+
+function isWeight(weight: Fields): boolean {
+  return isText(weight.name) && isShape(weight.shape);
+}
+
+function isLayer(layer: Fields): boolean {
+  return isText(layer.name) && isList(layer.weights, isWeight);
+}

@@ -1,0 +1,44 @@
+import {type AdapterFile, CONFIG_FILE, WEIGHTS_FILE} from './adapter-file.js';
+
+/** A README for a saved adapter: what it is, and how to use it. */
+export function modelCard(file: AdapterFile): string {
+  const parameters = [...file.sites, ...file.trained]
+    .flatMap(({weights}) => weights)
+    .reduce((sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
+  const base = file.base.weights.reduce(
+    (sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1),
+    0,
+  );
+  const trained = file.trained.map(({name}) => code(name)).join(', ');
+  return `# ${text(file.name)}
+
+An adapter for a TensorFlow.js model, made with tfjs-peft.
+
+| | |
+|---|---|
+| adapter | ${code(JSON.stringify(file.adapter))} |
+| sites | ${file.sites.map(({name, shape}) => `${code(name)} (${shape.join(' x ')})`).join(', ')} |
+| layers trained in full | ${trained || 'none'} |
+| parameters | ${parameters} |
+| base model | ${base} frozen parameters, SHA-256 ${code(file.base.sha256)} |
+
+The weights are in \`${WEIGHTS_FILE}\`, everything else in \`${CONFIG_FILE}\`. Load both into the base model:
+
+\`\`\`ts
+import * as tf from '@tensorflow/tfjs';
+import {loadPeft} from '@tfjs-peft/layers';
+
+const model = await tf.loadLayersModel(baseUrl);
+await loadPeft(model, folderOfThisFile);
+\`\`\`
+`;
+}
+
+/** On one line and without the signs that end a table cell. */
+function text(value: string): string {
+  return value.replace(/\s+/g, ' ').replaceAll('|', '\\|');
+}
+
+function code(value: string): string {
+  return `\`${text(value).replaceAll('`', "'")}\``;
+}

@@ -1,0 +1,220 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {WeightMismatchError} from '@tfjs-peft/kernels';
+import {adapterShapes} from '../adapters/count.js';
+import {createAdapter} from '../adapters/registry.js';
+import {
+  type AdapterFile,
+  type FileLayer,
+  type FileWeight,
+  listProblems,
+  sameShape,
+  siteConfig,
+  type WeightValues,
+  weightKey,
+} from '../io/adapter-file.js';
+import type {StoredFile} from '../io/storage.js';
+import {checkName, type Plan, type PlannedSite, planUpgrade} from '../upgrade/plan.js';
+import type {ModelState, StoredAdapter} from './state.js';
+import {baseWeights, type LayerVariables, siteVariables, trainedVariables} from './weights.js';
+
+/** Options of {@link Peft.load}. */
+export interface LoadOptions {
+  /** Name under which the adapter is stored in the model. Default: the name that the file gives. */
+  name?: string;
+  /** Load although the file was saved with other base weights. Default false. */
+  ignoreBase?: boolean;
+}
+
+/**
+ * Loads an adapter into a model and makes it the active one. All is checked before anything changes, and the change itself is
+ * synchronous.
+ *
+ * @throws WeightMismatchError if the file does not fit the model; errors of `planUpgrade` if its adapter cannot be made there.
+ */
+export async function loadInto(
+  state: ModelState,
+  {file, weights}: StoredFile,
+  {name = file.name, ignoreBase = false}: LoadOptions,
+): Promise<void> {
+  const prepare = () => planLoad(state, file, name);
+  prepare();
+  if (!ignoreBase) await checkBase(state, file);
+  // Once more: the model may have changed while the hashes were computed.
+  const plan = prepare();
+  if (plan !== undefined) state.add(plan);
+  else state.enable(name);
+  const stored = state.adapters.get(name)!;
+  assign([...siteVariables(state, name, stored), ...trainedOf(state, file)], weights);
+}
+
+/** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
+function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | undefined {
+  const existing = state.adapters.get(name);
+  if (existing !== undefined) {
+    checkExisting(state, name, existing, file);
+    return undefined;
+  }
+  checkName(name, []);
+  checkLayers(state, file);
+  const known = new Set(file.trained.map(({name}) => name));
+  const plan = planUpgrade(
+    state.layers,
+    state.isSite,
+    {
+      adapter: file.adapter,
+      targets: ({name}) => file.sites.some((site) => site.name === name),
+      overrides: file.overrides.map(({site, adapter}) => ({targets: (info) => info.name === site, adapter})),
+      name,
+    },
+    [...state.adapters.keys()],
+  );
+  for (const selected of plan.selected) {
+    if (!known.has(selected.info.name)) continue;
+    selected.status = 'trained';
+    selected.reason = 'the file has its weights';
+  }
+  const problems = plan.sites.flatMap((site) => siteProblems(site, file));
+  fail(
+    problems,
+    'The weights are not those of the adapter that the config describes. Save the adapter again.',
+  );
+  return plan;
+}
+
+/** Whether the model has all layers of the file, with these shapes. */
+function checkLayers(state: ModelState, file: AdapterFile): void {
+  const problems: string[] = [];
+  const byPath = new Map(state.layers.map((at) => [at.path, at]));
+  for (const {name, shape} of file.sites) {
+    const layer = byPath.get(name)?.layer;
+    const site = layer && state.isSite(layer);
+    if (layer === undefined) problems.push(`layer '${name}' is missing in the model`);
+    else if (site === undefined && layer.getClassName() !== 'Dense') {
+      problems.push(`layer '${name}' is a ${layer.getClassName()} in the model, but a Dense in the file`);
+    } else {
+      const kernel = (site?.base ?? layer.weights).find((weight) => weight.shape.length === 2)!;
+      if (!sameShape(kernel.shape, shape)) {
+        problems.push(`layer '${name}' is [${kernel.shape}] in the model, but [${shape}] in the file`);
+      }
+    }
+  }
+  for (const layer of file.trained) {
+    const at = byPath.get(layer.name);
+    if (at === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
+    else problems.push(...compare(layer, trainedVariables([at])[0]!.file.weights, 'model'));
+  }
+  fail(problems, 'The file is of another model. Load it into the model that it was trained on.');
+}
+
+/** Whether the model's adapter of that name is the file's. */
+function checkExisting(state: ModelState, name: string, existing: StoredAdapter, file: AdapterFile): void {
+  const problems: string[] = [];
+  const sites = new Map(file.sites.map((site) => [site.name, site]));
+  for (const path of existing.sites.keys()) {
+    if (!sites.has(path)) problems.push(`site '${path}' is missing in the file`);
+  }
+  for (const site of file.sites) {
+    const config = existing.sites.get(site.name);
+    if (config === undefined) {
+      problems.push(`site '${site.name}' carries no such adapter in the model`);
+      continue;
+    }
+    const {dims} = state.site(site.name);
+    const wanted = JSON.stringify(createAdapter(siteConfig(file, site.name), dims).getConfig());
+    if (JSON.stringify(config) !== wanted) {
+      problems.push(
+        `site '${site.name}' has ${JSON.stringify(config)} in the model, but ${wanted} in the file`,
+      );
+    }
+    problems.push(...siteProblems({at: {path: site.name}, dims, config}, file));
+  }
+  const trained = new Map(
+    trainedVariables(state.trainedLayers).map((layer) => [layer.file.name, layer.file]),
+  );
+  for (const layer of file.trained) {
+    const found = trained.get(layer.name);
+    if (found === undefined)
+      problems.push(`layer '${layer.name}' is trained in full in the file, but not in the model`);
+    else problems.push(...compare(layer, found.weights, 'model'));
+  }
+  fail(
+    problems,
+    `The file does not fit the model's adapter '${name}'. Load it under another name: load(from, {name: 'other'}).`,
+  );
+}
+
+/** How the file's weights at a site differ from what the adapter's config makes there. */
+function siteProblems(
+  {at, dims, config}: Pick<PlannedSite, 'dims' | 'config'> & {at: {path: string}},
+  file: AdapterFile,
+): string[] {
+  const layer = file.sites.find(({name}) => name === at.path)!;
+  return compare(layer, adapterShapes(config, dims), 'adapter');
+}
+
+function compare(layer: FileLayer, wanted: readonly FileWeight[], where: string): string[] {
+  const problems: string[] = [];
+  const shapes = new Map(wanted.map(({name, shape}) => [name, shape]));
+  const found = new Set(layer.weights.map(({name}) => name));
+  for (const {name, shape} of layer.weights) {
+    const own = shapes.get(name);
+    const key = weightKey(layer.name, name);
+    if (own === undefined) problems.push(`the ${where} has no weight '${key}'`);
+    else if (!sameShape(own, shape))
+      problems.push(`'${key}' is [${own}] in the ${where}, but [${shape}] in the file`);
+  }
+  for (const name of shapes.keys()) {
+    if (!found.has(name)) problems.push(`'${weightKey(layer.name, name)}' is missing in the file`);
+  }
+  return problems;
+}
+
+async function checkBase(state: ModelState, file: AdapterFile): Promise<void> {
+  const base = await baseWeights(state, file.trained);
+  if (base.sha256 === file.base.sha256) return;
+  const problems: string[] = [];
+  // Names may come twice, for layers of one name in different places; so they are compared as lists where they can be.
+  const own = new Map(base.weights.map((weight) => [weight.name, weight]));
+  const theirs = new Map(file.base.weights.map((weight) => [weight.name, weight]));
+  for (const [name, {shape, sha256}] of theirs) {
+    const found = own.get(name);
+    if (found === undefined) problems.push(`'${name}' is missing in the model`);
+    else if (!sameShape(found.shape, shape)) {
+      problems.push(`'${name}' is [${found.shape}] in the model, but [${shape}] in the file`);
+    } else if (found.sha256 !== sha256) problems.push(`'${name}' has other values`);
+  }
+  for (const name of own.keys()) if (!theirs.has(name)) problems.push(`'${name}' is not in the file`);
+  if (problems.length === 0) problems.push('the frozen weights come in another order');
+  fail(
+    problems,
+    'The file was saved with another base model. Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+  );
+}
+
+function fail(problems: readonly string[], message: string): void {
+  if (problems.length === 0) return;
+  const [first, ...rest] = message.split('. ');
+  throw new WeightMismatchError(
+    `${first!.replace(/\.$/, '')}: ${listProblems(problems)}. ${rest.join('. ')}`.trim(),
+  );
+}
+
+function trainedOf(state: ModelState, file: AdapterFile): LayerVariables<FileLayer>[] {
+  const wanted = new Set(file.trained.map(({name}) => name));
+  return trainedVariables(state.trainedLayers.filter(({path}) => wanted.has(path)));
+}
+
+function assign(
+  layers: readonly LayerVariables<FileLayer>[],
+  weights: ReadonlyMap<string, WeightValues>,
+): void {
+  tf.tidy(() => {
+    for (const {file, variables} of layers) {
+      for (const [name, variable] of variables) {
+        const {shape, values} = weights.get(weightKey(file.name, name))!;
+        (variable as tfl.LayerVariable).write(tf.tensor(values, shape, 'float32'));
+      }
+    }
+  });
+}

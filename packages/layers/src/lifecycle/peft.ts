@@ -1,0 +1,174 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {fetchStored, type Place, type SaveResult, store} from '../io/storage.js';
+import {type PlannedSite, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
+import {type LoadOptions, loadInto} from './load.js';
+import {makeReport, type Report} from './report.js';
+import {toStored} from './save.js';
+import {ModelState} from './state.js';
+
+/** The upgrade of each model that has one. */
+const upgrades = new WeakMap<tfl.LayersModel, Peft>();
+
+/** Options of {@link Peft.save}. */
+export interface SaveOptions {
+  /** Which adapter. Default: the active one, or the one that was active last. */
+  name?: string;
+}
+
+/**
+ * The adapters of one model: what they are, which of them is active, and the way back. {@link upgrade} and {@link loadPeft} make it.
+ *
+ * At most one adapter is active. A model that is compiled is compiled again, with its own loss and metrics and a fresh optimizer of
+ * the same class and settings, whenever its set of trainable weights changes. No method changes anything if it throws.
+ */
+export class Peft {
+  private state: ModelState;
+  private last: string | null = null;
+  private detached = false;
+
+  private constructor(readonly model: tfl.LayersModel) {
+    this.state = new ModelState(model);
+  }
+
+  /** For {@link upgrade}. */
+  static async upgrade(model: tfl.LayersModel, config: UpgradeConfig): Promise<Peft> {
+    const peft = upgrades.get(model) ?? new Peft(model);
+    const {state} = peft;
+    const plan = planUpgrade(state.layers, state.isSite, config, [...state.adapters.keys()]);
+    state.add(plan);
+    peft.last = plan.name;
+    upgrades.set(model, peft);
+    return peft;
+  }
+
+  /** For `inspect`: the state of a model's upgrade, or one that would be its first. */
+  static stateOf(model: tfl.LayersModel): ModelState {
+    return upgrades.get(model)?.state ?? new ModelState(model);
+  }
+
+  /** For {@link loadPeft}. */
+  static async load(model: tfl.LayersModel, from: Place, options?: LoadOptions): Promise<Peft> {
+    const peft = upgrades.get(model) ?? new Peft(model);
+    await peft.load(from, options);
+    return peft;
+  }
+
+  /** Names of the adapters, in the order in which they came. */
+  get names(): string[] {
+    return [...this.live().adapters.keys()];
+  }
+
+  /** Name of the active adapter; null while disabled. */
+  get active(): string | null {
+    return this.live().active;
+  }
+
+  /**
+   * What matched and what did not and why, and how much of the model is trained; for the active adapter, or the one that was active
+   * last. `String(peft.report())` is a table.
+   */
+  report(): Report {
+    const state = this.live();
+    const name = this.current();
+    const {selected, sites} = state.adapters.get(name)!;
+    const planned = [...sites].map(([path, config]): PlannedSite => {
+      const {at} = selected.find(({info}) => info.name === path)!;
+      return {at, dims: state.site(path).dims, config};
+    });
+    return makeReport(name, selected, planned);
+  }
+
+  /** The variables that training changes now: the active adapter's, and those of layers that are trained in full. */
+  trainableVariables(): tf.Variable[] {
+    this.live();
+    return this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  }
+
+  /**
+   * Makes an adapter active.
+   *
+   * @param name Default: the one that was active last.
+   * @throws ConfigError if there is none of that name, or the model is being trained.
+   */
+  enable(name: string = this.current()): void {
+    const state = this.live();
+    this.check(name);
+    state.enable(name);
+    this.last = name;
+  }
+
+  /**
+   * Makes no adapter active, so that the outputs are the base model's bit for bit; save for layers that were trained in full. An
+   * optimizer keeps its moments until another adapter is enabled.
+   */
+  disable(): void {
+    this.live().activate(null);
+  }
+
+  /**
+   * Brings the model back: the same layer objects with the same tensors, trainable as before, and, if it was compiled when the
+   * upgrade began, with the optimizer of then. All adapters are disposed, and this object refuses further use. Layers that were
+   * trained in full keep their values.
+   *
+   * @throws ConfigError if the model is being trained.
+   */
+  detach(): void {
+    this.live().detach();
+    this.detached = true;
+    upgrades.delete(this.model);
+  }
+
+  /**
+   * Stores an adapter, and the layers that were trained in full, with the names and hashes of the frozen weights.
+   *
+   * @param to A folder, with or without `file://` (Node only): it gets `adapter_model.safetensors`, `adapter_config.json` and a
+   * `README.md`. Or any other URL that tfjs can save to, such as `indexeddb://my-adapter`, or an IOHandler.
+   * @throws ConfigError if there is no such adapter or no way to save to that place.
+   */
+  async save(to: Place, {name = this.current()}: SaveOptions = {}): Promise<SaveResult> {
+    const state = this.live();
+    this.check(name);
+    return store(to, await toStored(state, name));
+  }
+
+  /**
+   * Loads an adapter and makes it active. If the model has an adapter of that name, its weights are overwritten; if not, it is made
+   * from the file's own config.
+   *
+   * @param from What {@link save} stored: a folder (Node), the URL of such a folder, another URL that tfjs can load from, or an
+   * IOHandler.
+   * @throws SafetensorsError if the weights are malformed; ConfigError if the config is, or there is nothing; WeightMismatchError if
+   * weights are missing, extra or of another shape, or the file was saved with other base weights (then `ignoreBase` is the way
+   * round). The model is then unchanged.
+   */
+  async load(from: Place, options: LoadOptions = {}): Promise<void> {
+    this.live();
+    const stored = await fetchStored(from);
+    await loadInto(this.live(), stored, options);
+    this.last = options.name ?? stored.file.name;
+    upgrades.set(this.model, this);
+  }
+
+  private live(): ModelState {
+    if (this.detached) {
+      throw new ConfigError(
+        `This upgrade of model '${this.model.name}' was detached. Call upgrade(model, …) again.`,
+      );
+    }
+    return this.state;
+  }
+
+  private current(): string {
+    const name = this.live().active ?? this.last;
+    if (name === null) throw new ConfigError('The model has no adapter yet. Call upgrade or load first.');
+    return name;
+  }
+
+  private check(name: string): void {
+    if (this.state.adapters.has(name)) return;
+    const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
+    throw new ConfigError(`The model has no adapter ${JSON.stringify(name)}. It has: ${known}.`);
+  }
+}

@@ -1,0 +1,124 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import type {Container} from '../upgrade/internals.js';
+
+interface Compiled {
+  optimizer: tf.Optimizer;
+  /** Whether the model disposes the optimizer with itself. */
+  owned: boolean;
+}
+
+/** Compilations that were prepared and wait for the model to change. */
+export interface Preparation {
+  /** Compiles those models whose trainable weights are others now. */
+  commit(): void;
+  /** Drops what was prepared. */
+  abandon(): void;
+}
+
+/** Optimizers that this package made, so that it disposes them and never a user's. */
+const made = new WeakSet<tf.Optimizer>();
+
+/**
+ * Compiles models again when their trainable weights change. `compile` takes a snapshot of the trainable weights, and optimizers keep
+ * their moments by position in it, so neither the snapshot nor the optimizer may stay: the model gets a fresh optimizer of the same
+ * class and settings, with its own loss and metrics. When the upgrade ends, the optimizer that it began with comes back.
+ */
+export class Recompiler {
+  private readonly originals = new Map<Container, Compiled>();
+
+  /**
+   * Makes the optimizers that are going to be needed, and changes nothing.
+   *
+   * @param ending Whether the models go back to the state before the upgrade.
+   * @throws ConfigError if an optimizer cannot be made again, or a model is being trained.
+   */
+  prepare(models: readonly Container[], ending = false): Preparation {
+    const changes: {model: Container; optimizer: tf.Optimizer}[] = [];
+    const abandon = () => {
+      for (const {optimizer} of changes) if (made.has(optimizer)) optimizer.dispose();
+      changes.length = 0;
+    };
+    try {
+      for (const model of models) {
+        if (running(model).isTraining) {
+          throw new ConfigError(`Model '${model.name}' is being trained. Wait for fit to end.`);
+        }
+        const current = optimizerOf(model);
+        if (current == null) continue;
+        const original = ending ? this.originals.get(model)?.optimizer : undefined;
+        const returns = original !== undefined && (made.has(current) || alike(current, original));
+        changes.push({model, optimizer: returns ? original : renew(current, model)});
+      }
+    } catch (error) {
+      abandon();
+      throw error;
+    }
+    return {
+      abandon,
+      commit: () => {
+        for (const {model, optimizer} of changes) this.compile(model, optimizer);
+      },
+    };
+  }
+
+  private compile(model: Container, optimizer: tf.Optimizer): void {
+    const {collectedTrainableWeights: collected, loss, metrics, isOptimizerOwned} = running(model);
+    const current = optimizerOf(model)!;
+    const original = this.originals.get(model);
+    const returns = optimizer === original?.optimizer;
+    if (!returns && sameList(collected ?? [], model.trainableWeights)) {
+      optimizer.dispose();
+      return;
+    }
+    if (original === undefined)
+      this.originals.set(model, {optimizer: current, owned: isOptimizerOwned ?? false});
+    (model as unknown as tfl.LayersModel).compile({optimizer, loss, metrics});
+    for (const part of [model, running(model)]) part.isOptimizerOwned = returns ? original!.owned : true;
+    const kept = this.originals.get(model)!.optimizer;
+    if (current !== optimizer && current !== kept && (made.has(current) || isOptimizerOwned))
+      current.dispose();
+  }
+}
+
+type Running = Container & {loss: tfl.ModelCompileArgs['loss']; metrics: tfl.ModelCompileArgs['metrics']};
+
+/** What holds the state of compilation: for a Sequential, the model inside it. */
+function running(model: Container): Running {
+  return (model.model ?? model) as unknown as Running;
+}
+
+function optimizerOf(model: Container): tf.Optimizer | undefined {
+  return (model as unknown as tfl.LayersModel).optimizer;
+}
+
+function sameList(left: readonly unknown[], right: readonly unknown[]): boolean {
+  return left.length === right.length && left.every((item, i) => item === right[i]);
+}
+
+function alike(left: tf.Optimizer, right: tf.Optimizer): boolean {
+  return (
+    left.constructor === right.constructor &&
+    JSON.stringify(left.getConfig()) === JSON.stringify(right.getConfig())
+  );
+}
+
+type OptimizerClass = tf.serialization.SerializableConstructor<tf.Optimizer>;
+
+/** An optimizer of the same class and settings, without the other's moments. */
+function renew(optimizer: tf.Optimizer, model: Container): tf.Optimizer {
+  try {
+    const type = optimizer.constructor as unknown as OptimizerClass;
+    const fresh = type.fromConfig(type, optimizer.getConfig());
+    if (!alike(fresh, optimizer)) throw new Error(`fromConfig gave ${JSON.stringify(fresh.getConfig())}`);
+    made.add(fresh);
+    return fresh;
+  } catch (cause) {
+    throw new ConfigError(
+      `Model '${model.name}' is compiled with ${optimizer.constructor.name}, which cannot be made again for the new set of ` +
+        'trainable weights: it has no working getConfig and fromConfig. Upgrade the model before compile.',
+      {cause},
+    );
+  }
+}

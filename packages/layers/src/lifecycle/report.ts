@@ -1,0 +1,99 @@
+import {internals, type Layer} from '../upgrade/internals.js';
+import {countSite, type PlannedSite} from '../upgrade/plan.js';
+import {countParameters, type Selected, type SiteInfo} from '../upgrade/targets.js';
+import {withParts} from '../upgrade/walk.js';
+
+/** A layer with weights, in a {@link Report}. */
+export interface ReportSite extends Pick<SiteInfo, 'name' | 'kind' | 'shape'> {
+  /**
+   * `adapted`: carries the adapter (in a dry run: would); `trained`: trained in full; `unsupported`: a target matches, but the layer
+   * cannot carry an adapter; `frozen`: no target matches.
+   */
+  status: Selected['status'];
+  /** Why, in words. */
+  reason: string;
+  /** Number of parameters that are trained here. */
+  trainable: number;
+}
+
+/** What an upgrade did, or would do, to a model. */
+export interface Report {
+  /** Name of the adapter; null in a dry run. */
+  adapter: string | null;
+  /** All layers with weights, in the order of the model. */
+  sites: ReportSite[];
+  /** Parameters that are trained: the adapter's, and those of layers trained in full. */
+  trainable: number;
+  /** Parameters of the model without adapters, embeddings included. */
+  base: number;
+  /** Parameters of the model with this adapter. */
+  total: number;
+  /** trainable / total. */
+  share: number;
+  /** The report as a table. */
+  toString(): string;
+}
+
+/** @param sites The sites that carry the adapter; empty if none was chosen yet. */
+export function makeReport(
+  adapter: string | null,
+  selected: readonly Selected[],
+  sites: readonly PlannedSite[],
+): Report {
+  const counts = new Map(sites.map((site) => [site.at.path, countSite(site)]));
+  const rows = selected.map(({at, info, status, reason}): ReportSite => {
+    const {name, kind, shape} = info;
+    const trainable = status === 'trained' ? countTrained(at.layer) : (counts.get(name)?.trainable ?? 0);
+    return {name, kind, shape, status, reason, trainable};
+  });
+  const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+  const trainable = sum(rows.map((row) => row.trainable));
+  const base = sum(selected.map(({info}) => info.parameters));
+  const total = base + sum([...counts.values()].map((count) => count.total));
+  const share = total === 0 ? 0 : trainable / total;
+  return {
+    adapter,
+    sites: rows,
+    trainable,
+    base,
+    total,
+    share,
+    toString: () => toText(adapter, rows, {trainable, total, share}),
+  };
+}
+
+/** All parameters but those that the layer itself never trains, such as moving averages. */
+function countTrained(layer: Layer): number {
+  return countParameters(withParts(layer).flatMap((part) => internals(part)._trainableWeights));
+}
+
+function toText(
+  adapter: string | null,
+  rows: readonly ReportSite[],
+  {trainable, total, share}: Pick<Report, 'trainable' | 'total' | 'share'>,
+): string {
+  const cells = [
+    ['layer', 'shape', 'status', 'trainable', 'why'],
+    ...rows.map((row) => [
+      row.name,
+      row.shape?.join(' x ') ?? '',
+      row.status,
+      row.trainable === 0 ? '' : number(row.trainable),
+      row.reason,
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const lines = cells.map((row) =>
+    row
+      .map((cell, column) => (column === 3 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+  const title = adapter === null ? 'Dry run' : `Adapter '${adapter}'`;
+  const end = `${number(trainable)} of ${number(total)} parameters are trained (${(100 * share).toFixed(2)} %).`;
+  return [`${title}:`, ...lines, end].join('\n');
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US');
+}

@@ -1,0 +1,44 @@
+import {ConfigError} from '@tfjs-peft/kernels';
+import {type WeightValues, weightKey} from '../io/adapter-file.js';
+import {digest, type StoredFile} from '../io/storage.js';
+import type {ModelState} from './state.js';
+import {baseWeights, siteVariables, trainedVariables} from './weights.js';
+
+/** The adapter and its weights as they are to be stored. */
+export async function toStored(state: ModelState, name: string): Promise<StoredFile> {
+  const adapter = state.adapters.get(name)!;
+  const sites = siteVariables(state, name, adapter);
+  const trained = trainedVariables(state.trainedLayers);
+  // Requested all at once, before anything can change them.
+  const reads = [...sites, ...trained].flatMap(({file, variables}) =>
+    [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {
+      const values = (await variable.read().data()) as Float32Array;
+      return [weightKey(file.name, weight), {shape: variable.shape as number[], values: values.slice()}];
+    }),
+  );
+  const weights = new Map(await Promise.all(reads));
+  if (weights.size < reads.length) {
+    throw new ConfigError(
+      'Two weights have one key, for a layer is named like another with a weight of it. Rename it.',
+    );
+  }
+  const main = JSON.stringify(adapter.config);
+  const overrides = [...adapter.sites].filter(([, config]) => JSON.stringify(config) !== main);
+  return {
+    weights,
+    file: {
+      format: 'tfjs-peft',
+      schema: 1,
+      name,
+      adapter: adapter.config,
+      overrides: overrides.map(([site, adapter]) => ({site, adapter})),
+      sites: sites.map(({file}) => file),
+      trained: trained.map(({file}) => file),
+      base: await baseWeights(
+        state,
+        trained.map(({file}) => file),
+      ),
+      weightsSha256: await digest(weights),
+    },
+  };
+}

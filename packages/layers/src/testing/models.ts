@@ -1,0 +1,175 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type {AdapterConfig} from '../adapters/adapter.js';
+
+const normal = (seed: number) => tfl.initializers.randomNormal({stddev: 0.5, seed});
+
+/** A stock Dense whose values depend on the seed alone. */
+export function dense(name: string, units: number, seed: number, more: object = {}): tfl.layers.Layer {
+  return tfl.layers.dense({
+    name,
+    units,
+    kernelInitializer: normal(seed),
+    biasInitializer: normal(seed + 100),
+    ...more,
+  });
+}
+
+/** dense_1 (relu), dense_10 (without bias), dense_100: names that are substrings of each other, first and last layers included. */
+export function sequential(): tfl.Sequential {
+  return tfl.sequential({
+    name: 'sequential',
+    layers: [
+      dense('dense_1', 6, 1, {inputShape: [4], activation: 'relu'}),
+      dense('dense_10', 5, 2, {useBias: false, activation: 'tanh'}),
+      dense('dense_100', 3, 3),
+    ],
+  });
+}
+
+/** A Dense used twice on two inputs, then a head. */
+export function shared(): tfl.LayersModel {
+  const left = tfl.input({shape: [4], name: 'left'});
+  const right = tfl.input({shape: [4], name: 'right'});
+  const tower = dense('tower', 5, 1, {activation: 'relu'});
+  const both = tfl.layers
+    .concatenate({name: 'both'})
+    .apply([
+      tower.apply(left) as tfl.SymbolicTensor,
+      tower.apply(right) as tfl.SymbolicTensor,
+    ]) as tfl.SymbolicTensor;
+  return tfl.model({
+    name: 'shared',
+    inputs: [left, right],
+    outputs: dense('head', 3, 2).apply(both) as tfl.SymbolicTensor,
+  });
+}
+
+/** A functional model that holds a functional one, which holds a Sequential. */
+export function nested(): tfl.LayersModel {
+  const deep = tfl.sequential({
+    name: 'deep',
+    layers: [dense('dense_1', 5, 1, {inputShape: [6], activation: 'relu'}), dense('dense_2', 4, 2)],
+  });
+  const x = tfl.input({shape: [4], name: 'inner_input'});
+  const wide = dense('wide', 6, 3).apply(x) as tfl.SymbolicTensor;
+  const inner = tfl.model({name: 'inner', inputs: x, outputs: deep.apply(wide) as tfl.SymbolicTensor});
+  const input = tfl.input({shape: [4], name: 'outer_input'});
+  const y = inner.apply(input) as tfl.SymbolicTensor;
+  return tfl.model({
+    name: 'outer',
+    inputs: input,
+    outputs: dense('head', 3, 4).apply(y) as tfl.SymbolicTensor,
+  });
+}
+
+/** A Dense over the last axis of rank 3, one inside TimeDistributed, an LSTM in both directions, and a head. */
+export function timeDistributed(): tfl.LayersModel {
+  const x = tfl.input({shape: [3, 4], name: 'steps'});
+  const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
+  let y = apply(dense('tokens', 5, 1, {activation: 'elu'}), x);
+  y = apply(tfl.layers.timeDistributed({name: 'each', layer: dense('step', 4, 2)}), y);
+  y = apply(
+    tfl.layers.bidirectional({
+      name: 'rnn',
+      layer: tfl.layers.lstm({
+        name: 'lstm',
+        units: 2,
+        kernelInitializer: normal(3),
+        recurrentInitializer: normal(4),
+      }) as never,
+      mergeMode: 'concat',
+    }),
+    y,
+  );
+  return tfl.model({name: 'time_distributed', inputs: x, outputs: apply(dense('head', 3, 5), y)});
+}
+
+/** Embedding, BatchNormalization, LayerNormalization and dropout around two Dense layers. */
+export function normalized(): tfl.LayersModel {
+  const x = tfl.input({shape: [4], name: 'features'});
+  const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
+  let y = apply(dense('first', 6, 1), x);
+  y = apply(tfl.layers.batchNormalization({name: 'batch_norm'}), y);
+  y = apply(tfl.layers.layerNormalization({name: 'layer_norm'}), y);
+  y = apply(tfl.layers.dropout({name: 'dropout', rate: 0.1, seed: 1}), y);
+  return tfl.model({
+    name: 'normalized',
+    inputs: x,
+    outputs: apply(dense('head', 3, 2, {activation: 'softmax'}), y),
+  });
+}
+
+export const MODELS: Record<string, () => tfl.LayersModel> = {
+  sequential,
+  shared,
+  nested,
+  timeDistributed,
+  normalized,
+};
+
+export const ADAPTERS: AdapterConfig[] = [
+  {type: 'lora', rank: 2},
+  {type: 'ia3'},
+  {type: 'molora', experts: 2, rank: 2},
+  {type: 'mov', experts: 3},
+];
+
+/** Inputs for a model, the same in every call. */
+export function inputsOf(model: tfl.LayersModel, batch = 5): tf.Tensor[] {
+  return model.inputs.map(({shape}, i) =>
+    tf.randomNormal([batch, ...(shape.slice(1) as number[])], 0, 1, 'float32', 7 + i),
+  );
+}
+
+export async function predict(model: tfl.LayersModel): Promise<Float32Array> {
+  const x = inputsOf(model);
+  const y = model.predict(x.length === 1 ? x[0]! : x) as tf.Tensor;
+  const values = Float32Array.from(await y.data());
+  tf.dispose([x, y]);
+  return values;
+}
+
+/** Trains for some steps; the model must be compiled. */
+export async function train(model: tfl.LayersModel, epochs = 3): Promise<number[]> {
+  const x = inputsOf(model, 8);
+  const y = tf.randomUniform([8, 3], 0, 1, 'float32', 11);
+  const {history} = await model.fit(x.length === 1 ? x[0]! : x, y, {
+    epochs,
+    batchSize: 4,
+    shuffle: false,
+    verbose: 0,
+  });
+  tf.dispose([x, y]);
+  return history.loss as number[];
+}
+
+export function compile(model: tfl.LayersModel, optimizer: string | tf.Optimizer = 'adam'): void {
+  model.compile({optimizer, loss: 'meanSquaredError', metrics: ['mae']});
+}
+
+/** Every variable that is reachable from the model's layers, with its state: what must not change, or must come back. */
+export function snapshot(
+  model: tfl.LayersModel,
+): {name: string; id: number; bytes: string; trainable: boolean}[] {
+  return model.weights.map((weight) => ({
+    name: weight.originalName,
+    id: (weight.read() as tf.Variable).id,
+    bytes: Buffer.from(Uint8Array.from(new Uint8Array(weight.read().dataSync().slice().buffer))).toString(
+      'base64',
+    ),
+    trainable: weight.trainable,
+  }));
+}
+
+/** A copy of a model in memory, as if loaded from the same files. */
+export async function copy(model: tfl.LayersModel): Promise<tfl.LayersModel> {
+  let saved: tf.io.ModelArtifacts | undefined;
+  await model.save(
+    tf.io.withSaveHandler(async (artifacts) => {
+      saved = artifacts;
+      return {modelArtifactsInfo: {dateSaved: new Date(0), modelTopologyType: 'JSON'}};
+    }),
+  );
+  return tfl.loadLayersModel(tf.io.fromMemory(saved!));
+}

@@ -1,0 +1,73 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+
+/**
+ * The parts of tfjs-layers 4.22 that its types hide and an upgrade in place needs. They are gathered here so that one file says
+ * what of the library's inside this package leans on.
+ */
+export type Layer = tfl.layers.Layer;
+
+/** A use of a layer in the graph of symbolic tensors. */
+export interface GraphNode {
+  outboundLayer: Layer;
+  inboundLayers: Layer[];
+  outputTensors: {sourceLayer: Layer}[];
+}
+
+/** Fields of any layer. */
+export interface LayerInternals {
+  inboundNodes: GraphNode[];
+  outboundNodes: GraphNode[];
+  _trainableWeights: tfl.LayerVariable[];
+  _nonTrainableWeights: tfl.LayerVariable[];
+  _refCount: number | null;
+  batchInputShape: tfl.Shape;
+  dtype: tf.DataType;
+  call: Layer['call'];
+}
+
+/** Fields of a model. A Sequential keeps its layers twice: in itself, and in the functional model that it builds of them. */
+export interface ContainerInternals {
+  layers: Layer[];
+  layersByDepth: Record<string, Layer[]>;
+  inputLayers: Layer[];
+  outputLayers: Layer[];
+  trainable_: boolean;
+  model?: tfl.LayersModel;
+  /** Present in models; undefined until compiled. */
+  optimizer_?: tf.Optimizer;
+  isOptimizerOwned?: boolean;
+  isTraining?: boolean;
+  collectedTrainableWeights?: tfl.LayerVariable[];
+  lossFunctions?: unknown[];
+}
+
+export type Container = Layer & ContainerInternals;
+
+export function internals(layer: Layer): LayerInternals {
+  return layer as unknown as LayerInternals;
+}
+
+/** By structure, not by class: a page may hold two copies of tfjs-layers. */
+export function isContainer(layer: Layer): layer is Container {
+  const {layers, layersByDepth} = layer as unknown as Partial<ContainerInternals>;
+  return Array.isArray(layers) && typeof layersByDepth === 'object';
+}
+
+export function isLayer(value: unknown): value is Layer {
+  const layer = value as Partial<LayerInternals> | null;
+  return (
+    typeof layer === 'object' &&
+    layer !== null &&
+    Array.isArray(layer._trainableWeights) &&
+    Array.isArray(layer._nonTrainableWeights) &&
+    typeof layer.call === 'function'
+  );
+}
+
+/** Makes sure that a Sequential has the inner model through which it runs. */
+export function buildContainer(container: Container): void {
+  const {layers, model} = container;
+  if (container.getClassName() === 'Sequential' && model == null && layers.length > 0)
+    container.build(undefined as never);
+}

@@ -1,0 +1,152 @@
+import {ConfigError, DuplicateNameError, NoTargetError} from '@tfjs-peft/kernels';
+import {checkInteger, checkOptions} from '@tfjs-peft/routers';
+import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
+import {adapterShapes, countTrainable} from '../adapters/count.js';
+import {createAdapter} from '../adapters/registry.js';
+import {
+  checkTargets,
+  type IsSite,
+  type Selected,
+  selectLayers,
+  type Target,
+  type Targets,
+  takesIn,
+} from './targets.js';
+import type {Located} from './walk.js';
+
+/** What {@link upgrade} is to do. */
+export interface UpgradeConfig {
+  /** The adapter of every site, such as `{type: 'molora', experts: 4, rank: 4}`. */
+  adapter: AdapterConfig;
+  /** Which layers to adapt. Default `'all-dense'`. */
+  targets?: Targets;
+  /** Name of the adapter. Default `'default'`. */
+  name?: string;
+  /** Layers to train in full, such as a new head; by name, path or pattern, or the name of a nested model. Default none. */
+  alsoTrain?: Target[];
+  /** Other options for some of the sites; where several match a site, the later ones win. */
+  overrides?: Override[];
+  /** Seed of the adapters' random initial values. Default: different every time. */
+  seed?: number;
+}
+
+/** Options that replace those of the main adapter at some of its sites; with another `type`, a config of its own. */
+export interface Override {
+  targets: Targets;
+  adapter: Partial<AdapterConfig>;
+}
+
+/** A site that is to carry an adapter. */
+export interface PlannedSite {
+  at: Located;
+  dims: SiteDims;
+  /** With all defaults filled in. */
+  config: AdapterConfig;
+}
+
+/** An upgrade that was checked in full and that changes nothing yet. */
+export interface Plan {
+  name: string;
+  adapter: AdapterConfig;
+  sites: PlannedSite[];
+  selected: Selected[];
+  seed: number | undefined;
+}
+
+/**
+ * Checks an upgrade against a model, of which it changes nothing.
+ *
+ * @param existing Names of the adapters that the model has already.
+ * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError.
+ */
+export function planUpgrade(
+  layers: readonly Located[],
+  isSite: IsSite,
+  config: UpgradeConfig,
+  existing: readonly string[],
+): Plan {
+  checkOptions('upgrade', config, ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed']);
+  const name = checkName(config.name ?? 'default', existing);
+  const seed =
+    config.seed === undefined
+      ? undefined
+      : checkInteger('upgrade', 'seed', config.seed, {min: Number.MIN_SAFE_INTEGER});
+  const adapter = createAdapter(config.adapter).getConfig();
+  const selected = selectLayers(layers, isSite, config.targets, config.alsoTrain);
+  const sites = selected
+    .filter(({status}) => status === 'adapted')
+    .map(({at, info}) => {
+      const [inputDim, outputDim] = info.shape!;
+      return {at, info, dims: {inputDim, outputDim}, config: config.adapter};
+    });
+  for (const override of checkOverrides(config.overrides)) {
+    const matched = sites.filter(({at, info}) => takesIn(override.targets, at, info));
+    if (matched.length === 0) {
+      throw new NoTargetError(
+        `The overrides for ${describeTargets(override.targets)} match none of the adapted layers. Correct or remove them.`,
+      );
+    }
+    for (const site of matched) site.config = merge(site.config, override.adapter);
+  }
+  return {
+    name,
+    adapter,
+    selected,
+    seed,
+    sites: sites.map(({at, dims, config}) => ({at, dims, config: checkAdapter(config, dims)})),
+  };
+}
+
+/** Parameters that each site's adapter trains, and all that it has. */
+export function countSite({config, dims}: PlannedSite): {trainable: number; total: number} {
+  const total = adapterShapes(config, dims).reduce(
+    (sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1),
+    0,
+  );
+  return {trainable: countTrainable(config, dims), total};
+}
+
+/** @throws ConfigError unless it is a text; DuplicateNameError if there is an adapter of that name. */
+export function checkName(name: unknown, existing: readonly string[]): string {
+  if (typeof name !== 'string' || name === '') {
+    throw new ConfigError(`upgrade: name is ${JSON.stringify(name)}, but must be a text that is not empty.`);
+  }
+  if (existing.includes(name)) {
+    throw new DuplicateNameError(
+      `The model has an adapter '${name}' already. Give the new one another name, or remove that one first.`,
+    );
+  }
+  return name;
+}
+
+function checkOverrides(overrides: unknown): Override[] {
+  if (overrides === undefined) return [];
+  if (!Array.isArray(overrides)) {
+    throw new ConfigError('upgrade: overrides must be a list of {targets, adapter}.');
+  }
+  for (const override of overrides) {
+    checkOptions('upgrade: an override', override, ['targets', 'adapter']);
+    checkTargets(override.targets, "an override's targets");
+    if (typeof override.adapter !== 'object' || override.adapter === null) {
+      throw new ConfigError(
+        'upgrade: an override needs an adapter, the options that differ, such as {rank: 8}.',
+      );
+    }
+  }
+  return overrides as Override[];
+}
+
+function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConfig {
+  const replaces = change.type !== undefined && change.type !== base.type;
+  return (replaces ? change : {...base, ...change}) as AdapterConfig;
+}
+
+/** The config with all defaults; declares the weights once without making any, so that nothing is left to go wrong. */
+function checkAdapter(config: AdapterConfig, dims: SiteDims): AdapterConfig {
+  adapterShapes(config, dims);
+  return createAdapter(config, dims).getConfig();
+}
+
+function describeTargets(targets: Targets): string {
+  return Array.isArray(targets) ? `[${targets.map(String).join(', ')}]` : String(targets);
+}
