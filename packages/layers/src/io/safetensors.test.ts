@@ -34,6 +34,16 @@ describe('sound files', () => {
     expect([...read.metadata]).toEqual([['__proto__', 'x']]);
   });
 
+  test('are read from a Node Buffer, whose slices are no copies', () => {
+    const tensors = new Map([
+      ['a', {shape: [2], values: Float32Array.of(1, 2)}],
+      ['b', {shape: [1], values: Float32Array.of(3)}],
+    ]);
+    const read = readSafetensors(Buffer.from(writeSafetensors(tensors)));
+    expect(read.tensors.get('a')!.values).toEqual(Float32Array.of(1, 2));
+    expect(read.tensors.get('b')!.values).toEqual(Float32Array.of(3));
+  });
+
   test('have data aligned to 8 bytes', () => {
     for (const name of ['a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg', 'abcdefgh']) {
       const bytes = writeSafetensors(new Map([[name, {shape: [1], values: Float32Array.of(1)}]]));
