@@ -14,6 +14,12 @@ export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
 export type {AdapterRouterConfig} from './adapters/router-of.js';
+export {
+  readSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  writeSafetensors,
+} from './io/safetensors.js';
 export type {Place, SaveResult} from './io/storage.js';
 export type {LoadOptions} from './lifecycle/load.js';
 export {Peft, type SaveOptions} from './lifecycle/peft.js';
