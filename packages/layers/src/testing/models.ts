@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type {AdapterConfig} from '../adapters/adapter.js';
+import {mapModel} from '../upgrade/walk.js';
 
 const normal = (seed: number) => tfl.initializers.randomNormal({stddev: 0.5, seed});
 
@@ -172,4 +173,25 @@ export async function copy(model: tfl.LayersModel): Promise<tfl.LayersModel> {
     }),
   );
   return tfl.loadLayersModel(tf.io.fromMemory(saved!));
+}
+
+/** Everything of a model that a refused call must leave alone, and that detach must bring back: objects by identity. */
+export function fingerprint(model: tfl.LayersModel): unknown[] {
+  const {layers, models} = mapModel(model);
+  return [
+    ...layers.flatMap(({layer, path}) => [path, layer, layer.trainable, ...layer.weights.map((weight) => weight.id)]),
+    ...models.flatMap((part) => [part, part.trainable, (part as unknown as tfl.LayersModel).optimizer]),
+    ...model.trainableWeights.map(({id}) => id),
+    'nodes',
+    ...layers.flatMap(({layer}) => [layer.inboundNodes.length, layer.outboundNodes.length]),
+    JSON.stringify(snapshot(model)),
+    JSON.stringify(model.getConfig()),
+  ];
+}
+
+/** Compares by identity, and so does not print whole models. */
+export function expectUnchanged(model: tfl.LayersModel, before: readonly unknown[]): void {
+  const now = fingerprint(model);
+  expect(now.length).toBe(before.length);
+  expect(before.findIndex((part, i) => !Object.is(part, now[i]))).toBe(-1);
 }

@@ -1,0 +1,150 @@
+import '@tensorflow/tfjs-backend-cpu';
+import {mkdtemp, readdir, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import {countTrainable, loadPeft, upgrade} from '../index.js';
+import {
+  ADAPTERS,
+  compile,
+  copy,
+  expectUnchanged,
+  fingerprint,
+  MODELS,
+  predict,
+  snapshot,
+  train,
+} from '../testing/models.js';
+
+/** The life of an adapter, over every adapter and every kind of model. */
+const cases = ADAPTERS.flatMap((adapter) =>
+  Object.keys(MODELS).map((model) => ({type: adapter.type, adapter, model})),
+);
+
+let folder: string;
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  folder = await mkdtemp(join(tmpdir(), 'peft-'));
+});
+
+afterAll(() => rm(folder, {recursive: true}));
+
+describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
+  const make = () => MODELS[kind]!();
+
+  test('starts as the stock model, and is it when disabled', async () => {
+    const model = make();
+    const stock = await predict(model);
+    const peft = await upgrade(model, {adapter, seed: 3});
+    const largest = Math.max(...stock.map(Math.abs));
+    const start = await predict(model);
+    expect(Math.max(...start.map((value, i) => Math.abs(value - stock[i]!)))).toBeLessThanOrEqual(1e-6 * largest);
+    compile(model);
+    await train(model);
+    const trained = await predict(model);
+    expect(trained).not.toEqual(start);
+    peft.disable();
+    expect(await predict(model)).toEqual(stock);
+    peft.enable();
+    expect(await predict(model)).toEqual(trained);
+    peft.detach();
+    expect(await predict(model)).toEqual(stock);
+  });
+
+  test('trains its own weights and no others, also after model.trainable = true', async () => {
+    const model = make();
+    const base = new Map(snapshot(model).map((weight) => [weight.id, weight]));
+    const peft = await upgrade(model, {adapter, seed: 3});
+    const own = peft.trainableVariables();
+    const report = peft.report();
+    expect(own.reduce((sum, {size}) => sum + size, 0)).toBe(report.trainable);
+    const sites = report.sites.filter(({status}) => status === 'adapted');
+    expect(report.trainable).toBe(
+      sites.reduce((sum, {shape}) => sum + countTrainable(adapter, {inputDim: shape![0], outputDim: shape![1]}), 0),
+    );
+    for (const touch of [() => {}, () => (model.trainable = true), () => (model.trainable = false)]) {
+      touch();
+      model.trainable = true;
+      compile(model, tf.train.adam(0.05));
+      const [first, ...rest] = await train(model, 6);
+      expect(rest.at(-1)).toBeLessThan(first!);
+      expect(peft.trainableVariables().map(({id}) => id)).toEqual(own.map(({id}) => id));
+      const now = snapshot(model).filter(({id}) => base.has(id));
+      expect(now.length).toBe(base.size);
+      for (const weight of now) expect(weight).toEqual({...base.get(weight.id), trainable: false});
+      // Without a list of variables, minimize trains whatever is marked as trainable.
+      expect(model.weights.filter(({trainable}) => trainable).length).toBe(own.length);
+    }
+  });
+
+  test('gives back the very same layers and tensors', async () => {
+    const model = make();
+    model.layers.at(-1)!.trainable = false;
+    const before = fingerprint(model);
+    const memory = tf.memory();
+    const peft = await upgrade(model, {adapter});
+    await predict(model);
+    peft.detach();
+    expectUnchanged(model, before);
+    expect(tf.memory().numTensors).toBe(memory.numTensors);
+    expect(tf.memory().numBytes).toBe(memory.numBytes);
+  });
+
+  test('goes through files into a fresh copy of the base', async () => {
+    const model = make();
+    const fresh = [await copy(model), await copy(model)] as const;
+    const peft = await upgrade(model, {adapter, seed: 5, name: 'a/b.c "d"'});
+    compile(model, tf.train.adam(0.05));
+    await train(model);
+    const place = join(folder, `${type}-${kind}`);
+    const saved = await peft.save(`file://${place}`);
+    expect(saved.bytes).toBe(4 * peft.report().trainable);
+    expect((await readdir(place)).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
+    const loaded = await loadPeft(fresh[0], place);
+    expect(loaded.names).toEqual(['a/b.c "d"']);
+    expect(await predict(fresh[0])).toEqual(await predict(model));
+    const other = await upgrade(fresh[1], {adapter, name: 'mine', seed: 6});
+    await other.load(place, {name: 'mine'});
+    expect(await predict(fresh[1])).toEqual(await predict(model));
+  });
+
+  test('is saved and loaded with the whole model', async () => {
+    const model = make();
+    await upgrade(model, {adapter, seed: 5});
+    compile(model, tf.train.adam(0.05));
+    await train(model);
+    const again = await copy(model);
+    expect(again.weights.map(({originalName}) => originalName)).toEqual(
+      model.weights.map(({originalName}) => originalName),
+    );
+    expect(again.trainableWeights.map(({originalName}) => originalName)).toEqual(
+      model.trainableWeights.map(({originalName}) => originalName),
+    );
+    expect(await predict(again)).toEqual(await predict(model));
+  });
+
+  test('leaks nothing over steps and cycles', async () => {
+    const model = make();
+    compile(model, 'sgd');
+    await train(model, 1);
+    const before = fingerprint(model);
+    const start = tf.memory();
+    for (let cycle = 0; cycle < 20; cycle++) {
+      const peft = await upgrade(model, {adapter});
+      if (cycle === 0) {
+        await train(model, 1);
+        const memory = tf.memory();
+        await train(model, 50);
+        expect(tf.memory().numTensors).toBe(memory.numTensors);
+        expect(tf.memory().numBytes).toBe(memory.numBytes);
+      }
+      peft.disable();
+      peft.enable();
+      peft.detach();
+    }
+    expectUnchanged(model, before);
+    expect(tf.memory().numTensors).toBe(start.numTensors);
+    expect(tf.memory().numBytes).toBe(start.numBytes);
+  });
+});
