@@ -1,0 +1,46 @@
+// A second process: base model, adapter and heads from disk, then the same test texts again.
+// Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
+import {upgrade} from '@tfjs-peft/layers';
+import {buildUseLite, USE_LITE_WIDTH} from '../models/use-lite.js';
+import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
+import {useBackend} from './backend.js';
+import {encodeAll} from './encode.js';
+import {logitsOf} from './linear.js';
+import {oneLine} from './one-line.js';
+import type {Backend} from './options.js';
+import {adapterFolder, readHeads, readPredictions} from './saved.js';
+
+/** Any seed but the run's: what is loaded must not depend on how the adapter started. */
+const OTHER_SEED = 987654321;
+
+async function largestDifference(out: string, backend: Backend): Promise<number> {
+  await useBackend(backend);
+  const {about, heads} = readHeads(out);
+  const saved = readPredictions(out);
+  const model = buildUseLite();
+  const peft = await upgrade(model, {targets: 'all-dense', adapter: about.adapter, seed: OTHER_SEED});
+  await peft.load(adapterFolder(out));
+  const tokenizer = loadUseLiteTokenizer();
+  const tokens = saved.flatMap(({texts}) =>
+    texts.map((text) => Int32Array.from(tokenizer.encode(text).slice(0, about.maxTokens))),
+  );
+  const vectors = await encodeAll(model, tokens, about.maxTokens);
+  let difference = 0;
+  let start = 0;
+  saved.forEach(({texts, logits}, i) => {
+    const end = start + texts.length * USE_LITE_WIDTH;
+    const again = logitsOf(heads[i]!, vectors.subarray(start, end));
+    for (let k = 0; k < logits.length; k++)
+      difference = Math.max(difference, Math.abs(again[k]! - logits[k]!));
+    start = end;
+  });
+  return difference;
+}
+
+try {
+  const [out, backend] = process.argv.slice(2) as [string, Backend];
+  console.log(JSON.stringify({maxDiff: await largestDifference(out, backend)}));
+} catch (error) {
+  process.stderr.write(`${oneLine(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,228 @@
+import {statSync} from 'node:fs';
+import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
+import {USE_LITE_WIDTH} from '../models/use-lite.js';
+import {adapterConfig, learningRateOf} from './adapter.js';
+import {type Baseline, measureBaseline} from './baseline.js';
+import {type Checkpoint, type Position, writeCheckpoint} from './checkpoint.js';
+import type {EncodedTask} from './corpus.js';
+import {fingerprint} from './fingerprint.js';
+import {type HeadVariables, headVariables} from './heads.js';
+import {type Interrupt, Interrupted} from './interrupt.js';
+import {accuracyOf, type Head, standardError} from './linear.js';
+import type {Options} from './options.js';
+import {Parameters} from './parameters.js';
+import {Progress} from './progress.js';
+import type {Result} from './result.js';
+import {Sampler} from './sampler.js';
+import {adapterFolder, writeHeads, writePredictions} from './saved.js';
+import {affordableSteps} from './schedule.js';
+import {reloadDifference} from './second-process.js';
+import {mean} from './selection.js';
+import {currentHeads, splitLogits, type Training, timeStep, train} from './train.js';
+
+const DEFAULT_STEPS = 400;
+/** A default run is to end within five minutes on a slow machine too; it then trains for fewer steps. */
+const DEFAULT_MINUTES = 4.5;
+/** Saving, and what the second process needs before it can encode. */
+const CLOSING_SECONDS = 5;
+
+/** One seed's run: what it works on and where it reports. */
+export interface Run {
+  model: LayersModel;
+  tasks: EncodedTask[];
+  options: Options;
+  seed: number;
+  /** Folder for the adapter, heads, predictions and checkpoint. */
+  out: string;
+  /** Whether all of the program's time is this run's, so that a budget of minutes applies to it. */
+  alone: boolean;
+  checkpoint: Checkpoint | undefined;
+  interrupt: Interrupt;
+}
+
+const tokensOf = (tasks: EncodedTask[], split: 'validation' | 'test') =>
+  tasks.reduce((sum, task) => sum + task[split].tokens.reduce((own, {length}) => own + length, 0), 0);
+
+async function chooseSteps(
+  run: Run,
+  training: Training,
+  secondsPerToken: number,
+  elapsed: () => number,
+): Promise<number> {
+  const {options, tasks, alone} = run;
+  if (options.steps !== undefined) return options.steps;
+  if (!alone && options.minutes === undefined) return DEFAULT_STEPS;
+  const step = await timeStep(training);
+  const spent = elapsed();
+  // An adapted forward costs a little more than the frozen one that was measured.
+  const token = 1.15 * secondsPerToken;
+  const affordable = affordableSteps(60 * (options.minutes ?? DEFAULT_MINUTES) - spent, {
+    step,
+    validation: token * tokensOf(tasks, 'validation'),
+    rest: 2 * token * tokensOf(tasks, 'test') + CLOSING_SECONDS,
+  });
+  return options.minutes === undefined ? Math.min(DEFAULT_STEPS, affordable) : affordable;
+}
+
+async function collectParameters(peft: Peft, heads: HeadVariables[], headRate: number): Promise<Parameters> {
+  const parameters = new Parameters();
+  for (const [i, variable] of peft.trainableVariables().entries()) {
+    await parameters.add(`adapter/${i}`, variable, 1);
+  }
+  for (const [i, {kernel, bias}] of heads.entries()) {
+    await parameters.add(`head/${i}/kernel`, kernel, headRate);
+    await parameters.add(`head/${i}/bias`, bias, headRate);
+  }
+  return parameters;
+}
+
+function majorityOf({train, test, classes}: EncodedTask): number {
+  const counts = classes.map(() => 0);
+  for (const label of train.labels) counts[label]!++;
+  const most = counts.indexOf(Math.max(...counts));
+  return test.labels.filter((label) => label === most).length / test.labels.length;
+}
+
+function progressOf({options}: Run, what: string, total: number): Progress {
+  return new Progress(what, total, process.stderr, options.quiet);
+}
+
+/** Heads as zeros of the right size, whose values a checkpoint replaces. */
+const emptyHeads = (tasks: EncodedTask[]): Head[] =>
+  tasks.map(({classes}) => ({
+    kernel: new Float32Array(USE_LITE_WIDTH * classes.length),
+    bias: new Float32Array(classes.length),
+  }));
+
+function firstPosition({figures}: Baseline): Position {
+  const start = {step: 0, accuracies: figures.map(({validation}) => validation)};
+  return {step: 0, validated: 0, start, best: start, loss: 0, trainingSeconds: 0};
+}
+
+/**
+ * The main job for one seed: probes on the frozen encoder, the upgrade, training, the test, saving, and a second process that
+ * loads what was saved.
+ *
+ * @throws Interrupted after a checkpoint was written, if the user asked to stop.
+ */
+export async function runSeed(run: Run): Promise<Result> {
+  const {model, tasks, options, seed, out, checkpoint, interrupt} = run;
+  const began = run.alone ? 0 : performance.now();
+  const elapsed = () => (performance.now() - began) / 1000 + (checkpoint?.seconds ?? 0);
+  const base = [...model.weights];
+  const before = await fingerprint(base);
+  const total = model.countParams();
+  const show = {stream: process.stderr, quiet: options.quiet};
+  const baseline =
+    checkpoint === undefined ? await measureBaseline(model, tasks, options, interrupt, show) : undefined;
+
+  const adapter = adapterConfig(options);
+  const peft = await upgrade(model, {targets: 'all-dense', adapter, seed});
+  const heads = (baseline?.heads ?? emptyHeads(tasks)).map(headVariables);
+  const learningRate = learningRateOf(options);
+  const parameters = await collectParameters(peft, heads, options.headLr / learningRate);
+  const sampler = () => new Sampler(tasks, options.batch, options.maxTokens, seed);
+  const training: Training = {
+    model,
+    tasks,
+    heads,
+    parameters,
+    sampler: sampler(),
+    steps: checkpoint?.steps ?? 0,
+    learningRate,
+    maxTokens: options.maxTokens,
+    interrupt,
+  };
+  const probes = checkpoint?.probes ?? baseline!.figures;
+  const position = checkpoint?.position ?? firstPosition(baseline!);
+  const best = checkpoint?.best ?? parameters.snapshot();
+  if (checkpoint !== undefined) parameters.restoreStates(checkpoint.states);
+  else training.steps = await chooseSteps(run, training, baseline!.secondsPerToken, elapsed);
+  training.sampler = sampler();
+  const {steps} = training;
+
+  let logits: Float32Array[];
+  let trained: Head[];
+  let reload: {maxDiff: number};
+  try {
+    const progress = progressOf(run, 'training: step', steps);
+    progress.advance(position.step);
+    await train(training, position, best, progress);
+    progress.end();
+    interrupt.check();
+    parameters.restore(best);
+    trained = await currentHeads(heads);
+    const testing = progressOf(
+      run,
+      'test: texts',
+      tasks.reduce((sum, {test}) => sum + test.labels.length, 0),
+    );
+    logits = await splitLogits(model, tasks, trained, 'test', options.maxTokens, (count) => {
+      testing.advance(count);
+      interrupt.check();
+    });
+    testing.end();
+    await peft.save(adapterFolder(out));
+    writeHeads(
+      out,
+      {adapter, maxTokens: options.maxTokens, tasks: tasks.map(({name, classes}) => ({name, classes}))},
+      trained,
+    );
+    writePredictions(out, tasks, logits);
+    if (!options.quiet) process.stderr.write('reloading in a new process\n');
+    reload = {maxDiff: await reloadDifference(out, options.backend)};
+    interrupt.check();
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      writeCheckpoint(out, parameters, best, {steps, position, probes, seconds: elapsed()});
+    }
+    throw error;
+  }
+
+  const report = peft.report();
+  const trainable = report.trainable;
+  const sites = report.sites.filter(({status}) => status === 'adapted').length;
+  peft.detach();
+  const baseUnchanged = (await fingerprint(base)) === before;
+  tf.dispose(heads.flatMap(({kernel, bias}) => [kernel, bias]));
+  const results = tasks.map((task, i) => {
+    const adapted = accuracyOf(logits[i]!, task.test.labels, task.classes.length);
+    return {
+      name: task.name,
+      classes: task.classes.length,
+      train: task.train.labels.length,
+      test: task.test.labels.length,
+      majority: majorityOf(task),
+      probe: probes[i]!.test,
+      adapted,
+      stderr: standardError(adapted, task.test.labels.length),
+    };
+  });
+  return {
+    command: 'main',
+    backend: options.backend,
+    seed,
+    steps,
+    seconds: elapsed(),
+    stepMs: (1000 * position.trainingSeconds) / Math.max(1, position.step),
+    adapter: {type: options.adapter, ...sizeOf(adapter), sites},
+    trainable,
+    heads: trained.reduce((sum, {kernel, bias}) => sum + kernel.length + bias.length, 0),
+    total,
+    share: trainable / total,
+    adapterBytes: statSync(join(adapterFolder(out), 'adapter_model.safetensors')).size,
+    baseUnchanged,
+    reload,
+    keptStep: position.best.step,
+    mean: {probe: mean(results.map(({probe}) => probe)), adapted: mean(results.map(({adapted}) => adapted))},
+    tasks: results,
+  };
+}
+
+function sizeOf(adapter: AdapterConfig): {experts?: number; rank?: number} {
+  const {experts, rank} = adapter as {experts?: number; rank?: number};
+  return {...(experts !== undefined && {experts}), ...(rank !== undefined && {rank})};
+}

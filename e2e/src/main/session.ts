@@ -1,0 +1,89 @@
+import {existsSync, mkdirSync, readFileSync, rmSync} from 'node:fs';
+import {join} from 'node:path';
+import {buildUseLite} from '../models/use-lite.js';
+import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
+import {loadBuiltinTasks} from '../tasks/builtin.js';
+import {loadTaskFolder} from '../tasks/folder.js';
+import {InputError, type Task} from '../tasks/task.js';
+import {useBackend} from './backend.js';
+import {checkpointPath, readCheckpoint} from './checkpoint.js';
+import {encodeTask} from './corpus.js';
+import {writeWhole} from './files.js';
+import type {Interrupt} from './interrupt.js';
+import {type Options, RUN_OPTIONS, type RunOptions} from './options.js';
+import {meanResult, type Result, type SeedsResult} from './result.js';
+import {runSeed} from './run.js';
+
+const runPath = (out: string) => join(out, 'run.json');
+const resultPath = (folder: string) => join(folder, 'result.json');
+
+/** The options of the run in the out folder, which a resumed run keeps; flags may repeat them, not change them. */
+function resumedOptions(options: Options): Options {
+  const path = runPath(options.out);
+  if (!existsSync(path)) {
+    throw new InputError(`--resume: ${options.out} holds no run; start without --resume`);
+  }
+  let stored: RunOptions;
+  try {
+    stored = JSON.parse(readFileSync(path, 'utf8')) as RunOptions;
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read (${(error as Error).message}); start without --resume`);
+  }
+  for (const key of options.given) {
+    if (JSON.stringify(options[key]) !== JSON.stringify(stored[key])) {
+      throw new InputError(
+        `--resume: the run in ${options.out} has ${key} ${JSON.stringify(stored[key])}, not ${JSON.stringify(options[key])}; leave the option out, or start without --resume`,
+      );
+    }
+  }
+  return {...options, ...stored};
+}
+
+/** A new run takes the folder over: an old checkpoint must not be what a later --resume goes on with. */
+function beginRun(options: Options, folders: string[]): void {
+  mkdirSync(options.out, {recursive: true});
+  for (const folder of folders) {
+    rmSync(checkpointPath(folder), {force: true});
+    rmSync(resultPath(folder), {force: true});
+  }
+  const run = Object.fromEntries(RUN_OPTIONS.map((key) => [key, options[key]]));
+  writeWhole(runPath(options.out), `${JSON.stringify(run, null, 2)}\n`);
+}
+
+function loadTasks(options: Options, seed: number): Task[] {
+  const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
+  return options.tasksDir === undefined
+    ? loadBuiltinTasks(options.tasks, options.limits, seed)
+    : loadTaskFolder(options.tasksDir, options.limits, seed, warn);
+}
+
+/** Runs every seed, or what is left of them, and gives the figures. */
+export async function runSession(given: Options, interrupt: Interrupt): Promise<Result | SeedsResult> {
+  const options = given.resume ? resumedOptions(given) : given;
+  const several = options.seeds.length > 1;
+  const folderOf = (seed: number) => (several ? join(options.out, `seed-${seed}`) : options.out);
+  const loaded = new Map([[options.seeds[0]!, loadTasks(options, options.seeds[0]!)]]);
+  await useBackend(options.backend);
+  if (!given.resume) beginRun(options, options.seeds.map(folderOf));
+  const tokenizer = loadUseLiteTokenizer();
+  const model = buildUseLite();
+  const results: Result[] = [];
+  for (const seed of options.seeds) {
+    const out = folderOf(seed);
+    if (given.resume && existsSync(resultPath(out))) {
+      results.push(JSON.parse(readFileSync(resultPath(out), 'utf8')) as Result);
+      continue;
+    }
+    if (several && !options.quiet) process.stderr.write(`seed ${seed}\n`);
+    const tasks = (loaded.get(seed) ?? loadTasks(options, seed)).map((task) =>
+      encodeTask(task, tokenizer, options.maxTokens),
+    );
+    const checkpoint = given.resume ? readCheckpoint(out) : undefined;
+    const result = await runSeed({model, tasks, options, seed, out, alone: !several, checkpoint, interrupt});
+    writeWhole(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
+    rmSync(checkpointPath(out), {force: true});
+    results.push(result);
+  }
+  model.dispose();
+  return several ? meanResult(results) : results[0]!;
+}
