@@ -1,10 +1,16 @@
+import {existsSync} from 'node:fs';
+
+// Dawn asks the process for its Vulkan driver, and a test's own process.env is a copy: so it is set here, for the workers to inherit.
+const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json';
+if (existsSync(swiftshader)) process.env.VK_ICD_FILENAMES ??= swiftshader;
+
 export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/packages/*/src/**/*.test.ts', '<rootDir>/e2e/src/**/*.test.ts'],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
-      { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } },
+      {jsc: {parser: {syntax: 'typescript'}, target: 'es2022'}, module: {type: 'commonjs'}},
     ],
   },
   moduleNameMapper: {

@@ -1,0 +1,202 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
+import {activateCode} from './activations.js';
+import {mixedCode} from './mix.js';
+import {flat, type Program, run} from './program.js';
+import {productLoop, tileDeclarations, tiled} from './tile.js';
+
+type Named = Record<string, TensorInfo | undefined>;
+
+function scaleKind(inputs: Named, name: ScaleName): 'none' | 'vector' | 'table' {
+  if (inputs[`${name}Gates`] !== undefined) return 'table';
+  return inputs[name] === undefined ? 'none' : 'vector';
+}
+
+/** WGSL of `fn <name>Scale(row, column)`; a table's width is that of the side that the scale acts on. */
+function scaleCode(inputs: Named, name: ScaleName): string {
+  const kind = scaleKind(inputs, name);
+  if (kind === 'none') return '';
+  const head = `fn ${name}Scale(row : i32, column : i32) -> f32`;
+  if (kind === 'vector') return `${head} { return ${name}In[column]; }`;
+  const width = name === 'pre' ? 'uniforms.dIn' : 'uniforms.dOut';
+  return `${head} {
+    var sum = 0.0;
+    for (var e = 0; e < uniforms.${name}Experts; e = e + 1) {
+      sum = fma(${name}GatesIn[row * uniforms.${name}Experts + e], ${name}TableIn[e * ${width} + column], sum);
+    }
+    return sum;
+  }`;
+}
+
+/** What the program writes: the output itself, or one of the values that a gradient keeps. */
+export type Stage = 'y' | 'z' | 'u';
+
+function times(inputs: Named, name: ScaleName, value: string): string {
+  return scaleKind(inputs, name) === 'none' ? value : `${name}Scale(row, column) * (${value})`;
+}
+
+/** WGSL statements from the base product `base` and the tail `tail` to `value`, at (row, column). */
+function epilogue(inputs: Named, stage: Stage, hasTail: boolean): string {
+  const z = inputs.bias === undefined ? 'base' : 'base + biasIn[column]';
+  if (stage === 'z') return `let value = ${z};`;
+  const terms = [times(inputs, 'alpha', z)];
+  if (hasTail) terms.push(times(inputs, 'beta', 'uniforms.scale * tail'));
+  if (inputs.offset !== undefined) terms.push('offsetIn[column]');
+  const u = terms.join(' + ');
+  if (stage === 'u') return `let value = ${u};`;
+  return `let value = ${times(inputs, 'post', `activate(${u})`)};`;
+}
+
+const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
+
+/** The inputs that a stage reads: WebGPU refuses a binding that the shader does not use. */
+function used(inputs: Named, stage: Stage): Named {
+  const dropped = new Set<string>();
+  const drop = (...names: string[]): void => {
+    for (const name of names) for (const part of ['', 'Gates', 'Table']) dropped.add(name + part);
+  };
+  if (stage !== 'y') drop('post');
+  if (stage === 'z') drop('h', 'b', 'gates', 'offset', 'alpha', 'beta');
+  return Object.fromEntries(Object.entries(inputs).filter(([name]) => !dropped.has(name)));
+}
+
+/** One program for one stage of combine: base product, tail, scales, bias and activation in one pass over the output. */
+export function combineProgram(
+  all: Named,
+  {mix, activation}: CombineAttrs,
+  stage: Stage,
+): {program: Program; inputs: Named} {
+  const inputs = used(all, stage);
+  const names = Object.keys(inputs);
+  const hasTail = inputs.h !== undefined;
+  const given = inputs.z !== undefined;
+  const rows = (inputs.z ?? inputs.x)!.shape[0]!;
+  const dOut = (inputs.z ?? inputs.kernel)!.shape[1]!;
+  const kinds = SCALES.map((name) => scaleKind(inputs, name)[0]).join('');
+  const key = `${names.join('.')}_${mix}_${activation}_${stage}_${kinds}`;
+  const declarations = `
+    ${hasTail ? mixedCode(mix) : ''}
+    ${SCALES.map((name) => scaleCode(inputs, name)).join('\n')}
+    ${stage === 'y' ? activateCode(activation) : ''}`;
+  const uniforms =
+    'dIn : i32, dOut : i32, r1 : i32, r2 : i32, g : i32, preExperts : i32, alphaExperts : i32, ' +
+    'betaExperts : i32, postExperts : i32, scale : f32,';
+  const variableNames = names.map((name) => `${name}In`);
+  if (given && !hasTail) {
+    const program: Program = {
+      variableNames,
+      ...flat([rows, dOut]),
+      shaderKey: `peftEpilogue_${key}`,
+      uniforms,
+      getUserCode: () => `
+        ${declarations}
+        fn main(index : i32) {
+          if (index < uniforms.size) {
+            let row = index / uniforms.dOut;
+            let column = index % uniforms.dOut;
+            let base = zIn[index];
+            ${epilogue(inputs, stage, false)}
+            result[index] = value;
+          }
+        }`,
+    };
+    return {program, inputs};
+  }
+  const left =
+    scaleKind(inputs, 'pre') === 'none'
+      ? 'xIn[row * uniforms.dIn + k]'
+      : 'xIn[row * uniforms.dIn + k] * preScale(row, k)';
+  const program: Program = {
+    variableNames,
+    outputShape: [rows, dOut],
+    ...tiled(rows, dOut),
+    dispatchLayout: {x: [1], y: [0]},
+    shaderKey: `peftCombine_${key}`,
+    uniforms,
+    getUserCode: () => `
+      ${declarations}
+      ${tileDeclarations}
+      fn main() {
+        let rows = uniforms.outShape[0];
+        let columns = uniforms.dOut;
+        let rowStart = i32(workgroupId.y) * 32;
+        let columnStart = i32(workgroupId.x) * 32;
+        var baseSums : array<vec4<f32>, 4>;
+        var tailSums : array<vec4<f32>, 4>;
+        ${given ? '' : productLoop('baseSums', 'uniforms.dIn', left, 'kernelIn[k * uniforms.dOut + column]')}
+        ${hasTail ? productLoop('tailSums', 'uniforms.r2', 'mixed(row, k)', 'bIn[k * uniforms.dOut + column]') : ''}
+        for (var r = 0; r < 4; r = r + 1) {
+          let row = rowStart + i32(localId.y) * 4 + r;
+          for (var c = 0; c < 4; c = c + 1) {
+            let column = columnStart + i32(localId.x) * 4 + c;
+            if (row < rows && column < columns) {
+              let base = ${given ? 'zIn[row * uniforms.dOut + column]' : 'baseSums[r][c]'};
+              let tail = tailSums[r][c];
+              ${epilogue(inputs, stage, hasTail)}
+              result[row * columns + column] = value;
+            }
+          }
+        }
+      }`,
+  };
+  return {program, inputs};
+}
+
+function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, stage: Stage): TensorInfo {
+  const {program, inputs} = combineProgram(named, attrs, stage);
+  const width = (name: string, axis: number): number => inputs[name]?.shape[axis] ?? 0;
+  const int = (value: number) => ({type: 'int32' as const, data: [value]});
+  return run(backend, program, Object.values(inputs) as TensorInfo[], [
+    int(width('x', 1)),
+    int(program.outputShape[1]!),
+    int(width('h', 1)),
+    int(width('b', 0)),
+    int(width('gates', 1)),
+    ...SCALES.map((name) => int(width(`${name}Gates`, 1))),
+    {type: 'float32', data: [attrs.scale]},
+  ]);
+}
+
+/** A shader stage binds eight storage buffers on every device, one of which is the output. */
+const MAX_INPUTS = 7;
+
+function pick(named: Named, names: string[]): Named {
+  const parts = names.flatMap((name) => [name, `${name}Gates`, `${name}Table`]);
+  return Object.fromEntries(
+    parts.filter((part) => named[part] !== undefined).map((part) => [part, named[part]]),
+  );
+}
+
+function without(named: Named, dropped: Named): Named {
+  return Object.fromEntries(Object.entries(named).filter(([name]) => !(name in dropped)));
+}
+
+/**
+ * The combine kernel: one program where it can be one. A tfjs program has one output, so what a gradient keeps is written by a
+ * program of its own, and the next one starts from it instead of from x: no product is computed twice. More inputs than a shader
+ * can bind are split in the same way.
+ */
+export function combine(backend: KernelBackend, named: Named, attrs: CombineAttrs): TensorInfo[] {
+  const temporary: TensorInfo[] = [];
+  const kept: TensorInfo[] = [];
+  const tooMany = (inputs: Named): boolean => Object.keys(inputs).length > MAX_INPUTS;
+  const stage = (inputs: Named, which: Stage, keep: boolean): TensorInfo => {
+    const result = runStage(backend, inputs, attrs, which);
+    (keep ? kept : temporary).push(result);
+    return result;
+  };
+  let rest = named;
+  if (attrs.saveZ || (named.x !== undefined && tooMany(named))) {
+    const base = pick(named, ['x', 'kernel', 'bias', 'pre', 'z']);
+    rest = {z: stage(base, 'z', attrs.saveZ), ...without(named, base)};
+  }
+  const post = pick(rest, ['post']);
+  const alpha = pick(rest, ['alpha']);
+  if (rest.z !== undefined && tooMany(without(rest, post)) && Object.keys(alpha).length > 0) {
+    rest = {z: stage({z: rest.z, ...alpha}, 'u', false), ...without(without(rest, alpha), {z: rest.z})};
+  }
+  if (attrs.saveU || tooMany(rest)) rest = {z: stage(without(rest, post), 'u', attrs.saveU), ...post};
+  const y = runStage(backend, rest, attrs, 'y');
+  for (const {dataId} of temporary) backend.disposeData(dataId);
+  return [y, ...kept];
+}

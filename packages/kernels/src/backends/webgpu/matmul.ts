@@ -1,0 +1,83 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {type Program, run} from './program.js';
+import {productLoop, tileDeclarations, tiled} from './tile.js';
+
+interface Product {
+  transposeA: boolean;
+  transposeB: boolean;
+  /** Columns of b that are wanted; default all. */
+  columns?: number;
+}
+
+/** The tiled product: [batch, m, k] · [batch, k, n], where a batch of one is shared. */
+export function matMulProgram(
+  shape: [batch: number, m: number, n: number],
+  {transposeA, transposeB}: Product,
+  outputShape: number[],
+): Program {
+  const [batch, m, n] = shape;
+  return {
+    variableNames: ['leftIn', 'rightIn'],
+    outputShape,
+    ...tiled(m, n, batch),
+    // Only tells tfjs that the program is not flat.
+    dispatchLayout: outputShape.length === 3 ? {x: [2], y: [1], z: [0]} : {x: [1], y: [0]},
+    shaderKey: `peftMatMul_${transposeA}_${transposeB}`,
+    uniforms:
+      'm : i32, n : i32, depth : i32, leftWidth : i32, rightWidth : i32, leftStep : i32, rightStep : i32,',
+    getUserCode: () => `
+      ${tileDeclarations}
+      fn main() {
+        let rows = uniforms.m;
+        let columns = uniforms.n;
+        let depth = uniforms.depth;
+        let rowStart = i32(workgroupId.y) * 32;
+        let columnStart = i32(workgroupId.x) * 32;
+        let leftStart = i32(workgroupId.z) * uniforms.leftStep;
+        let rightStart = i32(workgroupId.z) * uniforms.rightStep;
+        var sums : array<vec4<f32>, 4>;
+        ${productLoop(
+          'sums',
+          'depth',
+          `leftIn[leftStart + ${transposeA ? 'k * uniforms.leftWidth + row' : 'row * uniforms.leftWidth + k'}]`,
+          `rightIn[rightStart + ${transposeB ? 'column * uniforms.rightWidth + k' : 'k * uniforms.rightWidth + column'}]`,
+        )}
+        for (var r = 0; r < 4; r = r + 1) {
+          let row = rowStart + i32(localId.y) * 4 + r;
+          for (var c = 0; c < 4; c = c + 1) {
+            let column = columnStart + i32(localId.x) * 4 + c;
+            if (row < rows && column < columns) {
+              result[(i32(workgroupId.z) * rows + row) * columns + column] = sums[r][c];
+            }
+          }
+        }
+      }`,
+  };
+}
+
+/** op(a) · op(b), where `columns` asks for the first columns of b only. */
+export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product): TensorInfo {
+  const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
+  const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
+  const [m, k] = product.transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
+  const n = product.columns ?? (product.transposeB ? rowsB : columnsB);
+  const batchA = a.shape.length === 3 ? a.shape[0]! : 1;
+  const batchB = b.shape.length === 3 ? b.shape[0]! : 1;
+  const batch = batchA === 1 ? batchB : batchA;
+  const outputShape = a.shape.length === 3 || b.shape.length === 3 ? [batch, m, n] : [m, n];
+  const steps = [batchA === 1 ? 0 : rowsA * columnsA, batchB === 1 ? 0 : rowsB * columnsB];
+  return run(
+    backend,
+    matMulProgram([batch, m, n], product, outputShape),
+    [a, b],
+    [
+      {type: 'int32', data: [m]},
+      {type: 'int32', data: [n]},
+      {type: 'int32', data: [k]},
+      {type: 'int32', data: [columnsA]},
+      {type: 'int32', data: [columnsB]},
+      {type: 'int32', data: [steps[0]!]},
+      {type: 'int32', data: [steps[1]!]},
+    ],
+  );
+}

@@ -1,0 +1,67 @@
+import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+
+/** What tfjs's webgpu backend reads of a program; see its WebGPUProgram. */
+export interface Program {
+  variableNames: string[];
+  outputShape: number[];
+  workgroupSize: [number, number, number];
+  dispatchLayout: {x: number[]; y?: number[]; z?: number[]};
+  dispatch: [number, number, number];
+  /** Everything that `getUserCode` depends on; tfjs adds ranks and dtypes. */
+  shaderKey: string;
+  uniforms?: string;
+  size?: boolean;
+  getUserCode: () => string;
+}
+
+type Uniform = {type: 'int32' | 'float32'; data: number[]};
+
+/** The device's limit for each dimension of a dispatch. */
+const MAX_WORKGROUPS = 65535;
+const FLAT_WORKGROUP = 64;
+
+/** The fields of a program with one invocation per output element. */
+export function flat(
+  outputShape: number[],
+): Pick<Program, 'outputShape' | 'workgroupSize' | 'dispatchLayout' | 'dispatch' | 'size'> {
+  const size = outputShape.reduce((product, n) => product * n, 1);
+  const groups = Math.max(1, Math.ceil(size / FLAT_WORKGROUP));
+  const side = groups > MAX_WORKGROUPS ? Math.ceil(Math.sqrt(groups)) : groups;
+  return {
+    outputShape,
+    workgroupSize: [FLAT_WORKGROUP, 1, 1],
+    dispatchLayout: {x: outputShape.map((_, axis) => axis)},
+    dispatch: [side, Math.ceil(groups / side), 1],
+    size: true,
+  };
+}
+
+/**
+ * Runs a program. WebGPU refuses a dispatch without work groups and a binding without bytes: an output without elements needs no
+ * dispatch, and an input without elements, which no shader of ours reads, is bound as one zero.
+ */
+export function run(
+  backend: KernelBackend,
+  program: Program,
+  inputs: TensorInfo[],
+  uniforms: Uniform[] = [],
+): TensorInfo {
+  const webgpu = backend as WebGPUBackend;
+  const zeros = (shape: number[], count: number): TensorInfo =>
+    webgpu.makeTensorInfo(shape, 'float32', new Float32Array(count) as never);
+  if (program.outputShape.includes(0)) return zeros(program.outputShape, 0);
+  const bound = inputs.map((input) =>
+    input.shape.includes(0)
+      ? zeros(
+          input.shape.map(() => 1),
+          1,
+        )
+      : input,
+  );
+  const output = webgpu.runWebGPUProgram(program as never, bound, 'float32', uniforms as never);
+  bound.forEach((input, i) => {
+    if (input !== inputs[i]) webgpu.disposeData(input.dataId);
+  });
+  return output;
+}

@@ -1,0 +1,66 @@
+/** Rows, columns and depth of the tile that one workgroup of 8 x 8 invocations computes; each invocation holds 4 x 4 of it. */
+export const TILE = 32;
+
+/** WGSL of the tile's workgroup memory and of the multiply-add over one depth of it. */
+export const tileDeclarations = `
+  var<workgroup> leftTile : array<array<f32, ${TILE + 1}>, ${TILE}>;
+  var<workgroup> rightTile : array<array<vec4<f32>, ${TILE / 4}>, ${TILE}>;
+
+  fn multiplyTile(sums : ptr<function, array<vec4<f32>, 4>>) {
+    let row = i32(localId.y) * 4;
+    let column = i32(localId.x);
+    for (var k = 0; k < ${TILE}; k = k + 1) {
+      let right = rightTile[k][column];
+      for (var r = 0; r < 4; r = r + 1) {
+        (*sums)[r] = fma(vec4<f32>(leftTile[row + r][k]), right, (*sums)[r]);
+      }
+    }
+  }`;
+
+/**
+ * WGSL of the loop that adds left · right to the invocation's 4 x 4 sums.
+ *
+ * @param left WGSL expression of the left factor at (row, k), read only within bounds.
+ * @param right WGSL expression of the right factor at (k, column), likewise.
+ */
+export function productLoop(sums: string, depth: string, left: string, right: string): string {
+  return `
+    for (var start = 0; start < ${depth}; start = start + ${TILE}) {
+      for (var i = i32(localIndex); i < ${TILE * TILE}; i = i + 64) {
+        let major = i / ${TILE};
+        let minor = i % ${TILE};
+        {
+          let row = rowStart + major;
+          let k = start + minor;
+          var value = 0.0;
+          if (row < rows && k < ${depth}) { value = ${left}; }
+          leftTile[major][minor] = value;
+        }
+        {
+          let k = start + major;
+          let column = columnStart + minor;
+          var value = 0.0;
+          if (k < ${depth} && column < columns) { value = ${right}; }
+          rightTile[major][minor / 4][minor % 4] = value;
+        }
+      }
+      workgroupBarrier();
+      multiplyTile(&${sums});
+      workgroupBarrier();
+    }`;
+}
+
+/** The fields of a program with one workgroup per tile of [..., rows, columns]; batches go to z. */
+export function tiled(
+  rows: number,
+  columns: number,
+  batch = 1,
+): {
+  workgroupSize: [number, number, number];
+  dispatch: [number, number, number];
+} {
+  return {
+    workgroupSize: [8, 8, 1],
+    dispatch: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), batch],
+  };
+}

@@ -1,0 +1,72 @@
+import {dawnMissing} from '../../testing/dawn.js';
+
+import '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-webgpu';
+import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
+import * as tf from '@tensorflow/tfjs-core';
+import {matMul} from '../../index.js';
+import {matMulReference, matrix} from '../../reference/matrix.js';
+import {combineCases} from '../../testing/combine-cases.js';
+import {combineSuite} from '../../testing/combine-suite.js';
+import {deviation} from '../../testing/compare.js';
+import {randomNumbers, randomValues} from '../../testing/random.js';
+import '../../webgpu.js';
+
+if (dawnMissing !== undefined) {
+  test.skip(`webgpu in Node: ${dawnMissing}`, () => {});
+} else {
+  describe('webgpu through Dawn', () => {
+    const errors: string[] = [];
+
+    beforeAll(async () => {
+      await tf.setBackend('webgpu');
+      await tf.ready();
+      // Small tensors would be computed by the cpu backend.
+      tf.env().set('WEBGPU_CPU_FORWARD', false);
+      const {device} = tf.backend() as WebGPUBackend;
+      // A wrong shader never throws: its whole command buffer is dropped and the result is zeros.
+      device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
+    });
+
+    afterEach(() => {
+      expect(errors.splice(0)).toEqual([]);
+    });
+
+    combineSuite(
+      combineCases(144).filter((_, i) => i % 9 === 3 || i === 18 || i === 96),
+      {forward: 1e-4, gradient: 1e-3},
+    );
+
+    test.each([
+      [1, 1, 1],
+      [33, 5, 17],
+      [5, 130, 65],
+    ])('matMul [%d,%d] over %d in every transposition, batched', async (m, n, k) => {
+      const random = randomNumbers(m);
+      const values = (count: number): Float32Array => Float32Array.from(randomValues(random, count));
+      for (const ta of [false, true]) {
+        for (const tb of [false, true]) {
+          const [a, b] = [values(2 * m * k), values(2 * k * n)];
+          const shapeA: [number, number] = ta ? [k, m] : [m, k];
+          const shapeB: [number, number] = tb ? [n, k] : [k, n];
+          const got = await matMul(
+            tf.tensor3d(a, [2, ...shapeA]),
+            tf.tensor3d(b, [2, ...shapeB]),
+            ta,
+            tb,
+          ).data();
+          for (const batch of [0, 1]) {
+            const [left, right] = [a.subarray(batch * m * k), b.subarray(batch * k * n)];
+            const want = matMulReference(
+              matrix(...shapeA, left.subarray(0, m * k)),
+              matrix(...shapeB, right.subarray(0, k * n)),
+              ta,
+              tb,
+            );
+            expect(deviation(got.subarray(batch * m * n, (batch + 1) * m * n), want.data)).toBeLessThan(1e-5);
+          }
+        }
+      }
+    });
+  });
+}

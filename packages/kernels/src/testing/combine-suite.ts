@@ -1,0 +1,146 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {combine} from '../index.js';
+import {COMBINE} from '../kernel-registry.js';
+import {combineReference} from '../reference/combine.js';
+import type {Matrix} from '../reference/matrix.js';
+import type {CombineCase} from './combine-cases.js';
+import {caseTensors, runCombine} from './combine-run.js';
+import {deviation} from './compare.js';
+import {randomNumbers, randomValues} from './random.js';
+
+const STEP = 1e-5;
+const FULL = 20;
+const SAMPLES = 8;
+
+/** Positions to differentiate at: all of a small input, some of a large one. */
+function positions(count: number, random: () => number): number[] {
+  if (count <= FULL) return Array.from({length: count}, (_, i) => i);
+  return Array.from({length: SAMPLES}, () => Math.floor(random() * count));
+}
+
+/** Every promise of combine, on the active backend: values, gradients, sizes of 0, bits, no work for frozen inputs, no leak. */
+export function combineSuite(cases: CombineCase[], tolerance: {forward: number; gradient: number}): void {
+  test.each(cases)('forward $name', async (c) => {
+    const want = combineReference(c.inputs, c.options);
+    const got = tf.tidy(() => runCombine(caseTensors(c), c.options));
+    expect(got.shape).toEqual([...c.leading, want.columns]);
+    expect(deviation(await got.data(), want.data)).toBeLessThan(tolerance.forward);
+    got.dispose();
+  });
+
+  test.each(cases)('gradient $name', async (c) => {
+    const random = randomNumbers(7);
+    const size = combineReference(c.inputs, c.options).data.length;
+    const cotangent = randomValues(random, size);
+    const loss = () =>
+      combineReference(c.inputs, c.options).data.reduce((sum, y, i) => sum + y * cotangent[i]!, 0);
+    const tensors = caseTensors(c);
+    const names = Object.keys(tensors);
+    const gradients = tf.tidy(() => {
+      const dy = tf.tensor(Float32Array.from(cotangent));
+      const f = tf.grads((...list: tf.Tensor[]) => {
+        const y = runCombine(Object.fromEntries(names.map((name, i) => [name, list[i]!])), c.options);
+        return tf.sum(tf.mul(tf.reshape(y, [-1]), dy));
+      });
+      return f(names.map((name) => tensors[name]!));
+    });
+    for (const [i, name] of names.entries()) {
+      const values = (c.inputs[name as keyof typeof c.inputs] as Matrix).data;
+      const got = await gradients[i]!.data();
+      const where = positions(values.length, random);
+      const want = where.map((at) => {
+        const value = values[at]!;
+        values[at] = value + STEP;
+        const above = loss();
+        values[at] = value - STEP;
+        const below = loss();
+        values[at] = value;
+        return (above - below) / (2 * STEP);
+      });
+      const deviations = deviation(
+        where.map((at) => got[at]!),
+        want,
+      );
+      if (!(deviations < tolerance.gradient)) throw new Error(`${name}: ${deviations}`);
+    }
+    tf.dispose([tensors, gradients]);
+  });
+
+  test('rows, inputs or outputs of size 0', async () => {
+    const empty = combine({x: tf.zeros([0, 3]), kernel: tf.zeros([3, 2])});
+    expect(empty.shape).toEqual([0, 2]);
+    const bias = tf.tensor1d([1, 2]);
+    const constant = combine({x: tf.zeros([2, 0]), kernel: tf.zeros([0, 2]), bias});
+    expect([...(await constant.data())]).toEqual([1, 2, 1, 2]);
+    expect(combine({x: tf.zeros([2, 3]), kernel: tf.zeros([3, 0])}).shape).toEqual([2, 0]);
+    tf.dispose([empty, bias, constant]);
+  });
+
+  test('a tail that is zero leaves every bit of the output as it was', async () => {
+    const random = randomNumbers(3);
+    const t = (shape: number[]): tf.Tensor =>
+      tf.tensor(
+        Float32Array.from(
+          randomValues(
+            random,
+            shape.reduce((a, b) => a * b, 1),
+          ),
+        ),
+        shape,
+      );
+    for (const [rows, dIn, dOut] of [
+      [1, 3, 5],
+      [5, 17, 130],
+      [33, 130, 17],
+    ] as const) {
+      const site = {
+        x: t([rows, dIn]),
+        kernel: t([dIn, dOut]) as tf.Tensor2D,
+        bias: t([dOut]) as tf.Tensor1D,
+        activation: 'tanh' as const,
+      };
+      const bare = combine(site);
+      const zero = tf.zeros([6, dOut]) as tf.Tensor2D;
+      const h = t([rows, 6]);
+      const gates = t([rows, 3]);
+      const ones = tf.ones([dOut]) as tf.Tensor1D;
+      const adapted = [
+        combine({...site, h, b: zero, scale: 4}),
+        combine({...site, h, b: zero, gates, mix: 'expert', scale: 4}),
+        combine({...site, h, b: zero, beta: ones}),
+        combine({...site, post: ones}),
+        combine({...site, alpha: ones}),
+      ];
+      for (const y of adapted) expect(await y.data()).toEqual(await bare.data());
+    }
+  });
+
+  test('a frozen kernel gets no gradient, and the kernel of ours really runs', async () => {
+    const x = tf.variable(tf.ones([3, 4]));
+    const kernel = tf.ones([4, 2]) as tf.Tensor2D;
+    const profile = await tf.profile(() => tf.variableGrads(() => tf.sum(combine({x, kernel})) as tf.Scalar));
+    const names = profile.kernels.map(({name}) => name);
+    expect(names.filter((name) => name === COMBINE)).toHaveLength(1);
+    expect(names.filter((name) => name === 'PeftMatMul')).toHaveLength(1);
+    x.dispose();
+  });
+
+  test('nothing leaks over 100 training steps', () => {
+    const x = tf.ones([5, 3]);
+    const kernel = tf.ones([3, 7]) as tf.Tensor2D;
+    const h = tf.variable(tf.ones([5, 4]));
+    const b = tf.variable(tf.ones([4, 7])) as unknown as tf.Tensor2D;
+    const gates = tf.variable(tf.ones([5, 2]));
+    const step = (): void => {
+      const {value, grads} = tf.variableGrads(
+        () => tf.sum(combine({x, kernel, h, b, gates, mix: 'expert', activation: 'gelu'})) as tf.Scalar,
+      );
+      tf.dispose([value, grads]);
+    };
+    step();
+    const before = tf.memory();
+    for (let i = 0; i < 100; i++) step();
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(tf.memory().numBytes).toBe(before.numBytes);
+  });
+}
