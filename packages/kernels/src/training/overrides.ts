@@ -37,26 +37,36 @@ function apply(kernelName: string): void {
   override.active = {ours, stock: current};
 }
 
-// A wasm backend that was imported after ours has registered its own kernels over ours.
-onAttach(() => {
-  for (const kernelName of wanted.keys()) apply(kernelName);
-});
+interface GradientOverride {
+  ours: tf.GradConfig;
+  stock: tf.GradConfig | undefined;
+}
 
-const stockGradients = new Map<string, tf.GradConfig | undefined>();
+const wantedGradients = new Map<string, GradientOverride>();
 
 /** Replaces a gradient of tfjs-core, on every backend. */
-export function overrideGradient(config: tf.GradConfig): void {
-  const current = tf.getGradient(config.kernelName);
-  if (current === config) return;
-  stockGradients.set(config.kernelName, current);
-  if (current != null) tf.unregisterGradient(config.kernelName);
-  tf.registerGradient(config);
+export function overrideGradient(ours: tf.GradConfig): void {
+  const stock = tf.getGradient(ours.kernelName);
+  if (stock === ours) return;
+  wantedGradients.set(ours.kernelName, {ours, stock});
+  setGradient(ours.kernelName, ours);
 }
 
-/** Puts tfjs-core's gradient back, if `config` is still the one in force. */
-export function restoreGradient(config: tf.GradConfig): void {
-  if (tf.getGradient(config.kernelName) !== config) return;
-  tf.unregisterGradient(config.kernelName);
-  const stock = stockGradients.get(config.kernelName);
-  if (stock != null) tf.registerGradient(stock);
+/** Puts tfjs-core's gradient back, unless somebody else has replaced ours. */
+export function restoreGradient(kernelName: string): void {
+  const override = wantedGradients.get(kernelName);
+  wantedGradients.delete(kernelName);
+  if (override !== undefined && tf.getGradient(kernelName) === override.ours)
+    setGradient(kernelName, override.stock);
 }
+
+function setGradient(kernelName: string, config: tf.GradConfig | undefined): void {
+  if (tf.getGradient(kernelName) != null) tf.unregisterGradient(kernelName);
+  if (config != null) tf.registerGradient(config);
+}
+
+// tfjs or its wasm backend, imported after this package, has registered its own kernels and gradients over ours.
+onAttach(() => {
+  for (const kernelName of wanted.keys()) apply(kernelName);
+  for (const {ours} of [...wantedGradients.values()]) overrideGradient(ours);
+});

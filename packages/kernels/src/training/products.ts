@@ -12,9 +12,15 @@ interface ProductAttrs {
 
 interface FusedAttrs extends ProductAttrs {
   activation: string;
+  leakyreluAlpha?: number;
 }
 
 type Infos = Record<string, tf.TensorInfo | undefined>;
+
+interface Operands {
+  a: tf.TensorInfo;
+  b: tf.TensorInfo;
+}
 
 /** Whether the operands are a product that our kernel does; what they are otherwise is the stock kernel's to refuse. */
 function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}: ProductAttrs): boolean {
@@ -27,7 +33,7 @@ function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}:
 
 function batchMatMul(stock: tf.KernelFunc): tf.KernelFunc {
   return (call) => {
-    const {a, b} = call.inputs as {a: tf.TensorInfo; b: tf.TensorInfo};
+    const {a, b} = call.inputs as unknown as Operands;
     const attrs = call.attrs as unknown as ProductAttrs;
     if (!isProduct(a, b, attrs)) return stock(call);
     const {transposeA, transposeB} = attrs;
@@ -39,32 +45,53 @@ function isActivation(name: string): name is Activation {
   return (ACTIVATIONS as readonly string[]).includes(name);
 }
 
+/** The activations of tfjs's fused product that ours lacks, as the stock kernels that do nothing else. */
+const SEPARATE: Record<string, string> = {leakyrelu: tf.LeakyRelu, prelu: tf.Prelu};
+
 function fusedMatMul(stock: tf.KernelFunc): tf.KernelFunc {
   return (call) => {
-    const {a, b, bias} = call.inputs as Infos & {a: tf.TensorInfo; b: tf.TensorInfo};
+    const {a, b, bias, preluActivationWeights: alpha} = call.inputs as Infos & Operands;
     const attrs = call.attrs as unknown as FusedAttrs;
-    const {transposeA, transposeB, activation} = attrs;
-    if (!isProduct(a, b, attrs) || !isActivation(activation)) return stock(call);
-    const {outer, m, n} = productSizes({a, b, transposeA, transposeB});
-    if (bias != null && (bias.shape.length !== 1 || bias.shape[0] !== n)) return stock(call);
+    const {n} = productSizes({a, b, ...attrs});
+    const separate = SEPARATE[attrs.activation];
+    const activation = separate === undefined ? attrs.activation : 'linear';
+    const fits = bias == null || (bias.shape.length === 1 && bias.shape[0] === n);
+    if (!isProduct(a, b, attrs) || !isActivation(activation) || !fits) return stock(call);
     const backend = call.backend as tf.KernelBackend;
-    const rows = tf.util.sizeFromShape(outer) * m;
-    if (!transposeA && !transposeB && tf.util.sizeFromShape(b.shape.slice(0, -2)) === 1) {
-      const x = {...a, shape: [rows, a.shape[a.shape.length - 1]!]};
-      const inputs: Infos = {x, kernel: {...b, shape: b.shape.slice(-2)}};
-      if (bias != null) inputs.bias = bias;
-      const attributes = {scale: 1, mix: 'none', activation, saveZ: false, saveU: false} as const;
-      const [y] = combineInfos(backend, inputs, attributes);
-      return {...y!, shape: [...outer, m, n]};
-    }
-    const out = multiply({a, b, transposeA, transposeB}, backend);
-    if (bias != null || activation !== 'linear') {
-      const wasm = attach(backend);
-      const z = wasm.pointerTo(out);
-      biasActivation(wasm, {z, bias: bias == null ? 0 : wasm.pointerTo(bias), rows, dOut: n, activation});
-    }
-    return out;
+    const out = productWithBias({a, b}, bias, {...attrs, activation}, backend);
+    if (separate === undefined) return out;
+    // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes something else.
+    const inputs = {x: out, ...(alpha == null ? {} : {alpha})};
+    const {kernelFunc} = tf.getKernel(separate, 'wasm');
+    const activated = kernelFunc({inputs, backend, attrs: {alpha: attrs.leakyreluAlpha ?? 0.2}});
+    backend.disposeData(out.dataId);
+    return activated;
   };
+}
+
+function productWithBias(
+  {a, b}: Operands,
+  bias: tf.TensorInfo | undefined,
+  {transposeA, transposeB, activation}: ProductAttrs & {activation: Activation},
+  backend: tf.KernelBackend,
+): tf.TensorInfo {
+  const {outer, m, n} = productSizes({a, b, transposeA, transposeB});
+  const rows = tf.util.sizeFromShape(outer) * m;
+  if (!transposeA && !transposeB && tf.util.sizeFromShape(b.shape.slice(0, -2)) === 1) {
+    const x = {...a, shape: [rows, a.shape[a.shape.length - 1]!]};
+    const inputs: Infos = {x, kernel: {...b, shape: b.shape.slice(-2)}};
+    if (bias != null) inputs.bias = bias;
+    const attributes = {scale: 1, mix: 'none', activation, saveZ: false, saveU: false} as const;
+    const [y] = combineInfos(backend, inputs, attributes);
+    return {...y!, shape: [...outer, m, n]};
+  }
+  const out = multiply({a, b, transposeA, transposeB}, backend);
+  if (bias != null || activation !== 'linear') {
+    const wasm = attach(backend);
+    const z = wasm.pointerTo(out);
+    biasActivation(wasm, {z, bias: bias == null ? 0 : wasm.pointerTo(bias), rows, dOut: n, activation});
+  }
+  return out;
 }
 
 /** Replaces the wasm backend's matrix products, whose transposed and batched cases run a scalar loop. */

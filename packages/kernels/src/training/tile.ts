@@ -78,5 +78,5 @@ export function registerTile(): void {
 /** Puts back what {@link registerTile} replaced. */
 export function unregisterTile(): void {
   restoreKernel(tf.Tile);
-  restoreGradient(tileGradient);
+  restoreGradient(tf.Tile);
 }
