@@ -39,7 +39,9 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     const peft = await upgrade(model, {adapter, seed: 3});
     const largest = Math.max(...stock.map(Math.abs));
     const start = await predict(model);
-    expect(Math.max(...start.map((value, i) => Math.abs(value - stock[i]!)))).toBeLessThanOrEqual(1e-6 * largest);
+    expect(Math.max(...start.map((value, i) => Math.abs(value - stock[i]!)))).toBeLessThanOrEqual(
+      1e-6 * largest,
+    );
     compile(model);
     await train(model);
     const trained = await predict(model);
@@ -61,7 +63,10 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     expect(own.reduce((sum, {size}) => sum + size, 0)).toBe(report.trainable);
     const sites = report.sites.filter(({status}) => status === 'adapted');
     expect(report.trainable).toBe(
-      sites.reduce((sum, {shape}) => sum + countTrainable(adapter, {inputDim: shape![0], outputDim: shape![1]}), 0),
+      sites.reduce(
+        (sum, {shape}) => sum + countTrainable(adapter, {inputDim: shape![0], outputDim: shape![1]}),
+        0,
+      ),
     );
     for (const touch of [() => {}, () => (model.trainable = true), () => (model.trainable = false)]) {
       touch();
@@ -100,7 +105,11 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     const place = join(folder, `${type}-${kind}`);
     const saved = await peft.save(`file://${place}`);
     expect(saved.bytes).toBe(4 * peft.report().trainable);
-    expect((await readdir(place)).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
+    expect((await readdir(place)).sort()).toEqual([
+      'README.md',
+      'adapter_config.json',
+      'adapter_model.safetensors',
+    ]);
     const loaded = await loadPeft(fresh[0], place);
     expect(loaded.names).toEqual(['a/b.c "d"']);
     expect(await predict(fresh[0])).toEqual(await predict(model));

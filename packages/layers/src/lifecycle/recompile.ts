@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {Container} from '../upgrade/internals.js';
@@ -37,7 +37,7 @@ export class Recompiler {
   prepare(models: readonly Container[], ending = false): Preparation {
     const changes: {model: Container; optimizer: tf.Optimizer}[] = [];
     const abandon = () => {
-      for (const {optimizer} of changes) if (made.has(optimizer)) optimizer.dispose();
+      for (const {optimizer} of changes) if (made.has(optimizer)) disposeOptimizer(optimizer);
       changes.length = 0;
     };
     try {
@@ -69,7 +69,7 @@ export class Recompiler {
     const original = this.originals.get(model);
     const returns = optimizer === original?.optimizer;
     if (!returns && sameList(collected ?? [], model.trainableWeights)) {
-      optimizer.dispose();
+      disposeOptimizer(optimizer);
       return;
     }
     if (original === undefined)
@@ -78,7 +78,7 @@ export class Recompiler {
     for (const part of [model, running(model)]) part.isOptimizerOwned = returns ? original!.owned : true;
     const kept = this.originals.get(model)!.optimizer;
     if (current !== optimizer && current !== kept && (made.has(current) || isOptimizerOwned))
-      current.dispose();
+      disposeOptimizer(current);
   }
 }
 
@@ -91,6 +91,12 @@ function running(model: Container): Running {
 
 function optimizerOf(model: Container): tf.Optimizer | undefined {
   return (model as unknown as tfl.LayersModel).optimizer;
+}
+
+/** tfjs's MomentumOptimizer forgets to dispose the learning rate's tensor, which it has from SGD. */
+function disposeOptimizer(optimizer: tf.Optimizer): void {
+  optimizer.dispose();
+  for (const value of Object.values(optimizer)) if (value instanceof tf.Tensor) value.dispose();
 }
 
 function sameList(left: readonly unknown[], right: readonly unknown[]): boolean {

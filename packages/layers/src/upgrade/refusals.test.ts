@@ -69,7 +69,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
       sequential,
       wrong({adapter: {type: 'mov', router: {type: 'x'}}}),
       ConfigError,
-      /'x'/,
+      /type "x"/,
     ],
     [
       'a name that matches nothing',
