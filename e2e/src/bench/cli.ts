@@ -1,7 +1,7 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 import {useBackend} from '../golden/backend.js';
-import {type BenchReport, machine, table} from './report.js';
+import {type BenchReport, fewestRounds, machine, table} from './report.js';
 import type {Suite} from './suite.js';
 
 /** One file a suite, loaded only when it is asked for. */
@@ -52,13 +52,19 @@ async function main(): Promise<void> {
   };
   await useBackend(values.backend);
   const progress = process.stderr.isTTY;
-  const {rounds, rows} = await (await load())({
+  const rows = await (await load())({
     ...options,
     onRow: (row) => progress && process.stderr.write(`\r\x1b[K${row.case} ${row.metric}`),
   });
   if (progress) process.stderr.write('\r\x1b[K');
   if (rows.length === 0) throw new Error(`no case of ${suite} matches ${values.cases}`);
-  const report: BenchReport = {suite, backend: values.backend, machine: machine(), rounds, rows};
+  const report: BenchReport = {
+    suite,
+    backend: values.backend,
+    machine: machine(),
+    rounds: fewestRounds(rows),
+    rows,
+  };
   console.log(table(report));
   if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
 }

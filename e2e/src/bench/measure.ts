@@ -36,7 +36,7 @@ export function time(
   {ours, baseline}: Contest,
   {rounds, warmup, seconds = 12}: Rounds,
   enter: (side: Side) => void,
-): {ours: number; baseline: number} {
+): {ours: number; baseline: number; rounds: number} {
   const times = {ours: [] as number[], baseline: [] as number[]};
   const end = performance.now() + seconds * 1000;
   for (let round = -warmup; round < rounds; round++) {
@@ -50,7 +50,7 @@ export function time(
       if (round >= 0) times[side].push(taken);
     }
   }
-  return {ours: median(times.ours), baseline: median(times.baseline)};
+  return {ours: median(times.ours), baseline: median(times.baseline), rounds: times.ours.length};
 }
 
 /** Kernel calls of one run, and its peak bytes beyond those alive before. */

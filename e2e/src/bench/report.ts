@@ -8,6 +8,8 @@ export interface Row {
   baseline: number;
   baselineName: string;
   unit: string;
+  /** How many rounds the medians are of; absent where nothing was timed. */
+  rounds?: number;
   /** ours / baseline in the row's unit. */
   ratio: number;
 }
@@ -16,8 +18,15 @@ export interface BenchReport {
   suite: string;
   backend: string;
   machine: {cpu: string; cores: number; node: string};
+  /** The fewest of any row. */
   rounds: number;
   rows: Row[];
+}
+
+/** The fewest rounds that any of the rows is a median of. */
+export function fewestRounds(rows: Row[]): number {
+  const rounds = rows.flatMap(({rounds}) => rounds ?? []);
+  return rounds.length > 0 ? Math.min(...rounds) : 0;
 }
 
 export function row(fields: Omit<Row, 'ratio'>): Row {
@@ -58,7 +67,7 @@ export function table(report: BenchReport): string {
   );
   const {cpu, cores, node} = report.machine;
   return [
-    `${report.suite} on ${report.backend}: ${cpu}, ${cores} cores, Node ${node}; medians of ${report.rounds} interleaved rounds`,
+    `${report.suite} on ${report.backend}: ${cpu}, ${cores} cores, Node ${node}; medians of ${report.rounds} or more interleaved rounds`,
     pc.bold(lines[0]!),
     ...lines.slice(1),
   ].join('\n');

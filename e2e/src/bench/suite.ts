@@ -10,7 +10,7 @@ export interface SuiteOptions extends Partial<Rounds> {
 }
 
 /** Measures every case that is asked for, on the current backend. */
-export type Suite = (options: SuiteOptions) => Promise<{rounds: number; rows: Row[]}>;
+export type Suite = (options: SuiteOptions) => Promise<Row[]>;
 
 /** Rounds that keep a suite under five minutes on two cores; the plain-JavaScript backend is a hundred times slower. */
 export function roundsOf({backend, rounds, warmup}: SuiteOptions): Rounds {

@@ -63,7 +63,11 @@ export const gemmSuite: Suite = async (options) => {
       tf.randomNormal(product.b, 0, 1, 'float32', 2),
     ];
     const {transposeA = false, transposeB = false} = product;
-    const {ours, baseline} = time(
+    const {
+      ours,
+      baseline,
+      rounds: done,
+    } = time(
       {
         ours: () => matMul(a, b, transposeA, transposeB),
         baseline: () => tf.matMul(a, b, transposeA, transposeB),
@@ -72,11 +76,11 @@ export const gemmSuite: Suite = async (options) => {
       enter,
     );
     const rate = (milliseconds: number) => (2 * product.work) / milliseconds / 1e6;
-    const shared = {case: name, baselineName: 'stock tf.matMul'};
+    const shared = {case: name, baselineName: 'stock tf.matMul', rounds: done};
     add({...shared, metric: 'time', ours, baseline, unit: 'ms'});
     add({...shared, metric: 'rate', ours: rate(ours), baseline: rate(baseline), unit: 'GFLOP/s'});
     tf.dispose([a, b]);
   }
   enter('ours');
-  return {rounds: rounds.rounds, rows};
+  return rows;
 };

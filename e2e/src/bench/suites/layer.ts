@@ -55,7 +55,7 @@ async function measureCase(
   const add = (
     metric: string,
     unit: string,
-    figures: {ours: number; baseline: number},
+    figures: Pick<Row, Side | 'rounds'>,
     against = 'composed, stock',
   ) => {
     rows.push(row({case: name, metric, ...figures, baselineName: against, unit}));
@@ -114,5 +114,5 @@ export const layerSuite: Suite = async (options) => {
     sides.dispose();
   }
   x.dispose();
-  return {rounds: roundsOf(options).rounds, rows};
+  return rows;
 };

@@ -41,7 +41,7 @@ export const modelSuite: Suite = async (options) => {
     const baseline = composedModel(spec);
     const ours = await upgradedModel(spec, baseline.values);
     const sides: Record<Turn, Side> = {ours, baseline};
-    const add = (metric: string, unit: string, figures: Record<Turn, number>) => {
+    const add = (metric: string, unit: string, figures: Pick<Row, Turn | 'rounds'>) => {
       rows.push(row({case: name, metric, ...figures, baselineName: 'composed, stock', unit}));
       options.onRow?.(rows.at(-1)!);
     };
@@ -61,5 +61,5 @@ export const modelSuite: Suite = async (options) => {
     tf.disposeVariables();
   }
   tf.dispose([ids, target]);
-  return {rounds: rounds.rounds, rows};
+  return rows;
 };
