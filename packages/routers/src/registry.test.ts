@@ -43,7 +43,7 @@ describe('registry', () => {
     registerRouter('shared', firstExpertRouter);
     let copy!: typeof import('./index.js');
     jest.isolateModules(() => {
-      copy = require('./index.js');
+      copy = require('./index.js') as typeof import('./index.js');
     });
     expect(copy.createRouter).not.toBe(createRouter);
     expect(copy.createRouter({type: 'shared'} as unknown as RouterConfig).experts).toBe(1);
