@@ -42,4 +42,5 @@ async function buildPackage(name) {
 await buildWasm(root);
 for (const name of ['kernels', 'routers', 'quant', 'layers']) await buildPackage(name);
 rmSync(join(root, 'e2e/dist'), {recursive: true, force: true});
-if (existsSync(join(root, 'e2e/src'))) execFileSync(process.execPath, [tsc, '-p', join(root, 'e2e')], {stdio: 'inherit'});
+if (existsSync(join(root, 'e2e/src')))
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'e2e')], {stdio: 'inherit'});
