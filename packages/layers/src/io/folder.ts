@@ -10,15 +10,15 @@ export type Files = ReadonlyMap<string, Uint8Array>;
  * Writes files into a folder, which is made if it is not there. Each is written beside its place first and then renamed, so that a
  * reader, or a crash, never meets half a file.
  *
- * @throws ConfigError outside of Node.
+ * @throws ConfigError outside of Node, or if the folder cannot be written to.
  */
 export async function writeFolder(folder: string, files: Files): Promise<string[]> {
   const fs = node<Fs>('node:fs/promises', folder);
   const path = node<Path>('node:path', folder);
-  await fs.mkdir(folder, {recursive: true});
   const suffix = `.${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}.tmp`;
   const places = [...files.keys()].map((name) => path.join(folder, name));
   try {
+    await fs.mkdir(folder, {recursive: true});
     for (const [i, bytes] of [...files.values()].entries()) {
       const file = await fs.open(places[i]! + suffix, 'w');
       try {
@@ -29,8 +29,12 @@ export async function writeFolder(folder: string, files: Files): Promise<string[
       }
     }
     for (const place of places) await fs.rename(place + suffix, place);
-  } finally {
-    for (const place of places) await fs.rm(place + suffix, {force: true});
+  } catch (cause) {
+    await Promise.allSettled(places.map((place) => fs.rm(place + suffix, {force: true})));
+    throw new ConfigError(
+      `Cannot write to folder '${folder}' (${(cause as Error).message}). Give another one.`,
+      {cause},
+    );
   }
   return places;
 }

@@ -77,7 +77,8 @@ function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | un
   const problems = plan.sites.flatMap((site) => siteProblems(site, file));
   fail(
     problems,
-    'The weights are not those of the adapter that the config describes. Save the adapter again.',
+    'The weights are not those of the adapter that the config describes',
+    'Load them where that adapter is known, or save it again.',
   );
   return plan;
 }
@@ -104,7 +105,7 @@ function checkLayers(state: ModelState, file: AdapterFile): void {
     if (at === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
     else problems.push(...compare(layer, trainedVariables([at])[0]!.file.weights, 'model'));
   }
-  fail(problems, 'The file is of another model. Load it into the model that it was trained on.');
+  fail(problems, 'The file is of another model', 'Load it into the model that it was trained on.');
 }
 
 /** Whether the model's adapter of that name is the file's. */
@@ -140,7 +141,8 @@ function checkExisting(state: ModelState, name: string, existing: StoredAdapter,
   }
   fail(
     problems,
-    `The file does not fit the model's adapter '${name}'. Load it under another name: load(from, {name: 'other'}).`,
+    `The file does not fit the model's adapter '${name}'`,
+    `Load it under another name: load(from, {name: 'other'}).`,
   );
 }
 
@@ -188,16 +190,13 @@ async function checkBase(state: ModelState, file: AdapterFile): Promise<void> {
   if (problems.length === 0) problems.push('the frozen weights come in another order');
   fail(
     problems,
-    'The file was saved with another base model. Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+    'The file was saved with another base model',
+    'Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
   );
 }
 
-function fail(problems: readonly string[], message: string): void {
-  if (problems.length === 0) return;
-  const [first, ...rest] = message.split('. ');
-  throw new WeightMismatchError(
-    `${first!.replace(/\.$/, '')}: ${listProblems(problems)}. ${rest.join('. ')}`.trim(),
-  );
+function fail(problems: readonly string[], what: string, wayOut: string): void {
+  if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
 }
 
 function trainedOf(state: ModelState, file: AdapterFile): LayerVariables<FileLayer>[] {

@@ -47,20 +47,23 @@ export function shared(): tfl.LayersModel {
 }
 
 /** A functional model that holds a functional one, which holds a Sequential. */
-export function nested(): tfl.LayersModel {
+export function nested(width = 6, seed = 0): tfl.LayersModel {
   const deep = tfl.sequential({
     name: 'deep',
-    layers: [dense('dense_1', 5, 1, {inputShape: [6], activation: 'relu'}), dense('dense_2', 4, 2)],
+    layers: [
+      dense('dense_1', 5, seed + 1, {inputShape: [width], activation: 'relu'}),
+      dense('dense_2', 4, seed + 2),
+    ],
   });
   const x = tfl.input({shape: [4], name: 'inner_input'});
-  const wide = dense('wide', 6, 3).apply(x) as tfl.SymbolicTensor;
+  const wide = dense('wide', width, seed + 3).apply(x) as tfl.SymbolicTensor;
   const inner = tfl.model({name: 'inner', inputs: x, outputs: deep.apply(wide) as tfl.SymbolicTensor});
   const input = tfl.input({shape: [4], name: 'outer_input'});
   const y = inner.apply(input) as tfl.SymbolicTensor;
   return tfl.model({
     name: 'outer',
     inputs: input,
-    outputs: dense('head', 3, 4).apply(y) as tfl.SymbolicTensor,
+    outputs: dense('head', 3, seed + 4).apply(y) as tfl.SymbolicTensor,
   });
 }
 
@@ -104,7 +107,7 @@ export function normalized(): tfl.LayersModel {
 export const MODELS: Record<string, () => tfl.LayersModel> = {
   sequential,
   shared,
-  nested,
+  nested: () => nested(),
   timeDistributed,
   normalized,
 };
@@ -179,7 +182,12 @@ export async function copy(model: tfl.LayersModel): Promise<tfl.LayersModel> {
 export function fingerprint(model: tfl.LayersModel): unknown[] {
   const {layers, models} = mapModel(model);
   return [
-    ...layers.flatMap(({layer, path}) => [path, layer, layer.trainable, ...layer.weights.map((weight) => weight.id)]),
+    ...layers.flatMap(({layer, path}) => [
+      path,
+      layer,
+      layer.trainable,
+      ...layer.weights.map((weight) => weight.id),
+    ]),
     ...models.flatMap((part) => [part, part.trainable, (part as unknown as tfl.LayersModel).optimizer]),
     ...model.trainableWeights.map(({id}) => id),
     'nodes',
