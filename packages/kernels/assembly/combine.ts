@@ -1,10 +1,8 @@
 // post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output.
 import {LINEAR} from './activations';
-import {block} from './block';
+import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
-import {
-  activateTile, addTile, addVector, copyRow, loadTile, multiplyTile, multiplyVector, ROW, storeTile, TILE,
-} from './tile';
+import {activateTile, addTile, addVector, copyRow, copyRows, multiplyTile, multiplyVector, TILE} from './tile';
 
 /** The arguments, as 32-bit words in the order of COMBINE_WORDS in src/backends/wasm/combine.ts. A pointer of 0 is absent. */
 @unmanaged
@@ -50,19 +48,19 @@ class Combine {
 
 /** Bytes of the panels of a matrix with `rows` rows and `columns` columns. */
 function panelBytes(rows: i32, columns: i32): usize {
-  return <usize>((columns + 7) >> 3) * <usize>rows * ROW;
+  return <usize>((columns + 15) >> 4) * <usize>rows * WIDE_ROW;
 }
 
 /** Bytes of scratch that `combine` needs, for `depth` = rank + alphaExperts + betaExperts + postExperts. */
 export function combineScratch(dIn: i32, dOut: i32, depth: i32): usize {
-  return 3 * TILE + ROW + <usize>dIn * ROW + panelBytes(depth, dOut);
+  return 3 * TILE + WIDE_ROW + <usize>dIn * WIDE_ROW + panelBytes(depth, dOut);
 }
 
 /** Packs all panels of [k, columns] and returns the end of what was written. */
 function packAll(src: usize, k: i32, columns: i32, dst: usize): usize {
-  for (let j = 0; j < columns; j += 8) {
-    packPanel(src + (<usize>j << 2), <usize>columns << 2, k, columns - j, dst);
-    dst += <usize>k * ROW;
+  for (let j = 0; j < columns; j += WIDE) {
+    packPanel(src + (<usize>j << 2), <usize>columns << 2, k, columns - j, WIDE, dst);
+    dst += <usize>k * WIDE_ROW;
   }
   return dst;
 }
@@ -73,8 +71,8 @@ export function combine(pointer: usize, scale: f32, scratch: usize): void {
   c.tail = scratch + TILE;
   c.factor = scratch + 2 * TILE;
   c.padded = scratch + 3 * TILE;
-  c.kernelPanel = c.padded + ROW;
-  c.bPanels = c.kernelPanel + <usize>c.dIn * ROW;
+  c.kernelPanel = c.padded + WIDE_ROW;
+  c.bPanels = c.kernelPanel + <usize>c.dIn * WIDE_ROW;
   c.alphaPanels = packAll(c.b, c.rank, c.dOut, c.bPanels);
   scalePanel(c.bPanels, c.alphaPanels, scale);
   c.betaPanels = packAll(c.alphaTable, c.alphaExperts, c.dOut, c.alphaPanels);
@@ -82,28 +80,28 @@ export function combine(pointer: usize, scale: f32, scratch: usize): void {
   packAll(c.postTable, c.postExperts, c.dOut, c.postPanels);
   if (c.x == 0) {
     // Nothing is shared along a column, so the rows are walked in the order of memory.
-    for (let i = 0; i < c.rows; i += 4) {
-      for (let j = 0; j < c.dOut; j += 8) tileAt(c, i, j, 0, 0);
+    for (let i = 0; i < c.rows; i += 2) {
+      for (let j = 0; j < c.dOut; j += WIDE) tileAt(c, i, j, 0, 0);
     }
     return;
   }
   const row = <usize>c.dOut << 2;
-  for (let j = 0; j < c.dOut; j += 8) {
+  for (let j = 0; j < c.dOut; j += WIDE) {
     let q = c.kernel + (<usize>j << 2);
     let ldq = row;
-    if (c.rows > 4 || c.dOut - j < 8) {
-      packPanel(q, row, c.dIn, c.dOut - j, c.kernelPanel);
+    if (c.rows > 2 || c.dOut - j < WIDE) {
+      packPanel(q, row, c.dIn, c.dOut - j, WIDE, c.kernelPanel);
       q = c.kernelPanel;
-      ldq = ROW;
+      ldq = WIDE_ROW;
     }
-    for (let i = 0; i < c.rows; i += 4) tileAt(c, i, j, q, ldq);
+    for (let i = 0; i < c.rows; i += 2) tileAt(c, i, j, q, ldq);
   }
 }
 
-/** 8 floats of a vector, from a padded copy where the vector ends before. */
+/** 16 floats of a vector, from a padded copy where the vector ends before. */
 function part(c: Combine, vector: usize, j: i32): usize {
   const from = vector + (<usize>j << 2);
-  if (c.dOut - j >= 8) return from;
+  if (c.dOut - j >= WIDE) return from;
   copyRow(from, c.padded, c.dOut - j);
   return c.padded;
 }
@@ -115,14 +113,14 @@ function multiplyScale(
   if (vector != 0) multiplyVector(tile, part(c, vector, j));
   if (gates != 0) {
     const width = <usize>experts << 2;
-    const panel = panels + <usize>(j >> 3) * <usize>experts * ROW;
-    block(min(c.rows - i, 4), gates + <usize>i * width, width, experts, panel, ROW, 0, 0, 0, 0, 0, c.factor, ROW);
+    const panel = panels + <usize>(j >> 4) * <usize>experts * WIDE_ROW;
+    block2x16(min(c.rows - i, 2), gates + <usize>i * width, width, experts, panel, WIDE_ROW, 0, 0, 0, 0, 0, c.factor, WIDE_ROW);
     multiplyTile(tile, c.factor);
   }
 }
 
 function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
-  const rows = min(c.rows - i, 4);
+  const rows = min(c.rows - i, 2);
   const columns = c.dOut - j;
   const ldo = <usize>c.dOut << 2;
   const at = <usize>i * ldo + (<usize>j << 2);
@@ -131,7 +129,7 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
   const scaledTail = (c.beta | c.betaGates) != 0;
   const rank = c.h != 0 ? c.rank : 0;
   const h = c.h + (<usize>i * <usize>rank << 2);
-  const bPanel = c.bPanels + <usize>(j >> 3) * <usize>rank * ROW;
+  const bPanel = c.bPanels + <usize>(j >> 4) * <usize>rank * WIDE_ROW;
   let pending = rank > 0;
   if (c.x != 0) {
     const x = c.x + (<usize>i * <usize>c.dIn << 2);
@@ -141,25 +139,25 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
     const steps = merged ? rank : 0;
     const plain = !pending && !scaledBase && c.activation == LINEAR
       && (c.bias | c.offset | c.post | c.postGates | c.savedU) == 0;
-    if (plain && rows == 4 && columns >= 8) {
-      block(4, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, ROW, c.y + at, ldo);
+    if (plain && rows == 2 && columns >= WIDE) {
+      block2x16(2, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, WIDE_ROW, c.y + at, ldo);
       return;
     }
-    block(rows, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, ROW, tile, ROW);
+    block2x16(rows, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, WIDE_ROW, tile, WIDE_ROW);
     if (c.bias != 0) addVector(tile, part(c, c.bias, j));
   } else {
-    loadTile(c.z + at, ldo, rows, columns, tile);
+    copyRows(c.z + at, ldo, tile, WIDE_ROW, rows, columns);
   }
-  if (c.savedZ != 0) storeTile(tile, c.savedZ + at, ldo, rows, columns);
+  if (c.savedZ != 0) copyRows(tile, WIDE_ROW, c.savedZ + at, ldo, rows, columns);
   multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaPanels);
   if (pending) {
-    block(rows, h, <usize>rank << 2, rank, bPanel, ROW, 0, 0, 0, 0, 0, c.tail, ROW);
+    block2x16(rows, h, <usize>rank << 2, rank, bPanel, WIDE_ROW, 0, 0, 0, 0, 0, c.tail, WIDE_ROW);
     multiplyScale(c, c.tail, i, j, c.beta, c.betaGates, c.betaExperts, c.betaPanels);
     addTile(tile, c.tail);
   }
   if (c.offset != 0) addVector(tile, part(c, c.offset, j));
-  if (c.savedU != 0) storeTile(tile, c.savedU + at, ldo, rows, columns);
+  if (c.savedU != 0) copyRows(tile, WIDE_ROW, c.savedU + at, ldo, rows, columns);
   if (c.activation != LINEAR) activateTile(tile, c.activation);
   multiplyScale(c, tile, i, j, c.post, c.postGates, c.postExperts, c.postPanels);
-  storeTile(tile, c.y + at, ldo, rows, columns);
+  copyRows(tile, WIDE_ROW, c.y + at, ldo, rows, columns);
 }

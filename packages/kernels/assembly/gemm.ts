@@ -1,10 +1,14 @@
-import {block} from './block';
+import {block2x16, block4x8, WIDE, WIDE_ROW} from './block';
 import {packPanel, packPanelTransposed, transpose} from './pack';
-import {storeTile, TILE} from './tile';
+import {copyRows, TILE} from './tile';
+
+/** Columns of the narrow tile, and bytes of a row of it. */
+const NARROW = 8;
+const NARROW_ROW: usize = 32;
 
 /** Bytes of scratch that `gemm` needs. */
 export function gemmScratch(m: i32, k: i32, transposeA: bool): usize {
-  return TILE + (<usize>k << 5) + (transposeA ? <usize>m * <usize>k * 4 : 0);
+  return TILE + <usize>k * WIDE_ROW + (transposeA ? <usize>m * <usize>k * 4 : 0);
 }
 
 /**
@@ -19,57 +23,75 @@ export function gemm(
   transposeA: bool, transposeB: bool,
   scratch: usize,
 ): void {
-  const panel = scratch + TILE;
-  const aT = panel + (<usize>k << 5);
-  const bytesOut = <usize>m * <usize>n * 4;
-  const rowB = <usize>ldb << 2;
-  const rowA = <usize>k << 2;
+  const aT = scratch + TILE + <usize>k * WIDE_ROW;
   for (; batch > 0; --batch) {
     let rows = a;
-    if (transposeA) {
-      // A vector is its own transpose.
-      if (m > 1 && k > 1) {
-        transpose(a, <usize>m << 2, k, m, aT, rowA);
-        rows = aT;
-      }
+    // A vector is its own transpose.
+    if (transposeA && m > 1 && k > 1) {
+      transpose(a, <usize>m << 2, k, m, aT, <usize>k << 2);
+      rows = aT;
     }
-    for (let j = 0; j < n; j += 8) {
-      const columns = n - j;
-      let q = panel;
-      let ldq: usize = 32;
-      if (transposeB) {
-        packPanelTransposed(b + <usize>j * rowB, rowB, k, columns, panel);
-      } else if (columns >= 8 && m <= 4) {
-        q = b + (<usize>j << 2);
-        ldq = rowB;
-      } else {
-        packPanel(b + (<usize>j << 2), rowB, k, columns, panel);
-      }
-      panelProduct(rows, rowA, m, k, q, ldq, out + (<usize>j << 2), <usize>n << 2, columns, scratch);
-    }
+    product(rows, b, out, m, n, k, <usize>ldb << 2, transposeB, scratch);
     a += strideA;
     b += strideB;
-    out += bytesOut;
+    out += <usize>m * <usize>n * 4;
   }
 }
 
-/** One panel of 8 (or fewer) columns of the output. */
-function panelProduct(
-  a: usize, lda: usize, m: i32, k: i32, q: usize, ldq: usize,
-  out: usize, ldo: usize, columns: i32, tile: usize,
+function product(
+  a: usize, b: usize, out: usize, m: i32, n: i32, k: i32, rowB: usize, transposeB: bool, scratch: usize,
 ): void {
-  let i = 0;
-  if (columns >= 8) {
-    for (; i + 4 <= m; i += 4) {
-      block(4, a, lda, k, q, ldq, 0, 0, 0, 0, 0, out, ldo);
-      a += 4 * lda;
-      out += 4 * ldo;
+  const panel = scratch + TILE;
+  for (let j = 0; j < n; ) {
+    const columns = n - j;
+    const width = columns > NARROW ? WIDE : NARROW;
+    let q = panel;
+    let ldq = <usize>width << 2;
+    if (transposeB) {
+      packPanelTransposed(b + <usize>j * rowB, rowB, k, columns, width, panel);
+    } else if (columns >= width && m * width <= 32) {
+      // One row of tiles: packing would be a pass of its own.
+      q = b + (<usize>j << 2);
+      ldq = rowB;
+    } else {
+      packPanel(b + (<usize>j << 2), rowB, k, columns, width, panel);
     }
+    const to = out + (<usize>j << 2);
+    if (width == WIDE) wideColumns(a, m, k, q, ldq, to, <usize>n << 2, columns, scratch);
+    else narrowColumns(a, m, k, q, ldq, to, <usize>n << 2, columns, scratch);
+    j += width;
   }
-  for (; i < m; i += 4) {
-    const rows = min(m - i, 4);
-    block(rows, a, lda, k, q, ldq, 0, 0, 0, 0, 0, tile, 32);
-    storeTile(tile, out, ldo, rows, columns);
+}
+
+/** 16 columns of the output, or what there is of them. */
+function wideColumns(
+  a: usize, m: i32, k: i32, q: usize, ldq: usize, out: usize, ldo: usize, columns: i32, tile: usize,
+): void {
+  const lda = <usize>k << 2;
+  for (; m > 0; m -= 2) {
+    if (columns >= WIDE && m >= 2) {
+      block2x16(2, a, lda, k, q, ldq, 0, 0, 0, 0, 0, out, ldo);
+    } else {
+      block2x16(m, a, lda, k, q, ldq, 0, 0, 0, 0, 0, tile, WIDE_ROW);
+      copyRows(tile, WIDE_ROW, out, ldo, min(m, 2), columns);
+    }
+    a += 2 * lda;
+    out += 2 * ldo;
+  }
+}
+
+/** 8 columns of the output, or what there is of them. */
+function narrowColumns(
+  a: usize, m: i32, k: i32, q: usize, ldq: usize, out: usize, ldo: usize, columns: i32, tile: usize,
+): void {
+  const lda = <usize>k << 2;
+  for (; m > 0; m -= 4) {
+    if (columns >= NARROW && m >= 4) {
+      block4x8(4, a, lda, k, q, ldq, out, ldo);
+    } else {
+      block4x8(m, a, lda, k, q, ldq, tile, NARROW_ROW);
+      copyRows(tile, NARROW_ROW, out, ldo, min(m, 4), min(columns, NARROW));
+    }
     a += 4 * lda;
     out += 4 * ldo;
   }

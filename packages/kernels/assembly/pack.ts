@@ -1,34 +1,39 @@
-// Panels of 8 columns, padded with zeros, in the order in which the microkernel reads them.
+// Panels of 16 or 8 columns, padded with zeros, in the order in which the microkernels read them.
 
-/** dst[k, 0:8] = src[k, 0:columns], rows of src `lds` bytes apart; columns beyond the matrix become zero. */
-export function packPanel(src: usize, lds: usize, k: i32, columns: i32, dst: usize): void {
-  if (columns >= 8) {
-    for (; k > 0; --k) {
-      v128.store(dst, v128.load(src));
-      v128.store(dst, v128.load(src, 16), 16);
-      src += lds; dst += 32;
+/** dst[k, 0:width] = src[k, 0:columns], width 16 or 8, rows of src `lds` bytes apart; columns beyond the matrix become zero. */
+export function packPanel(src: usize, lds: usize, k: i32, columns: i32, width: i32, dst: usize): void {
+  if (columns >= width) {
+    if (width == 16) {
+      for (; k > 0; --k) {
+        v128.store(dst, v128.load(src)); v128.store(dst, v128.load(src, 16), 16);
+        v128.store(dst, v128.load(src, 32), 32); v128.store(dst, v128.load(src, 48), 48);
+        src += lds; dst += 64;
+      }
+    } else {
+      for (; k > 0; --k) {
+        v128.store(dst, v128.load(src)); v128.store(dst, v128.load(src, 16), 16);
+        src += lds; dst += 32;
+      }
     }
     return;
   }
   for (; k > 0; --k) {
-    for (let c = 0; c < 8; ++c) {
+    for (let c = 0; c < width; ++c) {
       store<f32>(dst + (<usize>c << 2), c < columns ? load<f32>(src + (<usize>c << 2)) : 0);
     }
-    src += lds; dst += 32;
+    src += lds;
+    dst += <usize>width << 2;
   }
 }
 
-/** dst[k, 0:8] = src[0:columns, k] transposed: the panel of a matrix that is stored by columns. */
-export function packPanelTransposed(src: usize, lds: usize, k: i32, columns: i32, dst: usize): void {
-  if (columns >= 8) {
-    transpose(src, lds, 8, k, dst, 32);
-    return;
-  }
-  if (columns < 8) memory.fill(dst, 0, <usize>k << 5);
-  transpose(src, lds, columns, k, dst, 32);
+/** dst[k, 0:width] = src[0:columns, k] transposed: the panel of a matrix that is stored by columns. */
+export function packPanelTransposed(src: usize, lds: usize, k: i32, columns: i32, width: i32, dst: usize): void {
+  const row = <usize>width << 2;
+  if (columns < width) memory.fill(dst, 0, <usize>k * row);
+  transpose(src, lds, min(columns, width), k, dst, row);
 }
 
-/** Multiplies the floats from `panel` to `end`, a multiple of 8 of them. */
+/** Multiplies the floats from `panel` to `end`, a multiple of 4 of them. */
 export function scalePanel(panel: usize, end: usize, scale: f32): void {
   if (scale == 1) return;
   const s = f32x4.splat(scale);

@@ -1,15 +1,19 @@
-// A 4x8 tile of the output on its way through the epilogue: 32 floats that stay in the first-level cache.
+// A 2x16 tile of the output on its way through the epilogue: 32 floats that stay in the first-level cache.
 import {activate} from './activations';
+import {WIDE_ROW} from './block';
 
 export const TILE: usize = 128;
-export const ROW: usize = 32;
 
-/** The first min(columns, 8) floats of a row. */
+/** The first min(columns, 16) floats of a row. */
 export function copyRow(src: usize, dst: usize, columns: i32): void {
-  if (columns >= 8) {
-    v128.store(dst, v128.load(src));
-    v128.store(dst, v128.load(src, 16), 16);
+  if (columns >= 16) {
+    v128.store(dst, v128.load(src)); v128.store(dst, v128.load(src, 16), 16);
+    v128.store(dst, v128.load(src, 32), 32); v128.store(dst, v128.load(src, 48), 48);
     return;
+  }
+  for (; columns >= 4; columns -= 4) {
+    v128.store(dst, v128.load(src));
+    src += 16; dst += 16;
   }
   for (; columns > 0; --columns) {
     store<f32>(dst, load<f32>(src));
@@ -17,37 +21,31 @@ export function copyRow(src: usize, dst: usize, columns: i32): void {
   }
 }
 
-/** Brings a part of a matrix into a tile. */
-export function loadTile(src: usize, lds: usize, rows: i32, columns: i32, tile: usize): void {
+/** Copies rows of up to 16 floats, between a tile and a matrix. */
+export function copyRows(src: usize, lds: usize, dst: usize, ldd: usize, rows: i32, columns: i32): void {
   for (; rows > 0; --rows) {
-    copyRow(src, tile, columns);
-    src += lds; tile += ROW;
+    copyRow(src, dst, columns);
+    src += lds; dst += ldd;
   }
 }
 
-/** Takes the part of a tile that lies inside the matrix back to it. */
-export function storeTile(tile: usize, dst: usize, ldd: usize, rows: i32, columns: i32): void {
-  for (; rows > 0; --rows) {
-    copyRow(tile, dst, columns);
-    tile += ROW; dst += ldd;
-  }
-}
-
-/** Each row plus the 8 floats at `vector`. */
+/** Both rows plus the 16 floats at `vector`. */
 export function addVector(tile: usize, vector: usize): void {
-  const v0 = v128.load(vector), v1 = v128.load(vector, 16);
-  for (const end = tile + TILE; tile < end; tile += ROW) {
-    v128.store(tile, f32x4.add(v128.load(tile), v0));
-    v128.store(tile, f32x4.add(v128.load(tile, 16), v1), 16);
+  for (const end = tile + WIDE_ROW; tile < end; tile += 16) {
+    const v = v128.load(vector);
+    v128.store(tile, f32x4.add(v128.load(tile), v));
+    v128.store(tile, f32x4.add(v128.load(tile, 64), v), 64);
+    vector += 16;
   }
 }
 
-/** Each row times the 8 floats at `vector`. */
+/** Both rows times the 16 floats at `vector`. */
 export function multiplyVector(tile: usize, vector: usize): void {
-  const v0 = v128.load(vector), v1 = v128.load(vector, 16);
-  for (const end = tile + TILE; tile < end; tile += ROW) {
-    v128.store(tile, f32x4.mul(v128.load(tile), v0));
-    v128.store(tile, f32x4.mul(v128.load(tile, 16), v1), 16);
+  for (const end = tile + WIDE_ROW; tile < end; tile += 16) {
+    const v = v128.load(vector);
+    v128.store(tile, f32x4.mul(v128.load(tile), v));
+    v128.store(tile, f32x4.mul(v128.load(tile, 64), v), 64);
+    vector += 16;
   }
 }
 

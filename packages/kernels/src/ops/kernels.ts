@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {registerPeftKernels} from '../kernel-registry.js';
 import {composedKernels} from './composed/index.js';
 
-const FUSED = new Set(['cpu', 'wasm', 'webgpu']);
+const FUSED = new Set(['cpu', 'wasm', 'webgl', 'webgpu']);
 const warned = new Set<string>();
 
 /** Makes sure that the active backend can run `kernelName`: where it has no kernel of ours, the composed one is registered. */

@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {combine} from '../ops/combine.js';
-import type {CombineReferenceInputs} from '../reference/combine.js';
+import {combineReference} from '../reference/combine.js';
 import type {Matrix} from '../reference/matrix.js';
 import type {CombineInputs, Scale} from '../types.js';
 import type {CombineCase} from './combine-cases.js';
+import {deviation} from './compare.js';
+import {randomNumbers, randomValues} from './random.js';
 
 const VECTORS = new Set(['bias', 'offset', 'pre', 'alpha', 'beta', 'post']);
 const PER_ROW = new Set(['x', 'z', 'h', 'gates', 'preGates', 'alphaGates', 'betaGates', 'postGates']);
@@ -36,4 +38,62 @@ export function runCombine(tensors: Record<string, tf.Tensor>, options: CombineC
   return combine(inputs as CombineInputs);
 }
 
-export type {CombineReferenceInputs};
+/** How far the op's values are from the float64 reference, on the active backend; infinite if the shape is wrong. */
+export async function forwardDeviation(c: CombineCase): Promise<number> {
+  const want = combineReference(c.inputs, c.options);
+  const got = tf.tidy(() => runCombine(caseTensors(c), c.options));
+  const values = await got.data();
+  got.dispose();
+  const shape = [...c.leading, want.columns];
+  return tf.util.arraysEqual(got.shape, shape) ? deviation(values, want.data) : Number.POSITIVE_INFINITY;
+}
+
+const STEP = 1e-5;
+const FULL = 20;
+const SAMPLES = 8;
+
+/** Positions to differentiate at: all of a small input, some of a large one. */
+function positions(count: number, random: () => number): number[] {
+  if (count <= FULL) return Array.from({length: count}, (_, i) => i);
+  return Array.from({length: SAMPLES}, () => Math.floor(random() * count));
+}
+
+/** How far each input's gradient is from central differences of the float64 reference, on the active backend. */
+export async function gradientDeviations(c: CombineCase): Promise<Record<string, number>> {
+  const random = randomNumbers(7);
+  const size = combineReference(c.inputs, c.options).data.length;
+  const cotangent = randomValues(random, size);
+  const loss = (): number =>
+    combineReference(c.inputs, c.options).data.reduce((sum, y, i) => sum + y * cotangent[i]!, 0);
+  const tensors = caseTensors(c);
+  const names = Object.keys(tensors);
+  const gradients = tf.tidy(() => {
+    const dy = tf.tensor(Float32Array.from(cotangent));
+    const f = tf.grads((...list: tf.Tensor[]) => {
+      const y = runCombine(Object.fromEntries(names.map((name, i) => [name, list[i]!])), c.options);
+      return tf.sum(tf.mul(tf.reshape(y, [-1]), dy));
+    });
+    return f(names.map((name) => tensors[name]!));
+  });
+  const deviations: Record<string, number> = {};
+  for (const [i, name] of names.entries()) {
+    const values = (c.inputs[name as keyof typeof c.inputs] as Matrix).data;
+    const got = await gradients[i]!.data();
+    const where = positions(values.length, random);
+    const want = where.map((at) => {
+      const value = values[at]!;
+      values[at] = value + STEP;
+      const above = loss();
+      values[at] = value - STEP;
+      const below = loss();
+      values[at] = value;
+      return (above - below) / (2 * STEP);
+    });
+    deviations[name] = deviation(
+      where.map((at) => got[at]!),
+      want,
+    );
+  }
+  tf.dispose([tensors, gradients]);
+  return deviations;
+}

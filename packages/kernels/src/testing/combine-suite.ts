@@ -1,69 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {combine} from '../index.js';
 import {COMBINE} from '../kernel-registry.js';
-import {combineReference} from '../reference/combine.js';
-import type {Matrix} from '../reference/matrix.js';
 import type {CombineCase} from './combine-cases.js';
-import {caseTensors, runCombine} from './combine-run.js';
-import {deviation} from './compare.js';
+import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {randomNumbers, randomValues} from './random.js';
-
-const STEP = 1e-5;
-const FULL = 20;
-const SAMPLES = 8;
-
-/** Positions to differentiate at: all of a small input, some of a large one. */
-function positions(count: number, random: () => number): number[] {
-  if (count <= FULL) return Array.from({length: count}, (_, i) => i);
-  return Array.from({length: SAMPLES}, () => Math.floor(random() * count));
-}
 
 /** Every promise of combine, on the active backend: values, gradients, sizes of 0, bits, no work for frozen inputs, no leak. */
 export function combineSuite(cases: CombineCase[], tolerance: {forward: number; gradient: number}): void {
   test.each(cases)('forward $name', async (c) => {
-    const want = combineReference(c.inputs, c.options);
-    const got = tf.tidy(() => runCombine(caseTensors(c), c.options));
-    expect(got.shape).toEqual([...c.leading, want.columns]);
-    expect(deviation(await got.data(), want.data)).toBeLessThan(tolerance.forward);
-    got.dispose();
+    expect(await forwardDeviation(c)).toBeLessThan(tolerance.forward);
   });
 
   test.each(cases)('gradient $name', async (c) => {
-    const random = randomNumbers(7);
-    const size = combineReference(c.inputs, c.options).data.length;
-    const cotangent = randomValues(random, size);
-    const loss = () =>
-      combineReference(c.inputs, c.options).data.reduce((sum, y, i) => sum + y * cotangent[i]!, 0);
-    const tensors = caseTensors(c);
-    const names = Object.keys(tensors);
-    const gradients = tf.tidy(() => {
-      const dy = tf.tensor(Float32Array.from(cotangent));
-      const f = tf.grads((...list: tf.Tensor[]) => {
-        const y = runCombine(Object.fromEntries(names.map((name, i) => [name, list[i]!])), c.options);
-        return tf.sum(tf.mul(tf.reshape(y, [-1]), dy));
-      });
-      return f(names.map((name) => tensors[name]!));
-    });
-    for (const [i, name] of names.entries()) {
-      const values = (c.inputs[name as keyof typeof c.inputs] as Matrix).data;
-      const got = await gradients[i]!.data();
-      const where = positions(values.length, random);
-      const want = where.map((at) => {
-        const value = values[at]!;
-        values[at] = value + STEP;
-        const above = loss();
-        values[at] = value - STEP;
-        const below = loss();
-        values[at] = value;
-        return (above - below) / (2 * STEP);
-      });
-      const deviations = deviation(
-        where.map((at) => got[at]!),
-        want,
-      );
-      if (!(deviations < tolerance.gradient)) throw new Error(`${name}: ${deviations}`);
+    for (const [name, off] of Object.entries(await gradientDeviations(c))) {
+      if (!(off < tolerance.gradient)) throw new Error(`${name}: ${off}`);
     }
-    tf.dispose([tensors, gradients]);
   });
 
   test('rows, inputs or outputs of size 0', async () => {

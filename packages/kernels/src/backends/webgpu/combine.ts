@@ -1,16 +1,10 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
+import {combineStages, type Named, SCALE_NAMES, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';
 import {mixedCode} from './mix.js';
 import {flat, type Program, run} from './program.js';
 import {productLoop, tileDeclarations, tiled} from './tile.js';
-
-type Named = Record<string, TensorInfo | undefined>;
-
-function scaleKind(inputs: Named, name: ScaleName): 'none' | 'vector' | 'table' {
-  if (inputs[`${name}Gates`] !== undefined) return 'table';
-  return inputs[name] === undefined ? 'none' : 'vector';
-}
 
 /** WGSL of `fn <name>Scale(row, column)`; a table's width is that of the side that the scale acts on. */
 function scaleCode(inputs: Named, name: ScaleName): string {
@@ -28,9 +22,6 @@ function scaleCode(inputs: Named, name: ScaleName): string {
   }`;
 }
 
-/** What the program writes: the output itself, or one of the values that a gradient keeps. */
-export type Stage = 'y' | 'z' | 'u';
-
 function times(inputs: Named, name: ScaleName, value: string): string {
   return scaleKind(inputs, name) === 'none' ? value : `${name}Scale(row, column) * (${value})`;
 }
@@ -47,36 +38,23 @@ function epilogue(inputs: Named, stage: Stage, hasTail: boolean): string {
   return `let value = ${times(inputs, 'post', `activate(${u})`)};`;
 }
 
-const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
-
-/** The inputs that a stage reads: WebGPU refuses a binding that the shader does not use. */
-function used(inputs: Named, stage: Stage): Named {
-  const dropped = new Set<string>();
-  const drop = (...names: string[]): void => {
-    for (const name of names) for (const part of ['', 'Gates', 'Table']) dropped.add(name + part);
-  };
-  if (stage !== 'y') drop('post');
-  if (stage === 'z') drop('h', 'b', 'gates', 'offset', 'alpha', 'beta');
-  return Object.fromEntries(Object.entries(inputs).filter(([name]) => !dropped.has(name)));
-}
-
 /** One program for one stage of combine: base product, tail, scales, bias and activation in one pass over the output. */
 export function combineProgram(
   all: Named,
   {mix, activation}: CombineAttrs,
   stage: Stage,
 ): {program: Program; inputs: Named} {
-  const inputs = used(all, stage);
+  const inputs = usedBy(all, stage);
   const names = Object.keys(inputs);
   const hasTail = inputs.h !== undefined;
   const given = inputs.z !== undefined;
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const dOut = (inputs.z ?? inputs.kernel)!.shape[1]!;
-  const kinds = SCALES.map((name) => scaleKind(inputs, name)[0]).join('');
+  const kinds = SCALE_NAMES.map((name) => scaleKind(inputs, name)[0]).join('');
   const key = `${names.join('.')}_${mix}_${activation}_${stage}_${kinds}`;
   const declarations = `
     ${hasTail ? mixedCode(mix) : ''}
-    ${SCALES.map((name) => scaleCode(inputs, name)).join('\n')}
+    ${SCALE_NAMES.map((name) => scaleCode(inputs, name)).join('\n')}
     ${stage === 'y' ? activateCode(activation) : ''}`;
   const uniforms =
     'dIn : i32, dOut : i32, r1 : i32, r2 : i32, g : i32, preExperts : i32, alphaExperts : i32, ' +
@@ -152,7 +130,7 @@ function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, sta
     int(width('h', 1)),
     int(width('b', 0)),
     int(width('gates', 1)),
-    ...SCALES.map((name) => int(width(`${name}Gates`, 1))),
+    ...SCALE_NAMES.map((name) => int(width(`${name}Gates`, 1))),
     {type: 'float32', data: [attrs.scale]},
   ]);
 }
@@ -160,43 +138,9 @@ function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, sta
 /** A shader stage binds eight storage buffers on every device, one of which is the output. */
 const MAX_INPUTS = 7;
 
-function pick(named: Named, names: string[]): Named {
-  const parts = names.flatMap((name) => [name, `${name}Gates`, `${name}Table`]);
-  return Object.fromEntries(
-    parts.filter((part) => named[part] !== undefined).map((part) => [part, named[part]]),
-  );
-}
-
-function without(named: Named, dropped: Named): Named {
-  return Object.fromEntries(Object.entries(named).filter(([name]) => !(name in dropped)));
-}
-
-/**
- * The combine kernel: one program where it can be one. A tfjs program has one output, so what a gradient keeps is written by a
- * program of its own, and the next one starts from it instead of from x: no product is computed twice. More inputs than a shader
- * can bind are split in the same way.
- */
+/** The combine kernel. */
 export function combine(backend: KernelBackend, named: Named, attrs: CombineAttrs): TensorInfo[] {
-  const temporary: TensorInfo[] = [];
-  const kept: TensorInfo[] = [];
-  const tooMany = (inputs: Named): boolean => Object.keys(inputs).length > MAX_INPUTS;
-  const stage = (inputs: Named, which: Stage, keep: boolean): TensorInfo => {
-    const result = runStage(backend, inputs, attrs, which);
-    (keep ? kept : temporary).push(result);
-    return result;
-  };
-  let rest = named;
-  if (attrs.saveZ || (named.x !== undefined && tooMany(named))) {
-    const base = pick(named, ['x', 'kernel', 'bias', 'pre', 'z']);
-    rest = {z: stage(base, 'z', attrs.saveZ), ...without(named, base)};
-  }
-  const post = pick(rest, ['post']);
-  const alpha = pick(rest, ['alpha']);
-  if (rest.z !== undefined && tooMany(without(rest, post)) && Object.keys(alpha).length > 0) {
-    rest = {z: stage({z: rest.z, ...alpha}, 'u', false), ...without(without(rest, alpha), {z: rest.z})};
-  }
-  if (attrs.saveU || tooMany(rest)) rest = {z: stage(without(rest, post), 'u', attrs.saveU), ...post};
-  const y = runStage(backend, rest, attrs, 'y');
-  for (const {dataId} of temporary) backend.disposeData(dataId);
-  return [y, ...kept];
+  return combineStages(backend, named, attrs, MAX_INPUTS, (inputs, stage) =>
+    runStage(backend, inputs, attrs, stage),
+  );
 }

@@ -1,0 +1,37 @@
+import {join} from 'node:path';
+import {chromiumMissing, type OpenPage, openPage} from '../../testing/chromium.js';
+import type {Page} from '../../testing/page.js';
+
+declare const page: Page;
+
+/** Cases a backend: webgpu has its whole table in Node, through Dawn. */
+const BACKENDS = [
+  {backend: 'webgl', cases: Array.from({length: 48}, (_, i) => i * 3), forward: 1e-4, gradient: 1e-3},
+  {backend: 'wasm', cases: Array.from({length: 144}, (_, i) => i), forward: 1e-5, gradient: 1e-4},
+  {backend: 'webgpu', cases: [21], forward: 1e-4, gradient: 1e-3},
+];
+
+if (chromiumMissing !== undefined) {
+  test.skip(`webgl, wasm and webgpu in a browser: ${chromiumMissing}`, () => {});
+} else {
+  describe.each(BACKENDS)('$backend in Chromium', ({backend, cases, ...tolerance}) => {
+    let open: OpenPage;
+    beforeAll(async () => {
+      open = await openPage(join(__dirname, '../../testing/page.ts'));
+      expect(await open.page.evaluate((name) => page.use(name), backend)).toBe(backend);
+    }, 120_000);
+    afterAll(() => open.close());
+    afterEach(() => expect(open.errors.splice(0)).toEqual([]));
+
+    test.each(cases)('combine, case %d', async (i) => {
+      const off = await open.page.evaluate((at) => page.check(at), i);
+      const name = await open.page.evaluate((at) => page.name(at), i);
+      expect({name, off: off.forward < tolerance.forward ? 0 : off.forward}).toEqual({name, off: 0});
+      expect({name, off: off.gradient < tolerance.gradient ? 0 : off.gradient}).toEqual({name, off: 0});
+    });
+
+    test('nothing leaks', async () => {
+      expect(await open.page.evaluate((at) => page.leaked(at), cases[0]!)).toBe(0);
+    });
+  });
+}

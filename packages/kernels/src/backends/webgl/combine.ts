@@ -1,0 +1,98 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
+import {combineStages, type Named, SCALE_NAMES, type Stage, scaleKind, usedBy} from '../combine-stages.js';
+import {activateCode} from './activations.js';
+import {mix} from './mix.js';
+import {clearBeyond, type Program, reshaped, run} from './program.js';
+
+const sampler = (name: string): string => `get${name[0]!.toUpperCase()}${name.slice(1)}`;
+
+/** GLSL that adds left [rows, depth] · right [depth, columns] to a packed 2 x 2 block. */
+function productLoop(sum: string, depth: number, left: string, right: string): string {
+  return `
+    for (int k = 0; k < ${depth}; k += 2) {
+      vec4 a = ${left};
+      vec4 b = ${right};
+      ${sum} += a.rrbb * b.rgrg;
+      ${depth % 2 === 0 ? '' : `if (k + 1 < ${depth})`} ${sum} += a.ggaa * b.baba;
+    }`;
+}
+
+/** GLSL of `vec4 <name>Scale(int row, int column)`, a packed block of the scale. */
+function scaleCode(inputs: Named, name: ScaleName): string {
+  const kind = scaleKind(inputs, name);
+  if (kind === 'none') return '';
+  const head = `vec4 ${name}Scale(int row, int column)`;
+  if (kind === 'vector') return `${head} { return ${sampler(name)}(0, column).rgrg; }`;
+  const experts = inputs[`${name}Gates`]!.shape[1]!;
+  return `${head} {
+    vec4 sum = vec4(0.0);
+    ${productLoop('sum', experts, `${sampler(`${name}Gates`)}(row, k)`, `${sampler(`${name}Table`)}(k, column)`)}
+    return sum;
+  }`;
+}
+
+function times(inputs: Named, name: ScaleName, value: string): string {
+  return scaleKind(inputs, name) === 'none' ? value : `${name}Scale(row, column) * (${value})`;
+}
+
+/** GLSL from the base block `base` and the tail block `tail` to `result`. */
+function epilogue(inputs: Named, stage: Stage, scale: number): string {
+  const z = inputs.bias === undefined ? 'base' : 'base + getBias(0, column).rgrg';
+  if (stage === 'z') return `vec4 result = ${z};`;
+  const terms = [times(inputs, 'alpha', z)];
+  // Written out, a float such as 1e-7 or 16 is not GLSL.
+  if (inputs.h !== undefined) terms.push(times(inputs, 'beta', `float(${scale.toFixed(9)}) * tail`));
+  if (inputs.offset !== undefined) terms.push('getOffset(0, column).rgrg');
+  const u = terms.join(' + ');
+  return stage === 'u' ? `vec4 result = ${u};` : `vec4 result = ${times(inputs, 'post', `activate(${u})`)};`;
+}
+
+/** One packed program for one stage of combine, over inputs of rank 2. */
+export function combineProgram(inputs: Named, {scale, activation}: CombineAttrs, stage: Stage): Program {
+  const rows = (inputs.z ?? inputs.x)!.shape[0]!;
+  const columns = (inputs.z ?? inputs.kernel)!.shape[1]!;
+  const left = scaleKind(inputs, 'pre') === 'none' ? 'getX(row, k)' : 'getX(row, k) * preScale(row, k)';
+  return {
+    variableNames: Object.keys(inputs).map((name) => sampler(name).slice(3)),
+    outputShape: [rows, columns],
+    packedInputs: true,
+    packedOutput: true,
+    userCode: `
+      ${SCALE_NAMES.map((name) => scaleCode(inputs, name)).join('\n')}
+      ${stage === 'y' ? activateCode(activation) : ''}
+      void main() {
+        ivec2 at = getOutputCoords();
+        int row = at.x;
+        int column = at.y;
+        vec4 base = ${inputs.z === undefined ? 'vec4(0.0)' : 'getZ(row, column)'};
+        vec4 tail = vec4(0.0);
+        ${inputs.x === undefined ? '' : productLoop('base', inputs.x.shape[1]!, left, 'getKernel(k, column)')}
+        ${inputs.h === undefined ? '' : productLoop('tail', inputs.h.shape[1]!, 'getH(row, k)', 'getB(k, column)')}
+        ${epilogue(inputs, stage, scale)}
+        ${clearBeyond(rows, columns)}
+        setOutput(result);
+      }`,
+  };
+}
+
+/** Fragment shaders read at least 16 textures; no combine has more inputs. */
+const MAX_INPUTS = 16;
+
+/** The combine kernel. The tail's left factor is mixed by a program of its own, so that the product reads it packed. */
+export function combine(backend: KernelBackend, named: Named, attrs: CombineAttrs): TensorInfo[] {
+  const {gates, ...parts} = named;
+  const mixed = gates === undefined ? undefined : mix(backend, named.h!, gates, attrs.mix);
+  if (mixed !== undefined) parts.h = mixed;
+  const outputs = combineStages(backend, parts, attrs, MAX_INPUTS, (inputs, stage) => {
+    const used = Object.fromEntries(
+      Object.entries(usedBy(inputs, stage)).map(([name, info]) => [
+        name,
+        info!.shape.length === 1 ? reshaped(info!, [1, info!.shape[0]!]) : info!,
+      ]),
+    );
+    return run(backend, combineProgram(used, attrs, stage), Object.values(used));
+  });
+  if (mixed !== undefined) backend.disposeData(mixed.dataId);
+  return outputs;
+}

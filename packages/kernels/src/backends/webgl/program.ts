@@ -1,0 +1,41 @@
+import type {MathBackendWebGL} from '@tensorflow/tfjs-backend-webgl';
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+
+/** What tfjs's webgl backend reads of a program; see its GPGPUProgram. */
+export interface Program {
+  variableNames: string[];
+  outputShape: number[];
+  userCode: string;
+  packedInputs?: boolean;
+  packedOutput?: boolean;
+}
+
+/** Runs a program; an input without elements, which no shader of ours reads, is bound as one zero. */
+export function run(backend: KernelBackend, program: Program, inputs: TensorInfo[]): TensorInfo {
+  const webgl = backend as MathBackendWebGL;
+  const bound = inputs.map((input) => {
+    if (!input.shape.includes(0)) return input;
+    return webgl.makeTensorInfo(
+      input.shape.map(() => 1),
+      'float32',
+      new Float32Array(1) as never,
+    );
+  });
+  const output = webgl.runWebGLProgram(program as never, bound, 'float32');
+  bound.forEach((input, i) => {
+    if (input !== inputs[i]) webgl.disposeIntermediateTensorInfo(input);
+  });
+  return output;
+}
+
+/** The same data under another shape. */
+export function reshaped(tensor: TensorInfo, shape: number[]): TensorInfo {
+  return {dataId: tensor.dataId, shape, dtype: tensor.dtype};
+}
+
+/** GLSL that clears the cells of a packed 2 x 2 texel beyond the output's edge, which tfjs takes to be zero. */
+export function clearBeyond(rows: number, columns: number): string {
+  return `
+    if (row + 1 >= ${rows}) result.ba = vec2(0.0);
+    if (column + 1 >= ${columns}) result.ga = vec2(0.0);`;
+}

@@ -1,0 +1,38 @@
+/** What a browser page runs of the conformance table; bundled by chromium.ts. */
+import * as tf from '@tensorflow/tfjs';
+import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
+import '@tensorflow/tfjs-backend-webgpu';
+import '../auto.js';
+import {combineCases} from './combine-cases.js';
+import {forwardDeviation, gradientDeviations} from './combine-run.js';
+
+const cases = combineCases(144);
+
+const page = {
+  /** Makes the backend active; returns its name, which differs if it could not be. */
+  async use(backend: string): Promise<string> {
+    setWasmPaths('/wasm/');
+    await tf.setBackend(backend);
+    await tf.ready();
+    // Small tensors would be computed by the cpu backend.
+    for (const flag of ['WEBGL_CPU_FORWARD', 'WEBGPU_CPU_FORWARD']) tf.env().set(flag, false);
+    tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
+    return tf.getBackend();
+  },
+  name: (i: number): string => cases[i]!.name,
+  async check(i: number): Promise<{forward: number; gradient: number}> {
+    const c = cases[i]!;
+    const forward = await forwardDeviation(c);
+    const gradient = Math.max(...Object.values(await gradientDeviations(c)));
+    return {forward, gradient};
+  },
+  leaked: async (i: number): Promise<number> => {
+    await forwardDeviation(cases[i]!);
+    const before = tf.memory().numTensors;
+    for (let n = 0; n < 5; n++) await gradientDeviations(cases[i]!);
+    return tf.memory().numTensors - before;
+  },
+};
+
+export type Page = typeof page;
+(globalThis as {page?: Page}).page = page;
