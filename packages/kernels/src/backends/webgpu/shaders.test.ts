@@ -1,0 +1,49 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {CombineAttrs} from '../../ops/combine.js';
+import type {Named} from '../combine-stages.js';
+import {combineProgram as webglCombine} from '../webgl/combine.js';
+import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
+import {combineProgram as webgpuCombine} from './combine.js';
+import {matMulProgram as webgpuMatMul} from './matmul.js';
+
+const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
+const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
+  names: [],
+  scale: 4,
+  mix: 'none',
+  activation: 'linear',
+  saveZ: false,
+  saveU: false,
+  saveY: false,
+  ...more,
+});
+
+const site = {x: info(5, 17), kernel: info(17, 3), bias: info(1, 3)};
+/** The parts that MoLoRA, MoV and LiME fill in. */
+const cases: [string, Named, CombineAttrs][] = [
+  ['molora', {...site, h: info(5, 8), b: info(8, 3), gates: info(5, 4)}, attrs({mix: 'expert'})],
+  ['mov', {...site, postGates: info(5, 4), postTable: info(4, 3)}, attrs({activation: 'gelu'})],
+  ['lime', {...site, h: info(5, 2), b: info(2, 3), betaGates: info(5, 4), betaTable: info(4, 3)}, attrs({})],
+];
+
+/** A change of a shader's text shows here, so that it is meant and looked at. */
+describe('shader texts', () => {
+  test.each(cases)('%s in WGSL', (_, inputs, a) => {
+    expect(webgpuCombine(inputs, a, 'y').program.getUserCode()).toMatchSnapshot();
+  });
+
+  test.each(cases)('%s in GLSL', (_, {gates, ...inputs}, a) => {
+    expect(webglCombine(inputs, a, 'y').userCode).toMatchSnapshot();
+  });
+
+  test.each([
+    [false, false],
+    [true, false],
+    [false, true],
+  ])('matMul in WGSL and GLSL, transposed %p %p', (transposeA, transposeB) => {
+    const product = {transposeA, transposeB};
+    expect(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode()).toMatchSnapshot();
+    const shape = {batch: 1, m: 5, n: 3, k: 17};
+    expect(webglMatMul(shape, {a: true, b: true}, product).userCode).toMatchSnapshot();
+  });
+});
