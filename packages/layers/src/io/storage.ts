@@ -113,14 +113,33 @@ async function fromFiles(readFile: (name: string) => Promise<Uint8Array>): Promi
     }
     weights.set(key, {shape, values: values as Float32Array});
   }
-  let file = parseConfig(new TextDecoder().decode(await readFile(CONFIG_FILE)));
+  const file = parseConfig(new TextDecoder().decode(await readFile(CONFIG_FILE)));
   const embedded = metadata.get(EMBEDDED);
-  if (embedded !== undefined) {
-    // Two files cannot be replaced at one stroke. If the writer died in between, the weights' own copy of the config is the right one.
-    const own = parseConfig(embedded);
-    if (own.weightsSha256 !== file.weightsSha256 && own.weightsSha256 === (await digest(weights))) file = own;
+  if (embedded === undefined) return {file, weights};
+  const own = parseConfig(embedded);
+  // Two files cannot be replaced at one stroke. If the writer died in between, the weights' own copy of the config is the right one.
+  if (own.weightsSha256 !== file.weightsSha256 && own.weightsSha256 === (await digest(weights))) {
+    return {file: own, weights};
+  }
+  const changed = Object.keys({...own, ...file}).filter(
+    (field) => !sameJson(own[field as never], file[field as never]),
+  );
+  if (changed.length > 0) {
+    throw new WeightMismatchError(
+      `${CONFIG_FILE} differs from the copy of it that ${WEIGHTS_FILE} carries, in: ${changed.join(', ')}. ` +
+        'One of them was changed or damaged: copy or save the adapter again.',
+    );
   }
   return {file, weights};
+}
+
+/** Whether two values are the same as JSON, in whatever order their keys come. */
+function sameJson(left: unknown, right: unknown): boolean {
+  const sorted = (_key: string, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort())
+      : value;
+  return JSON.stringify(left, sorted) === JSON.stringify(right, sorted);
 }
 
 function parseConfig(text: string): AdapterFile {

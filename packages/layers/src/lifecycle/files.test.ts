@@ -59,6 +59,7 @@ async function folder(): Promise<string> {
 type Fields = any;
 
 async function edit(place: string, change: (config: Fields) => unknown): Promise<void> {
+  await editWeights(place, () => {});
   const config = JSON.parse(await readFile(join(place, CONFIG), 'utf8'));
   await writeFile(join(place, CONFIG), JSON.stringify(change(config) ?? config));
 }
@@ -356,6 +357,18 @@ describe('a file is loaded', () => {
     expect(await predict(model)).toEqual(await predict(original.model));
   });
 
+  test('whatever the order of the keys in its config', async () => {
+    const place = await folder();
+    const config = JSON.parse(await readFile(join(place, CONFIG), 'utf8'));
+    await writeFile(
+      join(place, CONFIG),
+      JSON.stringify(Object.fromEntries(Object.entries(config).reverse())),
+    );
+    const model = nested();
+    await loadPeft(model, place);
+    expect(await predict(model)).toEqual(await predict(original.model));
+  });
+
   test('after a crash between the two files of a later save', async () => {
     const place = await folder();
     const model = nested();
@@ -450,6 +463,25 @@ describe('a folder', () => {
     await expect(original.save({})).rejects.toThrow(/cannot|No IO handler can save/);
     await refuses(nested(), {} as tf.io.IOHandler, ConfigError, /No IO handler/);
   });
+});
+
+test('options that save and load do not know are refused', async () => {
+  await expect(original.save(root, {nome: 'x'} as never)).rejects.toThrow(/unknown option 'nome'/);
+  const model = nested();
+  await refuses(model, saved, ConfigError, /unknown option 'ignorebase'/, (from) =>
+    loadPeft(model, from, {ignorebase: true} as never),
+  );
+});
+
+test('a Peft whose model was disposed refuses everything, and the model leaves no tensor behind', async () => {
+  const {numTensors} = tf.memory();
+  const model = nested();
+  const peft = await upgrade(model, {adapter: molora});
+  await upgrade(model, {adapter: {type: 'ia3'}, name: 'b', targets: ['head']});
+  model.dispose();
+  expect(tf.memory().numTensors).toBe(numTensors);
+  expect(() => peft.detach()).toThrow(ConfigError);
+  expect(() => peft.enable()).toThrow(/Model 'outer' is disposed/);
 });
 
 test('a Peft that was detached refuses everything', async () => {

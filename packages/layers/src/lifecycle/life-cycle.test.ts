@@ -1,4 +1,5 @@
 import '@tensorflow/tfjs-backend-cpu';
+import '@tfjs-peft/kernels/cpu';
 import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -123,6 +124,9 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     await upgrade(model, {adapter, seed: 5});
     compile(model, tf.train.adam(0.05));
     await train(model);
+    const lines: string[] = [];
+    model.summary(undefined, undefined, (line) => lines.push(line as string));
+    expect(lines.join('\n')).toContain(kind === 'timeDistributed' ? 'TimeDistributed' : 'PeftDense');
     const again = await copy(model);
     expect(again.weights.map(({originalName}) => originalName)).toEqual(
       model.weights.map(({originalName}) => originalName),

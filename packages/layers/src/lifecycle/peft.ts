@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
 import {fetchStored, type Place, type SaveResult, store} from '../io/storage.js';
 import {type PlannedSite, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type LoadOptions, loadInto} from './load.js';
@@ -127,8 +128,10 @@ export class Peft {
    * `README.md`. Or any other URL that tfjs can save to, such as `indexeddb://my-adapter`, or an IOHandler.
    * @throws ConfigError if there is no such adapter or no way to save to that place.
    */
-  async save(to: Place, {name = this.current()}: SaveOptions = {}): Promise<SaveResult> {
+  async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
     const state = this.live();
+    checkOptions('save', options, ['name']);
+    const name = options.name ?? this.current();
     this.check(name);
     return store(to, await toStored(state, name));
   }
@@ -145,6 +148,7 @@ export class Peft {
    */
   async load(from: Place, options: LoadOptions = {}): Promise<void> {
     this.live();
+    checkOptions('load', options, ['name', 'ignoreBase']);
     const stored = await fetchStored(from);
     await loadInto(this.live(), stored, options);
     this.last = options.name ?? stored.file.name;
@@ -157,6 +161,7 @@ export class Peft {
         `This upgrade of model '${this.model.name}' was detached. Call upgrade(model, …) again.`,
       );
     }
+    this.state.checkAlive();
     return this.state;
   }
 

@@ -48,8 +48,13 @@ export class ModelState {
         'The model must be a LayersModel, as tf.loadLayersModel, tf.model or tf.sequential give it.',
       );
     }
-    if (internals(container as Layer)._refCount === 0) {
-      throw new ConfigError(`Model '${model.name}' is disposed. Load it again.`);
+    this.checkAlive();
+  }
+
+  /** @throws ConfigError if the model is disposed. */
+  checkAlive(): void {
+    if (internals(this.model as unknown as Layer)._refCount === 0) {
+      throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
     }
   }
 
