@@ -24,10 +24,7 @@ function multiplyAdd(a: v128, b: v128, c: f32): v128 {
   return f32x4.add(f32x4.mul(a, b), splat(c));
 }
 
-/**
- * 2^n in the returned value's place, and e^r - 1 for the rest r = x - n ln 2, |r| <= ln 2 / 2, by a polynomial fitted at Chebyshev
- * nodes (error below 2e-10). Combined by `exponential` and `exponentialMinus1`.
- */
+/** 2^n for whole n. */
 // @ts-ignore: decorator
 @inline
 function power(n: v128): v128 {
@@ -40,12 +37,16 @@ function clampExponent(x: v128): v128 {
   return f32x4.min(f32x4.max(x, splat(-87.3)), splat(88.37));
 }
 
+/** The nearest whole n to x / ln 2. */
 // @ts-ignore: decorator
 @inline
 function octaves(x: v128): v128 {
   return f32x4.nearest(f32x4.mul(x, splat(1.44269504)));
 }
 
+/** e^r - 1 for r = x - n ln 2, |r| <= ln 2 / 2: a polynomial fitted at Chebyshev nodes, error below 2e-10. */
+// @ts-ignore: decorator
+@inline
 function restMinus1(x: v128, n: v128): v128 {
   // ln 2 in two parts, the first with so few bits that n times it is exact.
   const r = f32x4.sub(f32x4.sub(x, f32x4.mul(n, splat(0.693359375))), f32x4.mul(n, splat(-2.12194440e-4)));
@@ -58,7 +59,9 @@ function restMinus1(x: v128, n: v128): v128 {
 }
 
 /** e^x, to 1e-7 relative; saturates outside [-87.3, 88.37]. */
-export function exponential(x: v128): v128 {
+// @ts-ignore: decorator
+@inline
+function exponential(x: v128): v128 {
   x = clampExponent(x);
   const n = octaves(x);
   const s = power(n);
@@ -66,54 +69,54 @@ export function exponential(x: v128): v128 {
 }
 
 /** e^x - 1, without cancellation near 0. */
-export function exponentialMinus1(x: v128): v128 {
+// @ts-ignore: decorator
+@inline
+function exponentialMinus1(x: v128): v128 {
   x = clampExponent(x);
   const n = octaves(x);
   const s = power(n);
   return f32x4.add(f32x4.mul(restMinus1(x, n), s), f32x4.sub(s, splat(1)));
 }
 
-export function tanh(x: v128): v128 {
+// @ts-ignore: decorator
+@inline
+function tanh(x: v128): v128 {
   // Beyond 10 it is 1 in float32, and e^2x could overflow.
   const clamped = f32x4.min(f32x4.max(x, splat(-10)), splat(10));
   const e = exponentialMinus1(f32x4.add(clamped, clamped));
   return f32x4.div(e, f32x4.add(e, splat(2)));
 }
 
-export function sigmoid(x: v128): v128 {
+// @ts-ignore: decorator
+@inline
+function sigmoid(x: v128): v128 {
   return f32x4.div(splat(1), f32x4.add(splat(1), exponential(f32x4.neg(x))));
 }
 
-/**
- * The error function: x P(x^2) for |x| <= 1, beyond that 1 - e^(-x^2) Q(1 / (1 + |x| / 2)), both polynomials fitted at Chebyshev
- * nodes (errors below 1e-8).
- */
-export function erf(x: v128): v128 {
-  const size = f32x4.abs(x);
-  const square = f32x4.mul(x, x);
-  let p = multiplyAdd(splat(0.00007875874871388078), square, -0.000801686430349946);
-  p = multiplyAdd(p, square, 0.005189087241888046);
-  p = multiplyAdd(p, square, -0.02685421146452427);
-  p = multiplyAdd(p, square, 0.11283594369888306);
-  p = multiplyAdd(p, square, -0.3761262595653534);
-  p = multiplyAdd(p, square, 1.1283791065216064);
-  const near = f32x4.mul(x, p);
-  const u = f32x4.div(splat(1), multiplyAdd(size, splat(0.5), 1));
-  let q = multiplyAdd(splat(-0.05363042652606964), u, -0.057065200060606);
-  q = multiplyAdd(q, u, 0.40349504351615906);
-  q = multiplyAdd(q, u, 0.1014954149723053);
-  q = multiplyAdd(q, u, 0.33075714111328125);
-  q = multiplyAdd(q, u, 0.2736343443393707);
-  q = multiplyAdd(q, u, 0.0006051184027455747);
-  const far = f32x4.sub(splat(1), f32x4.mul(exponential(f32x4.neg(square)), q));
-  const sign = v128.and(x, i32x4.splat(0x80000000));
-  return v128.bitselect(near, v128.or(far, sign), f32x4.le(size, splat(1)));
-}
-
+/** e^(-x^2 / 2), of which both the normal distribution and its density are made. */
 // @ts-ignore: decorator
 @inline
-function gaussianCumulative(x: v128): v128 {
-  return multiplyAdd(erf(f32x4.mul(x, splat(0.70710678))), splat(0.5), 0.5);
+function bell(x: v128): v128 {
+  return exponential(f32x4.mul(f32x4.mul(x, x), splat(-0.5)));
+}
+
+/**
+ * The normal distribution from bell(x): its upper tail is bell(x) Q(1 / (1 + 0.35 |x| / sqrt 2)) / 2, with a polynomial Q fitted at
+ * Chebyshev nodes (error of the product below 5e-8).
+ */
+// @ts-ignore: decorator
+@inline
+function cumulative(x: v128, e: v128): v128 {
+  const u = f32x4.div(splat(1), multiplyAdd(f32x4.abs(x), splat(0.24748737), 1));
+  let q = multiplyAdd(splat(-0.21498993039131165), u, 0.8568280339241028);
+  q = multiplyAdd(q, u, -0.8571320176124573);
+  q = multiplyAdd(q, u, 0.8852421045303345);
+  q = multiplyAdd(q, u, -0.14214500784873962);
+  q = multiplyAdd(q, u, 0.2877506613731384);
+  q = multiplyAdd(q, u, 0.18351975083351135);
+  q = multiplyAdd(q, u, 0.0009263607789762318);
+  const tail = f32x4.mul(f32x4.mul(e, splat(0.5)), q);
+  return v128.bitselect(tail, f32x4.sub(splat(1), tail), f32x4.lt(x, splat(0)));
 }
 
 /** sqrt(2 / pi) (x + 0.044715 x^3), the argument of the tanh in gelu's approximation (Hendrycks and Gimpel 2016). */
@@ -139,7 +142,7 @@ export function activate(x: v128, activation: i32): v128 {
     case SILU:
       return f32x4.mul(x, sigmoid(x));
     case GELU:
-      return f32x4.mul(x, gaussianCumulative(x));
+      return f32x4.mul(x, cumulative(x, bell(x)));
     case GELU_TANH:
       return f32x4.mul(x, multiplyAdd(tanh(geluArgument(x)), splat(0.5), 0.5));
     default:
@@ -166,8 +169,8 @@ export function derivative(ref: v128, activation: i32): v128 {
       return f32x4.mul(s, multiplyAdd(ref, f32x4.sub(one, s), 1));
     }
     case GELU: {
-      const density = f32x4.mul(exponential(f32x4.mul(f32x4.mul(ref, ref), splat(-0.5))), splat(0.39894228));
-      return f32x4.add(gaussianCumulative(ref), f32x4.mul(ref, density));
+      const e = bell(ref);
+      return f32x4.add(cumulative(ref, e), f32x4.mul(ref, f32x4.mul(e, splat(0.39894228))));
     }
     case GELU_TANH: {
       const t = tanh(geluArgument(ref));

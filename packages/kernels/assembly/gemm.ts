@@ -1,6 +1,7 @@
 import {block2x16, block4x8, WIDE, WIDE_ROW} from './block';
 import {packPanel, packPanelTransposed, transpose} from './pack';
 import {copyRows, TILE} from './tile';
+import {rowProducts, rowSum} from './vector';
 
 /** Columns of the narrow tile, and bytes of a row of it. */
 const NARROW = 8;
@@ -24,14 +25,27 @@ export function gemm(
   scratch: usize,
 ): void {
   const aT = scratch + TILE + <usize>k * WIDE_ROW;
+  const rowA = <usize>(transposeA ? m : k) << 2;
+  const rowB = <usize>ldb << 2;
+  // Whether B is one column that lies in memory as a vector, and A one row.
+  const column = n == 1 && (transposeB || ldb == 1);
   for (; batch > 0; --batch) {
-    let rows = a;
-    // A vector is its own transpose.
-    if (transposeA && m > 1 && k > 1) {
-      transpose(a, <usize>m << 2, k, m, aT, <usize>k << 2);
-      rows = aT;
+    if (column && transposeA) {
+      rowSum(b, a, rowA, k, m, out);
+    } else if (column) {
+      rowProducts(a, rowA, m, k, b, out);
+    } else if (m == 1 && transposeB) {
+      rowProducts(b, rowB, n, k, a, out);
+    } else if (m == 1) {
+      rowSum(a, b, rowB, k, n, out);
+    } else {
+      let rows = a;
+      if (transposeA) {
+        transpose(a, rowA, k, m, aT, <usize>k << 2);
+        rows = aT;
+      }
+      product(rows, b, out, m, n, k, rowB, transposeB, scratch);
     }
-    product(rows, b, out, m, n, k, <usize>ldb << 2, transposeB, scratch);
     a += strideA;
     b += strideB;
     out += <usize>m * <usize>n * 4;
@@ -49,7 +63,7 @@ function product(
     let ldq = <usize>width << 2;
     if (transposeB) {
       packPanelTransposed(b + <usize>j * rowB, rowB, k, columns, width, panel);
-    } else if (columns >= width && m * width <= 32) {
+    } else if (columns >= width && m <= 4) {
       // One row of tiles: packing would be a pass of its own.
       q = b + (<usize>j << 2);
       ldq = rowB;
