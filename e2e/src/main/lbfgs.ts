@@ -7,20 +7,36 @@ export interface Evaluation {
 export interface LbfgsOptions {
   /** Stops when no entry of the gradient is larger. Default 1e-5. */
   tolerance?: number;
+  /** Stops when a step lowers the value by no more than this share of it. Default 1e-8. */
+  precision?: number;
   /** Default 200. */
   maxIterations?: number;
   /** Pairs of steps and gradient changes that stand for the Hessian. Default 10. */
   memory?: number;
 }
 
-const dot = (a: Float64Array, b: Float64Array) => {
+function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
-};
+}
+
+/** a + scale · b, in `into`. */
+function combine(a: Float64Array, scale: number, b: Float64Array, into: Float64Array): Float64Array {
+  for (let i = 0; i < a.length; i++) into[i] = a[i]! + scale * b[i]!;
+  return into;
+}
 
 const combined = (a: Float64Array, scale: number, b: Float64Array) =>
-  a.map((value, i) => value + scale * b[i]!);
+  combine(a, scale, b, new Float64Array(a.length));
+
+const negated = (a: Float64Array) => combined(a, -2, a);
+
+function largest(a: Float64Array): number {
+  let most = 0;
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]!));
+  return most;
+}
 
 interface Pair {
   s: Float64Array;
@@ -30,20 +46,20 @@ interface Pair {
 
 /** The two-loop recursion: minus the inverse Hessian's estimate times the gradient. */
 function direction(gradient: Float64Array, pairs: Pair[]): Float64Array {
-  let q = gradient.map((value) => -value);
+  const q = negated(gradient);
   const alphas = pairs.map(() => 0);
   for (let i = pairs.length - 1; i >= 0; i--) {
     const {s, y, rho} = pairs[i]!;
     alphas[i] = rho * dot(s, q);
-    q = combined(q, -alphas[i]!, y);
+    combine(q, -alphas[i]!, y, q);
   }
   const last = pairs.at(-1);
   if (last !== undefined) {
     const scale = 1 / (last.rho * dot(last.y, last.y));
-    q = q.map((value) => value * scale);
+    combine(q, scale - 1, q, q);
   }
   pairs.forEach(({s, y, rho}, i) => {
-    q = combined(q, alphas[i]! - rho * dot(y, q), s);
+    combine(q, alphas[i]! - rho * dot(y, q), s, q);
   });
   return q;
 }
@@ -55,19 +71,19 @@ function direction(gradient: Float64Array, pairs: Pair[]): Float64Array {
 export async function minimize(
   evaluate: (x: Float64Array) => Promise<Evaluation>,
   start: Float64Array,
-  {tolerance = 1e-5, maxIterations = 200, memory = 10}: LbfgsOptions = {},
+  {tolerance = 1e-5, precision = 1e-8, maxIterations = 200, memory = 10}: LbfgsOptions = {},
 ): Promise<{x: Float64Array; value: number; iterations: number; converged: boolean}> {
   let x = start;
   let here = await evaluate(x);
   const pairs: Pair[] = [];
   for (let iteration = 0; iteration < maxIterations; iteration++) {
-    const steepest = here.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const steepest = largest(here.gradient);
     if (steepest <= tolerance) return {x, value: here.value, iterations: iteration, converged: true};
     let step = direction(here.gradient, pairs);
     let slope = dot(here.gradient, step);
     if (slope >= 0) {
       pairs.length = 0;
-      step = here.gradient.map((value) => -value);
+      step = negated(here.gradient);
       slope = dot(here.gradient, step);
     }
     let rate = pairs.length === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
@@ -80,6 +96,9 @@ export async function minimize(
     }
     // Below the precision of the function's values nothing decreases any more.
     if (!(there.value < here.value)) return {x, value: here.value, iterations: iteration, converged: false};
+    if (here.value - there.value <= precision * Math.abs(here.value)) {
+      return {x: next, value: there.value, iterations: iteration + 1, converged: true};
+    }
     const s = combined(next, -1, x);
     const y = combined(there.gradient, -1, here.gradient);
     const curvature = dot(s, y);
