@@ -7,9 +7,16 @@ import {rowProducts, rowSum} from './vector';
 const NARROW = 8;
 const NARROW_ROW: usize = 32;
 
+/** Whether A^T B is cheaper as the transpose of B^T A: then A, by far the larger, is packed as it lies in memory. */
+function swaps(m: i32, n: i32, k: i32): bool {
+  return <f64>n * <f64>(k + m) < <f64>k * <f64>m;
+}
+
 /** Bytes of scratch that `gemm` needs. */
-export function gemmScratch(m: i32, k: i32, transposeA: bool): usize {
-  return TILE + <usize>k * WIDE_ROW + (transposeA ? <usize>m * <usize>k * 4 : 0);
+export function gemmScratch(m: i32, n: i32, k: i32, transposeA: bool): usize {
+  const fixed = TILE + <usize>k * WIDE_ROW;
+  if (!transposeA) return fixed;
+  return fixed + (swaps(m, n, k) ? <usize>n * <usize>(k + m) : <usize>m * <usize>k) * 4;
 }
 
 /**
@@ -24,7 +31,6 @@ export function gemm(
   transposeA: bool, transposeB: bool,
   scratch: usize,
 ): void {
-  const aT = scratch + TILE + <usize>k * WIDE_ROW;
   const rowA = <usize>(transposeA ? m : k) << 2;
   const rowB = <usize>ldb << 2;
   // Whether B is one column that lies in memory as a vector, and A one row.
@@ -39,17 +45,35 @@ export function gemm(
     } else if (m == 1) {
       rowSum(a, b, rowB, k, n, out);
     } else {
-      let rows = a;
-      if (transposeA) {
-        transpose(a, rowA, k, m, aT, <usize>k << 2);
-        rows = aT;
-      }
-      product(rows, b, out, m, n, k, rowB, transposeB, scratch);
+      transposedProduct(a, b, out, m, n, k, rowB, transposeA, transposeB, scratch);
     }
     a += strideA;
     b += strideB;
     out += <usize>m * <usize>n * 4;
   }
+}
+
+/** Brings A^T B to a product without transposeA. */
+function transposedProduct(
+  a: usize, b: usize, out: usize, m: i32, n: i32, k: i32,
+  rowB: usize, transposeA: bool, transposeB: bool, scratch: usize,
+): void {
+  if (!transposeA) {
+    product(a, b, out, m, n, k, rowB, transposeB, scratch);
+    return;
+  }
+  const rowA = <usize>m << 2;
+  const rowK = <usize>k << 2;
+  const spare = scratch + TILE + <usize>k * WIDE_ROW;
+  if (!swaps(m, n, k)) {
+    transpose(a, rowA, k, m, spare, rowK);
+    product(spare, b, out, m, n, k, rowB, transposeB, scratch);
+    return;
+  }
+  const outT = spare + <usize>n * rowK;
+  if (!transposeB) transpose(b, rowB, k, n, spare, rowK);
+  product(transposeB ? b : spare, a, outT, n, m, k, rowA, false, scratch);
+  transpose(outT, rowA, n, m, out, <usize>n << 2);
 }
 
 function product(

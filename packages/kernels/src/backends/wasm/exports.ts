@@ -10,7 +10,7 @@ export interface WasmExports {
     transposeA: N, transposeB: N,
     scratch: N,
   ): void;
-  gemmScratch(m: N, k: N, transposeA: N): N;
+  gemmScratch(m: N, n: N, k: N, transposeA: N): N;
   combine(struct: N, scale: N, scratch: N): void;
   combineScratch(dIn: N, dOut: N, depth: N): N;
   mixExperts(h: N, gates: N, out: N, rows: N, experts: N, rank: N): void;

@@ -41,7 +41,7 @@ export function multiply(operands: Operands, backend: KernelBackend): TensorInfo
   // One b for all and a's batches one after the other: the batch is only more rows.
   const fold = batchB === 1 && batchA === batch && !transposeA;
   const [count, rows] = fold ? [1, m * batch] : [batch, m];
-  const scratch = wasm.scratch(gemmScratch(rows, k, Number(transposeA)));
+  const scratch = wasm.scratch(gemmScratch(rows, n, k, Number(transposeA)));
   const out = wasm.output([...outer, m, n]);
   const [pA, pB, pOut] = [a, b, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
   const [bytesA, bytesB, bytesOut] = [m * k * FLOAT, k * n * FLOAT, m * n * FLOAT];

@@ -7,7 +7,7 @@ export const project: PeftKernel = ({inputs, attrs, backend}) => {
   const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
   const wasm = attach(backend);
   const [rows, dIn] = x.shape as [number, number];
-  const scratch = wasm.scratch(wasm.exports.gemmScratch(rows, dIn, 0));
+  const scratch = wasm.scratch(wasm.exports.gemmScratch(rows, 1, dIn, 0));
   const times = (matrix: TensorInfo, columns: number): TensorInfo => {
     const out = wasm.output([rows, columns]);
     const [left, right, to] = [x, matrix, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
