@@ -82,6 +82,17 @@ test('loss and metrics of several outputs, by name and as functions, are kept', 
   expect(Object.keys(history)).toEqual(['loss', 'head_loss', 'tower_loss', 'head_mae']);
 });
 
+test('a layer that was frozen after compile is as frozen after detach', async () => {
+  const model = sequential();
+  compile(model);
+  model.layers[0]!.trainable = false;
+  const before = fingerprint(model);
+  const peft = await upgrade(model, {adapter: lora});
+  await train(model, 1);
+  peft.detach();
+  expectUnchanged(model, before);
+});
+
 test('a model that is not compiled stays so', async () => {
   const model = sequential();
   const peft = await upgrade(model, {adapter: lora});

@@ -21,8 +21,6 @@ export interface LayerInternals {
   _trainableWeights: tfl.LayerVariable[];
   _nonTrainableWeights: tfl.LayerVariable[];
   _refCount: number | null;
-  batchInputShape: tfl.Shape;
-  dtype: tf.DataType;
   call: Layer['call'];
 }
 

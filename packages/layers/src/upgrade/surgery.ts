@@ -14,9 +14,6 @@ export function replaceLayer(from: Layer, to: Layer, holder: Layer, containers: 
   target.inboundNodes = source.inboundNodes;
   target.outboundNodes = source.outboundNodes;
   target._refCount = source._refCount;
-  // A Sequential whose first layer has none cannot be loaded again.
-  target.batchInputShape = source.batchInputShape;
-  target.dtype = source.dtype;
 
   for (const node of source.inboundNodes) {
     node.outboundLayer = to;
