@@ -1,8 +1,8 @@
 // post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output.
-import {LINEAR} from './activations';
+import {activateInPlace, LINEAR} from './activations';
 import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
-import {activateTile, addTile, addVector, copyRow, copyRows, multiplyTile, multiplyVector, TILE} from './tile';
+import {addTile, addVector, copyRow, copyRows, multiplyTile, multiplyVector, TILE} from './tile';
 
 /** The arguments, as 32-bit words in the order of COMBINE_WORDS in src/backends/wasm/combine.ts. A pointer of 0 is absent. */
 @unmanaged
@@ -157,7 +157,7 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
   }
   if (c.offset != 0) addVector(tile, part(c, c.offset, j));
   if (c.savedU != 0) copyRows(tile, WIDE_ROW, c.savedU + at, ldo, rows, columns);
-  if (c.activation != LINEAR) activateTile(tile, c.activation);
+  if (c.activation != LINEAR) activateInPlace(tile, tile + TILE, c.activation);
   multiplyScale(c, tile, i, j, c.post, c.postGates, c.postExperts, c.postPanels);
   copyRows(tile, WIDE_ROW, c.y + at, ldo, rows, columns);
 }

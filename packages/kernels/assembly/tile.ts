@@ -1,5 +1,4 @@
 // A 2x16 tile of the output on its way through the epilogue: 32 floats that stay in the first-level cache.
-import {activate} from './activations';
 import {WIDE_ROW} from './block';
 
 export const TILE: usize = 128;
@@ -60,11 +59,5 @@ export function multiplyTile(tile: usize, other: usize): void {
   for (const end = tile + TILE; tile < end; tile += 16) {
     v128.store(tile, f32x4.mul(v128.load(tile), v128.load(other)));
     other += 16;
-  }
-}
-
-export function activateTile(tile: usize, activation: i32): void {
-  for (const end = tile + TILE; tile < end; tile += 16) {
-    v128.store(tile, activate(v128.load(tile), activation));
   }
 }
