@@ -1,6 +1,8 @@
 // The wasm module's exports. It runs on the memory of tfjs's wasm backend, so it must have neither static data nor a heap.
 export {activationGradient} from './activations';
 export {combine, combineScratch} from './combine';
+export {addTo, depthwiseGradient, maxPoolGradient, patches} from './convolution';
 export {gemm, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
 export {tile} from './repeat';
+export {segmentSum} from './segment';

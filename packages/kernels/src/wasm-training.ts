@@ -1,9 +1,13 @@
 /**
  * Makes tfjs's wasm backend fit for training: its matrix products (BatchMatMul, _FusedMatMul) cost the same in every transposition
- * and when batched, and Tile, through which tfjs-layers' LayerNormalization goes, is a copy whose gradient is a sum. Importing this
+ * and when batched, Tile, through which tfjs-layers' LayerNormalization goes, is a copy whose gradient is a sum, and the
+ * kernels that backpropagation lacks there (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong
+ * (MaxPoolGrad) are supplied. Importing this
  * module registers the replacements, if the backend has been imported before; otherwise call {@link register} after that.
  */
 import './wasm.js';
+import {MISSING_KERNELS} from './training/missing.js';
+import {restoreKernel, supplyKernel} from './training/overrides.js';
 import {registerProducts, unregisterProducts} from './training/products.js';
 import {registerTile, unregisterTile} from './training/tile.js';
 
@@ -11,12 +15,14 @@ import {registerTile, unregisterTile} from './training/tile.js';
 export function register(): void {
   registerProducts();
   registerTile();
+  for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
 }
 
 /** Puts the stock kernels, and the stock gradient of Tile, back. */
 export function unregister(): void {
   unregisterProducts();
   unregisterTile();
+  for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
 }
 
 register();

@@ -6,7 +6,8 @@ const BACKEND = 'wasm';
 
 interface Override {
   kernel(stock: tf.KernelFunc): tf.KernelFunc;
-  active?: {ours: tf.KernelConfig; stock: tf.KernelConfig};
+  /** `stock` is undefined where the backend has none. */
+  active?: {ours: tf.KernelConfig; stock: tf.KernelConfig | undefined};
 }
 
 const wanted = new Map<string, Override>();
@@ -20,10 +21,23 @@ export function overrideKernel(kernelName: string, kernel: Override['kernel']): 
   apply(kernelName);
 }
 
+/** Gives the wasm backend a kernel of which it has none, or a wrong one that ours does without. */
+export function supplyKernel(kernelName: string, kernelFunc: tf.KernelFunc): void {
+  if (tf.getKernel(kernelName, BACKEND) != null) overrideKernel(kernelName, () => kernelFunc);
+  else {
+    const ours = {kernelName, backendName: BACKEND, kernelFunc};
+    tf.registerKernel(ours);
+    wanted.set(kernelName, {kernel: () => kernelFunc, active: {ours, stock: undefined}});
+  }
+}
+
 /** Puts the stock kernel back. */
 export function restoreKernel(kernelName: string): void {
   const active = wanted.get(kernelName)?.active;
-  if (active !== undefined && tf.getKernel(kernelName, BACKEND) === active.ours) replaceKernel(active.stock);
+  if (active !== undefined && tf.getKernel(kernelName, BACKEND) === active.ours) {
+    if (active.stock === undefined) tf.unregisterKernel(kernelName, BACKEND);
+    else replaceKernel(active.stock);
+  }
   wanted.delete(kernelName);
 }
 

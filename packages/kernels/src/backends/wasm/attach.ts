@@ -50,6 +50,11 @@ export class WasmKernels {
     return this.backend.makeOutput(shape, dtype);
   }
 
+  /** Fills bytes with zero. */
+  zero(pointer: number, bytes: number): void {
+    new Uint8Array(this.memory.buffer, pointer, bytes).fill(0);
+  }
+
   /** Writes 32-bit words at a pointer. The view is taken anew each time, since a growing memory detaches the old ones. */
   write(pointer: number, words: readonly number[]): void {
     new Int32Array(this.memory.buffer, pointer, words.length).set(words);

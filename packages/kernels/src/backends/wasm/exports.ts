@@ -19,4 +19,13 @@ export interface WasmExports {
   mixDenseGradient(dhm: N, h: N, gates: N, dh: N, dGates: N, rows: N, rank: N, width: N): void;
   activationGradient(dy: N, ref: N, out: N, size: N, activation: N): void;
   tile(src: N, dst: N, axes: N, count: N): N;
+  segmentSum(x: N, ids: N, out: N, rows: N, width: N, segments: N): void;
+  patches(image: N, out: N, channels: N, sizes: N): void;
+  addTo(x: N, out: N, size: N): void;
+  // biome-ignore format: one line an operand group
+  depthwiseGradient(
+    image: N, dy: N, filter: N,
+    channels: N, multiplier: N, toFilter: N, sizes: N,
+  ): void;
+  maxPoolGradient(x: N, dy: N, dx: N, channels: N, sizes: N): void;
 }
