@@ -1,9 +1,11 @@
 /**
  * Gradients that stock tfjs lacks or gets wrong, for every backend: Einsum, GatherNd, ScatterNd, StridedSlice, TopK (values),
- * comparisons and logic (zero), BatchMatMul and SquaredDifference with broadcast operands. Importing this module registers them;
+ * comparisons and logic (zero), BatchMatMul and SquaredDifference with broadcast operands; and the values of the
+ * cpu backend's BatchMatMul where both operands are broadcast. Importing this module registers them;
  * they hold for all of tfjs in the process, with or without adapters.
  */
 import {registerComparisonGradients} from './gradients/comparisons.js';
+import {repairCpuBatchMatMul} from './gradients/cpu-batch-matmul.js';
 import {registerEinsumGradient} from './gradients/einsum.js';
 import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
 import {registerProductGradients} from './gradients/products.js';
@@ -18,6 +20,7 @@ export function register(): void {
   registerEinsumGradient();
   registerProductGradients();
   registerStridedSliceGradient();
+  repairCpuBatchMatMul();
 }
 
 register();

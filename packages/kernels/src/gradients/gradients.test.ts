@@ -192,3 +192,16 @@ describe.each(['cpu', 'wasm'])('gradients on %s', (backend) => {
     expect([...gradient.dataSync()]).toEqual([1, 4, 9]);
   });
 });
+
+test('matMul with both operands broadcast, whose values stock cpu gets wrong', async () => {
+  await tf.setBackend('cpu');
+  const a = tf.randomUniform([4, 1, 7, 9], -1, 1, 'float32', 1);
+  const b = tf.randomUniform([1, 3, 9, 5], -1, 1, 'float32', 2);
+  const y = tf.matMul(a, b);
+  expect(y.shape).toEqual([4, 3, 7, 5]);
+  const [left, right] = [tf.unstack(tf.reshape(a, [4, 7, 9])), tf.unstack(tf.reshape(b, [3, 9, 5]))];
+  const want = tf.stack(
+    left.map((l) => tf.stack(right.map((r) => tf.matMul(l as tf.Tensor2D, r as tf.Tensor2D)))),
+  );
+  expect(deviation(y.dataSync(), want.dataSync())).toBeLessThan(1e-6);
+});

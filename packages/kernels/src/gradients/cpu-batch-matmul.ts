@@ -1,0 +1,29 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceKernel} from '../kernel-registry.js';
+
+const repaired = new WeakSet<tf.KernelFunc>();
+
+/**
+ * The cpu backend's BatchMatMul gives wrong values where both operands are broadcast, as in [4, 1, m, k] x [1, 3, k, n]: here they are
+ * spread out first. Where the cpu backend is imported after this package, call `register` again.
+ */
+export function repairCpuBatchMatMul(): void {
+  const stock = tf.getKernel('BatchMatMul', 'cpu');
+  if (stock == null || repaired.has(stock.kernelFunc)) return;
+  const kernelFunc: tf.KernelFunc = (call) => {
+    const {a, b} = call.inputs as {a: tf.Tensor; b: tf.Tensor};
+    const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+    const outer = tf.backend_util.assertAndGetBroadcastShape(outerA, outerB);
+    const [sizeA, sizeB, size] = [outerA, outerB, outer].map((shape) => tf.util.sizeFromShape(shape));
+    // One matrix for the whole batch is right in stock.
+    const right = (operand: number): boolean => operand === size || operand === 1;
+    if (right(sizeA!) && right(sizeB!)) return stock.kernelFunc(call);
+    return tf.tidy(() => {
+      const spread = (t: tf.Tensor): tf.Tensor => tf.broadcastTo(t, [...outer, ...t.shape.slice(-2)]);
+      const result = stock.kernelFunc({...call, inputs: {a: spread(a), b: spread(b)}}) as tf.TensorInfo;
+      return tf.engine().makeTensorFromTensorInfo(result);
+    });
+  };
+  repaired.add(kernelFunc);
+  replaceKernel({...stock, kernelFunc});
+}
