@@ -84,7 +84,8 @@ export class Peft {
   /** The variables that training changes now: the active adapter's, and those of layers that are trained in full. */
   trainableVariables(): tf.Variable[] {
     this.live();
-    return this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+    // tfjs-layers lists a layer's weights once for each model that lists the layer.
+    return [...new Set(this.model.trainableWeights)].map((weight) => weight.read() as tf.Variable);
   }
 
   /**

@@ -89,7 +89,27 @@ export function timeDistributed(): tfl.LayersModel {
   return tfl.model({name: 'time_distributed', inputs: x, outputs: apply(dense('head', 3, 5), y)});
 }
 
-/** Embedding, BatchNormalization, LayerNormalization and dropout around two Dense layers. */
+/**
+ * A nested model that is used twice, once more inside TimeDistributed, and one of whose layers the outer model uses by itself too.
+ */
+export function reused(): tfl.LayersModel {
+  const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
+  const first = dense('first', 4, 1, {activation: 'tanh'});
+  const x = tfl.input({shape: [4], name: 'inner_input'});
+  const inner = tfl.model({name: 'inner', inputs: x, outputs: apply(dense('second', 4, 2), apply(first, x))});
+  const left = tfl.input({shape: [4], name: 'left'});
+  const steps = tfl.input({shape: [2, 4], name: 'steps'});
+  const each = apply(tfl.layers.timeDistributed({name: 'each', layer: inner}), steps);
+  const parts = [
+    apply(inner, apply(inner, left)),
+    apply(first, left),
+    apply(tfl.layers.flatten({name: 'flat'}), each),
+  ];
+  const joined = tfl.layers.concatenate({name: 'joined'}).apply(parts) as tfl.SymbolicTensor;
+  return tfl.model({name: 'reused', inputs: [left, steps], outputs: apply(dense('head', 3, 3), joined)});
+}
+
+/** BatchNormalization, LayerNormalization and dropout around two Dense layers. */
 export function normalized(): tfl.LayersModel {
   const x = tfl.input({shape: [4], name: 'features'});
   const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
@@ -109,6 +129,7 @@ export const MODELS: Record<string, () => tfl.LayersModel> = {
   shared,
   nested: () => nested(),
   timeDistributed,
+  reused,
   normalized,
 };
 
@@ -156,7 +177,7 @@ export function compile(model: tfl.LayersModel, optimizer: string | tf.Optimizer
 export function snapshot(
   model: tfl.LayersModel,
 ): {name: string; id: number; bytes: string; trainable: boolean}[] {
-  return model.weights.map((weight) => ({
+  return [...new Set(model.weights)].map((weight) => ({
     name: weight.originalName,
     id: (weight.read() as tf.Variable).id,
     bytes: Buffer.from(Uint8Array.from(new Uint8Array(weight.read().dataSync().slice().buffer))).toString(
