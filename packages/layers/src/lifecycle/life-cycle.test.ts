@@ -72,7 +72,7 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     for (const touch of [() => {}, () => (model.trainable = true), () => (model.trainable = false)]) {
       touch();
       model.trainable = true;
-      compile(model, tf.train.adam(0.05));
+      compile(model, tf.train.adam(0.01));
       const [first, ...rest] = await train(model, 6);
       expect(rest.at(-1)).toBeLessThan(first!);
       expect(peft.trainableVariables().map(({id}) => id)).toEqual(own.map(({id}) => id));
@@ -101,7 +101,7 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
     const model = make();
     const fresh = [make(), make()] as const;
     const peft = await upgrade(model, {adapter, seed: 5, name: 'a/b.c "d"'});
-    compile(model, tf.train.adam(0.05));
+    compile(model, tf.train.adam(0.01));
     await train(model);
     const place = join(folder, `${type}-${kind}`);
     const saved = await peft.save(`file://${place}`);
@@ -124,7 +124,7 @@ describe.each(cases)('$type in $model', ({adapter, model: kind, type}) => {
   whole('is saved and loaded with the whole model', async () => {
     const model = make();
     await upgrade(model, {adapter, seed: 5});
-    compile(model, tf.train.adam(0.05));
+    compile(model, tf.train.adam(0.01));
     await train(model);
     const lines: string[] = [];
     model.summary(undefined, undefined, (line) => lines.push(line as string));

@@ -120,7 +120,9 @@ export class ModelState {
       this.freezer.train(newlyTrained.flatMap(({layer}) => withParts(layer)));
       this.freezer.open(models);
       for (const {at, config} of plan.sites) {
-        const seed = plan.seed === undefined ? undefined : deriveSeed(plan.seed, at.path);
+        // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
+        const place = layers.findIndex(({path}) => path === at.path);
+        const seed = plan.seed === undefined ? undefined : deriveSeed(plan.seed, place);
         this.makeSite(at).addAdapter(plan.name, config, seed);
       }
       const configs = new Map(plan.sites.map(({at, config}) => [at.path, config]));
