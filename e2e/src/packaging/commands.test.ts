@@ -15,7 +15,12 @@ function run(script: 'golden' | 'bench', ...args: string[]) {
   const {scripts} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const [program, file] = scripts[script].split(' ');
   expect(program).toBe('node');
-  return spawnSync(process.execPath, [join(ROOT, file), ...args], {cwd: folder, encoding: 'utf8'});
+  return spawnSync(process.execPath, [join(ROOT, file), ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+    // Whatever CI sets: colour codes would stand between the words.
+    env: {...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, CI: undefined},
+  });
 }
 
 const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
