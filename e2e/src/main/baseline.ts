@@ -1,11 +1,10 @@
-import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {SPLITS} from '../tasks/task.js';
 import type {ProbeFigures} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
+import type {Crew} from './crew.js';
 import {extractFeatures} from './features.js';
 import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head, logitsOf} from './linear.js';
-import type {RunOptions} from './options.js';
 import {tuneProbe} from './probe.js';
 import {Progress, type ProgressStream} from './progress.js';
 
@@ -17,9 +16,8 @@ export interface Baseline {
 }
 
 export async function measureBaseline(
-  model: LayersModel,
+  crew: Crew,
   tasks: EncodedTask[],
-  options: RunOptions,
   interrupt: Interrupt,
   show: {stream: ProgressStream; quiet: boolean},
 ): Promise<Baseline> {
@@ -28,13 +26,7 @@ export async function measureBaseline(
     0,
   );
   const encoding = new Progress('frozen encoder: texts', texts, show.stream, show.quiet);
-  const {vectors, secondsPerToken} = await extractFeatures(
-    model,
-    tasks,
-    options.maxTokens,
-    interrupt,
-    encoding,
-  );
+  const {vectors, secondsPerToken} = await extractFeatures(crew, tasks, interrupt, encoding);
   encoding.end();
   const probing = new Progress('probes: tasks', tasks.length, show.stream, show.quiet);
   const heads: Head[] = [];

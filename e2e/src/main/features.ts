@@ -1,8 +1,7 @@
-import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {SPLITS, type Split} from '../tasks/task.js';
 import type {EncodedTask} from './corpus.js';
-import {encodeAll} from './encode.js';
+import type {Crew} from './crew.js';
 import type {Interrupt} from './interrupt.js';
 import type {Progress} from './progress.js';
 
@@ -14,15 +13,14 @@ export interface Features {
 
 /** Sentence vectors of all texts in one go: the more texts there are, the less padding batches of like length need. */
 export async function extractFeatures(
-  model: LayersModel,
+  crew: Crew,
   tasks: EncodedTask[],
-  maxTokens: number,
   interrupt: Interrupt,
   progress: Progress,
 ): Promise<Features> {
   const tokens = tasks.flatMap((task) => SPLITS.flatMap((split) => task[split].tokens));
   const began = performance.now();
-  const all = await encodeAll(model, tokens, maxTokens, (count) => {
+  const all = await crew.encodeAll(tokens, (count) => {
     progress.advance(count);
     interrupt.check();
   });

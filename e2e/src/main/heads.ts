@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {USE_LITE_WIDTH} from '../models/use-lite.js';
-import type {EncodedTask} from './corpus.js';
 import {FEATURE_SCALE, type Head} from './linear.js';
-import type {Batch} from './sampler.js';
 
 export interface HeadVariables {
   kernel: tf.Variable<tf.Rank.R2>;
@@ -11,7 +9,7 @@ export interface HeadVariables {
 
 let created = 0;
 
-/** Trainable copies of heads; variable names are unique in the process, as tfjs demands. */
+/** Trainable copies of a head; variable names are unique in the process, as tfjs demands. */
 export function headVariables(head: Head): HeadVariables {
   const classes = head.bias.length;
   const id = created++;
@@ -21,27 +19,32 @@ export function headVariables(head: Head): HeadVariables {
   }));
 }
 
-/** Mean cross entropy over a batch: every segment goes through the head of its task. */
-export function batchLoss(
+/**
+ * Sum of the cross entropies of sentence vectors [rows, 512], divided by `count`.
+ *
+ * @param headOf the head of each row; rows of one head lie together.
+ * @param labels the class of each row.
+ */
+export function lossOf(
   vectors: tf.Tensor2D,
-  batch: Batch,
-  tasks: EncodedTask[],
+  headOf: number[],
+  labels: number[],
+  count: number,
   heads: HeadVariables[],
 ): tf.Scalar {
   const scaled = tf.mul(vectors, FEATURE_SCALE);
-  const losses: tf.Tensor[] = [];
-  let start = 0;
-  for (const {task, rows} of batch.segments) {
-    const own = tf.slice(scaled, [start, 0], [rows.length, USE_LITE_WIDTH]) as tf.Tensor2D;
-    start += rows.length;
-    const {kernel, bias} = heads[task]!;
-    const logits = tf.add(tf.matMul(own, kernel), bias);
-    const labels = tf.tensor1d(
-      rows.map((row) => tasks[task]!.train.labels[row]!),
-      'int32',
+  const sums: tf.Tensor[] = [];
+  for (let start = 0; start < headOf.length; ) {
+    const head = headOf[start]!;
+    let end = start;
+    while (headOf[end] === head) end++;
+    const own = tf.slice(scaled, [start, 0], [end - start, USE_LITE_WIDTH]) as tf.Tensor2D;
+    const {kernel, bias} = heads[head]!;
+    const wanted = tf.oneHot(tf.tensor1d(labels.slice(start, end), 'int32'), bias.shape[0]);
+    sums.push(
+      tf.sum(tf.mul(tf.logSoftmax(tf.add(tf.matMul(own, kernel), bias)), tf.cast(wanted, 'float32'))),
     );
-    const wanted = tf.cast(tf.oneHot(labels, tasks[task]!.classes.length), 'float32');
-    losses.push(tf.sum(tf.mul(tf.logSoftmax(logits), wanted)));
+    start = end;
   }
-  return tf.div(tf.addN(losses), -start) as tf.Scalar;
+  return tf.div(tf.addN(sums), -count) as tf.Scalar;
 }

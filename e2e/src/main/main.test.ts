@@ -65,7 +65,7 @@ describe('the main job', () => {
         writeFileSync(join(tasks, task, `${split}.jsonl`), lines.join('\n'));
       }
     }
-    scripts = await bundleMain(root, ['cli', 'reload']);
+    scripts = await bundleMain(root, ['cli', 'reload', 'worker']);
   }, 60000);
 
   afterAll(() => rmSync(folder, {recursive: true, force: true}));

@@ -1,52 +1,48 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type {ParameterStart} from './member.js';
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-7;
-
-interface Parameter {
-  name: string;
-  variable: tf.Variable;
-  /** Learning rate relative to the schedule's. */
-  rate: number;
-  values: Float32Array<ArrayBufferLike>;
-  first: Float32Array<ArrayBufferLike>;
-  second: Float32Array<ArrayBufferLike>;
-  /** Updates so far: a head gets none in steps without its task. */
-  updates: number;
-}
 
 /** Everything of a parameter that training changes. */
 export interface ParameterState {
   values: Float32Array;
   first: Float32Array;
   second: Float32Array;
+  /** Updates so far: a head gets none in steps without its task. */
   updates: number;
 }
 
+interface Parameter extends ParameterState {
+  name: string;
+  shape: number[];
+  /** Learning rate relative to the schedule's. */
+  rate: number;
+}
+
 /**
- * Trainable variables with Adam (Kingma and Ba 2015, epsilon 1e-7 as in tfjs) on clipped gradients. Moments are kept in plain
- * arrays: hundreds of small tensors would cost more in kernel calls than in arithmetic, and a checkpoint needs them anyway.
+ * Trained values with Adam (Kingma and Ba 2015, epsilon 1e-7 as in tfjs) on clipped gradients, in plain arrays: hundreds of
+ * small tensors would cost more in kernel calls than in arithmetic, and both a checkpoint and other threads need arrays anyway.
  */
 export class Parameters {
-  private readonly parameters: Parameter[] = [];
+  private readonly parameters: Parameter[];
 
-  /** Puts a variable under training; `rate` multiplies the learning rate of a step. */
-  async add(name: string, variable: tf.Variable, rate: number): Promise<void> {
-    const values = Float32Array.from(await variable.data());
-    this.parameters.push({
+  /** @param rateOf learning rate of a parameter, by name, relative to that of a step. */
+  constructor(starts: ParameterStart[], rateOf: (name: string) => number) {
+    this.parameters = starts.map(({name, shape, values}) => ({
       name,
-      variable,
-      rate,
-      values,
+      shape,
+      rate: rateOf(name),
+      values: values.slice(),
       first: new Float32Array(values.length),
       second: new Float32Array(values.length),
       updates: 0,
-    });
+    }));
   }
 
-  get variables(): tf.Variable[] {
-    return this.parameters.map(({variable}) => variable);
+  /** The values as they are, in order; not copies. */
+  get values(): Float32Array[] {
+    return this.parameters.map(({values}) => values);
   }
 
   /** Copies of all values, by name. */
@@ -65,55 +61,43 @@ export class Parameters {
   }
 
   shapes(): Map<string, number[]> {
-    return new Map(this.parameters.map(({name, variable}) => [name, variable.shape]));
+    return new Map(this.parameters.map(({name, shape}) => [name, shape]));
   }
 
   /** Takes values back from a {@link snapshot}; moments stay. */
   restore(snapshot: ReadonlyMap<string, Float32Array>): void {
-    for (const parameter of this.parameters) {
-      parameter.values.set(snapshot.get(parameter.name)!);
-      this.assign(parameter);
-    }
+    for (const {name, values} of this.parameters) values.set(snapshot.get(name)!);
   }
 
   /** Takes everything back from {@link states}. */
   restoreStates(states: ReadonlyMap<string, ParameterState>): void {
     for (const parameter of this.parameters) {
-      const state = states.get(parameter.name)!;
-      parameter.values.set(state.values);
-      parameter.first.set(state.first);
-      parameter.second.set(state.second);
-      parameter.updates = state.updates;
-      this.assign(parameter);
+      const {values, first, second, updates} = states.get(parameter.name)!;
+      parameter.values.set(values);
+      parameter.first.set(first);
+      parameter.second.set(second);
+      parameter.updates = updates;
     }
   }
 
   /**
-   * One update. Parameters without a gradient stay as they are.
+   * One update.
    *
-   * @param gradients by the variable's own name.
+   * @param gradients in the order of the parameters; those without one stay as they are.
    * @param rate the schedule's learning rate of this step.
    * @param clip the largest Euclidean norm over all gradients.
    */
-  async update(gradients: Record<string, tf.Tensor>, rate: number, clip: number): Promise<void> {
-    const present = this.parameters.filter(({variable}) => gradients[variable.name] !== undefined);
-    const arrays = await Promise.all(present.map(({variable}) => gradients[variable.name]!.data()));
+  update(gradients: (Float32Array | undefined)[], rate: number, clip: number): void {
     let squares = 0;
-    for (const array of arrays) for (const value of array) squares += value * value;
+    for (const gradient of gradients) for (const value of gradient ?? []) squares += value * value;
     const norm = Math.sqrt(squares);
     // A step whose gradient is not finite would spoil every moment for good.
     if (!Number.isFinite(norm)) return;
     const scale = norm > clip ? clip / norm : 1;
-    present.forEach((parameter, i) => {
-      adam(parameter, arrays[i] as Float32Array, scale, rate * parameter.rate);
-      this.assign(parameter);
+    this.parameters.forEach((parameter, i) => {
+      const gradient = gradients[i];
+      if (gradient !== undefined) adam(parameter, gradient, scale, rate * parameter.rate);
     });
-  }
-
-  private assign({variable, values}: Parameter): void {
-    const tensor = tf.tensor(values.slice(), variable.shape, 'float32');
-    variable.assign(tensor);
-    tensor.dispose();
   }
 }
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {USE_LITE_WIDTH} from '../models/use-lite.js';
-import {breathe} from './encode.js';
+import {breathe} from './crew.js';
 import {minimize} from './lbfgs.js';
 import {accuracyOf, crossEntropyOf, FEATURE_SCALE, type Head, logitsOf} from './linear.js';
 

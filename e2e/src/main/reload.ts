@@ -1,10 +1,9 @@
 // A second process: base model, adapter and heads from disk, then the same test texts again.
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
-import {upgrade} from '@tfjs-peft/layers';
-import {buildUseLite, USE_LITE_WIDTH} from '../models/use-lite.js';
+import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
 import {useBackend} from './backend.js';
-import {encodeAll} from './encode.js';
+import {Crew} from './crew.js';
 import {logitsOf} from './linear.js';
 import {oneLine} from './one-line.js';
 import type {Backend} from './options.js';
@@ -17,14 +16,14 @@ async function largestDifference(out: string, backend: Backend): Promise<number>
   await useBackend(backend);
   const {about, heads} = readHeads(out);
   const saved = readPredictions(out);
-  const model = buildUseLite();
-  const peft = await upgrade(model, {targets: 'all-dense', adapter: about.adapter, seed: OTHER_SEED});
-  await peft.load(adapterFolder(out));
+  const crew = Crew.gather(backend);
+  await crew.adapt(about.adapter, OTHER_SEED, heads);
+  await crew.load(adapterFolder(out));
   const tokenizer = loadUseLiteTokenizer();
   const tokens = saved.flatMap(({texts}) =>
     texts.map((text) => Int32Array.from(tokenizer.encode(text).slice(0, about.maxTokens))),
   );
-  const vectors = await encodeAll(model, tokens, about.maxTokens);
+  const vectors = await crew.encodeAll(tokens);
   let difference = 0;
   let start = 0;
   saved.forEach(({texts, logits}, i) => {

@@ -1,15 +1,14 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
+import type {AdapterConfig} from '@tfjs-peft/layers';
 import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {adapterConfig, learningRateOf} from './adapter.js';
 import {type Baseline, measureBaseline} from './baseline.js';
 import {type Checkpoint, type Position, writeCheckpoint} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
+import type {Crew} from './crew.js';
+import {splitLogits} from './evaluate.js';
 import {fingerprint} from './fingerprint.js';
-import {type HeadVariables, headVariables} from './heads.js';
 import {type Interrupt, Interrupted} from './interrupt.js';
 import {accuracyOf, type Head, standardError} from './linear.js';
 import type {Options} from './options.js';
@@ -21,7 +20,7 @@ import {adapterFolder, writeHeads, writePredictions} from './saved.js';
 import {affordableSteps} from './schedule.js';
 import {reloadDifference} from './second-process.js';
 import {mean} from './selection.js';
-import {currentHeads, splitLogits, type Training, timeStep, train} from './train.js';
+import {headsAmong, type Training, timeStep, train} from './train.js';
 
 const DEFAULT_STEPS = 400;
 /** A default run is to end within five minutes on a slow machine too; it then trains for fewer steps. */
@@ -31,7 +30,7 @@ const CLOSING_SECONDS = 5;
 
 /** One seed's run: what it works on and where it reports. */
 export interface Run {
-  model: LayersModel;
+  crew: Crew;
   tasks: EncodedTask[];
   options: Options;
   seed: number;
@@ -67,18 +66,6 @@ async function chooseSteps(
   return options.minutes === undefined ? Math.min(DEFAULT_STEPS, affordable) : affordable;
 }
 
-async function collectParameters(peft: Peft, heads: HeadVariables[], headRate: number): Promise<Parameters> {
-  const parameters = new Parameters();
-  for (const [i, variable] of peft.trainableVariables().entries()) {
-    await parameters.add(`adapter/${i}`, variable, 1);
-  }
-  for (const [i, {kernel, bias}] of heads.entries()) {
-    await parameters.add(`head/${i}/kernel`, kernel, headRate);
-    await parameters.add(`head/${i}/bias`, bias, headRate);
-  }
-  return parameters;
-}
-
 function majorityOf({train, test, classes}: EncodedTask): number {
   const counts = classes.map(() => 0);
   for (const label of train.labels) counts[label]!++;
@@ -109,31 +96,29 @@ function firstPosition({figures}: Baseline): Position {
  * @throws Interrupted after a checkpoint was written, if the user asked to stop.
  */
 export async function runSeed(run: Run): Promise<Result> {
-  const {model, tasks, options, seed, out, checkpoint, interrupt} = run;
+  const {crew, tasks, options, seed, out, checkpoint, interrupt} = run;
+  const {model} = crew.local;
   const began = run.alone ? 0 : performance.now();
   const elapsed = () => (performance.now() - began) / 1000 + (checkpoint?.seconds ?? 0);
   const base = [...model.weights];
   const before = await fingerprint(base);
   const total = model.countParams();
   const show = {stream: process.stderr, quiet: options.quiet};
-  const baseline =
-    checkpoint === undefined ? await measureBaseline(model, tasks, options, interrupt, show) : undefined;
+  const baseline = checkpoint === undefined ? await measureBaseline(crew, tasks, interrupt, show) : undefined;
 
   const adapter = adapterConfig(options);
-  const peft = await upgrade(model, {targets: 'all-dense', adapter, seed});
-  const heads = (baseline?.heads ?? emptyHeads(tasks)).map(headVariables);
+  const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks));
   const learningRate = learningRateOf(options);
-  const parameters = await collectParameters(peft, heads, options.headLr / learningRate);
+  const headRate = options.headLr / learningRate;
+  const parameters = new Parameters(starts, (name) => (name.startsWith('head/') ? headRate : 1));
   const sampler = () => new Sampler(tasks, options.batch, options.maxTokens, seed);
   const training: Training = {
-    model,
+    crew,
     tasks,
-    heads,
     parameters,
     sampler: sampler(),
     steps: checkpoint?.steps ?? 0,
     learningRate,
-    maxTokens: options.maxTokens,
     interrupt,
   };
   const probes = checkpoint?.probes ?? baseline!.figures;
@@ -154,18 +139,19 @@ export async function runSeed(run: Run): Promise<Result> {
     progress.end();
     interrupt.check();
     parameters.restore(best);
-    trained = await currentHeads(heads);
+    await crew.assign(parameters.values);
+    trained = headsAmong(parameters.values, tasks);
     const testing = progressOf(
       run,
       'test: texts',
       tasks.reduce((sum, {test}) => sum + test.labels.length, 0),
     );
-    logits = await splitLogits(model, tasks, trained, 'test', options.maxTokens, (count) => {
+    logits = await splitLogits(crew, tasks, trained, 'test', (count) => {
       testing.advance(count);
       interrupt.check();
     });
     testing.end();
-    await peft.save(adapterFolder(out));
+    await crew.local.peft.save(adapterFolder(out));
     writeHeads(
       out,
       {adapter, maxTokens: options.maxTokens, tasks: tasks.map(({name, classes}) => ({name, classes}))},
@@ -182,12 +168,11 @@ export async function runSeed(run: Run): Promise<Result> {
     throw error;
   }
 
-  const report = peft.report();
+  const report = crew.local.peft.report();
   const trainable = report.trainable;
   const sites = report.sites.filter(({status}) => status === 'adapted').length;
-  peft.detach();
+  await crew.release();
   const baseUnchanged = (await fingerprint(base)) === before;
-  tf.dispose(heads.flatMap(({kernel, bias}) => [kernel, bias]));
   const results = tasks.map((task, i) => {
     const adapted = accuracyOf(logits[i]!, task.test.labels, task.classes.length);
     return {

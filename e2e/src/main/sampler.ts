@@ -8,11 +8,8 @@ export interface Segment {
   rows: number[];
 }
 
-/** Texts of any task, of like length, all padded to `length`; segments are in the order of the tasks. */
-export interface Batch {
-  length: number;
-  segments: Segment[];
-}
+/** Texts of any task, of like length, in the order of the tasks. */
+export type Batch = Segment[];
 
 interface Item {
   task: number;
@@ -50,9 +47,12 @@ export class Sampler {
   /** Tokens of a mean batch, padding included: what a step costs. */
   meanTokens(): number {
     const batches = this.shuffledEpoch(0);
-    const tokens = batches.map(({length, segments}) =>
-      segments.reduce((sum, {rows}) => sum + rows.length * length, 0),
-    );
+    const tokens = batches.map((batch) => {
+      const lengths = batch.flatMap(({task, rows}) =>
+        rows.map((row) => this.tasks[task]!.train.tokens[row]!.length),
+      );
+      return lengths.length * Math.max(...lengths);
+    });
     return tokens.reduce((sum, count) => sum + count, 0) / batches.length;
   }
 
@@ -89,13 +89,8 @@ export class Sampler {
   }
 
   private batch(items: Item[]): Batch {
-    const segments = this.tasks.map((_, task) => ({
-      task,
-      rows: items.filter((item) => item.task === task).map(({row}) => row),
-    }));
-    return {
-      length: Math.max(...items.map(({length}) => length)),
-      segments: segments.filter(({rows}) => rows.length > 0),
-    };
+    return this.tasks
+      .map((_, task) => ({task, rows: items.filter((item) => item.task === task).map(({row}) => row)}))
+      .filter(({rows}) => rows.length > 0);
   }
 }

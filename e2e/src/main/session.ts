@@ -1,6 +1,5 @@
 import {existsSync, mkdirSync, readFileSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
-import {buildUseLite} from '../models/use-lite.js';
 import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
@@ -8,6 +7,7 @@ import {InputError, type Task} from '../tasks/task.js';
 import {useBackend} from './backend.js';
 import {checkpointPath, readCheckpoint} from './checkpoint.js';
 import {encodeTask} from './corpus.js';
+import {Crew} from './crew.js';
 import {writeWhole} from './files.js';
 import type {Interrupt} from './interrupt.js';
 import {type Options, RUN_OPTIONS, type RunOptions} from './options.js';
@@ -66,7 +66,7 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
   await useBackend(options.backend);
   if (!given.resume) beginRun(options, options.seeds.map(folderOf));
   const tokenizer = loadUseLiteTokenizer();
-  const model = buildUseLite();
+  const crew = Crew.gather(options.backend);
   const results: Result[] = [];
   for (const seed of options.seeds) {
     const out = folderOf(seed);
@@ -79,11 +79,10 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
       encodeTask(task, tokenizer, options.maxTokens),
     );
     const checkpoint = given.resume ? readCheckpoint(out) : undefined;
-    const result = await runSeed({model, tasks, options, seed, out, alone: !several, checkpoint, interrupt});
+    const result = await runSeed({crew, tasks, options, seed, out, alone: !several, checkpoint, interrupt});
     writeWhole(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
     rmSync(checkpointPath(out), {force: true});
     results.push(result);
   }
-  model.dispose();
   return several ? meanResult(results) : results[0]!;
 }

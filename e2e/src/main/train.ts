@@ -1,13 +1,10 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
-import type {Split} from '../tasks/task.js';
 import type {Position} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
-import {breathe, encodeAll, sentenceVectors} from './encode.js';
-import {batchLoss, type HeadVariables} from './heads.js';
+import {breathe, type Crew, PARTS} from './crew.js';
+import {splitLogits} from './evaluate.js';
 import type {Interrupt} from './interrupt.js';
-import {accuracyOf, type Head, logitsOf} from './linear.js';
+import {accuracyOf, type Head} from './linear.js';
+import type {TrainingPart} from './member.js';
 import type {Parameters} from './parameters.js';
 import type {Progress} from './progress.js';
 import type {Batch, Sampler} from './sampler.js';
@@ -17,83 +14,61 @@ import {isBetter} from './selection.js';
 /** Largest norm of a step's gradient over all parameters. */
 const CLIP = 1;
 const LOSS_SMOOTHING = 0.95;
+/** Steps that are timed to see what one costs, after one to warm up. */
+const TIMED_STEPS = 4;
 
 export interface Training {
-  model: LayersModel;
+  crew: Crew;
   tasks: EncodedTask[];
-  heads: HeadVariables[];
   parameters: Parameters;
   sampler: Sampler;
   steps: number;
   learningRate: number;
-  maxTokens: number;
   interrupt: Interrupt;
 }
 
-/** Loss of a batch and its gradients with respect to the trained variables; the caller disposes both. */
-function gradientsOf({model, tasks, heads, parameters}: Training, batch: Batch) {
-  return tf.variableGrads(() => {
-    const tokens = batch.segments.flatMap(({task, rows}) =>
-      rows.map((row) => tasks[task]!.train.tokens[row]!),
-    );
-    return batchLoss(sentenceVectors(model, tokens, batch.length, true), batch, tasks, heads);
-  }, parameters.variables);
+/** A batch in parts of about the same work, each with its own padding. */
+function partsOf(batch: Batch, tasks: EncodedTask[]): TrainingPart[] {
+  const rows = batch.flatMap(({task, rows}) => rows.map((row) => ({task, row})));
+  const size = Math.ceil(rows.length / PARTS);
+  return Array.from({length: PARTS}, (_, part) => rows.slice(part * size, (part + 1) * size))
+    .filter((own) => own.length > 0)
+    .map((own) => {
+      const tokens = own.map(({task, row}) => tasks[task]!.train.tokens[row]!);
+      return {
+        tokens,
+        length: Math.max(1, ...tokens.map(({length}) => length)),
+        heads: own.map(({task}) => task),
+        labels: own.map(({task, row}) => tasks[task]!.train.labels[row]!),
+        count: rows.length,
+      };
+    });
 }
 
-/** Seconds that a step takes: the mean over the first batches, by their tokens, after one to warm up. */
-export async function timeStep(training: Training): Promise<number> {
+/** Seconds that a step takes: the mean over some batches, by their tokens. */
+export async function timeStep({crew, sampler, tasks, interrupt}: Training): Promise<number> {
   let tokens = 0;
   let began = 0;
-  for (let step = 0; step < 5; step++) {
-    training.interrupt.check();
+  for (let step = 0; step <= TIMED_STEPS; step++) {
+    interrupt.check();
     if (step === 1) began = performance.now();
-    const batch = training.sampler.batchOf(step);
-    const {value, grads} = gradientsOf(training, batch);
-    await Promise.all(Object.values(grads).map((gradient) => gradient.data()));
-    tf.dispose([value, grads]);
-    if (step > 0) tokens += batch.length * batch.segments.reduce((sum, {rows}) => sum + rows.length, 0);
+    const parts = partsOf(sampler.batchOf(step), tasks);
+    await crew.gradients(parts);
+    if (step > 0) tokens += parts.reduce((sum, {tokens, length}) => sum + tokens.length * length, 0);
     await breathe();
   }
-  return ((performance.now() - began) / 1000 / tokens) * training.sampler.meanTokens();
+  return ((performance.now() - began) / 1000 / tokens) * sampler.meanTokens();
 }
 
-/** The heads as they are now. */
-export async function currentHeads(heads: HeadVariables[]): Promise<Head[]> {
-  return Promise.all(
-    heads.map(async ({kernel, bias}) => ({
-      kernel: (await kernel.data()) as Float32Array,
-      bias: (await bias.data()) as Float32Array,
-    })),
-  );
+/** The heads among the values of all parameters, in their order: they are the last ones, two a task. */
+export function headsAmong(values: Float32Array[], tasks: EncodedTask[]): Head[] {
+  const first = values.length - 2 * tasks.length;
+  return tasks.map((_, i) => ({kernel: values[first + 2 * i]!, bias: values[first + 2 * i + 1]!}));
 }
 
-/** Logits of every task's texts of a split, by task. */
-export async function splitLogits(
-  model: LayersModel,
-  tasks: EncodedTask[],
-  heads: Head[],
-  split: Split,
-  maxTokens: number,
-  onTexts: (count: number) => void,
-): Promise<Float32Array[]> {
-  const vectors = await encodeAll(
-    model,
-    tasks.flatMap((task) => task[split].tokens),
-    maxTokens,
-    onTexts,
-  );
-  let start = 0;
-  return tasks.map((task, i) => {
-    const end = start + task[split].labels.length * USE_LITE_WIDTH;
-    const logits = logitsOf(heads[i]!, vectors.subarray(start, end));
-    start = end;
-    return logits;
-  });
-}
-
-async function validate({model, tasks, heads, maxTokens, interrupt}: Training): Promise<number[]> {
-  const current = await currentHeads(heads);
-  const logits = await splitLogits(model, tasks, current, 'validation', maxTokens, () => interrupt.check());
+async function validate({crew, tasks, parameters, interrupt}: Training): Promise<number[]> {
+  const heads = headsAmong(parameters.values, tasks);
+  const logits = await splitLogits(crew, tasks, heads, 'validation', () => interrupt.check());
   return logits.map((own, i) => accuracyOf(own, tasks[i]!.validation.labels, tasks[i]!.classes.length));
 }
 
@@ -107,9 +82,10 @@ export async function train(
   best: Map<string, Float32Array>,
   progress: Progress,
 ): Promise<void> {
-  const {parameters, sampler, steps, learningRate, interrupt, tasks} = training;
+  const {crew, parameters, sampler, steps, learningRate, interrupt, tasks} = training;
   const validated = new Set(validationSteps(steps));
   const counts = tasks.map(({validation}) => validation.labels.length);
+  await crew.assign(parameters.values);
   for (;;) {
     if (validated.has(position.step) && position.validated < position.step) {
       const candidate = {step: position.step, accuracies: await validate(training)};
@@ -122,10 +98,9 @@ export async function train(
     if (position.step >= steps) return;
     interrupt.check();
     const began = performance.now();
-    const {value, grads} = gradientsOf(training, sampler.batchOf(position.step));
-    const loss = (await value.data())[0]!;
-    await parameters.update(grads, learningRate * scheduleAt(position.step, steps), CLIP);
-    tf.dispose([value, grads]);
+    const {loss, gradients} = await crew.gradients(partsOf(sampler.batchOf(position.step), tasks));
+    parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
+    await crew.assign(parameters.values);
     position.loss = position.step === 0 ? loss : LOSS_SMOOTHING * position.loss + (1 - LOSS_SMOOTHING) * loss;
     position.trainingSeconds += (performance.now() - began) / 1000;
     position.step++;

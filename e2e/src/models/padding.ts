@@ -1,7 +1,7 @@
-/** Lengths to which a batch is padded: every length would make every batch a new shape, one length would waste half. */
-const BUCKETS = [8, 12, 16, 24, 32, 48, 64, 96, 128];
+/** Texts of up to so many tokens are of like length: padding a batch of them to its longest wastes little. */
+const BUCKETS = [4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128];
 
-/** The length to which texts of at most `length` tokens are padded, never above `maxTokens`. */
+/** The class of like lengths that a text of `length` tokens falls into, never above `maxTokens`. */
 export function bucketOf(length: number, maxTokens: number): number {
   const bucket = BUCKETS.find((candidate) => candidate >= length) ?? length;
   return Math.min(bucket, maxTokens);

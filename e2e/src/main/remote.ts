@@ -1,0 +1,85 @@
+import {Worker} from 'node:worker_threads';
+import type {AdapterConfig} from '@tfjs-peft/layers';
+import type {Head} from './linear.js';
+import type {Gradients, ParameterStart, TokenBatch, TrainingPart, Work} from './member.js';
+import type {Backend} from './options.js';
+
+/** A job for the thread, and what comes back. */
+export interface Call {
+  id: number;
+  method: keyof Work;
+  args: unknown[];
+}
+
+export interface Answer {
+  id: number;
+  value?: unknown;
+  error?: string;
+}
+
+/** A {@link Work} done in another thread. */
+export class RemoteMember implements Work {
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, {resolve(value: unknown): void; reject(error: Error): void}>();
+  private calls = 0;
+  private failure: Error | undefined;
+
+  constructor(backend: Backend) {
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), {workerData: {backend}});
+    this.worker.on('message', ({id, value, error}: Answer) => {
+      const {resolve, reject} = this.waiting.get(id)!;
+      this.waiting.delete(id);
+      this.hold();
+      if (error === undefined) resolve(value);
+      else reject(new Error(error));
+    });
+    const fail = (error: Error) => {
+      this.failure = error;
+      for (const {reject} of this.waiting.values()) reject(error);
+      this.waiting.clear();
+    };
+    this.worker.on('error', fail);
+    this.worker.on('exit', () => fail(new Error('the second thread has ended')));
+    this.hold();
+  }
+
+  adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
+    return this.call('adapt', adapter, seed, heads);
+  }
+
+  assign(values: Float32Array[]): Promise<void> {
+    return this.call('assign', values);
+  }
+
+  load(folder: string): Promise<void> {
+    return this.call('load', folder);
+  }
+
+  encode(batch: TokenBatch): Promise<Float32Array> {
+    return this.call('encode', batch);
+  }
+
+  gradients(part: TrainingPart): Promise<Gradients> {
+    return this.call('gradients', part);
+  }
+
+  release(): Promise<void> {
+    return this.call('release');
+  }
+
+  private call<T>(method: keyof Work, ...args: unknown[]): Promise<T> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    const call: Call = {id: this.calls++, method, args};
+    return new Promise<T>((resolve, reject) => {
+      this.waiting.set(call.id, {resolve: resolve as (value: unknown) => void, reject});
+      this.hold();
+      this.worker.postMessage(call);
+    });
+  }
+
+  /** An idle thread must not keep the process alive. */
+  private hold(): void {
+    if (this.waiting.size > 0) this.worker.ref();
+    else this.worker.unref();
+  }
+}
