@@ -70,7 +70,7 @@ Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and c
   --adapter TYPE        lora, ia3, molora, mov (default molora)
   --experts E, --rank R, --router NAME   the adapter's size and router (default: 4 experts, rank 4, softmax)
   --lr X, --head-lr X   learning rates of adapters and of heads
-  --steps N             training steps (default 400, fewer where those would not fit in 4.5 minutes)
+  --steps N             training steps (default 400, fewer where those would not fit in 4.25 minutes)
   --minutes M           time for the whole run, which sets the steps
   --batch B             texts a step (default 32)
   --backend NAME        wasm, cpu, webgpu, webgl, node (default wasm)

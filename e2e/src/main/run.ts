@@ -24,7 +24,7 @@ import {headsAmong, type Training, timeStep, train} from './train.js';
 
 const DEFAULT_STEPS = 400;
 /** A default run is to end within five minutes on a slow machine too; it then trains for fewer steps. */
-const DEFAULT_MINUTES = 4.5;
+const DEFAULT_MINUTES = 4.25;
 /** Saving, and what the second process needs before it can encode. */
 const CLOSING_SECONDS = 5;
 
