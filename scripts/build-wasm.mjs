@@ -46,7 +46,7 @@ function memoryFlagsOffset(bytes) {
  * Compiles the kernels. One binary serves both heaps of tfjs, the plain and the threaded one: they differ in the byte at
  * `memoryFlags`, since the kernels need no atomics.
  */
-export async function compileWasm(root, flags = []) {
+export async function compileWasm(root) {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-wasm-'));
   try {
     const out = join(folder, 'kernels.wasm');
