@@ -69,7 +69,6 @@ export async function compileWasm(root) {
       'abort=',
       '-o',
       out,
-      ...flags,
     ]);
     if (result.error) throw new Error(`AssemblyScript: ${result.error.message}\n${result.stderr.toString()}`);
     const bytes = readFileSync(out);
