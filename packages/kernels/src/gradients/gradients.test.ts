@@ -186,6 +186,20 @@ describe.each(['cpu', 'wasm'])('gradients on %s', (backend) => {
     expect([...y.dataSync()]).toEqual([11, 42, 93]);
   });
 
+  test('a boolean that one differentiates has no gradient; one that goes in beside numbers is no obstacle', () => {
+    const given = tf.tensor1d([true, false, true], 'bool');
+    for (const op of [(a: tf.Tensor) => tf.logicalAnd(a, given), (a: tf.Tensor) => tf.logicalNot(a)]) {
+      expect(() => tf.grad(op)(given)).toThrow(/^Logical(And|Not): no gradient .* shape \[3\]/);
+    }
+    const masked = (x: tf.Tensor): tf.Tensor =>
+      tf.sum(tf.where(tf.logicalOr(tf.clone(tf.greater(x, 0)), given), tf.square(x), x));
+    expect([
+      ...tf
+        .grad(masked)(tf.tensor1d([-3, -4, 5]))
+        .dataSync(),
+    ]).toEqual([-6, 1, 10]);
+  });
+
   test('stopGradient passes values and no gradient', () => {
     const x = tf.tensor1d([1, -2, 3]);
     const gradient = tf.grad((t: tf.Tensor) => tf.sum(tf.mul(t, stopGradient(tf.square(t)))))(x);
