@@ -51,6 +51,7 @@ test('bench writes a row a metric, each with its baseline and ratio', () => {
     'step-dx',
     'launches',
     'peak-bytes',
+    'step-dx/jax-js',
   ]);
   for (const {ours, baseline, ratio} of report.rows) {
     expect(ours).toBeGreaterThan(0);

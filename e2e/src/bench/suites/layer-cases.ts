@@ -32,6 +32,8 @@ export interface Sides {
   site: {kernel: tf.Tensor2D; bias: tf.Tensor1D};
   forward: {ours: Forward; baseline: Forward};
   trained: {ours: tf.Variable[]; baseline: tf.Variable[]};
+  /** The adapter's initial values, by the names that it gives its weights. */
+  weights: Record<string, tf.Tensor>;
   dispose(): void;
 }
 
@@ -70,6 +72,7 @@ export function sidesOf({adapter, baseline, full}: LayerCase): Sides {
       trained: full
         ? {ours: [own.kernel, own.bias] as tf.Variable[], baseline: [kernel, bias]}
         : {ours: [], baseline: []},
+      weights: {},
       dispose: () => tf.dispose([kernel, bias, own.kernel, own.bias]),
     };
   }
@@ -91,6 +94,7 @@ export function sidesOf({adapter, baseline, full}: LayerCase): Sides {
       baseline: (x, training) => baseline(x, {...site, weights}, training),
     },
     trained: {ours, baseline: Object.values(weights)},
+    weights,
     dispose() {
       for (const weight of layer.weights) weight.dispose();
       tf.dispose([kernel, bias, weights]);

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {plain} from '../baselines.js';
+import {jaxStep} from '../jax-baseline.js';
 import {profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
 import {kernelsFor, type Side} from '../stock.js';
-import {roundsOf, type Suite} from '../suite.js';
+import {roundsOf, type Suite, type SuiteOptions} from '../suite.js';
 import {type Forward, LAYER_CASES, type Sides, sidesOf, WIDTH} from './layer-cases.js';
 
 const ROWS = 256;
@@ -47,7 +48,7 @@ async function measureCase(
   name: string,
   sides: Sides,
   x: tf.Tensor2D,
-  options: Parameters<Suite>[0],
+  options: SuiteOptions,
 ): Promise<Row[]> {
   const rounds = roundsOf(options);
   const enter = kernelsFor(options.backend);
@@ -102,6 +103,55 @@ async function measureCase(
   return rows;
 }
 
+/**
+ * `step-dx/jax-js`: the same training step in jax-js, on one thread, from the same numbers. Undefined for the cases that
+ * are not written for it.
+ */
+function measureJax(name: string, x: tf.Tensor2D, options: SuiteOptions): Row | undefined {
+  const spec = LAYER_CASES[name]!;
+  if (spec.full || options.backend !== 'wasm') return undefined;
+  const sides = sidesOf(spec);
+  const target = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 12);
+  const raw = (tensor: tf.Tensor) => ({data: tensor.dataSync() as Float32Array, shape: tensor.shape});
+  const {
+    experts = 1,
+    rank = 1,
+    alpha = 1,
+  } = (spec.adapter ?? {}) as {experts?: number; rank?: number; alpha?: number};
+  const jax = jaxStep({
+    adapter: spec.adapter?.type ?? 'none',
+    options: {experts, rank, alpha},
+    tensors: {x: raw(x), target: raw(target), kernel: raw(sides.site.kernel), bias: raw(sides.site.bias)},
+    weights: Object.fromEntries(Object.entries(sides.weights).map(([key, weight]) => [key, raw(weight)])),
+  });
+  let result: Row | undefined;
+  if (jax) {
+    const scale = tf.tidy(() => tf.variable(tf.ones([WIDTH])));
+    const {step, dispose} = stepOf(sides.forward.ours, sides.trained.ours, x, target, scale);
+    const [ours, theirs] = [tf.tidy(() => step().dataSync()[0]!), jax()];
+    if (!(Math.abs(ours - theirs) <= 1e-4 * Math.abs(ours))) {
+      throw new Error(`${name}: the first loss is ${ours}, and ${theirs} in jax-js`);
+    }
+    const baseline = () => {
+      jax();
+      return [];
+    };
+    const figures = time({ours: step, baseline}, roundsOf(options), kernelsFor('none'));
+    result = row({
+      case: name,
+      metric: 'step-dx/jax-js',
+      ...figures,
+      baselineName: 'jax-js, one thread',
+      unit: 'ms',
+    });
+    dispose();
+    scale.dispose();
+  }
+  sides.dispose();
+  target.dispose();
+  return result;
+}
+
 /** x [256, 768] through one adapted Dense of 768 units: `none`, `lora-r8`, `ia3`, `molora-8x4`, `mov-8`, `full`. */
 export const layerSuite: Suite = async (options) => {
   const x = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 11) as tf.Tensor2D;
@@ -112,6 +162,11 @@ export const layerSuite: Suite = async (options) => {
     checkSame(name, sides, x);
     rows.push(...(await measureCase(name, sides, x, options)));
     sides.dispose();
+    const jax = measureJax(name, x, options);
+    if (jax) {
+      rows.push(jax);
+      options.onRow?.(jax);
+    }
   }
   x.dispose();
   return rows;
