@@ -21,8 +21,12 @@ export interface OpenPage {
   close: () => Promise<void>;
 }
 
-/** Bundles a TypeScript entry and opens a page of headless Chromium that has run it. */
-export async function openPage(entry: string): Promise<OpenPage> {
+/**
+ * Bundles a TypeScript entry and opens a page of headless Chromium that has run it.
+ *
+ * @param isolated Isolate the page from other origins, which gives it shared memory: tfjs's wasm backend then has a threaded heap.
+ */
+export async function openPage(entry: string, isolated = false): Promise<OpenPage> {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-page-'));
   const bundle = join(folder, 'page.js');
   const flags = [
@@ -41,6 +45,10 @@ export async function openPage(entry: string): Promise<OpenPage> {
     ),
   );
   const server = createServer(({url = '/'}, response) => {
+    if (isolated) {
+      response.setHeader('cross-origin-opener-policy', 'same-origin');
+      response.setHeader('cross-origin-embedder-policy', 'require-corp');
+    }
     if (url.startsWith('/wasm/')) {
       response.setHeader('content-type', 'application/wasm').end(readFileSync(join(wasm, basename(url))));
     } else if (url === '/page.js') {

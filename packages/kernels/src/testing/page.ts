@@ -19,6 +19,11 @@ const page = {
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
     return tf.getBackend();
   },
+  /** Whether the wasm backend's heap is shared memory, as that of its threaded build is. */
+  isShared(): boolean {
+    const {wasm} = tf.backend() as unknown as {wasm: {HEAPU8: Uint8Array}};
+    return wasm.HEAPU8.buffer.constructor.name === 'SharedArrayBuffer';
+  },
   name: (i: number): string => cases[i]!.name,
   async check(i: number): Promise<{forward: number; gradient: number}> {
     const c = cases[i]!;

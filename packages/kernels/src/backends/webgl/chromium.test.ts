@@ -6,19 +6,40 @@ declare const page: Page;
 
 /** Cases a backend: webgpu has its whole table in Node, through Dawn. */
 const BACKENDS = [
-  {backend: 'webgl', cases: Array.from({length: 48}, (_, i) => i * 3), forward: 1e-4, gradient: 1e-3},
-  {backend: 'wasm', cases: Array.from({length: 144}, (_, i) => i), forward: 1e-5, gradient: 1e-4},
-  {backend: 'webgpu', cases: [21], forward: 1e-4, gradient: 1e-3},
+  {
+    name: 'webgl',
+    backend: 'webgl',
+    cases: Array.from({length: 48}, (_, i) => i * 3),
+    forward: 1e-4,
+    gradient: 1e-3,
+  },
+  {
+    name: 'wasm',
+    backend: 'wasm',
+    cases: Array.from({length: 144}, (_, i) => i),
+    forward: 1e-5,
+    gradient: 1e-4,
+  },
+  {
+    name: 'wasm, threaded,',
+    backend: 'wasm',
+    threaded: true,
+    cases: Array.from({length: 144}, (_, i) => i),
+    forward: 1e-5,
+    gradient: 1e-4,
+  },
+  {name: 'webgpu', backend: 'webgpu', cases: [21], forward: 1e-4, gradient: 1e-3},
 ];
 
 if (chromiumMissing !== undefined) {
   test.skip(`webgl, wasm and webgpu in a browser: ${chromiumMissing}`, () => {});
 } else {
-  describe.each(BACKENDS)('$backend in Chromium', ({backend, cases, ...tolerance}) => {
+  describe.each(BACKENDS)('$name in Chromium', ({backend, threaded = false, cases, forward, gradient}) => {
     let open: OpenPage;
     beforeAll(async () => {
-      open = await openPage(join(__dirname, '../../testing/page.ts'));
+      open = await openPage(join(__dirname, '../../testing/page.ts'), threaded);
       expect(await open.page.evaluate((name) => page.use(name), backend)).toBe(backend);
+      if (backend === 'wasm') expect(await open.page.evaluate(() => page.isShared())).toBe(threaded);
     }, 120_000);
     afterAll(() => open.close());
     afterEach(() => expect(open.errors.splice(0)).toEqual([]));
@@ -26,8 +47,8 @@ if (chromiumMissing !== undefined) {
     test.each(cases)('combine, case %d', async (i) => {
       const off = await open.page.evaluate((at) => page.check(at), i);
       const name = await open.page.evaluate((at) => page.name(at), i);
-      expect({name, off: off.forward < tolerance.forward ? 0 : off.forward}).toEqual({name, off: 0});
-      expect({name, off: off.gradient < tolerance.gradient ? 0 : off.gradient}).toEqual({name, off: 0});
+      expect({name, off: off.forward < forward ? 0 : off.forward}).toEqual({name, off: 0});
+      expect({name, off: off.gradient < gradient ? 0 : off.gradient}).toEqual({name, off: 0});
     });
 
     test('nothing leaks', async () => {
