@@ -1,4 +1,5 @@
-// post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output.
+// post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output. `delta` [rows, dOut], if
+// there, stands for scale · h B.
 import {activateInPlace, LINEAR} from './activations';
 import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
@@ -18,6 +19,7 @@ class Combine {
   h: usize;
   rank: i32;
   b: usize;
+  delta: usize;
   offset: usize;
   alpha: usize;
   alphaGates: usize;
@@ -130,11 +132,11 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
   const rank = c.h != 0 ? c.rank : 0;
   const h = c.h + (<usize>i * <usize>rank << 2);
   const bPanel = c.bPanels + <usize>(j >> 4) * <usize>rank * WIDE_ROW;
-  let pending = rank > 0;
+  let pending = rank > 0 || c.delta != 0;
   if (c.x != 0) {
     const x = c.x + (<usize>i * <usize>c.dIn << 2);
     // Where nothing comes between the base product and the tail, the tail is more steps of the same product.
-    const merged = pending && !scaledBase && !scaledTail;
+    const merged = rank > 0 && !scaledBase && !scaledTail;
     if (merged) pending = false;
     const steps = merged ? rank : 0;
     const plain = !pending && !scaledBase && c.activation == LINEAR
@@ -151,7 +153,8 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
   if (c.savedZ != 0) copyRows(tile, WIDE_ROW, c.savedZ + at, ldo, rows, columns);
   multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaPanels);
   if (pending) {
-    block2x16(rows, h, <usize>rank << 2, rank, bPanel, WIDE_ROW, 0, 0, 0, 0, 0, c.tail, WIDE_ROW);
+    if (c.delta != 0) copyRows(c.delta + at, ldo, c.tail, WIDE_ROW, rows, columns);
+    else block2x16(rows, h, <usize>rank << 2, rank, bPanel, WIDE_ROW, 0, 0, 0, 0, 0, c.tail, WIDE_ROW);
     multiplyScale(c, c.tail, i, j, c.beta, c.betaGates, c.betaExperts, c.betaPanels);
     addTile(tile, c.tail);
   }

@@ -5,4 +5,5 @@ export {addTo, depthwiseGradient, maxPoolGradient, patches} from './convolution'
 export {gemm, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
 export {tile} from './repeat';
+export {gatherRows, scatterAddRows, spreadRows} from './rows';
 export {segmentSum} from './segment';

@@ -6,6 +6,7 @@ import './ops/combine-gradient.js';
 export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
 export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
+export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {
   ACTIVATIONS,
   type Activation,

@@ -5,6 +5,9 @@ export const PROJECT = 'PeftProject';
 export const COMBINE = 'PeftCombine';
 export const MIX = 'PeftMix';
 export const MIX_GRAD = 'PeftMixGrad';
+export const EXPERT_DOWN = 'PeftExpertDown';
+export const EXPERT_UP = 'PeftExpertUp';
+export const EXPERT_OUTER = 'PeftExpertOuter';
 export const ACTIVATION_GRAD = 'PeftActivationGrad';
 
 type InputMap = Record<string, tf.TensorInfo>;

@@ -60,6 +60,14 @@ export interface CombineParts {
   scale?: number;
   /** Default `none`. */
   mix?: Mix;
+  /**
+   * With `mix: 'expert'`, a promise that at most so many gates of a row are not zero, as after a top-k mask: then, where it costs
+   * less, only the chosen experts are computed (see `sparsePays`). The gradient of a gate that is zero is then 0, and not what it
+   * would be if the gate were free: a top-k mask multiplies it by 0 in any case. Default: none, all experts are computed.
+   */
+  topK?: number;
+  /** With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost. */
+  sparse?: boolean;
 }
 
 /** Inputs of {@link combine}: the base product's (`x`, `kernel`, `bias`; or `z` as given), and an adapter's parts. */

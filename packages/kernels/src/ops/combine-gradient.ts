@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ACTIVATION_GRAD, COMBINE, MIX, MIX_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
-import {type Activation, gradientFrom} from '../types.js';
+import {type Activation, gradientFrom, type Mix} from '../types.js';
 import type {CombineAttrs, ScaleName} from './combine.js';
+import {expertDown, expertOuter, expertUp} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum, product} from './matmul.js';
 
@@ -58,7 +59,7 @@ tf.registerGradient({
   // y itself is kept only through the second handle that the kernel returns when the gradient needs it.
   outputsToSave: [false, true, true, true],
   gradFunc: (dys, saved, attrs) => {
-    const {names, scale, mix, activation, saveZ, saveU} = attrs as unknown as CombineAttrs;
+    const {names, activation, saveZ, saveU} = attrs as unknown as CombineAttrs;
     const named = unpackInputs(saved.slice(0, names.length), names) as Named;
     const outputs = saved.slice(names.length) as tf.Tensor2D[];
     const dy = (Array.isArray(dys) ? dys[0]! : dys) as tf.Tensor2D;
@@ -101,7 +102,8 @@ tf.registerGradient({
       Object.assign(gradients, scaleGradients(named, 'pre', through));
     }
 
-    if (named.h !== undefined) Object.assign(gradients, tailGradients(named, du, scale, mix));
+    if (named.h !== undefined)
+      Object.assign(gradients, tailGradients(named, du, attrs as unknown as CombineAttrs));
     return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
   },
 });
@@ -120,17 +122,13 @@ function activationGradient(
 function tailGradients(
   named: Named,
   du: tf.Tensor2D,
-  scale: number,
-  mix: CombineAttrs['mix'],
+  {scale, mix, sparse}: CombineAttrs,
 ): Record<string, () => tf.Tensor> {
-  const {h, b, gates} = named as {h: tf.Tensor2D; b: tf.Tensor2D; gates?: tf.Tensor2D};
-  const times = <T extends tf.Tensor>(t: T): T => (scale === 1 ? t : tf.mul(t, scale));
-  const mixed = () => (mix === 'none' ? h : runPeftKernel<tf.Tensor2D>(MIX, {h, gates: gates!}, {mix}));
   const dTail = scaled(du, named, 'beta');
-  const dMixed = tf.tidy(() => times(product(dTail, b, false, true)));
-  const gradients: Record<string, () => tf.Tensor> = {
-    b: () => times(product(mixed(), dTail, true)),
-  };
+  const products = sparse ? sparseTail(named, dTail, scale) : denseTail(named, dTail, scale, mix);
+  const {h, gates} = named as {h: tf.Tensor2D; gates?: tf.Tensor2D};
+  const dMixed = products.dMixed();
+  const gradients: Record<string, () => tf.Tensor> = {b: products.dB};
   if (mix === 'none') {
     gradients.h = () => tf.clone(dMixed);
   } else {
@@ -138,7 +136,34 @@ function tailGradients(
     gradients.h = () => tf.clone(dh!);
     gradients.gates = () => tf.clone(dGates!);
   }
-  const through = () => tf.mul(du, times(product(mixed(), b))) as tf.Tensor2D;
+  const through = () => tf.mul(du, products.tail()) as tf.Tensor2D;
   Object.assign(gradients, scaleGradients(named, 'beta', through));
   return gradients;
+}
+
+/** The tail scale · mix(h, gates) B, and what flows through it to its two factors. */
+interface TailProducts {
+  tail(): tf.Tensor2D;
+  dMixed(): tf.Tensor2D;
+  dB(): tf.Tensor2D;
+}
+
+function denseTail(named: Named, dTail: tf.Tensor2D, scale: number, mix: Mix): TailProducts {
+  const {h, b, gates} = named as {h: tf.Tensor2D; b: tf.Tensor2D; gates?: tf.Tensor2D};
+  const times = (t: tf.Tensor2D): tf.Tensor2D => (scale === 1 ? t : tf.mul(t, scale));
+  const mixed = () => (mix === 'none' ? h : runPeftKernel<tf.Tensor2D>(MIX, {h, gates: gates!}, {mix}));
+  return {
+    tail: () => times(product(mixed(), b)),
+    dMixed: () => tf.tidy(() => times(product(dTail, b, false, true))),
+    dB: () => times(product(mixed(), dTail, true)),
+  };
+}
+
+function sparseTail(named: Named, dTail: tf.Tensor2D, scale: number): TailProducts {
+  const {h, b, gates} = named as Record<'h' | 'b' | 'gates', tf.Tensor2D>;
+  return {
+    tail: () => expertUp({p: h, w: b, gates}, {scale, weigh: true, transposeW: false}),
+    dMixed: () => expertDown({x: dTail, w: b, gates}, {scale, transposeW: true}),
+    dB: () => expertOuter({p: h, q: dTail, gates}, {scale, weigh: true, transposed: false}),
+  };
 }

@@ -11,6 +11,7 @@ import {
 } from '../types.js';
 import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
+import {choosesSparse} from './sparse.js';
 
 export const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
 export type ScaleName = (typeof SCALES)[number];
@@ -21,6 +22,8 @@ export interface CombineAttrs {
   scale: number;
   mix: Mix;
   activation: Activation;
+  /** Compute only the experts whose gate is not zero. */
+  sparse?: boolean;
   /** Also return z = (pre ∘ x) W + bias. */
   saveZ: boolean;
   /** Also return the activation's argument. */
@@ -76,6 +79,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       names,
       scale: inputs.scale ?? 1,
       mix,
+      sparse: takesSparse(inputs, mix, rows, outputDim),
       activation,
       saveZ: recording && inputs.alpha !== undefined && z === undefined,
       saveU,
@@ -162,6 +166,19 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
         `gates of [${gates.shape}].`,
     );
   }
+}
+
+function takesSparse(
+  {h, gates, topK, sparse}: CombineInputs,
+  mix: Mix,
+  rows: number,
+  width: number,
+): boolean {
+  if (mix !== 'expert') {
+    if (topK !== undefined) throw new ConfigError(`combine: topK is ${topK}, but belongs to mix 'expert'.`);
+    return false;
+  }
+  return choosesSparse('combine', {topK, sparse}, {rows, width, all: h!.shape[h!.rank - 1]!, gates: gates!});
 }
 
 function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number): Record<string, tf.Tensor> {

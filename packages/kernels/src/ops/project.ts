@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
 import {PROJECT, packInputs, unpackInputs} from '../kernel-registry.js';
+import {expertDown} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
+import {choosesSparse} from './sparse.js';
 
 /** Inputs of {@link project}. */
 export interface ProjectInputs {
@@ -15,6 +17,15 @@ export interface ProjectInputs {
   kernel?: tf.Tensor2D;
   /** How many leading columns of `x · kernel` are wanted; needs `kernel`. */
   columns?: number;
+  /**
+   * With `topK`: the gates [..., E] that h will meet in `combine`, by which one knows the experts that each row chose. Where only
+   * those are computed, h is zero for the others. No gradient flows from h to the gates.
+   */
+  gates?: tf.Tensor;
+  /** A promise that at most so many gates of a row are not zero; needs `gates`. Default: none, all experts are computed. */
+  topK?: number;
+  /** With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost, see `sparsePays`. */
+  sparse?: boolean;
 }
 
 /**
@@ -22,9 +33,10 @@ export interface ProjectInputs {
  * `columns` columns of x W.
  *
  * @returns `h` [..., R], and `columns` [..., columns] if asked for (without bias).
- * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` is out of range.
+ * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` or `topK` is out of range.
  */
-export function project({x, a, kernel, columns}: ProjectInputs): {h: tf.Tensor; columns?: tf.Tensor} {
+export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tensor} {
+  const {x, a, kernel, columns, gates} = inputs;
   checkTensor('project', 'x', x, ACTIVATION_RANKS);
   checkTensor('project', 'a', a, [2]);
   checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
@@ -39,7 +51,13 @@ export function project({x, a, kernel, columns}: ProjectInputs): {h: tf.Tensor; 
       );
     }
   }
+  const sparse = checkGates(inputs);
   return tf.tidy(() => {
+    if (sparse && columns === undefined) {
+      const chosen = {x: flatten(x), w: a, gates: flatten(gates!)};
+      const h = expertDown(chosen, {scale: 1, transposeW: false});
+      return {h: tf.reshape(h, [...x.shape.slice(0, -1), a.shape[1]])};
+    }
     const {tensors, names} = packInputs({
       x: flatten(x),
       a,
@@ -49,6 +67,18 @@ export function project({x, a, kernel, columns}: ProjectInputs): {h: tf.Tensor; 
     const [h, taken] = outputs.map((t) => tf.reshape(t, [...x.shape.slice(0, -1), t.shape[1]!]));
     return taken === undefined ? {h: h!} : {h: h!, columns: taken};
   });
+}
+
+/** Checks what says which experts were chosen, and returns whether only those are computed. */
+function checkGates({x, a, gates, topK, sparse}: ProjectInputs): boolean {
+  if (gates === undefined) {
+    if (topK === undefined) return false;
+    throw new ConfigError(`project: topK is ${topK}, but which experts were chosen is not said. Pass gates.`);
+  }
+  const rows = leadingSize(x.shape);
+  checkTensor('project', 'gates', gates, ACTIVATION_RANKS);
+  checkSize('project', `the number of rows of gates [${gates.shape}]`, leadingSize(gates.shape), rows, 'x');
+  return choosesSparse('project', {topK, sparse}, {rows, width: a.shape[0], all: a.shape[1], gates});
 }
 
 tf.registerGradient({

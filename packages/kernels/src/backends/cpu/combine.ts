@@ -1,6 +1,7 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
 import {activateInPlace} from './activations.js';
+import {type Matrix, upArrays} from './experts.js';
 import {gemm, multiply} from './gemm.js';
 import {mixed} from './mix.js';
 
@@ -58,7 +59,7 @@ function baseProduct(inputs: Named, rows: number, dOut: number, read: Read): Flo
 /** The combine kernel on typed arrays; returns y and, if asked for, z and u. */
 export function combineArrays(
   inputs: Named,
-  {scale, mix, activation, saveZ, saveU}: CombineAttrs,
+  {scale, mix, activation, saveZ, saveU, sparse}: CombineAttrs,
   read: Read,
 ): {y: Float32Array; z?: Float32Array; u?: Float32Array; rows: number; dOut: number} {
   const {h, b, gates, offset} = inputs;
@@ -68,15 +69,25 @@ export function combineArrays(
   const z = saveZ ? y.slice() : undefined;
   applyScale(y, y, rows, dOut, inputs, 'alpha', read);
   if (h !== undefined && b !== undefined) {
-    const r1 = h.shape[1]!;
-    const factor = mixed(read(h), gates ? read(gates) : read(h), rows, r1, gates ? gates.shape[1]! : r1, mix);
-    const left = scale === 1 ? factor : factor.map((value) => value * scale);
-    if (has(inputs, 'beta')) {
-      const tail = multiply(left, read(b), {m: rows, n: dOut, k: b.shape[0]!});
+    const beta = has(inputs, 'beta');
+    const tail = beta ? new Float32Array(y.length) : y;
+    if (sparse) {
+      const [p, w, g] = [h, b, gates!].map((t) => ({values: read(t), columns: t.shape[1]!})) as [
+        Matrix,
+        Matrix,
+        Matrix,
+      ];
+      upArrays(p, w, g, {scale, weigh: true, transposeW: false}, {values: tail, columns: dOut});
+    } else {
+      const r1 = h.shape[1]!;
+      const by = gates ?? h;
+      const factor = mixed(read(h), read(by), rows, r1, by.shape[1]!, mix);
+      const left = scale === 1 ? factor : factor.map((value) => value * scale);
+      gemm(left, read(b), tail, rows, dOut, b.shape[0]!);
+    }
+    if (beta) {
       applyScale(tail, tail, rows, dOut, inputs, 'beta', read);
       for (let i = 0; i < tail.length; i++) y[i]! += tail[i]!;
-    } else {
-      gemm(left, read(b), y, rows, dOut, b.shape[0]!);
     }
   }
   if (offset !== undefined) addRow(y, read(offset));

@@ -3,6 +3,9 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   COMBINE,
+  EXPERT_DOWN,
+  EXPERT_OUTER,
+  EXPERT_UP,
   MATMUL,
   MIX,
   MIX_GRAD,
@@ -14,6 +17,7 @@ import type {CombineAttrs} from '../../ops/combine.js';
 import type {Activation, Mix} from '../../types.js';
 import {activationGradient} from './activations.js';
 import {combineArrays} from './combine.js';
+import {expertDown, expertOuter, expertUp} from './experts.js';
 import {gemm, multiply, transposed} from './gemm.js';
 import {mixed, mixGradient} from './mix.js';
 
@@ -84,6 +88,9 @@ const kernels: Record<string, PeftKernel> = {
     const {y, z, u, rows, dOut} = combineArrays(inputs, attrs as unknown as CombineAttrs, read);
     return [y, z, u].filter((values) => values !== undefined).map((values) => write([rows, dOut], values));
   },
+  [EXPERT_DOWN]: (call) => expertDown(call as never),
+  [EXPERT_UP]: (call) => expertUp(call as never),
+  [EXPERT_OUTER]: (call) => expertOuter(call as never),
   [MIX]: ({inputs, attrs, backend}) => {
     const {read, write} = cpu(backend);
     const {h, gates} = inputs as {h: TensorInfo; gates: TensorInfo};

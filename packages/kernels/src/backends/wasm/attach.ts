@@ -46,6 +46,11 @@ export class WasmKernels {
     return this.backend.getMemoryOffset(tensor.dataId) >>> 0;
   }
 
+  /** A view of floats, good until something is allocated. */
+  floats(pointer: number, count: number): Float32Array {
+    return new Float32Array(this.memory.buffer, pointer, count);
+  }
+
   output(shape: number[], dtype: TensorInfo['dtype'] = 'float32'): TensorInfo {
     return this.backend.makeOutput(shape, dtype);
   }
@@ -56,7 +61,7 @@ export class WasmKernels {
   }
 
   /** Writes 32-bit words at a pointer. The view is taken anew each time, since a growing memory detaches the old ones. */
-  write(pointer: number, words: readonly number[]): void {
+  write(pointer: number, words: ArrayLike<number>): void {
     new Int32Array(this.memory.buffer, pointer, words.length).set(words);
   }
 }

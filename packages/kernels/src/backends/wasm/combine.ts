@@ -3,6 +3,7 @@ import type {PeftKernel} from '../../kernel-registry.js';
 import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
 import {ACTIVATIONS, type Activation} from '../../types.js';
 import {attach, type WasmKernels} from './attach.js';
+import {ExpertProducts} from './experts.js';
 import {mixInto} from './mix.js';
 
 type Inputs = Record<string, TensorInfo | undefined>;
@@ -20,6 +21,7 @@ const COMBINE_WORDS = [
   'h',
   'rank',
   'b',
+  'delta',
   'offset',
   'alpha',
   'alphaGates',
@@ -37,6 +39,8 @@ const COMBINE_WORDS = [
   'savedZ',
   'savedU',
 ] as const;
+/** Inputs that the module reads as they are. */
+const READ = ['x', 'kernel', 'bias', 'z', 'h', 'b', 'offset'] as const;
 type Words = Partial<Record<(typeof COMBINE_WORDS)[number], number>>;
 
 /** Room for the struct: the words above and those that the module sets itself. */
@@ -113,7 +117,7 @@ export const combine: PeftKernel = ({inputs, attrs, backend}) =>
 export function combineInfos(
   backend: KernelBackend,
   inputs: Inputs,
-  {scale, mix, activation, saveZ, saveU}: Omit<CombineAttrs, 'names' | 'saveY'>,
+  {scale, mix, activation, saveZ, saveU, sparse}: Omit<CombineAttrs, 'names' | 'saveY'>,
 ): TensorInfo[] {
   const wasm = attach(backend);
   const {x, kernel, z, h, b, gates} = inputs;
@@ -122,20 +126,27 @@ export function combineInfos(
   const dIn = x === undefined ? 0 : x.shape[1]!;
   const dOut = (z ?? kernel)!.shape[1]!;
   const pre = inputs.pre !== undefined || inputs.preGates !== undefined;
-  const mixed = mix !== 'none' && h !== undefined;
+  const experts =
+    sparse && h !== undefined
+      ? new ExpertProducts(wasm, gates!, {
+          experts: gates!.shape[1]!,
+          rank: h.shape[1]! / gates!.shape[1]!,
+          width: dOut,
+        })
+      : undefined;
+  const mixed = mix !== 'none' && h !== undefined && experts === undefined;
   const words: Words = {
     rows,
     dIn,
     dOut,
     activation: activationCode(activation),
-    rank: b === undefined ? 0 : b.shape[0]!,
+    rank: b === undefined || experts !== undefined ? 0 : b.shape[0]!,
     ...scaleWords(wasm, inputs, 'alpha', 'alpha'),
     ...scaleWords(wasm, inputs, 'beta', 'beta'),
     ...scaleWords(wasm, inputs, 'post', 'post'),
   };
-  for (const name of ['x', 'kernel', 'bias', 'z', 'h', 'b', 'offset'] as const) {
-    if (inputs[name] !== undefined) words[name] = wasm.pointerTo(inputs[name]);
-  }
+  const read = experts === undefined ? READ : READ.filter((name) => name !== 'h' && name !== 'b');
+  for (const name of read) if (inputs[name] !== undefined) words[name] = wasm.pointerTo(inputs[name]);
   // pre ∘ x is this same kernel with z = x and post = pre, into scratch.
   const preWords: Words = pre
     ? {rows, dOut: dIn, z: words.x!, ...scaleWords(wasm, inputs, 'pre', 'post')}
@@ -145,10 +156,14 @@ export function combineInfos(
     STRUCT_BYTES,
     pre ? rows * dIn * FLOAT : 0,
     mixed ? rows * words.rank! * FLOAT : 0,
+    experts !== undefined ? rows * dOut * FLOAT : 0,
+    experts?.scratchBytes ?? 0,
     Math.max(combineScratch(dIn, dOut, depthOf(words)), pre ? combineScratch(0, dIn, depthOf(preWords)) : 0),
   ] as const;
   const cursor: Scratch = {next: wasm.scratch(bytes.reduce((sum, size) => sum + size + 64, 0))};
-  const [struct, scaledX, mixedH, rest] = bytes.map((size) => take(cursor, size)) as [
+  const [struct, scaledX, mixedH, delta, grouped, rest] = bytes.map((size) => take(cursor, size)) as [
+    number,
+    number,
     number,
     number,
     number,
@@ -178,6 +193,12 @@ export function combineInfos(
   if (mixed) {
     mixInto(wasm, h, gates!, mix, mixedH);
     words.h = mixedH;
+  }
+  if (experts !== undefined) {
+    wasm.zero(delta, rows * dOut * FLOAT);
+    const [from, by] = [wasm.pointerTo(h!), wasm.pointerTo(b!)];
+    experts.up(from, by, delta, {scale, weigh: true, transposeW: false}, grouped);
+    words.delta = delta;
   }
   run(wasm, words, scale, struct, rest);
   return outputs;

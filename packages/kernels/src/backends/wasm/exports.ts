@@ -13,6 +13,13 @@ export interface WasmExports {
   gemmScratch(m: N, n: N, k: N, transposeA: N): N;
   combine(struct: N, scale: N, scratch: N): void;
   combineScratch(dIn: N, dOut: N, depth: N): N;
+  // biome-ignore format: one line an operand group
+  gatherRows(
+    src: N, lds: N, list: N, count: N, width: N,
+    factors: N, factorStride: N, scale: N, out: N,
+  ): void;
+  scatterAddRows(rows: N, list: N, count: N, width: N, factor: N, out: N, ldo: N): void;
+  spreadRows(rows: N, count: N, width: N, out: N, ldo: N): void;
   mixExperts(h: N, gates: N, out: N, rows: N, experts: N, rank: N): void;
   mixExpertsGates(dhm: N, h: N, dGates: N, rows: N, experts: N, rank: N): void;
   mixDense(h: N, gates: N, out: N, rows: N, rank: N, width: N): void;

@@ -2,6 +2,9 @@ import {getKernel, unregisterKernel} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   COMBINE,
+  EXPERT_DOWN,
+  EXPERT_OUTER,
+  EXPERT_UP,
   MATMUL,
   MIX,
   MIX_GRAD,
@@ -11,6 +14,7 @@ import {
 } from '../../kernel-registry.js';
 import {activationGradient} from './activation-grad.js';
 import {combine} from './combine.js';
+import {expertDown, expertOuter, expertUp} from './experts.js';
 import {matMul} from './matmul.js';
 import {mix, mixGradient} from './mix.js';
 import {project} from './project.js';
@@ -19,6 +23,9 @@ const kernels: Record<string, PeftKernel> = {
   [MATMUL]: matMul,
   [PROJECT]: project,
   [COMBINE]: combine,
+  [EXPERT_DOWN]: expertDown,
+  [EXPERT_UP]: expertUp,
+  [EXPERT_OUTER]: expertOuter,
   [MIX]: mix,
   [MIX_GRAD]: mixGradient,
   [ACTIVATION_GRAD]: activationGradient,

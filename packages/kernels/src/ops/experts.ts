@@ -1,0 +1,73 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {EXPERT_DOWN, EXPERT_OUTER, EXPERT_UP} from '../kernel-registry.js';
+import {runPeftKernel} from './kernels.js';
+
+/*
+ * Products over the experts that a row chose, which are those whose gate is not zero. R = E·r columns hold the experts' ranks side by
+ * side, and `gates` is [n, E]. Only backends that gain by it have these kernels; elsewhere the dense products serve.
+ */
+
+/** Attributes of {@link expertDown}'s kernel. */
+export interface DownAttrs {
+  scale: number;
+  /** w is [R, d] instead of [d, R]. */
+  transposeW: boolean;
+}
+
+/** Attributes of {@link expertUp}'s kernel. */
+export interface UpAttrs {
+  scale: number;
+  /** Also multiply each expert's block of p by its gate. */
+  weigh: boolean;
+  /** w is [d, R] instead of [R, d]. */
+  transposeW: boolean;
+}
+
+/** Attributes of {@link expertOuter}'s kernel. */
+export interface OuterAttrs {
+  scale: number;
+  /** Also multiply each expert's block of p by its gate. */
+  weigh: boolean;
+  /** Return the transpose, [d, R]. */
+  transposed: boolean;
+}
+
+/** scale · x w [n, R], zero where a row did not choose the expert. */
+export function expertDown(
+  inputs: {x: tf.Tensor2D; w: tf.Tensor2D; gates: tf.Tensor2D},
+  attrs: DownAttrs,
+): tf.Tensor2D {
+  return runPeftKernel(EXPERT_DOWN, inputs, {...attrs});
+}
+
+/** scale · p w [n, d], for the blocks of p that a row chose. */
+export function expertUp(
+  inputs: {p: tf.Tensor2D; w: tf.Tensor2D; gates: tf.Tensor2D},
+  attrs: UpAttrs,
+): tf.Tensor2D {
+  return runPeftKernel(EXPERT_UP, inputs, {...attrs});
+}
+
+/** scale · pᵀ q [R, d], for the blocks of p that a row chose. */
+export function expertOuter(
+  inputs: {p: tf.Tensor2D; q: tf.Tensor2D; gates: tf.Tensor2D},
+  attrs: OuterAttrs,
+): tf.Tensor2D {
+  return runPeftKernel(EXPERT_OUTER, inputs, {...attrs});
+}
+
+tf.registerGradient({
+  kernelName: EXPERT_DOWN,
+  inputsToSave: ['x', 'w', 'gates'],
+  gradFunc: (dy, saved, attrs) => {
+    const [x, w, gates] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+    const p = dy as tf.Tensor2D;
+    const {scale, transposeW} = attrs as unknown as DownAttrs;
+    return {
+      x: () => expertUp({p, w, gates}, {scale, weigh: false, transposeW: !transposeW}),
+      w: () => expertOuter({p, q: x, gates}, {scale, weigh: false, transposed: !transposeW}),
+      // They only say which experts are computed.
+      gates: () => tf.zerosLike(gates),
+    };
+  },
+});
