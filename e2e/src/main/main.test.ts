@@ -124,6 +124,9 @@ describe('the main job', () => {
     writeFileSync(join(tasks, 'mood', 'test.jsonl'), '{"text": "x"');
     for (const [args, message] of [
       [['--stepz', '3'], /^error: --stepz: no such option; see --help\n$/],
+      [['--adapter', 'prefix', '--out', join(folder, 'x')], /^error: .*prefix.*\n$/],
+      [['--adapter', 'lora', '--experts', '4', '--out', join(folder, 'x')], /^error: .*experts.*\n$/],
+      [['--json', folder, '--out', join(folder, 'x')], /^error: --json: .* is a folder; name a file\n$/],
       [['--tasks-dir', tasks], /^error: .*test\.jsonl:1: not JSON .*\n$/],
       [
         ['--resume', '--out', join(folder, 'nothing')],

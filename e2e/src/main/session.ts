@@ -1,9 +1,11 @@
-import {existsSync, mkdirSync, readFileSync, rmSync} from 'node:fs';
-import {join} from 'node:path';
+import {existsSync, mkdirSync, readFileSync, rmSync, statSync} from 'node:fs';
+import {dirname, join} from 'node:path';
+import {createAdapter} from '@tfjs-peft/layers';
 import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
 import {InputError, type Task} from '../tasks/task.js';
+import {adapterConfig} from './adapter.js';
 import {useBackend} from './backend.js';
 import {checkpointPath, readCheckpoint} from './checkpoint.js';
 import {encodeTask} from './corpus.js';
@@ -39,6 +41,16 @@ function resumedOptions(options: Options): Options {
   return {...options, ...stored};
 }
 
+/** What would otherwise fail only after minutes of work. */
+function checkEarly({json, ...options}: Options): void {
+  createAdapter(adapterConfig(options));
+  if (json === undefined) return;
+  if (existsSync(json) && statSync(json).isDirectory()) {
+    throw new InputError(`--json: ${json} is a folder; name a file`);
+  }
+  mkdirSync(dirname(json), {recursive: true});
+}
+
 /** A new run takes the folder over: an old checkpoint must not be what a later --resume goes on with. */
 function beginRun(options: Options, folders: string[]): void {
   mkdirSync(options.out, {recursive: true});
@@ -60,6 +72,7 @@ function loadTasks(options: Options, seed: number): Task[] {
 /** Runs every seed, or what is left of them, and gives the figures. */
 export async function runSession(given: Options, interrupt: Interrupt): Promise<Result | SeedsResult> {
   const options = given.resume ? resumedOptions(given) : given;
+  checkEarly(options);
   const several = options.seeds.length > 1;
   const folderOf = (seed: number) => (several ? join(options.out, `seed-${seed}`) : options.out);
   const loaded = new Map([[options.seeds[0]!, loadTasks(options, options.seeds[0]!)]]);
