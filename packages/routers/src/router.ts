@@ -17,6 +17,8 @@ export interface Routing {
   gates: Tensor;
   /** The distribution over the experts that the gates come from, [..., E]: before any mask. */
   probabilities: Tensor;
+  /** At most so many gates of a row are not 0, so that an adapter may leave the other experts out. Default: any number. */
+  topK?: number;
 }
 
 /** Turns what a site sees into one weight per expert. It owns its weights but knows neither the adapter nor the experts. */

@@ -62,7 +62,8 @@ export class SoftmaxRouter implements Router {
         input.rank === 2 ? flat : tf.reshape(flat, [...input.shape.slice(0, -1), this.experts]);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};
       const kept = keepTopK(probabilities, topK);
-      return {gates: renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept, probabilities};
+      const gates = renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept;
+      return {gates, probabilities, topK};
     });
   }
 

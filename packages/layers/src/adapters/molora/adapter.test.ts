@@ -1,4 +1,5 @@
-import {createAdapter, type MoloraConfig} from '../../index.js';
+import * as tf from '@tensorflow/tfjs';
+import {createAdapter, type MoloraConfig, moloraDense} from '../../index.js';
 import {type DoubleSite, describeAdapter} from '../../testing/describe-adapter.js';
 import {gatesOf, type Matrix, product} from '../../testing/double.js';
 
@@ -31,6 +32,46 @@ describeAdapter(
   {type: 'molora', experts: 4, rank: 2, router: {type: 'softmax', topK: 2, renormalize: true}},
   molora(2, 8, {topK: 2, renormalize: true}),
 );
+
+test.each([
+  [24, 1, ['PeftExpertDown']],
+  [24, undefined, ['PeftProject']],
+  [4, 2, ['PeftProject']],
+] as const)('with %d experts and top-%s, h comes from %s', async (experts, topK, wanted) => {
+  await tf.setBackend('wasm');
+  const layer = moloraDense({units: 7, experts, rank: 2, router: {type: 'softmax', topK}});
+  const x = tf.ones([4, 5]);
+  tf.dispose(layer.apply(x) as tf.Tensor);
+  const {kernels} = await tf.profile(() => layer.apply(x) as tf.Tensor);
+  expect(kernels.map(({name}) => name).filter((name) => /Project|Expert/.test(name))).toEqual(wanted);
+});
+
+test('outputs and gradients are the same whether all experts are computed or the chosen ones', async () => {
+  await tf.setBackend('wasm');
+  const layer = moloraDense({units: 7, experts: 24, rank: 2, router: {type: 'softmax', topK: 2}});
+  const x = tf.randomNormal([30, 5], 0, 1, 'float32', 1);
+  tf.dispose(layer.apply(x) as tf.Tensor);
+  const b = layer.weights.find(({name}) => name.endsWith('lora_B'))!;
+  b.write(tf.randomNormal(b.shape as number[], 0, 1, 'float32', 2));
+  const results = () => {
+    const loss = () => tf.sum(tf.sin(layer.apply(x, {training: true}) as tf.Tensor)) as tf.Scalar;
+    const {value, grads} = tf.variableGrads(loss);
+    return [layer.apply(x) as tf.Tensor, value, ...Object.values(grads)].map((t) => t.arraySync());
+  };
+  const sparse = results();
+  expect(sparse).toHaveLength(5);
+  const kernel = tf.getKernel('PeftExpertDown', 'wasm')!;
+  tf.unregisterKernel('PeftExpertDown', 'wasm');
+  try {
+    const dense = results();
+    for (const [i, values] of sparse.entries()) {
+      const off = tf.sub(tf.tensor(values as number[]), tf.tensor(dense[i] as number[]));
+      expect(tf.max(tf.abs(off)).dataSync()[0]).toBeLessThan(2e-6);
+    }
+  } finally {
+    tf.registerKernel(kernel);
+  }
+});
 
 test('molora defaults: 4 experts of rank 4, alpha 16, soft merging', () => {
   const config: MoloraConfig = {

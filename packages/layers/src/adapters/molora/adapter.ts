@@ -65,9 +65,9 @@ export class MoloraAdapter implements Adapter {
   }
 
   parts(view: AdapterView): CombineParts {
-    const {h} = project({x: view.input, a: this.a.read() as Tensor2D});
-    const {gates} = this.router.route(view);
-    return {h, gates, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
+    const {gates, topK} = this.router.route(view);
+    const {h} = project({x: view.input, a: this.a.read() as Tensor2D, gates, topK});
+    return {h, gates, topK, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
   }
 
   getConfig(): MoloraConfig {
