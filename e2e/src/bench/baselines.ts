@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {combine, project} from '@tfjs-peft/kernels';
+import {createRouter} from '@tfjs-peft/routers';
 
 /** A frozen projection and an adapter's weights, all in the layers' own form. */
 export interface Composed {
@@ -58,4 +60,17 @@ export const molora =
     const mixed = tf.reshape(gated, [x.shape[0], experts * rank]) as tf.Tensor2D;
     const delta = tf.mul(tf.matMul(mixed, b!), alpha / rank);
     return activated(tf.add(product(x, site, training), delta), site);
+  };
+
+/** MoLoRA with a top-k router as our own ops compute it where nothing tells them that most gates are zero. */
+export const denseTopK =
+  (experts: number, rank: number, alpha: number, topK: number): Baseline =>
+  (x, {kernel, bias, weights, activation}, training) => {
+    const {lora_A: a, lora_B: b, router: table} = weights as Record<string, tf.Tensor2D>;
+    const router = createRouter({type: 'softmax', experts, topK});
+    router.build(x.shape[1], () => ({read: () => table!}));
+    const {gates} = router.route({input: x, training});
+    const {h} = project({x, a: a!});
+    const parts = {h, gates, b, scale: alpha / rank, mix: 'expert' as const};
+    return combine({x, kernel, bias, activation, ...parts}) as tf.Tensor2D;
   };

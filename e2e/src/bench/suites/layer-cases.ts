@@ -11,6 +11,8 @@ export interface LayerCase {
   baseline: baselines.Baseline;
   /** Train the base as well. */
   full?: boolean;
+  /** The baseline runs on our kernels too. */
+  sameKernels?: boolean;
 }
 
 export const LAYER_CASES: Record<string, LayerCase> = {
@@ -22,6 +24,11 @@ export const LAYER_CASES: Record<string, LayerCase> = {
     baseline: baselines.molora(8, 4, 16),
   },
   'mov-8': {adapter: {type: 'mov', experts: 8}, baseline: baselines.mov},
+  'molora-64x16-top2': {
+    adapter: {type: 'molora', experts: 64, rank: 16, alpha: 16, router: {type: 'softmax', topK: 2}},
+    baseline: baselines.denseTopK(64, 16, 16, 2),
+    sameKernels: true,
+  },
   full: {baseline: baselines.plain, full: true},
 };
 

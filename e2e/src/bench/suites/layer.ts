@@ -51,13 +51,15 @@ async function measureCase(
   options: SuiteOptions,
 ): Promise<Row[]> {
   const rounds = roundsOf(options);
-  const enter = kernelsFor(options.backend);
+  const {sameKernels} = LAYER_CASES[name]!;
+  const stock = kernelsFor(options.backend);
+  const enter = sameKernels ? kernelsFor('none') : stock;
   const rows: Row[] = [];
   const add = (
     metric: string,
     unit: string,
     figures: Pick<Row, Side | 'rounds'>,
-    against = 'composed, stock',
+    against = sameKernels ? 'all experts, ours' : 'composed, stock',
   ) => {
     rows.push(row({case: name, metric, ...figures, baselineName: against, unit}));
     options.onRow?.(rows.at(-1)!);
@@ -69,7 +71,7 @@ async function measureCase(
   add(
     'forward-vs-bare',
     'ms',
-    time({ours: forward('ours'), baseline: bare}, rounds, enter),
+    time({ours: forward('ours'), baseline: bare}, rounds, stock),
     'bare Dense, stock',
   );
 
@@ -109,7 +111,7 @@ async function measureCase(
  */
 function measureJax(name: string, x: tf.Tensor2D, options: SuiteOptions): Row | undefined {
   const spec = LAYER_CASES[name]!;
-  if (spec.full || options.backend !== 'wasm') return undefined;
+  if (spec.full || spec.sameKernels || options.backend !== 'wasm') return undefined;
   const sides = sidesOf(spec);
   const target = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 12);
   const raw = (tensor: tf.Tensor) => ({data: tensor.dataSync() as Float32Array, shape: tensor.shape});
@@ -152,7 +154,7 @@ function measureJax(name: string, x: tf.Tensor2D, options: SuiteOptions): Row | 
   return result;
 }
 
-/** x [256, 768] through one adapted Dense of 768 units: `none`, `lora-r8`, `ia3`, `molora-8x4`, `mov-8`, `full`. */
+/** x [256, 768] through one adapted Dense of 768 units: `none`, `lora-r8`, `ia3`, `molora-8x4`, `mov-8`, `molora-64x16-top2`, `full`. */
 export const layerSuite: Suite = async (options) => {
   const x = tf.randomNormal([ROWS, WIDTH], 0, 1, 'float32', 11) as tf.Tensor2D;
   const rows: Row[] = [];
