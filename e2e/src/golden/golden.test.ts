@@ -10,6 +10,10 @@ const BLOCKS = ['molora-mlp', 'molora-attn', 'lora-attn', 'ia3-attn'];
 const adapters = readCases(join(DATA, 'mov-molora')).filter(
   ({id, form, config}) => config.site === 'dense' || form === 'paper' || BLOCKS.includes(id),
 );
+/** All but the prompt and embedding sites, the loss that is averaged over layers, and the sentence embedding. */
+const experts = readCases(join(DATA, 'lime-mor1e')).filter(
+  ({id}) => !/prompt|embedding|balance|intuition$/.test(id) || id.endsWith('-no-intuition'),
+);
 const quantisers = readCases(join(DATA, 'mp-ismoe')).filter(
   ({system, config}) => system === 'quant' && config.format !== 'nf4',
 );
@@ -34,16 +38,20 @@ test('the due cases are there', () => {
     'mov-paper-kv',
     'mov-paper-kv-top2',
   ]);
+  expect(experts).toHaveLength(40);
   expect(quantisers.length).toBe(43);
 });
 
 describe.each(['cpu', 'wasm'])('%s', (backend) => {
   beforeAll(() => useBackend(backend));
-  test.each(adapters.map((golden) => [golden.id, golden] as const))('%s', async (_id, golden) => {
-    const before = tf.memory().numTensors;
-    await expectPass(golden);
-    expect(tf.memory().numTensors).toBe(before);
-  });
+  test.each([...adapters, ...experts].map((golden) => [golden.id, golden] as const))(
+    '%s',
+    async (_id, golden) => {
+      const before = tf.memory().numTensors;
+      await expectPass(golden);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
 });
 
 test.each(quantisers.map((golden) => [golden.id, golden] as const))('%s', (_id, golden) =>

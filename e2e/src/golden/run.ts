@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Worst} from './compare.js';
 import {findIndexes, type Golden, type GoldenCase, NotExpressible, readCases} from './format.js';
 import {runAdapter} from './systems/adapter.js';
+import {runLime, runMor1e} from './systems/experts.js';
 import {runQuant} from './systems/quant.js';
 import {readTensors} from './tensors.js';
 
@@ -35,6 +36,8 @@ const SYSTEMS: Record<string, System> = {
   ia3: runAdapter,
   mov: runAdapter,
   molora: runAdapter,
+  lime: runLime,
+  mor1e: runMor1e,
 };
 
 /** GPUs sum in other orders and at lower precision. */

@@ -7,9 +7,14 @@ tf.serialization.registerClass(PeftDense);
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './adapters/count.js';
+export {DoraAdapter, type DoraConfig} from './adapters/dora/adapter.js';
 export {Ia3Adapter, type Ia3Config} from './adapters/ia3/adapter.js';
+export {LimeAdapter, type LimeConfig} from './adapters/lime/adapter.js';
+export type {LimeModuleConfig} from './adapters/lime/modules.js';
 export {LoraAdapter, type LoraConfig} from './adapters/lora/adapter.js';
+export {LoraFaAdapter, type LoraFaConfig} from './adapters/lora-fa/adapter.js';
 export {MoloraAdapter, type MoloraConfig} from './adapters/molora/adapter.js';
+export {Mor1eAdapter, type Mor1eConfig} from './adapters/mor1e/adapter.js';
 export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
@@ -28,9 +33,13 @@ export {deriveSeed} from './random.js';
 export {
   type DropIn,
   type DropInArgs,
+  doraDense,
   ia3Dense,
+  limeDense,
   loraDense,
+  loraFaDense,
   moloraDense,
+  mor1eDense,
   movDense,
 } from './sites/factories.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';

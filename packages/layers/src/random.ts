@@ -30,8 +30,11 @@ function uniforms(seed: number): () => number {
   };
 }
 
+/** The ways to start that need nothing but numbers. */
+export type PlainInit = Exclude<Init, {type: 'columnNorms' | 'columns' | 'bias'}>;
+
 /** Initial values of one weight. The same seed gives the same values on every backend. */
-export function initialValues(init: Init, size: number, seed: number): Float32Array {
+export function initialValues(init: PlainInit, size: number, seed: number): Float32Array {
   const values = new Float32Array(size);
   const next = uniforms(seed);
   switch (init.type) {

@@ -41,6 +41,25 @@ export function checkPositive(what: string, option: string, value: unknown, fall
   );
 }
 
+/** Returns `value` if it is a finite number from `min` to `max`, `fallback` if it is absent; throws a ConfigError otherwise. */
+export function checkNumber(
+  what: string,
+  option: string,
+  value: unknown,
+  {
+    min = Number.NEGATIVE_INFINITY,
+    max = Number.POSITIVE_INFINITY,
+    fallback,
+  }: {min?: number; max?: number; fallback?: number},
+): number {
+  const given = value ?? fallback;
+  if (typeof given === 'number' && Number.isFinite(given) && given >= min && given <= max) return given;
+  const range = max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new ConfigError(
+    `${what}: ${option} is ${describe(given)}, but must be a finite number ${range}. Set ${option} so.`,
+  );
+}
+
 /** Returns `value` if it is a boolean, `fallback` if it is absent; throws a ConfigError otherwise. */
 export function checkBoolean(what: string, option: string, value: unknown, fallback: boolean): boolean {
   const given = value ?? fallback;

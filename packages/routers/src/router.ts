@@ -3,12 +3,35 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {Registry} from './registry.js';
 import {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
 import type {AddWeight} from './weights.js';
+import {ZeroRouter, type ZeroRouterConfig} from './zero/router.js';
+
+/**
+ * What a batch brings along for the routers besides the site's input. Every tensor is float32; its first axis is the batch, or 1 where
+ * all samples have it in common.
+ */
+export interface RouterContext {
+  /** Scores of each sample against the clusters of an intuition, [batch, clusters]; see `fitIntuition`. */
+  intuition?: Tensor;
+  /** A sentence embedding of each sample, [batch, d]. */
+  sentence?: Tensor;
+  /** Number of each sample's task, [batch]. */
+  task?: Tensor;
+  /** 1 for a real token, 0 for padding, [batch, sequence]; else the mask that tfjs passes to the layer. */
+  mask?: Tensor;
+  /** Uniform numbers in [0, 1) of a shape, for routers with noise. Default: tfjs's. */
+  noise?: (shape: number[]) => Tensor;
+}
 
 /** What a router sees of a site. */
 export interface RouterView {
   /** The site's input, [..., d], float32. */
   input: Tensor;
   training: boolean;
+  /** The leading columns of the frozen output, [..., needs.base], bias included; there if the router needs them. */
+  base?: Tensor;
+  /** The leading columns of the adapter's own output, before any modulation, [..., needs.delta]; there if the router needs them. */
+  delta?: Tensor;
+  context?: RouterContext;
 }
 
 /** What a router decides. */
@@ -19,11 +42,29 @@ export interface Routing {
   probabilities: Tensor;
   /** At most so many gates of a row are not 0, so that an adapter may leave the other experts out. Default: any number. */
   topK?: number;
+  /** 1 for the experts that count as chosen, else 0, [..., E]. Default: those whose gate is not 0. */
+  selected?: Tensor;
+  /** What training adds to the loss, weighted, a scalar; only while training and if the config asks for it. */
+  loss?: Tensor;
+}
+
+/** What a router reads besides the site's input. */
+export interface RouterNeeds {
+  /** How many leading columns of the frozen output. */
+  base?: number;
+  /** How many leading columns of the adapter's own output. */
+  delta?: number;
 }
 
 /** Turns what a site sees into one weight per expert. It owns its weights but knows neither the adapter nor the experts. */
 export interface Router {
   readonly experts: number;
+  /** What it reads besides the site's input. Default: nothing. */
+  readonly needs?: RouterNeeds;
+  /** Whether the gates of every row sum to 1. Default false: they may not. */
+  readonly normalized?: boolean;
+  /** Whether it may add to the training loss. Default false. */
+  readonly hasLoss?: boolean;
   /** Declares the weights; called once, before `route`. */
   build(inputDim: number, add: AddWeight): void;
   route(view: RouterView): Routing;
@@ -34,6 +75,7 @@ export interface Router {
 /** Configs by router type. A package that registers a router of its own adds to it by declaration merging. */
 export interface RouterConfigs {
   softmax: SoftmaxRouterConfig;
+  zero: ZeroRouterConfig;
 }
 
 /** The config of any known router, told apart by `type`. */
@@ -44,6 +86,7 @@ export type CreateRouter = (config: RouterConfig) => Router;
 
 const routers = new Registry<CreateRouter>('router', () => ({
   softmax: (config) => new SoftmaxRouter(config as SoftmaxRouterConfig),
+  zero: (config) => new ZeroRouter(config as ZeroRouterConfig),
 }));
 
 /**

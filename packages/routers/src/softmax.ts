@@ -31,6 +31,7 @@ const KERNEL_STDDEV = 0.02;
  */
 export class SoftmaxRouter implements Router {
   readonly experts: number;
+  readonly normalized: boolean;
   private readonly config: SoftmaxRouterConfig;
   private kernel!: Weight;
 
@@ -46,6 +47,8 @@ export class SoftmaxRouter implements Router {
       ...(config.topK != null && {topK: checkInteger(what, 'topK', config.topK, {max: this.experts})}),
       renormalize: checkBoolean(what, 'renormalize', config.renormalize, false),
     };
+    const {topK = this.experts, renormalize} = this.config;
+    this.normalized = topK === this.experts || renormalize!;
   }
 
   build(inputDim: number, add: AddWeight): void {

@@ -8,9 +8,14 @@ import * as tf from '@tensorflow/tfjs-core';
  * gradient are not.
  */
 export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
+  return keepMasked(p, (input) => topKMask(input, k));
+}
+
+/** `p` times a 0/1 mask that is made of it and counts as a constant, so that comparisons, which have no gradient, may make it. */
+export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   const masked = tf.customGrad((...args) => {
     const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
-    const mask = topKMask(input, k);
+    const mask = makeMask(input);
     save([mask]);
     return {
       value: tf.mul(input, mask),
@@ -20,7 +25,8 @@ export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
   return masked(p);
 }
 
-function topKMask(p: tf.Tensor, k: number): tf.Tensor {
+/** The 0/1 mask of the k largest of the last axis, float32; ties go to the lower index. */
+export function topKMask(p: tf.Tensor, k: number): tf.Tensor {
   const experts = p.shape[p.rank - 1]!;
   const {indices} = tf.topk(p, k, true);
   // In int32, then cast: asked for float32, the wasm backend's OneHot fills in the bits of integers.

@@ -1,11 +1,18 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 
-/** How a weight starts. `normal` has mean 0; `uniform` covers [low, high). */
+/**
+ * How a weight starts. `normal` has mean 0; `uniform` covers [low, high). The others come from the frozen projection x W + b of the
+ * site: `columnNorms` is the Euclidean norm of each column of W, `columns` the first `count` columns of W, `bias` is b, or zeros
+ * where there is none.
+ */
 export type Init =
   | {type: 'zeros'}
   | {type: 'ones'}
   | {type: 'normal'; stddev: number}
-  | {type: 'uniform'; low: number; high: number};
+  | {type: 'uniform'; low: number; high: number}
+  | {type: 'columnNorms'}
+  | {type: 'columns'; count: number}
+  | {type: 'bias'};
 
 /** A weight that whoever called `build` keeps: in a layer, a variable of the layer. */
 export interface Weight {

@@ -13,8 +13,8 @@ describe('adapter configs', () => {
   it.each<[unknown, RegExp]>([
     [undefined, /must be an object/],
     ['lora', /must be an object/],
-    [{}, /Unknown adapter type undefined.*lora, ia3, molora, mov/],
-    [{type: 'Lora'}, /Unknown adapter type "Lora".*lora, ia3, molora, mov/],
+    [{}, /Unknown adapter type undefined.*lora, dora, lora-fa, ia3, molora, mov/],
+    [{type: 'Lora'}, /Unknown adapter type "Lora".*lora, dora, lora-fa, ia3, molora, mov/],
     [{type: 'constructor'}, /Unknown adapter type/],
     [{type: 'lora', r: 8}, /lora adapter: unknown option 'r'.*rank/],
     [{type: 'lora', experts: 2}, /unknown option 'experts'/],

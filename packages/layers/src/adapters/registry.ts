@@ -1,9 +1,13 @@
 import {ConfigError} from '@tfjs-peft/kernels';
 import {Registry} from '@tfjs-peft/routers';
 import type {Adapter, AdapterConfig, SiteDims} from './adapter.js';
+import {DoraAdapter} from './dora/adapter.js';
 import {Ia3Adapter} from './ia3/adapter.js';
+import {LimeAdapter} from './lime/adapter.js';
 import {LoraAdapter} from './lora/adapter.js';
+import {LoraFaAdapter} from './lora-fa/adapter.js';
 import {MoloraAdapter} from './molora/adapter.js';
+import {Mor1eAdapter} from './mor1e/adapter.js';
 import {MovAdapter} from './mov/adapter.js';
 
 /**
@@ -15,9 +19,13 @@ export type CreateAdapter = (config: any, dims?: SiteDims) => Adapter;
 
 const adapters = new Registry<CreateAdapter>('adapter', () => ({
   lora: (config) => new LoraAdapter(config),
+  dora: (config) => new DoraAdapter(config),
+  'lora-fa': (config) => new LoraFaAdapter(config),
   ia3: (config) => new Ia3Adapter(config),
   molora: (config) => new MoloraAdapter(config),
   mov: (config) => new MovAdapter(config),
+  mor1e: (config) => new Mor1eAdapter(config),
+  lime: (config) => new LimeAdapter(config),
 }));
 
 /**

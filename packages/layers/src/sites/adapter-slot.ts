@@ -12,6 +12,12 @@ export interface VariableScope {
   entered: boolean;
 }
 
+/** The frozen projection x W + b, from which some weights start. */
+export interface FrozenBase {
+  kernel: tf.Tensor2D;
+  bias?: tf.Tensor1D;
+}
+
 /** One named adapter of a layer, and the variables that it has there. */
 export class AdapterSlot {
   /** By the name that the adapter gives each; in the order of declaration. Empty until `build`. */
@@ -25,7 +31,7 @@ export class AdapterSlot {
   ) {}
 
   /** Makes the variables, with their initial values; leaves none behind if the adapter throws. */
-  build(dims: SiteDims, scope: VariableScope): void {
+  build(dims: SiteDims, scope: VariableScope, base: FrozenBase): void {
     try {
       this.adapter.build(dims, (weight, shape, init, trainable = true) => {
         if (this.weights.has(weight)) {
@@ -33,13 +39,9 @@ export class AdapterSlot {
             `Adapter '${this.name}' declares weight '${weight}' twice. Rename one.`,
           );
         }
-        const variable = createVariable(
-          `${escapeName(this.name)}/${weight}`,
-          scope,
-          shape,
-          init,
-          this.seedOf(weight),
-        );
+        const value = initialTensor(init, shape, base, this.seedOf(weight));
+        const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
+        value.dispose();
         this.weights.set(weight, variable);
         if (!trainable) this.fixed.add(variable);
         return variable;
@@ -65,16 +67,21 @@ export class AdapterSlot {
   }
 }
 
-function createVariable(
-  name: string,
-  {prefix, entered}: VariableScope,
-  shape: number[],
-  init: Init,
-  seed: number,
-): tfl.LayerVariable {
-  const value = tf.tensor(initialValues(init, tf.util.sizeFromShape(shape), seed), shape, 'float32');
+function initialTensor(init: Init, shape: number[], {kernel, bias}: FrozenBase, seed: number): tf.Tensor {
+  switch (init.type) {
+    case 'columnNorms':
+      return tf.tidy(() => tf.sqrt(tf.sum(tf.square(kernel), 0)));
+    case 'columns':
+      return tf.slice(kernel, [0, 0], [kernel.shape[0], init.count]);
+    case 'bias':
+      return bias === undefined ? tf.zeros(shape) : tf.clone(bias);
+    default:
+      return tf.tensor(initialValues(init, tf.util.sizeFromShape(shape), seed), shape, 'float32');
+  }
+}
+
+function createVariable(name: string, {prefix, entered}: VariableScope, value: tf.Tensor): tfl.LayerVariable {
   const variable = new tfl.LayerVariable(value, 'float32', entered ? name : prefix + name);
-  value.dispose();
   // Files are matched by originalName, so it may not depend on whether the adapter came before or after the layer was built.
   (variable as {originalName: string}).originalName = prefix + name;
   return variable;

@@ -1,8 +1,12 @@
 import {checkOptions} from '@tfjs-peft/routers';
 import type {AdapterConfig, AdapterConfigs} from '../adapters/adapter.js';
+import {DORA_OPTIONS} from '../adapters/dora/adapter.js';
 import {IA3_OPTIONS} from '../adapters/ia3/adapter.js';
+import {LIME_OPTIONS} from '../adapters/lime/adapter.js';
 import {LORA_OPTIONS} from '../adapters/lora/adapter.js';
+import {LORA_FA_OPTIONS} from '../adapters/lora-fa/adapter.js';
 import {MOLORA_OPTIONS} from '../adapters/molora/adapter.js';
+import {MOR1E_OPTIONS} from '../adapters/mor1e/adapter.js';
 import {MOV_OPTIONS} from '../adapters/mov/adapter.js';
 import {type DenseArgs, PeftDense} from './peft-dense.js';
 
@@ -54,7 +58,7 @@ function dropIn(
   args: Record<string, unknown>,
 ): PeftDense {
   const own = adapterOptions.filter((option) => option !== 'type');
-  checkOptions(`${type}Dense`, args, [...DENSE_OPTIONS, ...own, ...DROP_IN_OPTIONS]);
+  checkOptions(`${type.replace('-fa', 'Fa')}Dense`, args, [...DENSE_OPTIONS, ...own, ...DROP_IN_OPTIONS]);
   const pick = (options: readonly string[]) =>
     Object.fromEntries(
       options.filter((option) => args[option] !== undefined).map((option) => [option, args[option]]),
@@ -100,4 +104,40 @@ export function moloraDense(args: DropIn<'molora'>): PeftDense {
  */
 export function movDense(args: DropIn<'mov'>): PeftDense {
   return dropIn('mov', MOV_OPTIONS, {...args});
+}
+
+/**
+ * A Dense layer with a DoRA adapter; see {@link DoraAdapter} for the options and the formula.
+ *
+ * @throws ConfigError if an option is unknown or out of range.
+ */
+export function doraDense(args: DropIn<'dora'>): PeftDense {
+  return dropIn('dora', DORA_OPTIONS, {...args});
+}
+
+/**
+ * A Dense layer with a LoRA-FA adapter; see {@link LoraFaAdapter} for the options and the formula.
+ *
+ * @throws ConfigError if an option is unknown or out of range.
+ */
+export function loraFaDense(args: DropIn<'lora-fa'>): PeftDense {
+  return dropIn('lora-fa', LORA_FA_OPTIONS, {...args});
+}
+
+/**
+ * A Dense layer with a mixture of rank-one experts; see {@link Mor1eAdapter} for the options and the formula.
+ *
+ * @throws ConfigError if an option is unknown or out of range.
+ */
+export function mor1eDense(args: DropIn<'mor1e'>): PeftDense {
+  return dropIn('mor1e', MOR1E_OPTIONS, {...args});
+}
+
+/**
+ * A Dense layer with LiME, a mixture of modulators over a shared module; see {@link LimeAdapter} for the options and the formula.
+ *
+ * @throws ConfigError if an option is unknown or out of range.
+ */
+export function limeDense(args: DropIn<'lime'>): PeftDense {
+  return dropIn('lime', LIME_OPTIONS, {...args});
 }

@@ -99,7 +99,9 @@ describe('PeftDense', () => {
         await tf.setBackend(backend);
         const {layer} = sitePair({});
         layer.addAdapter('any', config, seed);
-        const all = [...layer.adapterWeights('any').values()].map((variable) => variable.read().data());
+        // Norms of the kernel are no drawn values: each backend rounds them its own way.
+        const drawn = [...layer.adapterWeights('any')].filter(([name]) => name !== 'magnitude');
+        const all = drawn.map(([, variable]) => variable.read().data());
         return (await Promise.all(all)).map((data) => Array.from(data));
       };
       const onCpu = await values('cpu', 7);

@@ -1,11 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, combine, DuplicateNameError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import type {RouterContext, Routing} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {createAdapter} from '../adapters/registry.js';
 import {fusedActivation, restoredName} from './activation.js';
-import {AdapterSlot} from './adapter-slot.js';
+import {AdapterSlot, type FrozenBase} from './adapter-slot.js';
+import {AuxiliaryLoss} from './auxiliary-loss.js';
 import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
+import {contextOf} from './view.js';
 
 /** Arguments of a stock Dense layer. */
 export type DenseArgs = Parameters<typeof tfl.layers.dense>[0];
@@ -45,7 +48,10 @@ export class PeftDense extends tfl.layers.Layer {
   private readonly trainableBase: boolean;
   private readonly baseValues: tf.Tensor[] | undefined;
   private readonly slots = new Map<string, AdapterSlot>();
+  private readonly auxiliary = new AuxiliaryLoss();
   private activeSlot: AdapterSlot | null = null;
+  /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
+  context?: () => RouterContext | undefined;
 
   /**
    * @param args Those of a stock Dense (`units`, `activation`, `useBias`, initializers, `inputShape`, ...), and
@@ -102,7 +108,9 @@ export class PeftDense extends tfl.layers.Layer {
     if (this.baseValues !== undefined) this.dense.setWeights(this.baseValues);
     for (const variable of this.base) variable.trainable = this.trainableBase;
     this.adoptBase();
-    for (const slot of this.slots.values()) slot.build(this.dims, {prefix: this.weightPrefix, entered: true});
+    for (const slot of this.slots.values()) {
+      slot.build(this.dims, {prefix: this.weightPrefix, entered: true}, this.frozen);
+    }
     this.listWeights();
   }
 
@@ -112,15 +120,32 @@ export class PeftDense extends tfl.layers.Layer {
       if (this.activeSlot === null) return this.dense.call(inputs, kwargs);
       const input = Array.isArray(inputs) ? inputs[0]! : inputs;
       const x = input.dtype === 'float32' ? input : tf.cast(input, 'float32');
-      const {kernel, bias, activation} = this.internals;
-      const parts = this.activeSlot.adapter.parts({input: x, training: kwargs?.training === true});
-      const base = {x, kernel: kernel!.read() as tf.Tensor2D, bias: bias?.read() as tf.Tensor1D | undefined};
+      const {kernel, bias} = this.frozen;
+      const training = kwargs?.training === true;
+      const context = contextOf(x, this.context?.(), kwargs?.mask);
+      const parts = this.activeSlot.adapter.parts({
+        input: x,
+        training,
+        kernel,
+        ...(bias && {bias}),
+        ...(context && {context}),
+        observe: (routing) => this.observe(routing, training),
+      });
+      const {activation} = this.internals;
+      const base = {x, kernel, bias};
       const fused = fusedActivation(activation.getClassName());
       if (fused !== undefined) return combine({...base, ...parts, activation: fused});
       const {post, ...inner} = parts;
       const y = activation.apply(combine({...base, ...inner}));
       return post === undefined ? y : combine({z: y, post});
     });
+  }
+
+  /** What the stock layer adds to the loss, and what the active adapter's router does. */
+  override get losses(): tfl.layers.Layer['losses'] {
+    return this.activeSlot?.adapter.hasLoss === true
+      ? [...super.losses, () => this.auxiliary.take()]
+      : super.losses;
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
@@ -184,7 +209,7 @@ export class PeftDense extends tfl.layers.Layer {
     }
     const built = this.internals.kernel !== null;
     const slot = new AdapterSlot(name, createAdapter(config, built ? this.dims : undefined), seed);
-    if (built) slot.build(this.dims, {prefix: this.weightPrefix, entered: false});
+    if (built) slot.build(this.dims, {prefix: this.weightPrefix, entered: false}, this.frozen);
     this.slots.set(name, slot);
     this.listWeights();
   }
@@ -196,7 +221,10 @@ export class PeftDense extends tfl.layers.Layer {
    */
   removeAdapter(name: string): void {
     const slot = this.slot(name);
-    if (slot === this.activeSlot) this.activeSlot = null;
+    if (slot === this.activeSlot) {
+      this.activeSlot = null;
+      this.auxiliary.dispose();
+    }
     this.slots.delete(name);
     slot.dispose();
     this.listWeights();
@@ -228,6 +256,16 @@ export class PeftDense extends tfl.layers.Layer {
    */
   adapterConfig(name: string): AdapterConfig {
     return this.slot(name).adapter.getConfig();
+  }
+
+  private observe(routing: Routing, training: boolean): void {
+    if (training && routing.loss !== undefined) this.auxiliary.add(routing.loss);
+  }
+
+  private get frozen(): FrozenBase {
+    const {kernel, bias} = this.internals;
+    const vector = bias?.read() as tf.Tensor1D | undefined;
+    return {kernel: kernel!.read() as tf.Tensor2D, ...(vector && {bias: vector})};
   }
 
   private get internals(): DenseInternals {

@@ -1,16 +1,8 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {
-  type AdapterConfig,
-  ia3Dense,
-  loraDense,
-  moloraDense,
-  movDense,
-  PeftDense,
-  type SavedAdapter,
-} from '../index.js';
-import {ADAPTERS, disturb, normal, reloaded} from '../testing/sites.js';
+import {type AdapterConfig, PeftDense, type SavedAdapter} from '../index.js';
+import {ADAPTERS, disturb, dropIn, normal, reloaded} from '../testing/sites.js';
 import {escapeName} from './adapter-slot.js';
 
 beforeAll(async () => {
@@ -48,11 +40,7 @@ function layersOf(model: tf.LayersModel): PeftDense[] {
 
 describe('model.save and tf.loadLayersModel', () => {
   it.each(ADAPTERS)('bring back a drop-in layer, $type', async (config) => {
-    const {type, ...options} = config;
-    const factory = {lora: loraDense, ia3: ia3Dense, molora: moloraDense, mov: movDense}[
-      type
-    ] as typeof loraDense;
-    const layer = factory({units: 4, activation: 'relu', inputShape: [3], ...options});
+    const layer = dropIn(config, {units: 4, activation: 'relu', inputShape: [3]});
     const model = tf.sequential({layers: [layer, tf.layers.dense({units: 2})]});
     disturb(layer, 'default');
     const copy = await expectSameAfterReload(model, normal([5, 3], 1));

@@ -14,8 +14,12 @@ export interface DoubleSite {
   /** x W + b. */
   z: Matrix;
   act(u: Matrix): Matrix;
-  /** A weight of the adapter; a vector is one row. */
+  /** How many rows make a sequence. */
+  length: number;
+  /** A weight of the adapter, or `kernel` or `bias`; a vector is one row. */
   weight(name: string): Matrix;
+  /** The same before any finite difference: for what counts as a constant in the gradient. */
+  constant(name: string): Matrix;
 }
 
 /** Smooth, repeatable values without structure that a mistake in indices could hide behind. */
@@ -39,9 +43,11 @@ function fill(layer: PeftDense): Map<string, {variable: LayerVariable; values: F
   ];
   return new Map(
     named.map(([name, variable], i) => {
-      const offset = name === 'scaling' ? 1 : 0;
+      const offset = name === 'scaling' || name === 'modulators' ? 1 : 0;
+      // The two scalars of MoR1E are the hundredth part of a logit.
+      const size = name === 'omega' || name === 'gate' ? 0.006 : 0.6;
       const values = Float32Array.from(
-        wave(tf.util.sizeFromShape(variable.shape as number[]), i, 0.6),
+        wave(tf.util.sizeFromShape(variable.shape as number[]), i, size),
         (v) => v + offset,
       );
       const value = tf.tensor(values, variable.shape as number[]);
@@ -90,14 +96,17 @@ export function describeAdapter(config: AdapterConfig, formula: (site: DoubleSit
             x,
             z: useBias ? addRow(raw, [...valuesOf('bias')]) : raw,
             act: (u) => u.map(ACTIVATIONS[activation]!),
+            length: shape.length > 2 ? shape.at(-2)! : 1,
             weight: (weight) => matrix(valuesOf(weight), filled.get(weight)!.variable.shape.at(-1)!),
+            constant: (weight) =>
+              matrix(filled.get(weight)!.values, filled.get(weight)!.variable.shape.at(-1)!),
           }).flat();
         };
 
         const x = tf.variable(tf.tensor(Float32Array.from(x0), [...shape]));
         const want = evaluate();
         const cotangent = wave(want.length, 4);
-        const adapterWeights = [...layer.adapterWeights('default')];
+        const adapterWeights = [...layer.adapterWeights('default')].filter(([, {trainable}]) => trainable);
         const outputShape = [...shape.slice(0, -1), UNITS];
         const {value, grads} = tf.variableGrads(() => {
           const y = layer.call(x, {training: true}) as tf.Tensor;

@@ -19,7 +19,7 @@ export function addRow(a: Matrix, row: number[]): Matrix {
   return a.map((values) => values.map((value, j) => value + row[j]!));
 }
 
-function softmax(row: number[]): number[] {
+export function softmax(row: number[]): number[] {
   const top = Math.max(...row);
   const powers = row.map((value) => Math.exp(value - top));
   const total = powers.reduce((sum, power) => sum + power, 0);

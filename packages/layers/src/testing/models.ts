@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type {AdapterConfig} from '../adapters/adapter.js';
 import {mapModel} from '../upgrade/walk.js';
 
 const normal = (seed: number) => tfl.initializers.randomNormal({stddev: 0.5, seed});
@@ -133,12 +132,7 @@ export const MODELS: Record<string, () => tfl.LayersModel> = {
   normalized,
 };
 
-export const ADAPTERS: AdapterConfig[] = [
-  {type: 'lora', rank: 2},
-  {type: 'ia3'},
-  {type: 'molora', experts: 2, rank: 2},
-  {type: 'mov', experts: 3},
-];
+export {ADAPTERS} from './adapters.js';
 
 /** Inputs for a model, the same in every call. */
 export function inputsOf(model: tfl.LayersModel, batch = 5): tf.Tensor[] {

@@ -1,14 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import type {AdapterConfig, PeftDense} from '../index.js';
+import type {PeftDense} from '../index.js';
 
-/** One config of every adapter that a Dense site has. */
-export const ADAPTERS: AdapterConfig[] = [
-  {type: 'lora', rank: 2},
-  {type: 'ia3'},
-  {type: 'molora', experts: 3, rank: 2},
-  {type: 'mov', experts: 3},
-];
+export {ADAPTERS, dropIn} from './adapters.js';
 
 /** A tensor of normal values that are the same in every run. */
 export function normal(shape: number[], seed: number): tf.Tensor {

@@ -10,7 +10,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {A_STDDEV} from '../lora/adapter.js';
-import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
+import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MoloraAdapter}. */
 export interface MoloraConfig {
@@ -38,6 +38,7 @@ export const MOLORA_OPTIONS = ['type', 'experts', 'rank', 'alpha', 'router'] as 
  */
 export class MoloraAdapter implements Adapter {
   readonly type = 'molora';
+  readonly hasLoss: boolean;
   private readonly rank: number;
   private readonly alpha: number;
   private readonly router: Router;
@@ -55,6 +56,7 @@ export class MoloraAdapter implements Adapter {
     this.rank = checkInteger(what, 'rank', config.rank, {fallback: 4});
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
     this.router = routerOf(what, experts, config.router);
+    this.hasLoss = this.router.hasLoss ?? false;
   }
 
   build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
@@ -65,7 +67,7 @@ export class MoloraAdapter implements Adapter {
   }
 
   parts(view: AdapterView): CombineParts {
-    const {gates, topK} = this.router.route(view);
+    const {gates, topK} = routeAt(this.router, view);
     const {h} = project({x: view.input, a: this.a.read() as Tensor2D, gates, topK});
     return {h, gates, topK, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
   }

@@ -10,7 +10,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {POSITIONS, type Position, scaledAt} from '../position.js';
-import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
+import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MovAdapter}. */
 export interface MovConfig {
@@ -36,6 +36,7 @@ export const MOV_OPTIONS = ['type', 'experts', 'position', 'router'] as const;
  */
 export class MovAdapter implements Adapter {
   readonly type = 'mov';
+  readonly hasLoss: boolean;
   private readonly position: Position;
   private readonly router: Router;
   private scaling!: Weight;
@@ -50,6 +51,7 @@ export class MovAdapter implements Adapter {
     const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
     this.position = checkChoice(what, 'position', config.position, POSITIONS);
     this.router = routerOf(what, experts, config.router);
+    this.hasLoss = this.router.hasLoss ?? false;
   }
 
   build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
@@ -58,7 +60,7 @@ export class MovAdapter implements Adapter {
   }
 
   parts(view: AdapterView): CombineParts {
-    const {gates} = this.router.route(view);
+    const {gates} = routeAt(this.router, view);
     return scaledAt(this.position, {gates, table: this.scaling.read() as Tensor2D});
   }
 

@@ -1,0 +1,90 @@
+import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import {type CombineParts, project} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkPositive,
+  type Weight,
+} from '@tfjs-peft/routers';
+import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {type Change, columnNorms, kaiming} from '../low-rank.js';
+
+/** Config of {@link DoraAdapter}. */
+export interface DoraConfig {
+  type: 'dora';
+  /** Default 8. */
+  rank?: number;
+  /** The change of the kernel is scaled by alpha / rank. Default 16. */
+  alpha?: number;
+  /** Let the gradient pass through the norm too. Default false: it counts as a constant, as section 4.3 of the paper has it. */
+  normGradient?: boolean;
+}
+
+/** The options that {@link DoraConfig} knows. */
+export const DORA_OPTIONS = ['type', 'rank', 'alpha', 'normGradient'] as const;
+
+/**
+ * DoRA (Liu et al., arXiv 2402.09353, equation 5): y = act(c ∘ (x W + (alpha / rank) · (x A) B) + b), with c = m / |W + (alpha / rank)
+ * A B|, the norm of each column. Weights `lora_A` [inputDim, rank] from U(±1/√inputDim), `lora_B` [rank, outputDim] zeros, and
+ * `magnitude` m [outputDim], the norms of W's columns, so that the site starts unchanged. The bias is not scaled.
+ */
+export class DoraAdapter implements Adapter {
+  readonly type = 'dora';
+  private readonly config: Required<DoraConfig>;
+  private a!: Weight;
+  private b!: Weight;
+  private magnitude!: Weight;
+
+  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
+  constructor(config: DoraConfig) {
+    const what = 'dora adapter';
+    checkOptions(what, config, DORA_OPTIONS);
+    this.config = {
+      type: 'dora',
+      rank: checkInteger(what, 'rank', config.rank, {fallback: 8}),
+      alpha: checkPositive(what, 'alpha', config.alpha, 16),
+      normGradient: checkBoolean(what, 'normGradient', config.normGradient, false),
+    };
+  }
+
+  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+    const {rank} = this.config;
+    this.a = add('lora_A', [inputDim, rank], kaiming(inputDim));
+    this.b = add('lora_B', [rank, outputDim], {type: 'zeros'});
+    this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
+  }
+
+  parts({input, kernel, bias}: AdapterView): CombineParts {
+    const {rank, alpha, normGradient} = this.config;
+    const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
+    const change = {kernel, a, b, scale: alpha / rank};
+    const norms = normGradient ? columnNorms(change) : constantNorms(change);
+    const factor = tf.div(this.magnitude.read(), norms) as Tensor1D;
+    const {h} = project({x: input, a});
+    return {
+      h,
+      b,
+      scale: change.scale,
+      alpha: factor,
+      beta: factor,
+      // The base product comes with its bias, which alpha scales along.
+      ...(bias && {offset: tf.mul(bias, tf.sub(1, factor)) as Tensor1D}),
+    };
+  }
+
+  getConfig(): DoraConfig {
+    return {...this.config};
+  }
+}
+
+/** {@link columnNorms} as a constant: what runs inside the forward function of a custom gradient is not on the tape. */
+function constantNorms(change: Change): Tensor1D {
+  const norms = tf.customGrad((a) => ({
+    value: columnNorms(change),
+    gradFunc: () => tf.zerosLike(a as Tensor2D),
+  }));
+  return norms(change.a) as Tensor1D;
+}

@@ -1,0 +1,166 @@
+import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import {type CombineParts, ConfigError} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkOptions,
+  type Router,
+  type Weight,
+} from '@tfjs-peft/routers';
+import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
+import {type LimeModuleConfig, limeModule, type Shared, type SharedModule} from './modules.js';
+
+/** Config of {@link LimeAdapter}. */
+export interface LimeConfig {
+  type: 'lime';
+  /** Default 4. */
+  experts?: number;
+  /** The module that the experts share. Default `{type: 'lora', rank: 4, alpha: 16}`. */
+  over?: LimeModuleConfig;
+  /** Add the shared modulator, which all tokens get. Default true. */
+  sharedModulator?: boolean;
+  /** `code` is as the released code has it; see {@link LimeAdapter}. Default `paper`. */
+  form?: 'paper' | 'code';
+  /** Default `{type: 'zero'}`, LiME's own, without parameters. */
+  router?: AdapterRouterConfig;
+}
+
+/** The options that {@link LimeConfig} knows. */
+export const LIME_OPTIONS = ['type', 'experts', 'over', 'sharedModulator', 'form', 'router'] as const;
+
+/**
+ * LiME (Kowsher et al., arXiv 2604.02338, equations 1 and 2): the experts share one module, with output d, and differ by a vector each,
+ *
+ *     y = act(z + d ∘ (Σ_e g_e p_e + γ p_s)),   z = x W + b
+ *
+ * Over `lora` and `lora-fa`, d = (alpha / rank) (x A) B; over `dora`, z and d are both scaled by c = magnitude / |W + (alpha / rank)
+ * A B| (bias included, the gradient passing through the norm); over `slice`, d is a change of the first `rank` columns only.
+ *
+ * Weights: the module's, all of which start so that d = 0 and the site is unchanged; `modulators` p [experts, outputDim] from U(0.9,
+ * 1.1), `shared_modulator` p_s [outputDim] from N(0, 0.1²), and `gamma` [1], zero. A padded token gets the module's frozen part alone.
+ *
+ * `form: 'code'` follows the released code (Kowsher/LiME): its normaliser and selection in the router, the sum of both streams as the
+ * first one over DoRA, n-grams that are ignored over LoRA, and a slice that has no d: its columns are trained and modulated as they
+ * are, x W_T ∘ (...), so that it does not start as the identity.
+ */
+export class LimeAdapter implements Adapter {
+  readonly type = 'lime';
+  readonly hasLoss: boolean;
+  private readonly module: SharedModule;
+  private readonly router: Router;
+  private readonly form: 'paper' | 'code';
+  private readonly withShared: boolean;
+  private modulators!: Weight;
+  private sharedModulator?: Weight;
+  private gamma?: Weight;
+
+  /** @throws ConfigError if an option is unknown or out of range, in the module's or router's config too. */
+  constructor(config: LimeConfig) {
+    const what = 'lime adapter';
+    checkOptions(what, config, LIME_OPTIONS);
+    const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
+    this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    this.withShared = checkBoolean(what, 'sharedModulator', config.sharedModulator, true);
+    this.module = limeModule(config.over, this.form);
+    this.router = routerOf(what, experts, this.routerConfig(config.router), {delta: true});
+    this.hasLoss = this.router.hasLoss ?? false;
+  }
+
+  /** What the form says of the zero-parameter router, unless the router's config says otherwise. */
+  private routerConfig(given: AdapterRouterConfig | undefined): AdapterRouterConfig {
+    const router = given ?? {type: 'zero'};
+    if (this.form === 'paper' || typeof router !== 'object' || router?.type !== 'zero') return router;
+    const over = this.module.getConfig().type;
+    return {
+      form: 'code',
+      ...(over === 'dora' && {stream: 'sum'}),
+      ...(over === 'slice' && {gamma: 0}),
+      ...router,
+      ...(over === 'lora' && {nGram: 1}),
+    } as AdapterRouterConfig;
+  }
+
+  build(dims: SiteDims, add: AddWeight): void {
+    const {inputDim, outputDim} = dims;
+    const {experts, needs} = this.router;
+    const most = Math.max(needs?.base ?? 0, needs?.delta ?? 0);
+    if (most > outputDim) {
+      throw new ConfigError(
+        `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. Set experts to at most ${outputDim}.`,
+      );
+    }
+    const width = this.module.width ?? outputDim;
+    this.module.build(dims, add);
+    this.modulators = add('modulators', [experts, width], {type: 'uniform', low: 0.9, high: 1.1});
+    if (this.withShared) {
+      this.sharedModulator = add('shared_modulator', [width], {type: 'normal', stddev: 0.1});
+      this.gamma = add('gamma', [1], {type: 'zeros'});
+    }
+    this.router.build(inputDim, add);
+  }
+
+  parts(view: AdapterView): CombineParts {
+    const {needs} = this.router;
+    const shared = this.module.apply(view, {base: needs?.base ?? 0, delta: needs?.delta ?? 0});
+    const {input, training, context} = view;
+    const {base, delta} = shared;
+    const routing = this.router.route({
+      input,
+      training,
+      ...(base && {base}),
+      ...(delta && {delta}),
+      ...(context && {context}),
+    });
+    view.observe?.(routing);
+    const {h, b, scale, alpha, offset} = shared;
+    const beta = this.modulation(routing.gates, shared, view);
+    return {h, b, scale, beta, ...(alpha && {alpha}), ...(offset && {offset})};
+  }
+
+  /** Σ_e g_e p_e + γ p_s as gates times a table: the shared modulator is in every row where the gates sum to 1, else a row of its own. */
+  private modulation(gates: Tensor, {stretch, replaces, b}: Shared, {context}: AdapterView) {
+    const lead = gates.shape.slice(0, -1);
+    let table = this.modulators.read() as Tensor2D;
+    let weights = gates;
+    if (this.sharedModulator !== undefined) {
+      const common = tf.mul(this.sharedModulator.read(), this.gamma!.read());
+      if (this.router.normalized) table = tf.add(table, common);
+      else {
+        table = tf.concat([table, tf.reshape(common, [1, -1])]) as Tensor2D;
+        weights = tf.concat([gates, tf.ones([...lead, 1])], -1);
+      }
+    }
+    if (context?.mask !== undefined) {
+      const mask = tf.reshape(context.mask, [...lead, 1]);
+      weights = tf.mul(weights, mask);
+      if (replaces) {
+        table = tf.concat([table, tf.ones([1, table.shape[1]])]) as Tensor2D;
+        weights = tf.concat([weights, tf.sub(1, mask)], -1);
+      }
+    }
+    const missing = b.shape[1] - table.shape[1];
+    if (missing > 0) {
+      table = tf.pad(table, [
+        [0, 0],
+        [0, missing],
+      ]);
+    }
+    if (stretch !== undefined) table = tf.mul(table, stretch as Tensor1D);
+    return {gates: weights, table};
+  }
+
+  getConfig(): LimeConfig {
+    return {
+      type: 'lime',
+      experts: this.router.experts,
+      over: this.module.getConfig(),
+      sharedModulator: this.withShared,
+      form: this.form,
+      router: configOf(this.router),
+    };
+  }
+}

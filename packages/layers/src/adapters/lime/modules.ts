@@ -1,0 +1,229 @@
+import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError, matMul, project} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkChoice,
+  checkInteger,
+  checkOptions,
+  checkPositive,
+  type Weight,
+} from '@tfjs-peft/routers';
+import type {AdapterView, SiteDims} from '../adapter.js';
+import {columnNorms, kaiming} from '../low-rank.js';
+
+/** The module that LiME's experts share. */
+export type LimeModuleConfig =
+  | {type: 'lora' | 'dora' | 'lora-fa'; rank?: number; alpha?: number}
+  | {type: 'slice'; rank?: number};
+
+/** What a shared module makes of a batch: the frozen output becomes alpha ∘ z + offset, its own output is stretch ∘ scale · h b. */
+export interface Shared {
+  h: Tensor;
+  b: Tensor2D;
+  scale: number;
+  alpha?: Tensor1D;
+  offset?: Tensor1D;
+  stretch?: Tensor1D;
+  /** The module's output stands for the frozen output's first columns, and is not added to them: a factor of 1 leaves a site alone. */
+  replaces?: boolean;
+  /** The leading columns of what a router takes for the frozen output. */
+  base?: Tensor;
+  /** The leading columns of what a router takes for the module's own output. */
+  delta?: Tensor;
+}
+
+export interface SharedModule {
+  /** The width that modulators cover; the rest of the output is not modulated. Default: all of it. */
+  readonly width?: number;
+  build(dims: SiteDims, add: AddWeight): void;
+  /** @param columns How many leading columns of the two streams the router wants. */
+  apply(view: AdapterView, columns: {base: number; delta: number}): Shared;
+  getConfig(): LimeModuleConfig;
+}
+
+const TYPES = ['lora', 'dora', 'lora-fa', 'slice'] as const;
+
+/** @throws ConfigError if the type is unknown, or an option unknown or out of range. */
+export function limeModule(config: LimeModuleConfig | undefined, form: 'paper' | 'code'): SharedModule {
+  const what = 'lime adapter: over';
+  const given = config ?? {type: 'lora'};
+  if (typeof given !== 'object' || given === null) checkOptions(what, given, []);
+  const type = checkChoice(what, 'type', given.type, TYPES);
+  checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', 'rank', 'alpha']);
+  const rank = checkInteger(what, 'rank', given.rank, {fallback: 4});
+  if (type === 'slice') return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
+  return new LowRank(type, rank, checkPositive(what, 'alpha', (given as {alpha?: number}).alpha, 16));
+}
+
+/** LoRA, LoRA-FA and DoRA, the bias of which is scaled along with the frozen product. */
+class LowRank implements SharedModule {
+  private a!: Weight;
+  private b!: Weight;
+  private magnitude?: Weight;
+
+  constructor(
+    private readonly type: 'lora' | 'dora' | 'lora-fa',
+    private readonly rank: number,
+    private readonly alpha: number,
+  ) {}
+
+  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+    this.a = add('lora_A', [inputDim, this.rank], kaiming(inputDim), this.type !== 'lora-fa');
+    this.b = add('lora_B', [this.rank, outputDim], {type: 'zeros'});
+    if (this.type === 'dora') this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
+  }
+
+  apply({input, kernel, bias}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+    const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
+    const scale = this.alpha / this.rank;
+    const {h, columns} = project({x: input, a, ...(base > 0 && {kernel, columns: base})});
+    const factor =
+      this.magnitude && (tf.div(this.magnitude.read(), columnNorms({kernel, a, b, scale})) as Tensor1D);
+    const head = (tensor: Tensor, size: number) =>
+      tensor.rank === 1 ? tf.slice(tensor, [0], [size]) : tf.slice(tensor, [0, 0], [tensor.shape[0]!, size]);
+    const stretched = (stream: Tensor, size: number) =>
+      factor === undefined ? stream : tf.mul(stream, head(factor, size));
+    return {
+      h,
+      b,
+      scale,
+      ...(factor && {alpha: factor, stretch: factor}),
+      ...(columns && {
+        base: stretched(bias === undefined ? columns : tf.add(columns, head(bias, base)), base),
+      }),
+      ...(delta > 0 && {delta: stretched(tf.mul(times(h, head(b, delta) as Tensor2D), scale), delta)}),
+    };
+  }
+
+  getConfig(): LimeModuleConfig {
+    return {type: this.type, rank: this.rank, alpha: this.alpha};
+  }
+}
+
+/** The first `rank` columns of the kernel get a change of their own, x D, which starts at zero: equation 1 of the paper with δ = x D. */
+class SliceDelta implements SharedModule {
+  readonly width: number;
+  private d!: Weight;
+
+  constructor(private readonly rank: number) {
+    this.width = rank;
+  }
+
+  build(dims: SiteDims, add: AddWeight): void {
+    checkSlice(this.rank, dims);
+    this.d = add('slice', [dims.inputDim, this.rank], {type: 'zeros'});
+  }
+
+  apply({input, kernel, bias}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+    const {h, columns} = project({
+      x: input,
+      a: this.d.read() as Tensor2D,
+      ...(base > 0 && {kernel, columns: base}),
+    });
+    return {
+      h,
+      b: placed(this.rank, kernel.shape[1]),
+      scale: 1,
+      ...(columns && {base: bias === undefined ? columns : tf.add(columns, tf.slice(bias, [0], [base]))}),
+      ...(delta > 0 && {delta: columnsOf(h, delta)}),
+    };
+  }
+
+  getConfig(): LimeModuleConfig {
+    return {type: 'slice', rank: this.rank};
+  }
+}
+
+/**
+ * The released form: the first `rank` columns W_T of the kernel and the whole bias are trained, and x W_T itself is modulated, so that
+ * the site does not start unchanged. Routing reads the unmodulated product without the bias.
+ */
+class ReleasedSlice implements SharedModule {
+  readonly width: number;
+  private weight!: Weight;
+  private bias!: Weight;
+
+  constructor(private readonly rank: number) {
+    this.width = rank;
+  }
+
+  build(dims: SiteDims, add: AddWeight): void {
+    checkSlice(this.rank, dims);
+    this.weight = add('slice', [dims.inputDim, this.rank], {type: 'columns', count: this.rank});
+    this.bias = add('bias', [dims.outputDim], {type: 'bias'});
+  }
+
+  apply({input, kernel, bias}: AdapterView, {base}: {base: number; delta: number}): Shared {
+    const outputDim = kernel.shape[1];
+    const beyond = base > this.rank;
+    const {h, columns} = project({
+      x: input,
+      a: this.weight.read() as Tensor2D,
+      ...(beyond && {kernel, columns: base}),
+    });
+    const kept = tf.concat([tf.zeros([this.rank]), tf.ones([outputDim - this.rank])]) as Tensor1D;
+    const stream = beyond ? tf.concat([h, tailOf(columns!, this.rank)], -1) : columnsOf(h, base);
+    return {
+      h,
+      b: placed(this.rank, outputDim),
+      scale: 1,
+      alpha: kept,
+      offset: (bias === undefined
+        ? this.bias.read()
+        : tf.sub(this.bias.read(), tf.mul(kept, bias))) as Tensor1D,
+      replaces: true,
+      base: stream,
+      delta: stream,
+    };
+  }
+
+  getConfig(): LimeModuleConfig {
+    return {type: 'slice', rank: this.rank};
+  }
+}
+
+function checkSlice(rank: number, {outputDim}: SiteDims): void {
+  if (rank <= outputDim) return;
+  throw new ConfigError(
+    `lime adapter: over a slice of ${rank} columns, but the site's output has ${outputDim}. Set rank to at most ${outputDim}.`,
+  );
+}
+
+/** The map of `rank` columns to the first of `outputDim` ones. */
+function placed(rank: number, outputDim: number): Tensor2D {
+  return tf.pad(tf.eye(rank), [
+    [0, 0],
+    [0, outputDim - rank],
+  ]) as Tensor2D;
+}
+
+/** The first `size` columns of `h` [..., r], zeros beyond them. */
+function columnsOf(h: Tensor, size: number): Tensor {
+  const rank = h.shape[h.rank - 1]!;
+  if (size === rank) return h;
+  if (size < rank)
+    return tf.slice(
+      h,
+      h.shape.map(() => 0),
+      [...h.shape.slice(0, -1), size],
+    );
+  return tf.pad(
+    h,
+    h.shape.map((_, axis): [number, number] => [0, axis === h.rank - 1 ? size - rank : 0]),
+  );
+}
+
+function tailOf(tensor: Tensor, from: number): Tensor {
+  return tf.slice(
+    tensor,
+    tensor.shape.map((_, axis) => (axis === tensor.rank - 1 ? from : 0)),
+    tensor.shape.map((size, axis) => (axis === tensor.rank - 1 ? size - from : size)),
+  );
+}
+
+/** h [..., r] times a matrix. */
+function times(h: Tensor, matrix: Tensor2D): Tensor {
+  const rows = tf.reshape(h, [-1, h.shape[h.rank - 1]!]) as Tensor2D;
+  return tf.reshape(matMul(rows, matrix), [...h.shape.slice(0, -1), matrix.shape[1]]);
+}

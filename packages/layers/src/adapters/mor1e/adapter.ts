@@ -1,0 +1,188 @@
+import type {Scalar, Tensor, Tensor2D} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import {type CombineParts, ConfigError, matMul, project, ShapeError} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkOptions,
+  checkPositive,
+  type Weight,
+} from '@tfjs-peft/routers';
+import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {kaiming} from '../low-rank.js';
+
+/** Config of {@link Mor1eAdapter}. */
+export interface Mor1eConfig {
+  type: 'mor1e';
+  /** `flex`: r1 · r2 experts of r1 + r2 vectors; `1v1`: rank experts of 2 · rank vectors. Default `flex`. */
+  mode?: 'flex' | '1v1';
+  /** Down vectors of `flex`. Default 4. */
+  r1?: number;
+  /** Up vectors of `flex`. Default 8. */
+  r2?: number;
+  /** Experts of `1v1`. Default 32. */
+  rank?: number;
+  /** Mix in the scores of each sample that the context brings as `intuition`. Default true. */
+  intuition?: boolean;
+  /** Mix in a softmax over the experts that reads the site's input. Default true. */
+  tokenGate?: boolean;
+  /** Factor of the softmax. Default: the number of experts, so that every expert starts at 1; the released code has 32 always. */
+  tokenFactor?: number;
+  /** Factor of the scores. Default 4, as in the released code. */
+  intuitionFactor?: number;
+  /** So many scores that a learned map takes to the experts. Default: none, there is a score for each expert. */
+  clusters?: number;
+}
+
+/** The options that {@link Mor1eConfig} knows. */
+export const MOR1E_OPTIONS = [
+  'type',
+  'mode',
+  'r1',
+  'r2',
+  'rank',
+  'intuition',
+  'tokenGate',
+  'tokenFactor',
+  'intuitionFactor',
+  'clusters',
+] as const;
+
+/** How fast the two scalars move their sigmoids, as in the released code. */
+const LOGIT_SCALE = 100;
+
+/**
+ * Intuition-MoR1E, also called T-REX (arXiv 2404.08985; code RoyZry98/T-REX-Pytorch): a mixture of rank-one experts,
+ *
+ *     y = act(x W + b + g · Σ_ij G_ij (x a_i) b_j),   G = ω · f · softmax(x R) + (1 - ω) · 4 · c
+ *
+ * with ω and g the sigmoids of 100 times a learned scalar each, c the sample's intuition, and f the number of experts. In mode `1v1`
+ * expert i is a_i b_i. Weights: `lora_A` [inputDim, r1] from U(±1/√inputDim), `lora_B` [r2, outputDim] zeros, so that the site starts
+ * unchanged; `router` R [inputDim, E] zeros, `omega` and `gate` [1] zeros; with `clusters`, `mapper` [clusters, E] from
+ * U(±1/√clusters), which is trained (the released code leaves it at random). Without intuition the first term keeps its ω.
+ */
+export class Mor1eAdapter implements Adapter {
+  readonly type = 'mor1e';
+  private readonly config: Mor1eConfig;
+  private readonly experts: number;
+  private readonly ranks: [number, number];
+  private readonly tokenFactor: number;
+  private readonly intuitionFactor: number;
+  private a!: Weight;
+  private b!: Weight;
+  private router?: Weight;
+  private mapper?: Weight;
+  private omega!: Weight;
+  private gate!: Weight;
+
+  /** @throws ConfigError if an option is unknown, out of range or of the other mode, or neither gate is left. */
+  constructor(config: Mor1eConfig) {
+    const what = 'mor1e adapter';
+    checkOptions(what, config, MOR1E_OPTIONS);
+    const mode = checkChoice(what, 'mode', config.mode, ['flex', '1v1'] as const);
+    for (const option of mode === 'flex' ? (['rank'] as const) : (['r1', 'r2'] as const)) {
+      if (config[option] != null) {
+        throw new ConfigError(`${what}: ${option} does not belong to mode '${mode}'. Leave it out.`);
+      }
+    }
+    const rank = checkInteger(what, 'rank', config.rank, {fallback: 32});
+    this.ranks =
+      mode === 'flex'
+        ? [
+            checkInteger(what, 'r1', config.r1, {fallback: 4}),
+            checkInteger(what, 'r2', config.r2, {fallback: 8}),
+          ]
+        : [rank, rank];
+    this.experts = mode === 'flex' ? this.ranks[0] * this.ranks[1] : rank;
+    const intuition = checkBoolean(what, 'intuition', config.intuition, true);
+    const tokenGate = checkBoolean(what, 'tokenGate', config.tokenGate, true);
+    if (!intuition && !tokenGate) {
+      throw new ConfigError(`${what}: no gate is left. Leave intuition or tokenGate true.`);
+    }
+    if (!intuition && config.clusters != null) {
+      throw new ConfigError(
+        `${what}: clusters are scores of the intuition. Leave clusters out, or intuition true.`,
+      );
+    }
+    this.tokenFactor = checkPositive(what, 'tokenFactor', config.tokenFactor, this.experts);
+    this.intuitionFactor = checkPositive(what, 'intuitionFactor', config.intuitionFactor, 4);
+    this.config = {
+      type: 'mor1e',
+      mode,
+      ...(mode === 'flex' ? {r1: this.ranks[0], r2: this.ranks[1]} : {rank}),
+      intuition,
+      tokenGate,
+      tokenFactor: this.tokenFactor,
+      intuitionFactor: this.intuitionFactor,
+      ...(config.clusters != null && {clusters: checkInteger(what, 'clusters', config.clusters)}),
+    };
+  }
+
+  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+    const {tokenGate, clusters} = this.config;
+    this.a = add('lora_A', [inputDim, this.ranks[0]], kaiming(inputDim));
+    this.b = add('lora_B', [this.ranks[1], outputDim], {type: 'zeros'});
+    if (tokenGate) this.router = add('router', [inputDim, this.experts], {type: 'zeros'});
+    if (clusters !== undefined) this.mapper = add('mapper', [clusters, this.experts], kaiming(clusters));
+    this.omega = add('omega', [1], {type: 'zeros'});
+    this.gate = add('gate', [1], {type: 'zeros'});
+  }
+
+  /** @throws ConfigError if the intuition is not there; ShapeError if it does not fit. */
+  parts(view: AdapterView): CombineParts {
+    const {input} = view;
+    const {h} = project({x: input, a: this.a.read() as Tensor2D});
+    const omega = tf.sigmoid(tf.mul(this.omega.read(), LOGIT_SCALE));
+    const lead = input.shape.slice(0, -1);
+    const terms: Tensor[] = [];
+    if (this.router !== undefined) {
+      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as Tensor2D;
+      const token = tf.reshape(tf.softmax(matMul(rows, this.router.read())), [...lead, this.experts]);
+      view.observe?.({gates: token, probabilities: token});
+      terms.push(tf.mul(token, tf.mul(omega, this.tokenFactor)));
+    }
+    if (this.config.intuition) {
+      terms.push(tf.mul(this.scores(view), tf.mul(tf.sub(1, omega), this.intuitionFactor)));
+    }
+    const mixed = terms.length === 1 ? terms[0]! : tf.add(terms[0]!, terms[1]!);
+    const gate = tf.sigmoid(tf.mul(this.gate.read(), LOGIT_SCALE)) as Scalar;
+    // One sample's scores reach all its tokens, also where no term is as long as the input.
+    const gates = tf.mul(
+      mixed,
+      terms.length === 1 && this.router === undefined ? tf.mul(gate, tf.ones([...lead, 1])) : gate,
+    );
+    return {h, b: this.b.read() as Tensor2D, gates, mix: this.config.mode === 'flex' ? 'dense' : 'expert'};
+  }
+
+  /** c with an axis of length 1 for every axis of the input between the first and the last, [batch or 1, 1..., E]. */
+  private scores({input, context}: AdapterView): Tensor {
+    const what = 'mor1e adapter';
+    const scores = context?.intuition;
+    if (scores === undefined) {
+      throw new ConfigError(
+        `${what}: the batch brings no intuition. Give one by peft.setContext({intuition}), or set intuition: false.`,
+      );
+    }
+    const width = this.config.clusters ?? this.experts;
+    const batch = input.shape[0]!;
+    if (
+      scores.rank !== 2 ||
+      scores.shape[1] !== width ||
+      (scores.shape[0] !== batch && scores.shape[0] !== 1)
+    ) {
+      throw new ShapeError(
+        `${what}: the intuition has shape [${scores.shape}], but must be [${batch}, ${width}] or [1, ${width}] here. ` +
+          'Give a row of scores for each sample.',
+      );
+    }
+    const mapped = this.mapper === undefined ? scores : matMul(scores, this.mapper.read());
+    const between = input.shape.slice(1, -1).map(() => 1);
+    return tf.reshape(mapped, [scores.shape[0]!, ...between, this.experts]);
+  }
+
+  getConfig(): Mor1eConfig {
+    return {...this.config};
+  }
+}

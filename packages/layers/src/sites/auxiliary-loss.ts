@@ -1,0 +1,39 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/**
+ * Losses that a layer's router adds while a gradient is being taken. tfjs-layers asks a layer for them once per use of it after the
+ * forward pass, as scalars; the first question gets the sum over all uses, further ones zero.
+ *
+ * The scalars are kept, since TimeDistributed and the like tidy up behind each call; a loop of one's own that never asks holds those
+ * of one step at most.
+ */
+export class AuxiliaryLoss {
+  private kept: tf.Tensor[] = [];
+  private tape: unknown;
+
+  add(loss: tf.Tensor): void {
+    const {activeTape, gradientDepth} = tf.engine().state;
+    // Without a tape nobody will ask.
+    if (gradientDepth === 0) return;
+    if (activeTape !== this.tape) this.dispose();
+    this.tape = activeTape;
+    this.kept.push(tf.keep(tf.clone(loss)));
+  }
+
+  /** The sum since the last time, a scalar; it is empty then. */
+  take(): tf.Scalar {
+    const total = tf.tidy(() =>
+      this.kept.length === 0
+        ? tf.scalar(0)
+        : (tf.addN(this.kept.map((loss) => tf.reshape(loss, []))) as tf.Scalar),
+    );
+    this.dispose();
+    return total;
+  }
+
+  dispose(): void {
+    tf.dispose(this.kept);
+    this.kept = [];
+    this.tape = undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/** What a stream is divided by: the largest magnitude of each token, or one of the whole batch. */
+export const NORMALIZERS = ['token', 'batch'] as const;
+
+export type Normalizer = (typeof NORMALIZERS)[number];
+
+/** The least that a stream is divided by, so that a stream of zeros stays zero. */
+export const NORM_FLOOR = 1e-6;
+
+/** `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes through the maximum. */
+export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
+  const largest = magnitudeOf(stream, normalizer);
+  return tf.div(stream, tf.maximum(largest, NORM_FLOOR));
+}
+
+/**
+ * `stream` with no gradient where its largest magnitude is at the floor: there the gradient of {@link normalizeStream} is 1 / floor,
+ * and a LoRA factor that starts at zero would be thrown a million times too far by the first auxiliary loss.
+ */
+export function calmStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
+  const calm = tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    save([tf.cast(tf.greater(magnitudeOf(input, normalizer), NORM_FLOOR), 'float32')]);
+    return {
+      value: tf.clone(input),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!),
+    };
+  });
+  return calm(stream);
+}
+
+function magnitudeOf(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
+  const size = tf.abs(stream);
+  return normalizer === 'token' ? tf.max(size, -1, true) : tf.max(size);
+}

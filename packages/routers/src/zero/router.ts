@@ -1,0 +1,202 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {importanceLoss, meanUsage, usageDivergence} from '../losses.js';
+import {
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  checkPositive,
+} from '../options.js';
+import type {Router, RouterNeeds, RouterView, Routing} from '../router.js';
+import {calmStream, NORMALIZERS, type Normalizer, normalizeStream} from './normalize.js';
+import {SELECTIONS, type Selection, select} from './selection.js';
+import {ANCHORS, type Anchor, anchorsOf, spreadOver} from './windows.js';
+
+/** Config of {@link ZeroRouter}. */
+export interface ZeroRouterConfig {
+  type: 'zero';
+  /** Number of experts, at least 1 and at most the width of the site's output. */
+  experts: number;
+  /** `code` takes the released code's normaliser and selection as defaults. Default `paper`. */
+  form?: 'paper' | 'code';
+  /** Divides the logits. Default 0.5. */
+  temperature?: number;
+  /** Weight of the adapter's stream against the frozen output's, from 0 to 1. Default 0.7. */
+  gamma?: number;
+  /** `base`, or `sum` of the frozen and the adapter's output, as the code has it over DoRA. Default `base`. */
+  stream?: 'base' | 'sum';
+  /** What a stream is divided by: its largest magnitude per `token` (paper) or over the whole `batch` (code). */
+  normalizer?: Normalizer;
+  /** Default `auto` (paper), `auto-sigmoid` (code). */
+  selection?: Selection;
+  /** Threshold of `auto` and `auto-sigmoid`, from 0 to 1: 0 keeps all, 1 the most probable alone. Default 0.7. */
+  theta?: number;
+  /** Of `top-k` and `top-k-sigmoid`. Default 1. */
+  topK?: number;
+  /** At most so many experts with `auto`. Default: no limit. */
+  maxActive?: number;
+  /** Divides the sigmoid's argument. Default 0.5. */
+  sharpness?: number;
+  /** So many consecutive tokens share one decision. Default 1. Inputs of rank 2 have one token a sample, and no windows. */
+  nGram?: number;
+  /** Which token decides for a window. Default `last` (paper), or `previous` where `causal` is set. */
+  anchor?: Anchor;
+  /** Refuse options that let a token see later ones. Default false. */
+  causal?: boolean;
+  /** While training, logits are multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
+  jitter?: number;
+  /** Weight of the importance loss in training. Default 0; the paper has 0.1. */
+  importance?: number;
+  /** Weight of the divergence from uniform usage in training. Default 0; the paper has 0.01. */
+  divergence?: number;
+}
+
+const OPTIONS = [
+  'type',
+  'experts',
+  'form',
+  'temperature',
+  'gamma',
+  'stream',
+  'normalizer',
+  'selection',
+  'theta',
+  'topK',
+  'maxActive',
+  'sharpness',
+  'nGram',
+  'anchor',
+  'causal',
+  'jitter',
+  'importance',
+  'divergence',
+] as const;
+
+/**
+ * LiME's router without parameters (arXiv 2604.02338, section 3): the first E columns of the frozen output z and of the adapter's
+ * output d, each over its largest magnitude, are the logits,
+ *
+ *     p = softmax(((1 - gamma) z' + gamma d') / temperature)
+ *
+ * of which Auto Top-K keeps the experts with at least theta times the largest. The released code (Kowsher/LiME) divides by one
+ * maximum over the whole batch, so that a token's routing depends on the other samples, and replaces the hard selection by a sigmoid;
+ * `form: 'code'` takes that. The selection counts as a constant in the gradient.
+ *
+ * With n-grams, the paper's anchor is a window's last token, which in a causal model tells the window's earlier tokens about the
+ * future, and does not exist yet when tokens are generated one by one: `anchor: 'previous'` decides by the token before the window.
+ *
+ * A loss on the usage is taken over unmasked tokens; it sends no gradient through an adapter's output that is still zero.
+ */
+export class ZeroRouter implements Router {
+  readonly experts: number;
+  readonly needs: RouterNeeds;
+  readonly normalized = true;
+  readonly hasLoss: boolean;
+  private readonly config: Required<Omit<ZeroRouterConfig, 'maxActive'>> & {maxActive?: number};
+
+  /** @throws ConfigError if an option is unknown or out of range, or a token would see later ones though `causal` is set. */
+  constructor(config: ZeroRouterConfig) {
+    const what = 'zero router';
+    checkOptions(what, config, OPTIONS);
+    const experts = checkInteger(what, 'experts', config.experts);
+    const form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    const code = form === 'code';
+    const causal = checkBoolean(what, 'causal', config.causal, false);
+    const unit = {min: 0, max: 1};
+    this.experts = experts;
+    this.config = {
+      type: 'zero',
+      experts,
+      form,
+      temperature: checkPositive(what, 'temperature', config.temperature, 0.5),
+      gamma: checkNumber(what, 'gamma', config.gamma, {...unit, fallback: 0.7}),
+      stream: checkChoice(what, 'stream', config.stream, ['base', 'sum'] as const),
+      normalizer: checkChoice(
+        what,
+        'normalizer',
+        config.normalizer ?? (code ? 'batch' : 'token'),
+        NORMALIZERS,
+      ),
+      selection: checkChoice(
+        what,
+        'selection',
+        config.selection ?? (code ? 'auto-sigmoid' : 'auto'),
+        SELECTIONS,
+      ),
+      theta: checkNumber(what, 'theta', config.theta, {...unit, fallback: 0.7}),
+      topK: checkInteger(what, 'topK', config.topK, {max: experts, fallback: 1}),
+      ...(config.maxActive != null && {
+        maxActive: checkInteger(what, 'maxActive', config.maxActive, {max: experts}),
+      }),
+      sharpness: checkPositive(what, 'sharpness', config.sharpness, 0.5),
+      nGram: checkInteger(what, 'nGram', config.nGram, {fallback: 1}),
+      anchor: checkChoice(what, 'anchor', config.anchor ?? (causal ? 'previous' : 'last'), ANCHORS),
+      causal,
+      jitter: checkNumber(what, 'jitter', config.jitter, {...unit, fallback: 0}),
+      importance: checkNumber(what, 'importance', config.importance, {min: 0, fallback: 0}),
+      divergence: checkNumber(what, 'divergence', config.divergence, {min: 0, fallback: 0}),
+    };
+    if (causal && this.config.anchor === 'last') {
+      throw new ConfigError(
+        `${what}: anchor 'last' lets the earlier tokens of a window see its last one. Set anchor: 'previous', or leave causal out.`,
+      );
+    }
+    if (causal && this.config.normalizer === 'batch') {
+      throw new ConfigError(
+        `${what}: normalizer 'batch' lets every token see all others. Set normalizer: 'token', or leave causal out.`,
+      );
+    }
+    this.needs = {base: experts, delta: experts};
+    this.hasLoss = this.config.importance > 0 || this.config.divergence > 0;
+  }
+
+  build(): void {}
+
+  /** @throws ConfigError if the view lacks the two streams. */
+  route({base, delta, training, context}: RouterView): Routing {
+    if (base === undefined || delta === undefined) {
+      throw new ConfigError(
+        'zero router: it reads the frozen output and the adapter’s own, which this adapter does not show. Use it with lime.',
+      );
+    }
+    const {gamma, stream, temperature, nGram, anchor, jitter, normalizer} = this.config;
+    return tf.tidy(() => {
+      const withLoss = training && this.hasLoss;
+      const adapted = withLoss ? calmStream(delta, normalizer) : delta;
+      const frozen = stream === 'sum' ? tf.add(base, adapted) : base;
+      const length = base.rank > 2 ? base.shape[base.rank - 2]! : 1;
+      const windowed = nGram > 1 && length > 1;
+      const logitsOf = (tensor: tf.Tensor, weight: number) =>
+        tf.mul(
+          normalizeStream(windowed ? anchorsOf(tensor, nGram, anchor) : tensor, normalizer),
+          weight / temperature,
+        );
+      let logits = tf.add(logitsOf(frozen, 1 - gamma), logitsOf(adapted, gamma));
+      if (training && jitter > 0) {
+        const noise = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
+        logits = tf.mul(logits, tf.add(1 - jitter, tf.mul(2 * jitter, noise(logits.shape))));
+      }
+      const p = tf.softmax(logits);
+      const chosen = select(p, this.config);
+      const spread = (tensor: tf.Tensor) => (windowed ? spreadOver(tensor, nGram, length) : tensor);
+      const [probabilities, gates, selected] = [spread(p), spread(chosen.gates), spread(chosen.selected)];
+      if (!withLoss) return {probabilities, gates, selected};
+      return {probabilities, gates, selected, loss: this.loss(probabilities, context?.mask)};
+    });
+  }
+
+  private loss(probabilities: tf.Tensor, mask: tf.Tensor | undefined): tf.Tensor {
+    const {importance, divergence} = this.config;
+    const usage = meanUsage(probabilities, mask);
+    const terms: tf.Tensor[] = [];
+    if (importance > 0) terms.push(tf.mul(importanceLoss(usage), importance));
+    if (divergence > 0) terms.push(tf.mul(usageDivergence(usage), divergence));
+    return terms.length === 1 ? terms[0]! : tf.addN(terms);
+  }
+
+  getConfig(): ZeroRouterConfig {
+    return {...this.config};
+  }
+}

@@ -1,0 +1,70 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {keepMasked, keepTopK, topKMask} from '../top-k.js';
+
+/**
+ * Which experts keep their weight.
+ * - `auto`: those with at least `theta` times the largest probability, renormalised (Auto Top-K of the paper), of the `maxActive`
+ *   most probable ones where that is set.
+ * - `top-k`: the `topK` most probable, renormalised; one alone has weight 1.
+ * - `all`: all, as they are.
+ * - `auto-sigmoid`, `top-k-sigmoid`: all, weighted by a sigmoid around the threshold of `auto`, or around the k-th largest, and
+ *   renormalised (the released code).
+ */
+export const SELECTIONS = ['auto', 'top-k', 'all', 'auto-sigmoid', 'top-k-sigmoid'] as const;
+
+export type Selection = (typeof SELECTIONS)[number];
+
+export interface SelectionOptions {
+  selection: Selection;
+  theta: number;
+  topK: number;
+  maxActive?: number;
+  sharpness: number;
+}
+
+/** The gates of `p` [..., E], and which experts count as chosen. */
+export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tensor; selected: tf.Tensor} {
+  const {selection, theta, topK, sharpness} = options;
+  const ofTheta = (values: tf.Tensor) => autoMask(values, theta, options.maxActive);
+  const ofRank = (values: tf.Tensor) => topKMask(values, topK);
+  switch (selection) {
+    case 'all':
+      return {gates: p, selected: constantOf(p, tf.onesLike)};
+    case 'auto':
+      return {gates: renormalized(keepMasked(p, ofTheta)), selected: constantOf(p, ofTheta)};
+    case 'top-k':
+      return {gates: renormalized(keepTopK(p, topK)), selected: constantOf(p, ofRank)};
+    case 'auto-sigmoid': {
+      const threshold = tf.mul(tf.max(p, -1, true), theta);
+      return {gates: softly(p, threshold, sharpness), selected: constantOf(p, ofTheta)};
+    }
+    case 'top-k-sigmoid': {
+      const kth = keepMasked(p, (values) =>
+        topK === 1 ? ofRank(values) : tf.sub(ofRank(values), topKMask(values, topK - 1)),
+      );
+      return {gates: softly(p, tf.sum(kth, -1, true), sharpness), selected: constantOf(p, ofRank)};
+    }
+  }
+}
+
+function softly(p: tf.Tensor, threshold: tf.Tensor, sharpness: number): tf.Tensor {
+  return renormalized(tf.mul(p, tf.sigmoid(tf.div(tf.sub(p, threshold), sharpness))));
+}
+
+function renormalized(kept: tf.Tensor): tf.Tensor {
+  return tf.div(kept, tf.sum(kept, -1, true));
+}
+
+function autoMask(p: tf.Tensor, theta: number, maxActive: number | undefined): tf.Tensor {
+  const reached = tf.cast(tf.greaterEqual(p, tf.mul(tf.max(p, -1, true), theta)), 'float32');
+  const experts = p.shape[p.rank - 1]!;
+  return maxActive === undefined || maxActive >= experts ? reached : tf.mul(reached, topKMask(p, maxActive));
+}
+
+/** What `make` gives, as a constant: the comparisons in it are kept off the gradient's tape. */
+function constantOf(p: tf.Tensor, make: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
+  return tf.customGrad((input) => ({
+    value: make(input as tf.Tensor),
+    gradFunc: () => tf.zerosLike(p),
+  }))(p);
+}

@@ -1,0 +1,50 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Which token decides for a window: its own last one, or the last one of the window before it. */
+export const ANCHORS = ['last', 'previous'] as const;
+
+export type Anchor = (typeof ANCHORS)[number];
+
+/**
+ * The tokens that decide for the windows of n tokens each, [..., windows, d] of `tokens` [..., T, d]: positions n-1, 2n-1, ... and, for
+ * a shorter last window, T-1. With `previous`, each window takes the position before its first, and the first window its own first
+ * token, so that nothing after a token reaches it.
+ */
+export function anchorsOf(tokens: tf.Tensor, n: number, anchor: Anchor): tf.Tensor {
+  const {outer, length, width} = sizes(tokens);
+  const windows = Math.ceil(length / n);
+  const flat = tf.reshape(tokens, [outer, length, width]) as tf.Tensor3D;
+  const wanted = anchor === 'last' ? windows : windows - 1;
+  const whole = Math.min(wanted, Math.floor(length / n));
+  const parts: tf.Tensor3D[] = [];
+  if (anchor === 'previous') parts.push(tf.slice(flat, [0, 0, 0], [outer, 1, width]));
+  if (whole > 0) {
+    const head = tf.slice(flat, [0, 0, 0], [outer, whole * n, width]);
+    const ends = tf.slice(
+      tf.reshape(head, [outer * whole, n, width]),
+      [0, n - 1, 0],
+      [outer * whole, 1, width],
+    );
+    parts.push(tf.reshape(ends, [outer, whole, width]));
+  }
+  if (wanted > whole) parts.push(tf.slice(flat, [0, length - 1, 0], [outer, 1, width]));
+  const joined = parts.length === 1 ? parts[0]! : tf.concat(parts, 1);
+  return tf.reshape(joined, [...tokens.shape.slice(0, -2), windows, width]);
+}
+
+/** One row for each of `length` tokens from one row per window of n: the inverse of {@link anchorsOf}. */
+export function spreadOver(windows: tf.Tensor, n: number, length: number): tf.Tensor {
+  const {outer, length: count, width} = sizes(windows);
+  const repeated = tf.tile(tf.reshape(windows, [outer * count, 1, width]), [1, n, 1]);
+  const long = tf.reshape(repeated, [outer, count * n, width]);
+  const cut = count * n === length ? long : tf.slice(long, [0, 0, 0], [outer, length, width]);
+  return tf.reshape(cut, [...windows.shape.slice(0, -2), length, width]);
+}
+
+function sizes({shape}: tf.Tensor): {outer: number; length: number; width: number} {
+  return {
+    outer: shape.slice(0, -2).reduce((product, size) => product * size, 1),
+    length: shape[shape.length - 2]!,
+    width: shape[shape.length - 1]!,
+  };
+}
