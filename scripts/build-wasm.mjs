@@ -43,10 +43,10 @@ function memoryFlagsOffset(bytes) {
 }
 
 /**
- * Compiles the kernels. One binary serves both heaps of tfjs, the plain and the threaded one: they differ in the byte at
+ * Compiles the kernels, for plain or for relaxed SIMD, which not every engine has. One binary serves both heaps of tfjs, the plain and the threaded one: they differ in the byte at
  * `memoryFlags`, since the kernels need no atomics.
  */
-export async function compileWasm(root) {
+export async function compileWasm(root, relaxed = false) {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-wasm-'));
   try {
     const out = join(folder, 'kernels.wasm');
@@ -56,6 +56,7 @@ export async function compileWasm(root) {
       '--noAssert',
       '--enable',
       'simd',
+      ...(relaxed ? ['--enable', 'relaxed-simd'] : []),
       '--runtime',
       'stub',
       // The limits are compared with those of tfjs's heap: at most its size, and at least its maximum.
@@ -85,16 +86,18 @@ export async function compileWasm(root) {
 }
 
 export async function buildWasm(root) {
-  const bytes = await compileWasm(root);
-  const memoryFlags = memoryFlagsOffset(bytes);
-  if (bytes[memoryFlags] !== 1)
-    throw new Error(`unexpected memory flags ${bytes[memoryFlags]} in the wasm module`);
+  const modules = await Promise.all([compileWasm(root), compileWasm(root, true)]);
+  const [flags, same] = modules.map(memoryFlagsOffset);
+  if (flags !== same || modules.some((bytes) => bytes[flags] !== 1))
+    throw new Error('unexpected memory flags in the wasm modules');
+  const [plain, relaxed] = modules.map((bytes) => bytes.toString('base64'));
   const folder = join(root, 'packages/kernels/src/backends/wasm');
   mkdirSync(folder, {recursive: true});
   writeFileSync(
     join(folder, 'module.generated.ts'),
     '// Written by scripts/build-wasm.mjs from packages/kernels/assembly.\n' +
-      `export const MEMORY_FLAGS_OFFSET = ${memoryFlags};\n` +
-      `export const WASM_BASE64 =\n  '${bytes.toString('base64')}';\n`,
+      `export const MEMORY_FLAGS_OFFSET = ${flags};\n` +
+      `export const WASM_BASE64 =\n  '${plain}';\n` +
+      `export const RELAXED_WASM_BASE64 =\n  '${relaxed}';\n`,
   );
 }

@@ -1,6 +1,14 @@
 // The microkernels. Eight accumulators are as many as V8 keeps in registers: larger tiles, or an unrolled loop, spill and run at
 // half the speed. Each element is summed in the order of k in both, so their bits agree.
 
+/** s · b + c; in one rounding where the module is built for relaxed SIMD, and the processor has such an instruction. */
+// @ts-ignore: decorator
+@inline
+function multiplyAdd(s: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(s, b, c);
+  return f32x4.add(c, f32x4.mul(s, b));
+}
+
 /** Columns of the wide tile, and bytes of a row of it. */
 export const WIDE = 16;
 export const WIDE_ROW: usize = 64;
@@ -25,11 +33,11 @@ export function block2x16(
   while (p0 < end) {
     const b0 = v128.load(q), b1 = v128.load(q, 16), b2 = v128.load(q, 32), b3 = v128.load(q, 48);
     let s = v128.load32_splat(p0);
-    c00 = f32x4.add(c00, f32x4.mul(s, b0)); c01 = f32x4.add(c01, f32x4.mul(s, b1));
-    c02 = f32x4.add(c02, f32x4.mul(s, b2)); c03 = f32x4.add(c03, f32x4.mul(s, b3));
+    c00 = multiplyAdd(s, b0, c00); c01 = multiplyAdd(s, b1, c01);
+    c02 = multiplyAdd(s, b2, c02); c03 = multiplyAdd(s, b3, c03);
     s = v128.load32_splat(p1);
-    c10 = f32x4.add(c10, f32x4.mul(s, b0)); c11 = f32x4.add(c11, f32x4.mul(s, b1));
-    c12 = f32x4.add(c12, f32x4.mul(s, b2)); c13 = f32x4.add(c13, f32x4.mul(s, b3));
+    c10 = multiplyAdd(s, b0, c10); c11 = multiplyAdd(s, b1, c11);
+    c12 = multiplyAdd(s, b2, c12); c13 = multiplyAdd(s, b3, c13);
     q += ldq; p0 += 4; p1 += 4;
   }
   if (r > 0) {
@@ -39,11 +47,11 @@ export function block2x16(
     while (p0 < end) {
       const b0 = v128.load(g), b1 = v128.load(g, 16), b2 = v128.load(g, 32), b3 = v128.load(g, 48);
       let s = v128.load32_splat(p0);
-      c00 = f32x4.add(c00, f32x4.mul(s, b0)); c01 = f32x4.add(c01, f32x4.mul(s, b1));
-      c02 = f32x4.add(c02, f32x4.mul(s, b2)); c03 = f32x4.add(c03, f32x4.mul(s, b3));
+      c00 = multiplyAdd(s, b0, c00); c01 = multiplyAdd(s, b1, c01);
+      c02 = multiplyAdd(s, b2, c02); c03 = multiplyAdd(s, b3, c03);
       s = v128.load32_splat(p1);
-      c10 = f32x4.add(c10, f32x4.mul(s, b0)); c11 = f32x4.add(c11, f32x4.mul(s, b1));
-      c12 = f32x4.add(c12, f32x4.mul(s, b2)); c13 = f32x4.add(c13, f32x4.mul(s, b3));
+      c10 = multiplyAdd(s, b0, c10); c11 = multiplyAdd(s, b1, c11);
+      c12 = multiplyAdd(s, b2, c12); c13 = multiplyAdd(s, b3, c13);
       g += ldg; p0 += 4; p1 += 4;
     }
   }
@@ -73,13 +81,13 @@ export function block4x8(
   while (p0 < end) {
     const b0 = v128.load(q), b1 = v128.load(q, 16);
     let s = v128.load32_splat(p0);
-    c00 = f32x4.add(c00, f32x4.mul(s, b0)); c01 = f32x4.add(c01, f32x4.mul(s, b1));
+    c00 = multiplyAdd(s, b0, c00); c01 = multiplyAdd(s, b1, c01);
     s = v128.load32_splat(p1);
-    c10 = f32x4.add(c10, f32x4.mul(s, b0)); c11 = f32x4.add(c11, f32x4.mul(s, b1));
+    c10 = multiplyAdd(s, b0, c10); c11 = multiplyAdd(s, b1, c11);
     s = v128.load32_splat(p2);
-    c20 = f32x4.add(c20, f32x4.mul(s, b0)); c21 = f32x4.add(c21, f32x4.mul(s, b1));
+    c20 = multiplyAdd(s, b0, c20); c21 = multiplyAdd(s, b1, c21);
     s = v128.load32_splat(p3);
-    c30 = f32x4.add(c30, f32x4.mul(s, b0)); c31 = f32x4.add(c31, f32x4.mul(s, b1));
+    c30 = multiplyAdd(s, b0, c30); c31 = multiplyAdd(s, b1, c31);
     q += ldq; p0 += 4; p1 += 4; p2 += 4; p3 += 4;
   }
   v128.store(dst, c00); v128.store(dst, c01, 16);

@@ -8,7 +8,7 @@ import {pick, randomNumbers, randomValues} from './random.js';
 export interface CombineCase {
   name: string;
   inputs: CombineReferenceInputs;
-  options: Pick<CombineAttrs, 'scale' | 'mix' | 'activation'>;
+  options: Pick<CombineAttrs, 'scale' | 'mix' | 'activation' | 'heads'>;
   /** The leading axes, whose product is the number of rows. */
   leading: number[];
 }
@@ -27,6 +27,8 @@ interface Spec {
   activation: Activation;
   tail: {mix: Mix; experts: number; rank: number} | undefined;
   scales: {pre: ScaleForm; alpha: ScaleForm; beta: ScaleForm; post: ScaleForm};
+  /** Heads of the scales that are tables. Default 1. */
+  heads?: CombineAttrs['heads'];
 }
 
 function build(spec: Spec): CombineCase {
@@ -53,15 +55,21 @@ function build(spec: Spec): CombineCase {
     if (spec.scales[name] === 'vector') inputs[name] = make(1, width, 0.5, 1.5);
     if (spec.scales[name] === 'table') {
       const experts = 1 + Math.floor(random() * 4);
-      inputs[`${name}Gates`] = make(rows, experts, 0, 1);
+      inputs[`${name}Gates`] = make(rows, experts * (spec.heads?.[name] ?? 1), 0, 1);
       inputs[`${name}Table`] = make(experts, width, 0.5, 1.5);
     }
   }
-  const parts = Object.keys(inputs).join(' ');
+  const heads = Object.entries(spec.heads ?? {}).map(([name, count]) => `${name}Heads ${count}`);
+  const parts = [...Object.keys(inputs), ...heads].join(' ');
   return {
     name: `#${spec.seed} [${spec.leading},${dIn}]x${dOut} ${spec.activation} ${tail?.mix ?? ''} (${parts})`,
     inputs,
-    options: {scale: tail ? 1.7 : 1, mix: tail?.mix ?? 'none', activation: spec.activation},
+    options: {
+      scale: tail ? 1.7 : 1,
+      mix: tail?.mix ?? 'none',
+      activation: spec.activation,
+      ...(spec.heads && {heads: spec.heads}),
+    },
     leading: spec.leading,
   };
 }
@@ -100,4 +108,59 @@ export function combineCases(count: number): CombineCase[] {
       scales: {pre: given ? 'none' : form(), alpha: form(), beta: tail ? form() : 'none', post: form()},
     });
   });
+}
+
+/**
+ * Scales with gates by head: heads that end inside a tile of 16 columns and inside a texel, of one column, of a whole number of
+ * tiles, and of all columns.
+ */
+export function headCases(): CombineCase[] {
+  const none = {pre: 'none', alpha: 'none', beta: 'none', post: 'none'} as const;
+  const plain = {bias: false, offset: false, given: false, activation: 'linear', tail: undefined} as const;
+  const specs: Omit<Spec, 'seed'>[] = [
+    {...plain, leading: [5], dIn: 3, dOut: 130, scales: {...none, post: 'table'}, heads: {post: 13}},
+    {...plain, leading: [2, 3], dIn: 17, dOut: 64, scales: {...none, alpha: 'table'}, heads: {alpha: 4}},
+    {
+      ...plain,
+      leading: [3, 1, 5],
+      dIn: 30,
+      dOut: 21,
+      bias: true,
+      offset: true,
+      activation: 'gelu',
+      tail: {mix: 'expert', experts: 3, rank: 2},
+      scales: {pre: 'table', alpha: 'table', beta: 'table', post: 'vector'},
+      heads: {pre: 2, alpha: 3, beta: 7},
+    },
+    {
+      ...plain,
+      leading: [17],
+      dIn: 5,
+      dOut: 5,
+      activation: 'tanh',
+      scales: {pre: 'table', alpha: 'none', beta: 'none', post: 'table'},
+      heads: {pre: 5, post: 5},
+    },
+    {
+      ...plain,
+      leading: [1],
+      dIn: 12,
+      dOut: 96,
+      given: true,
+      activation: 'relu',
+      scales: {...none, alpha: 'vector', post: 'table'},
+      heads: {post: 2},
+    },
+    {
+      ...plain,
+      leading: [33],
+      dIn: 9,
+      dOut: 34,
+      tail: {mix: 'none', experts: 1, rank: 4},
+      scales: {pre: 'none', alpha: 'none', beta: 'table', post: 'table'},
+      heads: {beta: 17},
+    },
+    {...plain, leading: [2, 2], dIn: 3, dOut: 9, scales: {...none, post: 'table'}, heads: {post: 1}},
+  ];
+  return specs.map((spec, i) => build({...spec, seed: 1000 + i}));
 }

@@ -10,29 +10,35 @@ import {randomNumbers, randomValues} from './random.js';
 const VECTORS = new Set(['bias', 'offset', 'pre', 'alpha', 'beta', 'post']);
 const PER_ROW = new Set(['x', 'z', 'h', 'gates', 'preGates', 'alphaGates', 'betaGates', 'postGates']);
 
-function toTensor(name: string, m: Matrix, leading: number[]): tf.Tensor {
+function toTensor(name: string, m: Matrix, {leading, options}: CombineCase): tf.Tensor {
+  const heads = options.heads?.[name.replace(/Gates$/, '') as keyof typeof options.heads];
+  const last = heads !== undefined && name.endsWith('Gates') ? [heads, m.columns / heads] : [m.columns];
   const shape = VECTORS.has(name)
     ? [m.columns]
     : PER_ROW.has(name)
-      ? [...leading, m.columns]
+      ? [...leading, ...last]
       : [m.rows, m.columns];
   return tf.tensor(Float32Array.from(m.data), shape, 'float32');
 }
 
 /** The case's inputs as tensors, by the reference's names. */
-export function caseTensors({inputs, leading}: CombineCase): Record<string, tf.Tensor> {
+export function caseTensors(c: CombineCase): Record<string, tf.Tensor> {
   return Object.fromEntries(
-    Object.entries(inputs).map(([name, m]) => [name, toTensor(name, m as Matrix, leading)]),
+    Object.entries(c.inputs).map(([name, m]) => [name, toTensor(name, m as Matrix, c)]),
   );
 }
 
 /** Calls the public op with tensors by the reference's names. */
 export function runCombine(tensors: Record<string, tf.Tensor>, options: CombineCase['options']): tf.Tensor {
   const {x, kernel, bias, z, h, b, gates, offset} = tensors;
-  const inputs: Record<string, unknown> = {x, kernel, bias, z, h, b, gates, offset, ...options};
-  for (const name of ['pre', 'alpha', 'beta', 'post']) {
+  const {heads, ...rest} = options;
+  const inputs: Record<string, unknown> = {x, kernel, bias, z, h, b, gates, offset, ...rest};
+  for (const name of ['pre', 'alpha', 'beta', 'post'] as const) {
     const perRow = tensors[`${name}Gates`];
-    const scale = perRow === undefined ? tensors[name] : {gates: perRow, table: tensors[`${name}Table`]};
+    const scale =
+      perRow === undefined
+        ? tensors[name]
+        : {gates: perRow, table: tensors[`${name}Table`], heads: heads?.[name]};
     if (scale !== undefined) inputs[name] = scale as Scale;
   }
   return combine(inputs as CombineInputs);

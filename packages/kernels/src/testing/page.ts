@@ -3,10 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
 import '../auto.js';
-import {combineCases} from './combine-cases.js';
+import {moduleBytes} from '../backends/wasm/module.js';
+import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 
-const cases = combineCases(144);
+const cases = [...combineCases(144), ...headCases()];
 
 const page = {
   /** Makes the backend active; returns its name, which differs if it could not be. */
@@ -19,6 +20,8 @@ const page = {
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
     return tf.getBackend();
   },
+  /** Whether the engine takes the module with fused multiply-adds, as Chromium does and Node 20 does not. */
+  isRelaxed: (): boolean => WebAssembly.validate(moduleBytes(true)),
   /** Whether the wasm backend's heap is shared memory, as that of its threaded build is. */
   isShared(): boolean {
     const {wasm} = tf.backend() as unknown as {wasm: {HEAPU8: Uint8Array}};

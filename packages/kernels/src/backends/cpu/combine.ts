@@ -17,21 +17,37 @@ function applyScale(
   inputs: Named,
   name: ScaleName,
   read: Read,
+  heads: CombineAttrs['heads'],
 ): void {
   const vector = inputs[name];
   const gates = inputs[`${name}Gates`];
   if (gates !== undefined) {
-    const scale = multiply(read(gates), read(inputs[`${name}Table`]!), {
-      m: rows,
-      n: width,
-      k: gates.shape[1]!,
-    });
+    const scale = scaleByRow(gates, inputs[`${name}Table`]!, heads?.[name] ?? 1, read);
     for (let i = 0; i < scale.length; i++) into[i] = values[i]! * scale[i]!;
   } else if (vector !== undefined) {
     const scale = read(vector);
     for (let n = 0; n < rows; n++)
       for (let j = 0; j < width; j++) into[n * width + j] = values[n * width + j]! * scale[j]!;
   }
+}
+
+/** gates · table [rows, width], with gates [rows, heads · E] of each head's own. */
+function scaleByRow(gates: TensorInfo, table: TensorInfo, heads: number, read: Read): Float32Array {
+  const [rows, all] = gates.shape as [number, number];
+  const [experts, width] = table.shape as [number, number];
+  if (heads === 1) return multiply(read(gates), read(table), {m: rows, n: width, k: experts});
+  const [g, t] = [read(gates), read(table)];
+  const columns = width / heads;
+  const scale = new Float32Array(rows * width);
+  for (let n = 0; n < rows; n++) {
+    for (let j = 0; j < width; j++) {
+      const from = n * all + Math.floor(j / columns) * experts;
+      let sum = 0;
+      for (let e = 0; e < experts; e++) sum += g[from + e]! * t[e * width + j]!;
+      scale[n * width + j] = sum;
+    }
+  }
+  return scale;
 }
 
 function has(inputs: Named, name: ScaleName): boolean {
@@ -42,13 +58,19 @@ function addRow(values: Float32Array, row: Float32Array): void {
   for (let i = 0; i < values.length; ) for (let j = 0; j < row.length; j++) values[i++]! += row[j]!;
 }
 
-function baseProduct(inputs: Named, rows: number, dOut: number, read: Read): Float32Array {
+function baseProduct(
+  inputs: Named,
+  rows: number,
+  dOut: number,
+  read: Read,
+  heads: CombineAttrs['heads'],
+): Float32Array {
   if (inputs.z !== undefined) return read(inputs.z).slice();
   const dIn = inputs.x!.shape[1]!;
   let x = read(inputs.x!);
   if (has(inputs, 'pre')) {
     const scaled = new Float32Array(x.length);
-    applyScale(x, scaled, rows, dIn, inputs, 'pre', read);
+    applyScale(x, scaled, rows, dIn, inputs, 'pre', read, heads);
     x = scaled;
   }
   const z = multiply(x, read(inputs.kernel!), {m: rows, n: dOut, k: dIn});
@@ -59,15 +81,15 @@ function baseProduct(inputs: Named, rows: number, dOut: number, read: Read): Flo
 /** The combine kernel on typed arrays; returns y and, if asked for, z and u. */
 export function combineArrays(
   inputs: Named,
-  {scale, mix, activation, saveZ, saveU, sparse}: CombineAttrs,
+  {scale, mix, activation, saveZ, saveU, sparse, heads}: CombineAttrs,
   read: Read,
 ): {y: Float32Array; z?: Float32Array; u?: Float32Array; rows: number; dOut: number} {
   const {h, b, gates, offset} = inputs;
   const rows = (inputs.z ?? inputs.x!).shape[0]!;
   const dOut = (inputs.z ?? inputs.kernel!).shape[1]!;
-  const y = baseProduct(inputs, rows, dOut, read);
+  const y = baseProduct(inputs, rows, dOut, read, heads);
   const z = saveZ ? y.slice() : undefined;
-  applyScale(y, y, rows, dOut, inputs, 'alpha', read);
+  applyScale(y, y, rows, dOut, inputs, 'alpha', read, heads);
   if (h !== undefined && b !== undefined) {
     const beta = has(inputs, 'beta');
     const tail = beta ? new Float32Array(y.length) : y;
@@ -86,13 +108,13 @@ export function combineArrays(
       gemm(left, read(b), tail, rows, dOut, b.shape[0]!);
     }
     if (beta) {
-      applyScale(tail, tail, rows, dOut, inputs, 'beta', read);
+      applyScale(tail, tail, rows, dOut, inputs, 'beta', read, heads);
       for (let i = 0; i < tail.length; i++) y[i]! += tail[i]!;
     }
   }
   if (offset !== undefined) addRow(y, read(offset));
   const u = saveU ? y.slice() : undefined;
   activateInPlace(y, activation);
-  applyScale(y, y, rows, dOut, inputs, 'post', read);
+  applyScale(y, y, rows, dOut, inputs, 'post', read, heads);
   return {y, z, u, rows, dOut};
 }

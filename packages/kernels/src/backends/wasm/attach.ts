@@ -2,7 +2,8 @@ import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {BackendError} from '../../errors.js';
 import type {WasmExports} from './exports.js';
-import {MEMORY_FLAGS_OFFSET, WASM_BASE64} from './module.generated.js';
+import {MEMORY_FLAGS_OFFSET} from './module.generated.js';
+import {bestModuleBytes} from './module.js';
 
 /** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
 interface Heap {
@@ -103,7 +104,7 @@ function memoryOf(heap: Heap | null | undefined): WebAssembly.Memory {
 }
 
 function instantiate(memory: WebAssembly.Memory): WasmExports {
-  const bytes = Uint8Array.from(atob(WASM_BASE64), (char) => char.charCodeAt(0));
+  const bytes = bestModuleBytes();
   const SHARED_WITH_MAXIMUM = 3;
   if (typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer) {
     bytes[MEMORY_FLAGS_OFFSET] = SHARED_WITH_MAXIMUM;

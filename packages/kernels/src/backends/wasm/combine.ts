@@ -27,14 +27,17 @@ const COMBINE_WORDS = [
   'alphaGates',
   'alphaTable',
   'alphaExperts',
+  'alphaHeads',
   'beta',
   'betaGates',
   'betaTable',
   'betaExperts',
+  'betaHeads',
   'post',
   'postGates',
   'postTable',
   'postExperts',
+  'postHeads',
   'y',
   'savedZ',
   'savedU',
@@ -63,13 +66,16 @@ function scaleWords(
   inputs: Inputs,
   from: ScaleName,
   to: 'alpha' | 'beta' | 'post',
+  heads: CombineAttrs['heads'],
 ): Words {
   const gates = inputs[`${from}Gates`];
   const words: Record<string, number> = {};
   if (gates !== undefined) {
     words[`${to}Gates`] = wasm.pointerTo(gates);
-    words[`${to}Table`] = wasm.pointerTo(inputs[`${from}Table`]!);
-    words[`${to}Experts`] = gates.shape[1]!;
+    const table = inputs[`${from}Table`]!;
+    words[`${to}Table`] = wasm.pointerTo(table);
+    words[`${to}Experts`] = table.shape[0]!;
+    words[`${to}Heads`] = heads?.[from] ?? 1;
   } else if (inputs[from] !== undefined) {
     words[to] = wasm.pointerTo(inputs[from]);
   }
@@ -117,7 +123,7 @@ export const combine: PeftKernel = ({inputs, attrs, backend}) =>
 export function combineInfos(
   backend: KernelBackend,
   inputs: Inputs,
-  {scale, mix, activation, saveZ, saveU, sparse}: Omit<CombineAttrs, 'names' | 'saveY'>,
+  {scale, mix, activation, saveZ, saveU, sparse, heads}: Omit<CombineAttrs, 'names' | 'saveY'>,
 ): TensorInfo[] {
   const wasm = attach(backend);
   const {x, kernel, z, h, b, gates} = inputs;
@@ -141,15 +147,15 @@ export function combineInfos(
     dOut,
     activation: activationCode(activation),
     rank: b === undefined || experts !== undefined ? 0 : b.shape[0]!,
-    ...scaleWords(wasm, inputs, 'alpha', 'alpha'),
-    ...scaleWords(wasm, inputs, 'beta', 'beta'),
-    ...scaleWords(wasm, inputs, 'post', 'post'),
+    ...scaleWords(wasm, inputs, 'alpha', 'alpha', heads),
+    ...scaleWords(wasm, inputs, 'beta', 'beta', heads),
+    ...scaleWords(wasm, inputs, 'post', 'post', heads),
   };
   const read = experts === undefined ? READ : READ.filter((name) => name !== 'h' && name !== 'b');
   for (const name of read) if (inputs[name] !== undefined) words[name] = wasm.pointerTo(inputs[name]);
   // pre ∘ x is this same kernel with z = x and post = pre, into scratch.
   const preWords: Words = pre
-    ? {rows, dOut: dIn, z: words.x!, ...scaleWords(wasm, inputs, 'pre', 'post')}
+    ? {rows, dOut: dIn, z: words.x!, ...scaleWords(wasm, inputs, 'pre', 'post', heads)}
     : {};
   const {combineScratch} = wasm.exports;
   const bytes = [

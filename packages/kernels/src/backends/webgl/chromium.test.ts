@@ -39,7 +39,9 @@ if (chromiumMissing !== undefined) {
     beforeAll(async () => {
       open = await openPage(join(__dirname, '../../testing/page.ts'), threaded);
       expect(await open.page.evaluate((name) => page.use(name), backend)).toBe(backend);
-      if (backend === 'wasm') expect(await open.page.evaluate(() => page.isShared())).toBe(threaded);
+      if (backend !== 'wasm') return;
+      expect(await open.page.evaluate(() => page.isShared())).toBe(threaded);
+      expect(await open.page.evaluate(() => page.isRelaxed())).toBe(true);
     }, 120_000);
     afterAll(() => open.close());
     afterEach(() => expect(open.errors.splice(0)).toEqual([]));

@@ -19,16 +19,46 @@ function productLoop(sum: string, depth: number, left: string, right: string): s
 }
 
 /** GLSL of `vec4 <name>Scale(int row, int column)`, a packed block of the scale. */
-function scaleCode(inputs: Named, name: ScaleName): string {
+function scaleCode(inputs: Named, name: ScaleName, heads = 1): string {
   const kind = scaleKind(inputs, name);
   if (kind === 'none') return '';
   const head = `vec4 ${name}Scale(int row, int column)`;
   if (kind === 'vector') return `${head} { return ${sampler(name)}(0, column).rgrg; }`;
-  const experts = inputs[`${name}Gates`]!.shape[1]!;
+  const [experts, width] = inputs[`${name}Table`]!.shape as [number, number];
+  if (heads > 1) return byHead(name, {heads, experts, width});
   return `${head} {
     vec4 sum = vec4(0.0);
     ${productLoop('sum', experts, `${sampler(`${name}Gates`)}(row, k)`, `${sampler(`${name}Table`)}(k, column)`)}
     return sum;
+  }`;
+}
+
+/**
+ * The same for gates by head. A head may begin in the middle of a texel of the output or of the gates, so every element is read on its
+ * own.
+ */
+function byHead(
+  name: ScaleName,
+  {heads, experts, width}: {heads: number; experts: number; width: number},
+): string {
+  const element = (from: string, r: string, c: string): string =>
+    `${name}Pick(${sampler(`${name}${from}`)}(${r}, ${c}), ${r}, ${c})`;
+  return `
+  float ${name}Pick(vec4 texel, int r, int c) {
+    vec2 half2 = imod(r, 2) == 0 ? texel.rg : texel.ba;
+    return imod(c, 2) == 0 ? half2.x : half2.y;
+  }
+  float ${name}At(int row, int column) {
+    int first = column / ${width / heads} * ${experts};
+    float sum = 0.0;
+    for (int e = 0; e < ${experts}; e++) {
+      int k = first + e;
+      sum += ${element('Gates', 'row', 'k')} * ${element('Table', 'e', 'column')};
+    }
+    return sum;
+  }
+  vec4 ${name}Scale(int row, int column) {
+    return vec4(${name}At(row, column), ${name}At(row, column + 1), ${name}At(row + 1, column), ${name}At(row + 1, column + 1));
   }`;
 }
 
@@ -49,7 +79,11 @@ function epilogue(inputs: Named, stage: Stage, scale: number): string {
 }
 
 /** One packed program for one stage of combine, over inputs of rank 2. */
-export function combineProgram(inputs: Named, {scale, activation}: CombineAttrs, stage: Stage): Program {
+export function combineProgram(
+  inputs: Named,
+  {scale, activation, heads = {}}: CombineAttrs,
+  stage: Stage,
+): Program {
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const columns = (inputs.z ?? inputs.kernel)!.shape[1]!;
   const left = scaleKind(inputs, 'pre') === 'none' ? 'getX(row, k)' : 'getX(row, k) * preScale(row, k)';
@@ -59,7 +93,7 @@ export function combineProgram(inputs: Named, {scale, activation}: CombineAttrs,
     packedInputs: true,
     packedOutput: true,
     userCode: `
-      ${SCALE_NAMES.map((name) => scaleCode(inputs, name)).join('\n')}
+      ${SCALE_NAMES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
       ${stage === 'y' ? activateCode(activation) : ''}
       void main() {
         ivec2 at = getOutputCoords();

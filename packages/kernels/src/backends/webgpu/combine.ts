@@ -7,12 +7,22 @@ import {flat, type Program, run} from './program.js';
 import {productLoop, tileDeclarations, tiled} from './tile.js';
 
 /** WGSL of `fn <name>Scale(row, column)`; a table's width is that of the side that the scale acts on. */
-function scaleCode(inputs: Named, name: ScaleName): string {
+function scaleCode(inputs: Named, name: ScaleName, heads = 1): string {
   const kind = scaleKind(inputs, name);
   if (kind === 'none') return '';
   const head = `fn ${name}Scale(row : i32, column : i32) -> f32`;
   if (kind === 'vector') return `${head} { return ${name}In[column]; }`;
   const width = name === 'pre' ? 'uniforms.dIn' : 'uniforms.dOut';
+  if (heads > 1) {
+    return `${head} {
+    let at = (row * ${heads} + column / (${width} / ${heads})) * uniforms.${name}Experts;
+    var sum = 0.0;
+    for (var e = 0; e < uniforms.${name}Experts; e = e + 1) {
+      sum = fma(${name}GatesIn[at + e], ${name}TableIn[e * ${width} + column], sum);
+    }
+    return sum;
+  }`;
+  }
   return `${head} {
     var sum = 0.0;
     for (var e = 0; e < uniforms.${name}Experts; e = e + 1) {
@@ -41,7 +51,7 @@ function epilogue(inputs: Named, stage: Stage, hasTail: boolean): string {
 /** One program for one stage of combine: base product, tail, scales, bias and activation in one pass over the output. */
 export function combineProgram(
   all: Named,
-  {mix, activation}: CombineAttrs,
+  {mix, activation, heads = {}}: CombineAttrs,
   stage: Stage,
 ): {program: Program; inputs: Named} {
   const inputs = usedBy(all, stage);
@@ -50,11 +60,11 @@ export function combineProgram(
   const given = inputs.z !== undefined;
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const dOut = (inputs.z ?? inputs.kernel)!.shape[1]!;
-  const kinds = SCALE_NAMES.map((name) => scaleKind(inputs, name)[0]).join('');
+  const kinds = SCALE_NAMES.map((name) => `${scaleKind(inputs, name)[0]}${heads[name] ?? ''}`).join('');
   const key = `${names.join('.')}_${mix}_${activation}_${stage}_${kinds}`;
   const declarations = `
     ${hasTail ? mixedCode(mix) : ''}
-    ${SCALE_NAMES.map((name) => scaleCode(inputs, name)).join('\n')}
+    ${SCALE_NAMES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
     ${stage === 'y' ? activateCode(activation) : ''}`;
   const uniforms =
     'dIn : i32, dOut : i32, r1 : i32, r2 : i32, g : i32, preExperts : i32, alphaExperts : i32, ' +
@@ -130,7 +140,7 @@ function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, sta
     int(width('h', 1)),
     int(width('b', 0)),
     int(width('gates', 1)),
-    ...SCALE_NAMES.map((name) => int(width(`${name}Gates`, 1))),
+    ...SCALE_NAMES.map((name) => int(width(`${name}Table`, 0))),
     {type: 'float32', data: [attrs.scale]},
   ]);
 }

@@ -6,7 +6,7 @@ import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '../../index.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
-import {combineCases} from '../../testing/combine-cases.js';
+import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
 import {randomNumbers, randomValues} from '../../testing/random.js';
@@ -33,7 +33,7 @@ if (dawnMissing !== undefined) {
     });
 
     combineSuite(
-      combineCases(144).filter((_, i) => i % 9 === 3 || i === 18 || i === 96),
+      [...combineCases(144).filter((_, i) => i % 9 === 3 || i === 18 || i === 96), ...headCases()],
       {forward: 1e-4, gradient: 1e-3},
     );
 
