@@ -1,20 +1,25 @@
 /**
  * Makes tfjs's wasm backend fit for training: its matrix products (BatchMatMul, _FusedMatMul) cost the same in every transposition
- * and when batched, Tile, through which tfjs-layers' LayerNormalization goes, is a copy whose gradient is a sum, and the
- * kernels that backpropagation lacks there (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong
- * (MaxPoolGrad) are supplied. Importing this
- * module registers the replacements, if the backend has been imported before; otherwise call {@link register} after that.
+ * and when batched, and take integers and every bias that broadcasts; Tile, through which tfjs-layers' LayerNormalization goes, is a
+ * copy whose gradient is a sum; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
+ * (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
+ * biases than a vector) are supplied. Importing this module registers the replacements, if the backend has been imported before;
+ * otherwise call {@link register} after that.
  */
 import './wasm.js';
+import {registerFusedBias, unregisterFusedBias} from './training/fused-bias.js';
 import {MISSING_KERNELS} from './training/missing.js';
 import {restoreKernel, supplyKernel} from './training/overrides.js';
 import {registerProducts, unregisterProducts} from './training/products.js';
+import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
 import {registerTile, unregisterTile} from './training/tile.js';
 
 /** Puts our kernels in place of the stock ones. Calling it again is harmless, and needed after a later import of the backend. */
 export function register(): void {
   registerProducts();
   registerTile();
+  registerSharedValues();
+  registerFusedBias();
   for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
 }
 
@@ -22,6 +27,8 @@ export function register(): void {
 export function unregister(): void {
   unregisterProducts();
   unregisterTile();
+  unregisterSharedValues();
+  unregisterFusedBias();
   for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
 }
 

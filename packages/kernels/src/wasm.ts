@@ -1,20 +1,23 @@
 import './index.js';
 import {register as registerKernels, unregister as unregisterKernels} from './backends/wasm/register.js';
+import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
 import {registerTile, unregisterTile} from './training/tile.js';
 
 /**
- * Registers the fused kernels for tfjs's `wasm` backend, which may be imported before or after, and a fast Tile with a fast gradient;
- * done by importing this module. Calling it again is harmless.
+ * Registers the fused kernels for tfjs's `wasm` backend, which may be imported before or after, a fast Tile with a fast gradient, and
+ * an Identity and a Cast that copy nothing where nothing changes; done by importing this module. Calling it again is harmless.
  */
 export function register(): void {
   registerKernels();
   registerTile();
+  registerSharedValues();
 }
 
-/** Takes the fused kernels out, so that the ops run on stock ones, and puts the stock Tile and its gradient back. */
+/** Takes the fused kernels out, so that the ops run on stock ones, and puts the stock Tile, its gradient, Identity and Cast back. */
 export function unregister(): void {
   unregisterKernels();
   unregisterTile();
+  unregisterSharedValues();
 }
 
 register();

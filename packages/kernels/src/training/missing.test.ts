@@ -129,3 +129,33 @@ test('unregister leaves the backend as it was', () => {
   expect(tf.getKernel('UnsortedSegmentSum', 'wasm')).toBeDefined();
   expect(tf.getKernel('MaxPoolGrad', 'wasm')).not.toBe(stock);
 });
+
+test.each([
+  [
+    'ij,jk->ik',
+    [
+      [2, 3],
+      [2, 2],
+    ],
+    /Expected dimension 3 at axis 0 of input shaped \[2,2\]/,
+  ],
+  ['ij->n', [[2, 3]], /label n not present/],
+  ['ii->', [[2, 2]], /not implemented yet/],
+  [
+    'ij,jk,kl->il',
+    [
+      [2, 2],
+      [2, 2],
+      [2, 2],
+    ],
+    /more than 2 input tensors/,
+  ],
+  ['', [[2, 2]], /without an arrow/],
+] as [string, number[][], RegExp][])(
+  "einsum refuses '%s' as the other backends do",
+  async (equation, shapes, message) => {
+    await tf.setBackend('wasm');
+    const inputs = shapes.map((shape) => tf.ones(shape));
+    expect(() => tf.einsum(equation, ...inputs)).toThrow(message);
+  },
+);

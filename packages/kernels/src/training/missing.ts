@@ -203,7 +203,11 @@ const kernels: Record<string, Kernel> = {
 const einsum: tf.KernelFunc = ({inputs, attrs}) =>
   tf.tidy(() => {
     const {equation} = attrs as unknown as {equation: string};
-    return einsumByProducts(equation, Object.values(inputs) as tf.Tensor[]);
+    const operands = Object.values(inputs) as tf.Tensor[];
+    // What the other backends' kernels refuse, this one refuses with the same words.
+    const {allDims, idDims} = tf.backend_util.decodeEinsumEquation(equation, operands.length);
+    tf.backend_util.checkEinsumDimSizes(allDims.length, idDims, operands);
+    return einsumByProducts(equation, operands);
   });
 
 /** The kernels that the wasm backend lacks for training, and MaxPoolGrad, which it has wrong. */

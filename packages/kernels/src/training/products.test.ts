@@ -183,9 +183,9 @@ test('a dense layer on wasm trains as on cpu, and so does attention', async () =
 });
 
 test('products of other dtypes and shapes are left to the stock kernels, errors included', () => {
-  const int = tf.ones([2, 2], 'int32');
+  const bool = tf.ones([2, 2], 'bool');
   const run = () =>
-    tf.engine().runKernel('BatchMatMul', {a: int, b: int}, {transposeA: false, transposeB: false});
+    tf.engine().runKernel('BatchMatMul', {a: bool, b: bool}, {transposeA: false, transposeB: false});
   expect(run).toThrow(/float32/);
   const fused = () =>
     tf
@@ -241,4 +241,22 @@ test('ours run again once tfjs and its backend, imported later, have registered 
   unregister();
   expect(kernel()).toBe(stock);
   expect(tf.getGradient('Tile')).toBe(stockGradient);
+});
+
+test.each([
+  [false, false],
+  [true, true],
+])('a product of integers is one of integers (transposed: %s, %s)', (transposeA, transposeB) => {
+  const a = tf.tensor2d([1, -2, 3, 4, 5, 600], transposeA ? [3, 2] : [2, 3], 'int32');
+  const b = tf.tensor2d([7, 8, 9, 10, -11, 1200], transposeB ? [2, 3] : [3, 2], 'int32');
+  const before = tf.memory().numDataBuffers;
+  const y = tf.matMul(a, b, transposeA, transposeB);
+  expect(y.dtype).toBe('int32');
+  expect(tf.memory().numDataBuffers).toBe(before + 1);
+  const rows = (t: tf.Tensor2D, flip: boolean): number[][] => (flip ? tf.transpose(t) : t).arraySync();
+  const [left, right] = [rows(a, transposeA), rows(b, transposeB)];
+  const want = left.map((row) =>
+    right[0]!.map((_, j) => row.reduce((sum, v, k) => sum + v * right[k]![j]!, 0)),
+  );
+  expect(y.arraySync()).toEqual(want);
 });

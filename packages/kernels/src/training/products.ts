@@ -3,6 +3,7 @@ import {attach} from '../backends/wasm/attach.js';
 import {biasActivation, combineInfos} from '../backends/wasm/combine.js';
 import {multiply, productSizes} from '../backends/wasm/matmul.js';
 import {ACTIVATIONS, type Activation} from '../types.js';
+import {anyBias, isVector} from './fused-bias.js';
 import {overrideKernel, restoreKernel} from './overrides.js';
 
 interface ProductAttrs {
@@ -35,10 +36,30 @@ function batchMatMul(stock: tf.KernelFunc): tf.KernelFunc {
   return (call) => {
     const {a, b} = call.inputs as unknown as Operands;
     const attrs = call.attrs as unknown as ProductAttrs;
+    const backend = call.backend as tf.KernelBackend;
+    if (a.dtype === 'int32' && b.dtype === 'int32')
+      return asFloats(batchMatMul(stock), {a, b}, attrs, backend);
     if (!isProduct(a, b, attrs)) return stock(call);
     const {transposeA, transposeB} = attrs;
-    return multiply({a, b, transposeA, transposeB}, call.backend as tf.KernelBackend);
+    return multiply({a, b, transposeA, transposeB}, backend);
   };
+}
+
+/** A product of integers, of which the stock backend has none; exact up to 2^24, as on the GPU backends. */
+function asFloats(
+  product: tf.KernelFunc,
+  {a, b}: Operands,
+  {transposeA, transposeB}: ProductAttrs,
+  backend: tf.KernelBackend,
+): tf.TensorInfo {
+  const cast = (x: tf.TensorInfo, dtype: tf.DataType): tf.TensorInfo =>
+    tf.getKernel(tf.Cast, 'wasm').kernelFunc({inputs: {x}, attrs: {dtype}, backend}) as tf.TensorInfo;
+  const [left, right] = [cast(a, 'float32'), cast(b, 'float32')];
+  const attrs = {transposeA, transposeB};
+  const floats = product({inputs: {a: left, b: right}, attrs, backend}) as tf.TensorInfo;
+  const out = cast(floats, 'int32');
+  for (const {dataId} of [left, right, floats]) backend.disposeData(dataId);
+  return out;
 }
 
 function isActivation(name: string): name is Activation {
@@ -97,7 +118,12 @@ function productWithBias(
 /** Replaces the wasm backend's matrix products, whose transposed and batched cases run a scalar loop. */
 export function registerProducts(): void {
   overrideKernel(tf.BatchMatMul, batchMatMul);
-  overrideKernel(tf._FusedMatMul, fusedMatMul);
+  overrideKernel(tf._FusedMatMul, (stock) =>
+    anyBias(fusedMatMul(stock), (bias, {inputs, attrs}) => {
+      const {n} = productSizes({...(inputs as unknown as Operands), ...(attrs as ProductAttrs)});
+      return isVector(bias.shape, n);
+    }),
+  );
 }
 
 /** Puts back what {@link registerProducts} replaced. */
