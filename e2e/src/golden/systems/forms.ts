@@ -24,11 +24,13 @@ const denseSite: Build = (golden, tensors) => {
 
 /** An MLP block: adapters on the first branch before its activation, and on the output; the second branch is plain. */
 const mlpBlock: Build = (golden, tensors) => {
-  const activation = activationOf((golden.config.activations as string[])[0]!, golden);
+  const [activation, gate] = (golden.config.activations as string[]).map((name) =>
+    activationOf(name, golden),
+  );
   if (golden.system !== 'molora' && golden.system !== 'lora')
     throw new NotExpressible('a router that reads the hidden vector');
   const first = new GoldenSite(golden, tensors, 'wi_0', {prefix: 'wi_0.', activation});
-  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.'});
+  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', activation: gate});
   const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
   return {
     sites: [first, second, output],
@@ -104,9 +106,10 @@ const paperFeedForward: Build = (golden, tensors) => {
   };
 };
 
-/** The data call the tanh approximation of gelu, which is what T5 uses, just gelu. */
+/** The data call the tanh approximation of gelu, which is what T5 uses, just gelu; and swish silu. */
 function activationOf(name: string, {config}: GoldenCase): string {
-  return name === 'gelu' && config.gelu === 'tanh approximation' ? 'gelu_new' : name;
+  if (name === 'gelu' && config.gelu === 'tanh approximation') return 'gelu_new';
+  return name === 'silu' ? 'swish' : name;
 }
 
 export function formOf(golden: GoldenCase, tensors: Map<string, Golden>): Form {
