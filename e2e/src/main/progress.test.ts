@@ -25,6 +25,12 @@ describe('Progress', () => {
     expect(written[0]).toMatch(/^work 2\/20 {2}loss 1 {2}\d+:\d\d left\n$/);
   });
 
+  it('puts a note on a line of its own', () => {
+    const {written, progress} = record(true);
+    progress.note('half-way');
+    expect(written).toEqual(['\r\u001b[2Khalf-way\n']);
+  });
+
   it('is silent when it is to be', () => {
     const {written, progress} = record(true, true);
     progress.advance(20);

@@ -50,6 +50,12 @@ export class Progress {
     }
   }
 
+  /** A line of its own, above the bar. */
+  note(text: string): void {
+    if (this.quiet) return;
+    this.stream.write(this.stream.isTTY === true ? `\r\u001b[2K${text}\n` : `${text}\n`);
+  }
+
   /** Ends the line of a bar. */
   end(): void {
     if (!this.quiet && this.stream.isTTY === true && this.drawn > 0) this.stream.write('\n');

@@ -9,7 +9,7 @@ import type {Parameters} from './parameters.js';
 import type {Progress} from './progress.js';
 import type {Batch, Sampler} from './sampler.js';
 import {scheduleAt, validationSteps} from './schedule.js';
-import {isBetter} from './selection.js';
+import {isBetter, mean, type Score} from './selection.js';
 
 /** Largest norm of a step's gradient over all parameters. */
 const CLIP = 1;
@@ -72,6 +72,14 @@ async function validate({crew, tasks, parameters, interrupt}: Training): Promise
   return logits.map((own, i) => accuracyOf(own, tasks[i]!.validation.labels, tasks[i]!.classes.length));
 }
 
+/** Validation accuracies in percent, by task and in the mean, and those of the start. */
+function validationNote({step, accuracies}: Score, {start, best}: Position, tasks: EncodedTask[]): string {
+  const pair = (now: number, before: number) => `${(100 * now).toFixed(1)} (${(100 * before).toFixed(1)})`;
+  const each = tasks.map(({name}, i) => `${name} ${pair(accuracies[i]!, start.accuracies[i]!)}`);
+  const kept = best.step === step ? 'kept' : `not kept, best is step ${best.step}`;
+  return `validation after step ${step}: ${pair(mean(accuracies), mean(start.accuracies))}, ${kept}; ${each.join(', ')}`;
+}
+
 /**
  * Trains from `position` to the last step. `position` and `best` are kept up to date step by step, so that whoever catches
  * {@link Interrupted} can write a checkpoint that goes on to the same result.
@@ -94,6 +102,7 @@ export async function train(
         for (const [name, values] of parameters.snapshot()) best.set(name, values);
       }
       position.validated = position.step;
+      progress.note(validationNote(candidate, position, tasks));
     }
     if (position.step >= steps) return;
     interrupt.check();
