@@ -18,6 +18,14 @@ describe('isBetter', () => {
   });
 });
 
+describe('isBetter with few texts', () => {
+  it('does not take one text for harm where all were right', () => {
+    const perfect = {step: 0, accuracies: [1, 0.2]};
+    expect(isBetter({step: 5, accuracies: [23 / 24, 0.4]}, perfect, perfect, [24, 24])).toBe(true);
+    expect(isBetter({step: 5, accuracies: [21 / 24, 0.9]}, perfect, perfect, [24, 24])).toBe(false);
+  });
+});
+
 describe('scheduleAt', () => {
   it('rises to 1 and falls to almost 0', () => {
     const rates = Array.from({length: 200}, (_, step) => scheduleAt(step, 200));

@@ -1,5 +1,3 @@
-import {standardError} from './linear.js';
-
 /** Validation accuracies by task after a step. */
 export interface Score {
   step: number;
@@ -7,6 +5,15 @@ export interface Score {
 }
 
 export const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Standard error of an accuracy that is itself uncertain (Agresti and Coull 1998: two successes and two failures more), so that
+ * one text less is no proof of harm where all few texts were right.
+ */
+function cautiousError(accuracy: number, count: number): number {
+  const share = (accuracy * count + 2) / (count + 4);
+  return Math.sqrt((share * (1 - share)) / (count + 4));
+}
 
 /**
  * Whether a later checkpoint replaces the best one so far. The mean over the tasks decides; a checkpoint that loses more than
@@ -17,7 +24,7 @@ export const mean = (values: number[]) => values.reduce((sum, value) => sum + va
 export function isBetter(candidate: Score, best: Score, start: Score, counts: number[]): boolean {
   const harmed = candidate.accuracies.some((accuracy, task) => {
     const before = start.accuracies[task]!;
-    return accuracy < before - standardError(before, counts[task]!);
+    return accuracy < before - cautiousError(before, counts[task]!);
   });
   if (harmed) return false;
   const gain = mean(candidate.accuracies) - mean(best.accuracies);
