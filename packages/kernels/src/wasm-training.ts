@@ -3,10 +3,11 @@
  * and when batched, and take integers and every bias that broadcasts; Tile, through which tfjs-layers' LayerNormalization goes, is a
  * copy whose gradient is a sum; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
  * (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
- * biases than a vector) are supplied. Importing this module registers the replacements, if the backend has been imported before;
+ * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers the replacements, if the backend has been imported before;
  * otherwise call {@link register} after that.
  */
 import './wasm.js';
+import {registerClip, unregisterClip} from './training/clip.js';
 import {registerFusedBias, unregisterFusedBias} from './training/fused-bias.js';
 import {MISSING_KERNELS} from './training/missing.js';
 import {restoreKernel, supplyKernel} from './training/overrides.js';
@@ -20,6 +21,7 @@ export function register(): void {
   registerTile();
   registerSharedValues();
   registerFusedBias();
+  registerClip();
   for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
 }
 
@@ -29,6 +31,7 @@ export function unregister(): void {
   unregisterTile();
   unregisterSharedValues();
   unregisterFusedBias();
+  unregisterClip();
   for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
 }
 
