@@ -8,7 +8,7 @@ export function scheduleAt(step: number, steps: number): number {
 
 /** Steps after which validation is looked at: none before the rate has come down to where a checkpoint can be good. */
 export function validationSteps(steps: number): number[] {
-  return [...new Set([0.5, 0.75, 1].map((share) => Math.ceil(share * steps)))];
+  return [...new Set([0.7, 0.85, 1].map((share) => Math.ceil(share * steps)))];
 }
 
 /** What a step and the fixed parts cost on this machine, in seconds. */
