@@ -3,7 +3,7 @@
 import {activateInPlace, LINEAR} from './activations';
 import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
-import {addTile, addVector, copyRow, copyRows, multiplyTile, multiplyVector, TILE} from './tile';
+import {addTile, addVector, copyRow, copyRows, multiplyColumns, multiplyTile, multiplyVector, TILE} from './tile';
 
 /** The arguments, as 32-bit words in the order of COMBINE_WORDS in src/backends/wasm/combine.ts. A pointer of 0 is absent. */
 @unmanaged
@@ -25,14 +25,17 @@ class Combine {
   alphaGates: usize;
   alphaTable: usize;
   alphaExperts: i32;
+  alphaHeads: i32;
   beta: usize;
   betaGates: usize;
   betaTable: usize;
   betaExperts: i32;
+  betaHeads: i32;
   post: usize;
   postGates: usize;
   postTable: usize;
   postExperts: i32;
+  postHeads: i32;
   y: usize;
   savedZ: usize;
   savedU: usize;
@@ -110,14 +113,25 @@ function part(c: Combine, vector: usize, j: i32): usize {
 
 /** tile ∘ (gates · table), or tile ∘ vector, or the tile as it is. */
 function multiplyScale(
-  c: Combine, tile: usize, i: i32, j: i32, vector: usize, gates: usize, experts: i32, panels: usize,
+  c: Combine, tile: usize, i: i32, j: i32, vector: usize, gates: usize, experts: i32, heads: i32, panels: usize,
 ): void {
   if (vector != 0) multiplyVector(tile, part(c, vector, j));
-  if (gates != 0) {
-    const width = <usize>experts << 2;
-    const panel = panels + <usize>(j >> 4) * <usize>experts * WIDE_ROW;
-    block2x16(min(c.rows - i, 2), gates + <usize>i * width, width, experts, panel, WIDE_ROW, 0, 0, 0, 0, 0, c.factor, WIDE_ROW);
-    multiplyTile(tile, c.factor);
+  if (gates == 0) return;
+  const width = <usize>(experts * heads) << 2;
+  const panel = panels + <usize>(j >> 4) * <usize>experts * WIDE_ROW;
+  const rows = min(c.rows - i, 2);
+  const headDim = c.dOut / heads;
+  const end = min(j + WIDE, c.dOut);
+  gates += <usize>i * width;
+  // A tile lies in one head or in several; what is computed for the columns of other heads is not used.
+  for (let column = j; column < end;) {
+    const head = column / headDim;
+    const next = min((head + 1) * headDim, end);
+    const from = gates + (<usize>(head * experts) << 2);
+    block2x16(rows, from, width, experts, panel, WIDE_ROW, 0, 0, 0, 0, 0, c.factor, WIDE_ROW);
+    if (column == j && next == end) multiplyTile(tile, c.factor);
+    else multiplyColumns(tile, c.factor, column - j, next - j);
+    column = next;
   }
 }
 
@@ -151,16 +165,16 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
     copyRows(c.z + at, ldo, tile, WIDE_ROW, rows, columns);
   }
   if (c.savedZ != 0) copyRows(tile, WIDE_ROW, c.savedZ + at, ldo, rows, columns);
-  multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaPanels);
+  multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaHeads, c.alphaPanels);
   if (pending) {
     if (c.delta != 0) copyRows(c.delta + at, ldo, c.tail, WIDE_ROW, rows, columns);
     else block2x16(rows, h, <usize>rank << 2, rank, bPanel, WIDE_ROW, 0, 0, 0, 0, 0, c.tail, WIDE_ROW);
-    multiplyScale(c, c.tail, i, j, c.beta, c.betaGates, c.betaExperts, c.betaPanels);
+    multiplyScale(c, c.tail, i, j, c.beta, c.betaGates, c.betaExperts, c.betaHeads, c.betaPanels);
     addTile(tile, c.tail);
   }
   if (c.offset != 0) addVector(tile, part(c, c.offset, j));
   if (c.savedU != 0) copyRows(tile, WIDE_ROW, c.savedU + at, ldo, rows, columns);
   if (c.activation != LINEAR) activateInPlace(tile, tile + TILE, c.activation);
-  multiplyScale(c, tile, i, j, c.post, c.postGates, c.postExperts, c.postPanels);
+  multiplyScale(c, tile, i, j, c.post, c.postGates, c.postExperts, c.postHeads, c.postPanels);
   copyRows(tile, WIDE_ROW, c.y + at, ldo, rows, columns);
 }

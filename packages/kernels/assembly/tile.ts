@@ -61,3 +61,11 @@ export function multiplyTile(tile: usize, other: usize): void {
     other += 16;
   }
 }
+
+/** Columns from:to of both rows. */
+export function multiplyColumns(tile: usize, other: usize, from: i32, to: i32): void {
+  for (let at = <usize>from << 2; at < <usize>to << 2; at += 4) {
+    store<f32>(tile + at, load<f32>(tile + at) * load<f32>(other + at));
+    store<f32>(tile + at, load<f32>(tile + at, WIDE_ROW) * load<f32>(other + at, WIDE_ROW), WIDE_ROW);
+  }
+}

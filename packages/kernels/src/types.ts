@@ -26,8 +26,13 @@ export function gradientFrom(activation: Activation): 'output' | 'input' {
   return activation === 'silu' || activation === 'gelu' || activation === 'geluTanh' ? 'input' : 'output';
 }
 
-/** A scale over the last axis: a vector [d], or one vector per row, `gates` [..., E] times `table` [E, d]. */
-export type Scale = Tensor1D | {gates: Tensor; table: Tensor2D};
+/**
+ * A scale over the last axis: a vector [d], or one vector per row, `gates` [..., E] times `table` [E, d].
+ *
+ * With `heads` each of so many equal runs of the axis has gates of its own, [..., heads, E]: column c of row n, in head
+ * h = floor(c / (d / heads)), is scaled by the sum over e of gates[n, h, e] · table[e, c].
+ */
+export type Scale = Tensor1D | {gates: Tensor; table: Tensor2D; heads?: number};
 
 /**
  * How `h` [n, R1] becomes the tail's left factor before it meets `b` [R2, dOut].

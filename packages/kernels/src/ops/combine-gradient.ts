@@ -8,8 +8,10 @@ import {columnSum, product} from './matmul.js';
 
 type Named = Record<string, tf.Tensor2D>;
 
+type Heads = CombineAttrs['heads'];
+
 /** t ∘ scale, by the combine kernel's epilogue: one pass, whether the scale is a vector or gates · table. */
-function scaled(t: tf.Tensor2D, named: Named, scale: ScaleName): tf.Tensor2D {
+function scaled(t: tf.Tensor2D, named: Named, scale: ScaleName, heads: Heads): tf.Tensor2D {
   if (named[scale] === undefined && named[`${scale}Gates`] === undefined) return t;
   const {tensors, names} = packInputs({
     z: t,
@@ -17,15 +19,22 @@ function scaled(t: tf.Tensor2D, named: Named, scale: ScaleName): tf.Tensor2D {
     postGates: named[`${scale}Gates`],
     postTable: named[`${scale}Table`],
   });
-  return epilogue(tensors, names, 'linear');
+  const count = heads?.[scale];
+  return epilogue(tensors, names, 'linear', count === undefined ? undefined : {post: count});
 }
 
-function epilogue(tensors: tf.NamedTensorMap, names: string[], activation: Activation): tf.Tensor2D {
+function epilogue(
+  tensors: tf.NamedTensorMap,
+  names: string[],
+  activation: Activation,
+  heads?: Heads,
+): tf.Tensor2D {
   const attrs: CombineAttrs = {
     names,
     scale: 1,
     mix: 'none',
     activation,
+    ...(heads && {heads}),
     saveZ: false,
     saveU: false,
     saveY: false,
@@ -38,15 +47,35 @@ function epilogue(tensors: tf.NamedTensorMap, names: string[], activation: Activ
 function scaleGradients(
   named: Named,
   scale: ScaleName,
+  heads: Heads,
   through: () => tf.Tensor2D,
 ): Record<string, () => tf.Tensor> {
   const gates = named[`${scale}Gates`];
   const table = named[`${scale}Table`];
   if (gates === undefined) return named[scale] === undefined ? {} : {[scale]: () => columnSum(through())};
+  const count = heads?.[scale] ?? 1;
   return {
-    [`${scale}Gates`]: () => product(through(), table!, false, true),
-    [`${scale}Table`]: () => product(gates, through(), true),
+    [`${scale}Gates`]: () =>
+      count === 1
+        ? product(through(), table!, false, true)
+        : joinHeads(product(splitHeads(through(), count), splitHeads(table!, count), false, true)),
+    [`${scale}Table`]: () =>
+      count === 1
+        ? product(gates, through(), true)
+        : joinHeads(product(splitHeads(gates, count), splitHeads(through(), count), true)),
   };
+}
+
+/** [m, heads · d] as [heads, m, d]. */
+function splitHeads(t: tf.Tensor2D, heads: number): tf.Tensor3D {
+  const [rows, width] = t.shape;
+  return tf.transpose(tf.reshape(t, [rows, heads, width / heads]), [1, 0, 2]);
+}
+
+/** The inverse of {@link splitHeads}. */
+function joinHeads(t: tf.Tensor): tf.Tensor2D {
+  const [heads, rows, width] = t.shape as [number, number, number];
+  return tf.reshape(tf.transpose(t, [1, 0, 2]), [rows, heads * width]);
 }
 
 /*
@@ -59,7 +88,7 @@ tf.registerGradient({
   // y itself is kept only through the second handle that the kernel returns when the gradient needs it.
   outputsToSave: [false, true, true, true],
   gradFunc: (dys, saved, attrs) => {
-    const {names, activation, saveZ, saveU} = attrs as unknown as CombineAttrs;
+    const {names, activation, saveZ, saveU, heads} = attrs as unknown as CombineAttrs;
     const named = unpackInputs(saved.slice(0, names.length), names) as Named;
     const outputs = saved.slice(names.length) as tf.Tensor2D[];
     const dy = (Array.isArray(dys) ? dys[0]! : dys) as tf.Tensor2D;
@@ -75,9 +104,9 @@ tf.registerGradient({
       const through = tf.mul(dy, activated) as tf.Tensor2D;
       Object.assign(
         gradients,
-        scaleGradients(named, 'post', () => through),
+        scaleGradients(named, 'post', heads, () => through),
       );
-      du = activationGradient(scaled(dy, named, 'post'), activation, activated, u);
+      du = activationGradient(scaled(dy, named, 'post', heads), activation, activated, u);
     } else {
       du = activationGradient(dy, activation, y, u);
     }
@@ -87,19 +116,19 @@ tf.registerGradient({
       const through = tf.mul(du, z!) as tf.Tensor2D;
       Object.assign(
         gradients,
-        scaleGradients(named, 'alpha', () => through),
+        scaleGradients(named, 'alpha', heads, () => through),
       );
     }
-    const dz = scaled(du, named, 'alpha');
+    const dz = scaled(du, named, 'alpha', heads);
     gradients.z = () => tf.clone(dz);
     gradients.bias = () => columnSum(dz);
 
     const {x, kernel} = named;
     if (x !== undefined) {
-      gradients.x = () => scaled(product(dz, kernel!, false, true), named, 'pre');
-      gradients.kernel = () => product(scaled(x, named, 'pre'), dz, true);
+      gradients.x = () => scaled(product(dz, kernel!, false, true), named, 'pre', heads);
+      gradients.kernel = () => product(scaled(x, named, 'pre', heads), dz, true);
       const through = () => tf.mul(product(dz, kernel!, false, true), x) as tf.Tensor2D;
-      Object.assign(gradients, scaleGradients(named, 'pre', through));
+      Object.assign(gradients, scaleGradients(named, 'pre', heads, through));
     }
 
     if (named.h !== undefined)
@@ -122,9 +151,9 @@ function activationGradient(
 function tailGradients(
   named: Named,
   du: tf.Tensor2D,
-  {scale, mix, sparse}: CombineAttrs,
+  {scale, mix, sparse, heads}: CombineAttrs,
 ): Record<string, () => tf.Tensor> {
-  const dTail = scaled(du, named, 'beta');
+  const dTail = scaled(du, named, 'beta', heads);
   const products = sparse ? sparseTail(named, dTail, scale) : denseTail(named, dTail, scale, mix);
   const {h, gates} = named as {h: tf.Tensor2D; gates?: tf.Tensor2D};
   const dMixed = products.dMixed();
@@ -137,7 +166,7 @@ function tailGradients(
     gradients.gates = () => tf.clone(dGates!);
   }
   const through = () => tf.mul(du, products.tail()) as tf.Tensor2D;
-  Object.assign(gradients, scaleGradients(named, 'beta', through));
+  Object.assign(gradients, scaleGradients(named, 'beta', heads, through));
   return gradients;
 }
 

@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
 import {combine} from '../index.js';
 import {TEST_BACKENDS, useBackend} from '../testing/backends.js';
-import {combineCases} from '../testing/combine-cases.js';
+import {combineCases, headCases} from '../testing/combine-cases.js';
 import {combineSuite} from '../testing/combine-suite.js';
 
 describe.each(TEST_BACKENDS)('combine on %s', (backend) => {
   beforeAll(() => useBackend(backend));
-  combineSuite(combineCases(144), {forward: 1e-5, gradient: 1e-4});
+  combineSuite([...combineCases(144), ...headCases()], {forward: 1e-5, gradient: 1e-4});
 });
 
 describe('combine refuses', () => {

@@ -24,6 +24,8 @@ export interface CombineAttrs {
   activation: Activation;
   /** Compute only the experts whose gate is not zero. */
   sparse?: boolean;
+  /** Heads of the scales that have gates by head, [n, heads · E]; see `Scale`. */
+  heads?: Partial<Record<ScaleName, number>>;
   /** Also return z = (pre ∘ x) W + bias. */
   saveZ: boolean;
   /** Also return the activation's argument. */
@@ -70,6 +72,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       const width = name === 'pre' ? x!.shape[x!.rank - 1]! : outputDim;
       Object.assign(named, scaleInputs(name, scale, rows, width));
     }
+    const heads = headsOf(inputs);
     const recording = isRecording();
     const saveU =
       recording &&
@@ -79,6 +82,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       names,
       scale: inputs.scale ?? 1,
       mix,
+      ...(heads && {heads}),
       sparse: takesSparse(inputs, mix, rows, outputDim),
       activation,
       saveZ: recording && inputs.alpha !== undefined && z === undefined,
@@ -186,16 +190,20 @@ function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number)
     checkVector(name, scale, width);
     return {[name]: scale};
   }
-  const {gates, table} = scale;
-  checkRows(`${name}.gates`, gates, rows);
-  checkTensor('combine', `${name}.table`, table, [2]);
+  const {gates, table, heads} = scale;
+  checkTensor('combine', `${name}.gates`, gates, ACTIVATION_RANKS);
+  const leading = heads === undefined ? gates.shape : gates.shape.slice(0, -1);
+  if (heads !== undefined) checkHeads(name, heads, gates, width);
   checkSize(
     'combine',
-    `${name}.table's first axis`,
-    table.shape[0],
-    gates.shape[gates.rank - 1]!,
-    `the gates [${gates.shape}]`,
+    `the number of rows of ${name}.gates [${gates.shape}]`,
+    leadingSize(leading),
+    rows,
+    'the base product',
   );
+  checkTensor('combine', `${name}.table`, table, [2]);
+  const experts = gates.shape[gates.rank - 1]!;
+  checkSize('combine', `${name}.table's first axis`, table.shape[0], experts, `the gates [${gates.shape}]`);
   checkSize(
     'combine',
     `${name}.table's second axis`,
@@ -203,5 +211,29 @@ function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number)
     width,
     name === 'pre' ? 'the input' : 'the output',
   );
-  return {[`${name}Gates`]: flatten(gates), [`${name}Table`]: table};
+  const flat = heads === undefined ? flatten(gates) : tf.reshape(gates, [rows, heads * experts]);
+  return {[`${name}Gates`]: flat, [`${name}Table`]: table};
+}
+
+function checkHeads(name: ScaleName, heads: number, gates: tf.Tensor, width: number): void {
+  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
+    throw new ConfigError(
+      `combine: ${name}.heads is ${heads}, but must be a whole number that divides the ${width} columns it scales.`,
+    );
+  }
+  if (gates.rank < 3 || gates.shape[gates.rank - 2] !== heads) {
+    throw new ShapeError(
+      `combine: ${name}.gates has shape [${gates.shape}], but with heads ${heads} must be [..., ${heads}, E]. Reshape it.`,
+    );
+  }
+}
+
+/** The heads of the scales that have more than one. */
+function headsOf(inputs: CombineInputs): CombineAttrs['heads'] {
+  const found = SCALES.flatMap((name) => {
+    const scale = inputs[name];
+    const heads = scale !== undefined && 'gates' in scale ? scale.heads : undefined;
+    return heads === undefined || heads === 1 ? [] : [[name, heads] as const];
+  });
+  return found.length === 0 ? undefined : Object.fromEntries(found);
 }

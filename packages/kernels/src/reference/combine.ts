@@ -2,7 +2,7 @@ import type {Activation, Mix} from '../types.js';
 import {activationReference} from './activations.js';
 import {at, generate, type Matrix, matMulReference} from './matrix.js';
 
-/** Inputs of {@link combineReference}: the kernel's own names; vectors are matrices of one row. */
+/** Inputs of {@link combineReference}: the kernel's own names; vectors are matrices of one row, gates by head [n, heads · E]. */
 export interface CombineReferenceInputs {
   x?: Matrix;
   kernel?: Matrix;
@@ -43,10 +43,20 @@ export function mixReference(h: Matrix, gates: Matrix | undefined, mix: Mix): Ma
   });
 }
 
-function scaleAt(inputs: CombineReferenceInputs, name: ScaleName): (row: number, column: number) => number {
+function scaleAt(
+  inputs: CombineReferenceInputs,
+  name: ScaleName,
+  heads = 1,
+): (row: number, column: number) => number {
   const gates = inputs[`${name}Gates`];
   if (gates !== undefined) {
-    const full = matMulReference(gates, inputs[`${name}Table`]!);
+    const table = inputs[`${name}Table`]!;
+    const full = generate(gates.rows, table.columns, (i, j) => {
+      const head = Math.floor(j / (table.columns / heads));
+      let sum = 0;
+      for (let e = 0; e < table.rows; e++) sum += at(gates, i, head * table.rows + e) * at(table, e, j);
+      return sum;
+    });
     return (i, j) => at(full, i, j);
   }
   const vector = inputs[name];
@@ -56,11 +66,16 @@ function scaleAt(inputs: CombineReferenceInputs, name: ScaleName): (row: number,
 /** The combine op in float64, written as its formula reads. */
 export function combineReference(
   inputs: CombineReferenceInputs,
-  {scale = 1, mix = 'none', activation = 'linear'}: {scale?: number; mix?: Mix; activation?: Activation} = {},
+  {
+    scale = 1,
+    mix = 'none',
+    activation = 'linear',
+    heads = {},
+  }: {scale?: number; mix?: Mix; activation?: Activation; heads?: Partial<Record<ScaleName, number>>} = {},
 ): Matrix {
   const {x, kernel, bias, h, b, gates, offset} = inputs;
   const [pre, alpha, beta, post] = (['pre', 'alpha', 'beta', 'post'] as const).map((name) =>
-    scaleAt(inputs, name),
+    scaleAt(inputs, name, heads[name]),
   );
   const base =
     inputs.z ??

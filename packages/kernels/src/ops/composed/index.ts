@@ -19,9 +19,15 @@ function asTensors(inputs: Record<string, tf.TensorInfo>): Named {
   return inputs as unknown as Named;
 }
 
-function scaleOf(named: Named, name: ScaleName): tf.Tensor | undefined {
+function scaleOf(named: Named, name: ScaleName, heads = 1): tf.Tensor | undefined {
   const gates = named[`${name}Gates`];
-  return gates === undefined ? named[name] : tf.matMul(gates, named[`${name}Table`]!);
+  if (gates === undefined) return named[name];
+  const table = named[`${name}Table`]!;
+  if (heads === 1) return tf.matMul(gates, table);
+  const byHead = (t: tf.Tensor2D): tf.Tensor =>
+    tf.transpose(tf.reshape(t, [t.shape[0], heads, t.shape[1] / heads]), [1, 0, 2]);
+  const scale = tf.matMul(byHead(gates), byHead(table));
+  return tf.reshape(tf.transpose(scale, [1, 0, 2]), [gates.shape[0], table.shape[1]]);
 }
 
 function times(t: tf.Tensor2D, scale: tf.Tensor | undefined): tf.Tensor2D {
@@ -44,20 +50,23 @@ function mixed(h: tf.Tensor2D, gates: tf.Tensor2D | undefined, mix: Mix): tf.Ten
   return tf.reshape(blocks, [rows, width]);
 }
 
-function combined(named: Named, {scale, mix, activation, saveZ, saveU}: CombineAttrs): tf.Tensor[] {
+function combined(named: Named, {scale, mix, activation, saveZ, saveU, heads}: CombineAttrs): tf.Tensor[] {
   const {x, kernel, bias, h, b, gates, offset} = named;
   let z = named.z;
   if (z === undefined) {
-    z = tf.matMul(times(x!, scaleOf(named, 'pre')), kernel!);
+    z = tf.matMul(times(x!, scaleOf(named, 'pre', heads?.pre)), kernel!);
     if (bias !== undefined) z = tf.add(z, bias);
   }
-  let u = times(z, scaleOf(named, 'alpha'));
+  let u = times(z, scaleOf(named, 'alpha', heads?.alpha));
   if (h !== undefined) {
-    const tail = times(tf.mul(tf.matMul(mixed(h, gates, mix), b!), scale), scaleOf(named, 'beta'));
+    const tail = times(
+      tf.mul(tf.matMul(mixed(h, gates, mix), b!), scale),
+      scaleOf(named, 'beta', heads?.beta),
+    );
     u = tf.add(u, tail);
   }
   if (offset !== undefined) u = tf.add(u, offset);
-  const y = times(activate(u, activation), scaleOf(named, 'post'));
+  const y = times(activate(u, activation), scaleOf(named, 'post', heads?.post));
   // Handles of their own: z, u and y can be one tensor, or an input.
   return [y, ...(saveZ ? [z] : []), ...(saveU ? [u] : [])].map((t) => tf.clone(t));
 }
