@@ -74,6 +74,39 @@ describe('combine refuses', () => {
       ConfigError,
       /needs h and b/,
     ],
+    [
+      'heads that do not divide the columns',
+      () =>
+        combine({
+          x: x(),
+          kernel: kernel(),
+          post: {gates: tf.zeros([2, 3, 2]), table: tf.zeros([2, 4]) as tf.Tensor2D, heads: 3},
+        }),
+      ConfigError,
+      /post\.heads is 3, .* divides the 4 columns/,
+    ],
+    [
+      'gates without the axis of the heads',
+      () =>
+        combine({
+          x: x(),
+          kernel: kernel(),
+          alpha: {gates: tf.zeros([2, 4]), table: tf.zeros([2, 4]) as tf.Tensor2D, heads: 2},
+        }),
+      ShapeError,
+      /alpha\.gates has shape \[2,4\], but with heads 2 must be \[\.\.\., 2, E\]/,
+    ],
+    [
+      'gates by head of other rows',
+      () =>
+        combine({
+          x: x(),
+          kernel: kernel(),
+          post: {gates: tf.zeros([3, 2, 5]), table: tf.zeros([5, 4]) as tf.Tensor2D, heads: 2},
+        }),
+      ShapeError,
+      /number of rows of post\.gates \[3,2,5\] is 3/,
+    ],
   ])('%s', (_, call, type, message) => {
     const before = tf.memory().numTensors;
     expect(call).toThrow(type as never);

@@ -6,6 +6,7 @@ import '../auto.js';
 import {moduleBytes} from '../backends/wasm/module.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
+import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 
 const cases = [...combineCases(144), ...headCases()];
 
@@ -34,6 +35,8 @@ const page = {
     const gradient = Math.max(...Object.values(await gradientDeviations(c)));
     return {forward, gradient};
   },
+  /** How far a top-k mixture's chosen experts alone are from all of them, in outputs and gradients; see sparse-cases.ts. */
+  sparse: (i: number): number => Math.max(...sparseDeviations(SPARSE_CASES[i]!)),
   leaked: async (i: number): Promise<number> => {
     await forwardDeviation(cases[i]!);
     const before = tf.memory().numTensors;

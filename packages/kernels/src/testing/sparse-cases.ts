@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {combine} from '../ops/combine.js';
 import {project} from '../ops/project.js';
 import type {Activation} from '../types.js';
+import {deviation} from './compare.js';
 import {randomNumbers, randomValues} from './random.js';
 
 /** A mixture of low-rank experts of which each row chose `topK`. */
@@ -74,4 +75,36 @@ export function runSparse(inputs: Record<string, tf.Tensor>, c: SparseCase, spar
     beta: beta as unknown as tf.Tensor1D | undefined,
     ...hint,
   });
+}
+
+const WANTED = ['x', 'a', 'b', 'gates', 'kernel', 'beta'];
+
+/** The gradient of a site's output, weighted unevenly, for every input that has one. */
+export function sparseGradients(
+  inputs: Record<string, tf.Tensor>,
+  run: (given: typeof inputs) => tf.Tensor,
+): tf.Tensor[] {
+  const names = WANTED.filter((name) => inputs[name] !== undefined);
+  const f = tf.grads((...list) => {
+    const y = run({...inputs, ...Object.fromEntries(names.map((name, i) => [name, list[i]!]))});
+    return tf.sum(tf.mul(y, tf.reshape(tf.cos(tf.range(0, y.size)), y.shape)));
+  });
+  return f(names.map((name) => inputs[name]!));
+}
+
+/** How far outputs and gradients of the chosen experts alone are from those of all of them, on the active backend. */
+export function sparseDeviations(c: SparseCase): number[] {
+  const values = (sparse: boolean): tf.Tensor[] => {
+    const inputs = sparseInputs(c);
+    return [runSparse(inputs, c, sparse), ...sparseGradients(inputs, (given) => runSparse(given, c, sparse))];
+  };
+  const result: number[] = [];
+  tf.tidy(() => {
+    const [got, want] = [values(true), values(false)];
+    for (const [i, t] of got.entries()) {
+      const same = tf.util.arraysEqual(t.shape, want[i]!.shape);
+      result.push(same ? deviation(t.dataSync(), want[i]!.dataSync()) : Number.POSITIVE_INFINITY);
+    }
+  });
+  return result;
 }

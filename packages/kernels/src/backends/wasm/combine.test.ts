@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
 import {COMBINE, packInputs} from '../../kernel-registry.js';
 import {combineReference} from '../../reference/combine.js';
-import {type CombineCase, combineCases} from '../../testing/combine-cases.js';
+import {type CombineCase, combineCases, headCases} from '../../testing/combine-cases.js';
 import {caseTensors} from '../../testing/combine-run.js';
 import {deviation} from '../../testing/compare.js';
 
@@ -22,8 +22,10 @@ function runKernel(
   options: CombineCase['options'],
   {saveZ = false, saveU = false}: Saves = {},
 ): tf.Tensor[] {
+  const rows = (t: tf.Tensor): number => t.shape.slice(0, t.rank - 1).reduce((a, b) => a * b, 1);
+  const base = rows((tensors.x ?? tensors.z)!);
   const flat = Object.fromEntries(
-    Object.entries(tensors).map(([name, t]) => [name, t.rank > 2 ? tf.reshape(t, [-1, t.shape.at(-1)!]) : t]),
+    Object.entries(tensors).map(([name, t]) => [name, t.rank > 2 ? tf.reshape(t, [base, t.size / base]) : t]),
   );
   const {tensors: inputs, names} = packInputs(flat);
   return tf.engine().runKernel(COMBINE, inputs, {
@@ -34,19 +36,23 @@ function runKernel(
   } as unknown as tf.NamedAttrMap) as tf.Tensor[];
 }
 
-test.each(combineCases(160).map((c) => [c.name, c] as const))('saves z and u beside y: %s', (_, testCase) => {
-  tf.tidy(() => {
-    const {inputs, options} = testCase;
-    const [y, z, u] = runKernel(caseTensors(testCase), options, {saveZ: true, saveU: true});
-    const bare = {x: inputs.x, kernel: inputs.kernel, bias: inputs.bias, z: inputs.z, pre: inputs.pre};
-    const base = combineReference({...bare, preGates: inputs.preGates, preTable: inputs.preTable});
-    const {post: _post, postGates: _gates, postTable: _table, ...inner} = inputs;
-    const before = combineReference(inner, {...options, activation: 'linear'});
-    expect(deviation(z!.dataSync(), base.data)).toBeLessThan(2e-6);
-    expect(deviation(u!.dataSync(), before.data)).toBeLessThan(4e-6);
-    expect(deviation(y!.dataSync(), combineReference(inputs, options).data)).toBeLessThan(4e-6);
-  });
-});
+test.each([...combineCases(160), ...headCases()].map((c) => [c.name, c] as const))(
+  'saves z and u beside y: %s',
+  (_, testCase) => {
+    tf.tidy(() => {
+      const {inputs, options} = testCase;
+      const [y, z, u] = runKernel(caseTensors(testCase), options, {saveZ: true, saveU: true});
+      const bare = {x: inputs.x, kernel: inputs.kernel, bias: inputs.bias, z: inputs.z, pre: inputs.pre};
+      const {heads} = options;
+      const base = combineReference({...bare, preGates: inputs.preGates, preTable: inputs.preTable}, {heads});
+      const {post: _post, postGates: _gates, postTable: _table, ...inner} = inputs;
+      const before = combineReference(inner, {...options, activation: 'linear'});
+      expect(deviation(z!.dataSync(), base.data)).toBeLessThan(2e-6);
+      expect(deviation(u!.dataSync(), before.data)).toBeLessThan(4e-6);
+      expect(deviation(y!.dataSync(), combineReference(inputs, options).data)).toBeLessThan(4e-6);
+    });
+  },
+);
 
 test('the bits of y do not depend on what is saved beside it', () => {
   tf.tidy(() => {

@@ -1,22 +1,27 @@
 import {join} from 'node:path';
 import {chromiumMissing, type OpenPage, openPage} from '../../testing/chromium.js';
+import {combineCases, headCases} from '../../testing/combine-cases.js';
 import type {Page} from '../../testing/page.js';
+import {SPARSE_CASES} from '../../testing/sparse-cases.js';
 
 declare const page: Page;
+
+/** Every case that page.ts has: the seeded ones, and those with gates by head. */
+const ALL = [...combineCases(144), ...headCases()].map((_, i) => i);
 
 /** Cases a backend: webgpu has its whole table in Node, through Dawn. */
 const BACKENDS = [
   {
     name: 'webgl',
     backend: 'webgl',
-    cases: Array.from({length: 48}, (_, i) => i * 3),
+    cases: ALL.filter((i) => i % 3 === 0 || i >= 144),
     forward: 1e-4,
     gradient: 1e-3,
   },
   {
     name: 'wasm',
     backend: 'wasm',
-    cases: Array.from({length: 144}, (_, i) => i),
+    cases: ALL,
     forward: 1e-5,
     gradient: 1e-4,
   },
@@ -24,11 +29,11 @@ const BACKENDS = [
     name: 'wasm, threaded,',
     backend: 'wasm',
     threaded: true,
-    cases: Array.from({length: 144}, (_, i) => i),
+    cases: ALL,
     forward: 1e-5,
     gradient: 1e-4,
   },
-  {name: 'webgpu', backend: 'webgpu', cases: [21], forward: 1e-4, gradient: 1e-3},
+  {name: 'webgpu', backend: 'webgpu', cases: [21, 146], forward: 1e-4, gradient: 1e-3},
 ];
 
 if (chromiumMissing !== undefined) {
@@ -52,6 +57,12 @@ if (chromiumMissing !== undefined) {
       expect({name, off: off.forward < forward ? 0 : off.forward}).toEqual({name, off: 0});
       expect({name, off: off.gradient < gradient ? 0 : off.gradient}).toEqual({name, off: 0});
     });
+
+    if (backend === 'wasm') {
+      test.each(SPARSE_CASES.map((_, i) => i))('top-k, case %d: sparse as dense', async (i) => {
+        expect(await open.page.evaluate((at) => page.sparse(at), i)).toBeLessThan(2e-6);
+      });
+    }
 
     test('nothing leaks', async () => {
       expect(await open.page.evaluate((at) => page.leaked(at), cases[0]!)).toBe(0);
