@@ -1,4 +1,13 @@
+export {CompositeRouter, type CompositeRouterConfig, type PartRouterConfig} from './composite.js';
+export {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
+export {
+  type FitIntuitionOptions,
+  fitIntuition,
+  intuitionScores,
+  sentenceEmbedding,
+} from './fit-intuition.js';
 export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './losses.js';
+export {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
 export {
   checkBoolean,
   checkChoice,
@@ -10,6 +19,16 @@ export {
 export {Registry} from './registry.js';
 // By a star, since only so can another package add to the interface RouterConfigs.
 export * from './router.js';
+export {
+  FixedRouter,
+  type FixedRouterConfig,
+  IntuitionRouter,
+  type IntuitionRouterConfig,
+  SentenceRouter,
+  type SentenceRouterConfig,
+  TaskRouter,
+  type TaskRouterConfig,
+} from './sample-routers.js';
 export {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
 export {keepTopK} from './top-k.js';
 export type {AddWeight, Init, Weight} from './weights.js';

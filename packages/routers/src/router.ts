@@ -1,6 +1,19 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {CompositeRouter, type CompositeRouterConfig} from './composite.js';
+import {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
+import {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
 import {Registry} from './registry.js';
+import {
+  FixedRouter,
+  type FixedRouterConfig,
+  IntuitionRouter,
+  type IntuitionRouterConfig,
+  SentenceRouter,
+  type SentenceRouterConfig,
+  TaskRouter,
+  type TaskRouterConfig,
+} from './sample-routers.js';
 import {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
 import type {AddWeight} from './weights.js';
 import {ZeroRouter, type ZeroRouterConfig} from './zero/router.js';
@@ -76,6 +89,13 @@ export interface Router {
 export interface RouterConfigs {
   softmax: SoftmaxRouterConfig;
   zero: ZeroRouterConfig;
+  'noisy-top-k': NoisyTopKRouterConfig;
+  'expert-choice': ExpertChoiceRouterConfig;
+  intuition: IntuitionRouterConfig;
+  sentence: SentenceRouterConfig;
+  task: TaskRouterConfig;
+  fixed: FixedRouterConfig;
+  composite: CompositeRouterConfig;
 }
 
 /** The config of any known router, told apart by `type`. */
@@ -87,6 +107,13 @@ export type CreateRouter = (config: RouterConfig) => Router;
 const routers = new Registry<CreateRouter>('router', () => ({
   softmax: (config) => new SoftmaxRouter(config as SoftmaxRouterConfig),
   zero: (config) => new ZeroRouter(config as ZeroRouterConfig),
+  'noisy-top-k': (config) => new NoisyTopKRouter(config as NoisyTopKRouterConfig),
+  'expert-choice': (config) => new ExpertChoiceRouter(config as ExpertChoiceRouterConfig),
+  intuition: (config) => new IntuitionRouter(config as IntuitionRouterConfig),
+  sentence: (config) => new SentenceRouter(config as SentenceRouterConfig),
+  task: (config) => new TaskRouter(config as TaskRouterConfig),
+  fixed: (config) => new FixedRouter(config as FixedRouterConfig),
+  composite: (config) => new CompositeRouter(config as CompositeRouterConfig),
 }));
 
 /**

@@ -29,6 +29,7 @@ export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor):
 export function topKMask(p: tf.Tensor, k: number): tf.Tensor {
   const experts = p.shape[p.rank - 1]!;
   const {indices} = tf.topk(p, k, true);
-  // In int32, then cast: asked for float32, the wasm backend's OneHot fills in the bits of integers.
-  return tf.cast(tf.sum(tf.oneHot(tf.cast(indices, 'int32'), experts), -2), 'float32');
+  // Cast between the two: asked for float32, the wasm backend's OneHot fills in the bits of integers, and an int32 sum over any axis
+  // but the last takes the webgpu backend to a transpose whose shader is invalid.
+  return tf.sum(tf.cast(tf.oneHot(tf.cast(indices, 'int32'), experts), 'float32'), -2);
 }

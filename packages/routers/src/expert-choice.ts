@@ -1,0 +1,64 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {matMul} from '@tfjs-peft/kernels';
+import {checkInteger, checkOptions, checkPositive} from './options.js';
+import type {Router, RouterView, Routing} from './router.js';
+import {keepMasked, topKMask} from './top-k.js';
+import type {AddWeight, Weight} from './weights.js';
+
+/** Config of {@link ExpertChoiceRouter}. */
+export interface ExpertChoiceRouterConfig {
+  type: 'expert-choice';
+  /** Number of experts, at least 1. */
+  experts: number;
+  /** How many experts a token has on average. Default 2, or 1 where there is one expert. */
+  capacity?: number;
+}
+
+/**
+ * Expert choice (Zhou et al., arXiv 2202.09368, section 3.2): p = softmax(x W) over the experts, of which each expert keeps its
+ * round(capacity · n / experts) most probable ones of the n tokens of the batch; the others' gates are 0. Weight `router` W [d,
+ * experts] from N(0, 0.02²). Padded tokens are chosen last.
+ *
+ * A token's experts depend on all tokens of the batch, later ones included, so it does not fit causal generation; and the gates do
+ * not sum to 1, so MoV does not start as the identity with it.
+ */
+export class ExpertChoiceRouter implements Router {
+  readonly experts: number;
+  readonly normalized = false;
+  private readonly config: Required<ExpertChoiceRouterConfig>;
+  private kernel!: Weight;
+
+  /** @throws ConfigError if an option is unknown or out of range. */
+  constructor(config: ExpertChoiceRouterConfig) {
+    const what = 'expert-choice router';
+    checkOptions(what, config, ['type', 'experts', 'capacity']);
+    this.experts = checkInteger(what, 'experts', config.experts);
+    const capacity = checkPositive(what, 'capacity', config.capacity, Math.min(2, this.experts));
+    this.config = {type: 'expert-choice', experts: this.experts, capacity};
+  }
+
+  build(inputDim: number, add: AddWeight): void {
+    this.kernel = add('router', [inputDim, this.experts], {type: 'normal', stddev: 0.02});
+  }
+
+  route({input, context}: RouterView): Routing {
+    return tf.tidy(() => {
+      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as tf.Tensor2D;
+      const flat = tf.softmax(matMul(rows, this.kernel.read())) as tf.Tensor2D;
+      const tokens = rows.shape[0];
+      const wanted = Math.round((this.config.capacity * tokens) / this.experts);
+      const each = Math.min(Math.max(wanted, 1), tokens);
+      const mask = context?.mask;
+      const kept = keepMasked(flat, (p) => {
+        const real = mask === undefined ? p : tf.mul(p, tf.reshape(mask, [-1, 1]));
+        return tf.transpose(topKMask(tf.transpose(real), each));
+      });
+      const shape = [...input.shape.slice(0, -1), this.experts];
+      return {gates: tf.reshape(kept, shape), probabilities: tf.reshape(flat, shape)};
+    });
+  }
+
+  getConfig(): ExpertChoiceRouterConfig {
+    return {...this.config};
+  }
+}

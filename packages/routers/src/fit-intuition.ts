@@ -1,0 +1,128 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
+import {checkInteger, checkOptions} from './options.js';
+
+/** Options of {@link fitIntuition}. */
+export interface FitIntuitionOptions {
+  /** Seed of the first centroids: the same seed gives the same clusters on every backend. Default 0. */
+  seed?: number;
+  /** At most so many rounds. Default 100. */
+  rounds?: number;
+}
+
+/**
+ * Centroids of clusters of sentence embeddings, by spherical k-means (Dhillon and Modha, 2001) from k-means++ starts: rows of length
+ * 1 that are each the direction of the mean of their members. It is how we make the centroids of MoR1E (arXiv 2404.08985), whose
+ * authors give theirs as a file and not the procedure.
+ *
+ * @param embeddings One embedding a row; their lengths do not matter.
+ * @returns [clusters][width].
+ * @throws ShapeError if rows differ in width or a row is zero or not finite; ConfigError if there are fewer rows than clusters.
+ */
+export function fitIntuition(
+  embeddings: readonly ArrayLike<number>[],
+  clusters: number,
+  options: FitIntuitionOptions = {},
+): number[][] {
+  const what = 'fitIntuition';
+  checkOptions(what, options, ['seed', 'rounds']);
+  const count = checkInteger(what, 'clusters', clusters);
+  const rounds = checkInteger(what, 'rounds', options.rounds, {fallback: 100});
+  const seed = checkInteger(what, 'seed', options.seed, {min: Number.MIN_SAFE_INTEGER, fallback: 0});
+  if (embeddings.length < count) {
+    throw new ConfigError(
+      `${what}: ${count} clusters of ${embeddings.length} embeddings. Give more embeddings, or set fewer clusters.`,
+    );
+  }
+  const rows = embeddings.map((row, i) => unit(row, embeddings[0]!.length, i));
+  let centroids = start(rows, count, random(seed));
+  let members: number[] | undefined;
+  for (let round = 0; round < rounds; round++) {
+    const nearest = rows.map((row) => best(centroids.map((centroid) => dot(row, centroid))));
+    if (members?.every((cluster, i) => cluster === nearest[i])) break;
+    members = nearest;
+    centroids = centroids.map((centroid, cluster) => {
+      const own = rows.filter((_, i) => nearest[i] === cluster);
+      const sum = centroid.map((_, j) => own.reduce((total, row) => total + row[j]!, 0));
+      const length = Math.hypot(...sum);
+      // A cluster without members, or whose members cancel out, stays where it was.
+      return length > 1e-12 ? sum.map((value) => value / length) : centroid;
+    });
+  }
+  return centroids;
+}
+
+/**
+ * The direction of the mean of token embeddings over the real tokens, [batch, d], as nomic-embed-text gives MoR1E its instruction
+ * embeddings.
+ *
+ * @param tokens [batch, sequence, d].
+ * @param mask 1 for a real token, 0 for padding, [batch, sequence]. Default: all are real.
+ */
+export function sentenceEmbedding(tokens: tf.Tensor3D, mask?: tf.Tensor2D): tf.Tensor2D {
+  return tf.tidy(() => {
+    const weights = tf.expandDims(mask ?? tf.ones(tokens.shape.slice(0, 2)), 2);
+    const mean = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.maximum(tf.sum(weights, 1), 1e-9));
+    const length = tf.sqrt(tf.sum(tf.square(mean), 1, true));
+    return tf.div(mean, tf.maximum(length, 1e-12)) as tf.Tensor2D;
+  });
+}
+
+/**
+ * Scores of sentence embeddings [batch, d] against centroids: their products, cosines where both have length 1; [batch, clusters],
+ * the `intuition` that MoR1E and the intuition router read.
+ */
+export function intuitionScores(embeddings: tf.Tensor2D, centroids: number[][] | tf.Tensor2D): tf.Tensor2D {
+  return tf.tidy(() =>
+    tf.matMul(embeddings, Array.isArray(centroids) ? tf.tensor2d(centroids) : centroids, false, true),
+  );
+}
+
+function unit(row: ArrayLike<number>, width: number, index: number): number[] {
+  const values = Array.from(row);
+  const length = Math.hypot(...values);
+  if (values.length !== width || !(length > 0) || !Number.isFinite(length)) {
+    throw new ShapeError(
+      `fitIntuition: embedding ${index} must be ${width} finite numbers that are not all zero. Leave it out or correct it.`,
+    );
+  }
+  return values.map((value) => value / length);
+}
+
+/** k-means++: each further centroid is a row, the likelier the farther from those before. */
+function start(rows: number[][], count: number, next: () => number): number[][] {
+  const centroids = [rows[Math.floor(next() * rows.length)]!];
+  while (centroids.length < count) {
+    const far = rows.map((row) =>
+      Math.max(0, 1 - Math.max(...centroids.map((centroid) => dot(row, centroid)))),
+    );
+    let left = next() * far.reduce((sum, value) => sum + value, 0);
+    const chosen = far.findIndex((value) => {
+      left -= value;
+      return left < 0;
+    });
+    // All rows are centroids already: any will do.
+    centroids.push(rows[chosen < 0 ? centroids.length % rows.length : chosen]!);
+  }
+  return centroids;
+}
+
+function dot(a: number[], b: number[]): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+}
+
+function best(scores: number[]): number {
+  return scores.indexOf(Math.max(...scores));
+}
+
+/** Uniform numbers in [0, 1) (splitmix32). */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let z = state;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
+  };
+}

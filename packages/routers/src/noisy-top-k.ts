@@ -1,0 +1,109 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {matMul} from '@tfjs-peft/kernels';
+import {balanceLoss, zLoss} from './losses.js';
+import {checkBoolean, checkInteger, checkNumber, checkOptions} from './options.js';
+import type {Router, RouterView, Routing} from './router.js';
+import {keepTopK, topKMask} from './top-k.js';
+import type {AddWeight, Weight} from './weights.js';
+
+/** Config of {@link NoisyTopKRouter}. */
+export interface NoisyTopKRouterConfig {
+  type: 'noisy-top-k';
+  /** Number of experts, at least 1. */
+  experts: number;
+  /** Keep so many experts of each token. Default 2, or 1 where there is one expert. */
+  topK?: number;
+  /** Scales the noise on the logits while training. Default 1. */
+  noise?: number;
+  /** Scale the kept gates so that they sum to 1. Default true; the Switch Transformer, with topK 1, has false. */
+  renormalize?: boolean;
+  /** Weight of the load balance loss in training. Default 0.01. */
+  balance?: number;
+  /** Weight of the router z-loss in training. Default 0.001. */
+  zLoss?: number;
+}
+
+const OPTIONS = ['type', 'experts', 'topK', 'noise', 'renormalize', 'balance', 'zLoss'] as const;
+
+/**
+ * Noisy top-k gating (Shazeer et al., arXiv 1701.06538, equations 3 to 5) with the load balance loss of the Switch Transformer (arXiv
+ * 2101.03961, equation 4) and the router z-loss (arXiv 2202.08906, equation 5): the logits are x W, and while training
+ * x W + noise · softplus(x V) ∘ ε with ε normal; the k most probable experts keep p = softmax(logits), renormalised, which is the
+ * softmax over the kept logits.
+ *
+ * Weights: `router` W [d, experts] from N(0, 0.02²) and `router_noise` V [d, experts] zeros.
+ */
+export class NoisyTopKRouter implements Router {
+  readonly experts: number;
+  readonly normalized: boolean;
+  readonly hasLoss: boolean;
+  private readonly config: Required<NoisyTopKRouterConfig>;
+  private kernel!: Weight;
+  private noise!: Weight;
+
+  /** @throws ConfigError if an option is unknown or out of range. */
+  constructor(config: NoisyTopKRouterConfig) {
+    const what = 'noisy-top-k router';
+    checkOptions(what, config, OPTIONS);
+    const experts = checkInteger(what, 'experts', config.experts);
+    const positive = {min: 0};
+    this.experts = experts;
+    this.config = {
+      type: 'noisy-top-k',
+      experts,
+      topK: checkInteger(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)}),
+      noise: checkNumber(what, 'noise', config.noise, {...positive, fallback: 1}),
+      renormalize: checkBoolean(what, 'renormalize', config.renormalize, true),
+      balance: checkNumber(what, 'balance', config.balance, {...positive, fallback: 0.01}),
+      zLoss: checkNumber(what, 'zLoss', config.zLoss, {...positive, fallback: 0.001}),
+    };
+    this.normalized = this.config.renormalize || this.config.topK === experts;
+    this.hasLoss = this.config.balance > 0 || this.config.zLoss > 0;
+  }
+
+  build(inputDim: number, add: AddWeight): void {
+    this.kernel = add('router', [inputDim, this.experts], {type: 'normal', stddev: 0.02});
+    this.noise = add('router_noise', [inputDim, this.experts], {type: 'zeros'});
+  }
+
+  route({input, training, context}: RouterView): Routing {
+    const {topK, renormalize, noise, balance, zLoss: z} = this.config;
+    return tf.tidy(() => {
+      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as tf.Tensor2D;
+      const shape = [...input.shape.slice(0, -1), this.experts];
+      const clean = matMul(rows, this.kernel.read());
+      let logits = clean;
+      if (training && noise > 0) {
+        const uniform = context?.noise ?? ((size: number[]) => tf.randomUniform(size));
+        const spread = tf.mul(tf.softplus(matMul(rows, this.noise.read())), noise);
+        logits = tf.add(clean, tf.mul(spread, normalOf(uniform, clean.shape)));
+      }
+      const probabilities = tf.reshape(tf.softmax(logits), shape);
+      const all = topK === this.experts;
+      const kept = all ? probabilities : keepTopK(probabilities, topK);
+      const gates = renormalize && !all ? tf.div(kept, tf.sum(kept, -1, true)) : kept;
+      const routing: Routing = all ? {gates, probabilities} : {gates, probabilities, topK};
+      if (!training || !this.hasLoss) return {...routing};
+      const terms: tf.Tensor[] = [];
+      if (balance > 0) {
+        const selected = tf.customGrad((p) => ({
+          value: topKMask(p as tf.Tensor, topK),
+          gradFunc: () => tf.zerosLike(p as tf.Tensor),
+        }))(probabilities);
+        terms.push(tf.mul(balanceLoss(probabilities, selected), balance));
+      }
+      if (z > 0) terms.push(tf.mul(zLoss(tf.reshape(logits, shape)), z));
+      return {...routing, loss: terms.length === 1 ? terms[0]! : tf.addN(terms)};
+    });
+  }
+
+  getConfig(): NoisyTopKRouterConfig {
+    return {...this.config};
+  }
+}
+
+/** Normal numbers from uniform ones in [0, 1), by Box and Muller. */
+function normalOf(uniform: (shape: number[]) => tf.Tensor, shape: number[]): tf.Tensor {
+  const radius = tf.sqrt(tf.mul(tf.log(tf.sub(1, uniform(shape))), -2));
+  return tf.mul(radius, tf.cos(tf.mul(uniform(shape), 2 * Math.PI)));
+}
