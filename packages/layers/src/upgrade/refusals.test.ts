@@ -36,7 +36,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
       sequential,
       wrong({adapter: {type: 'loro'}}),
       ConfigError,
-      /'?loro'?.*lora, ia3/s,
+      /'?loro'?.*lora.*ia3/s,
     ],
     ['no adapter', sequential, wrong({}), ConfigError, /adapter/],
     ['no config', sequential, wrong(undefined), ConfigError, /upgrade/],
