@@ -23,6 +23,7 @@ const site = {x: info(5, 17), kernel: info(17, 3), bias: info(1, 3)};
 const cases: [string, Named, CombineAttrs][] = [
   ['molora', {...site, h: info(5, 8), b: info(8, 3), gates: info(5, 4)}, attrs({mix: 'expert'})],
   ['mov', {...site, postGates: info(5, 4), postTable: info(4, 3)}, attrs({activation: 'gelu'})],
+  ['mov by head', {...site, postGates: info(5, 12), postTable: info(4, 3)}, attrs({heads: {post: 3}})],
   ['lime', {...site, h: info(5, 2), b: info(2, 3), betaGates: info(5, 4), betaTable: info(4, 3)}, attrs({})],
 ];
 
