@@ -29,6 +29,7 @@ export type {Place, SaveResult} from './io/storage.js';
 export type {LoadOptions} from './lifecycle/load.js';
 export {Peft, type SaveOptions} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';
+export {type UsageCallbackOptions, usageCallback} from './lifecycle/usage-callback.js';
 export {deriveSeed} from './random.js';
 export {
   type DropIn,
@@ -44,6 +45,7 @@ export {
 } from './sites/factories.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';
 export type {SavedAdapter} from './sites/saved-adapters.js';
+export type {ExpertUsage, SiteUsage} from './sites/usage.js';
 export type {Override, UpgradeConfig} from './upgrade/plan.js';
 export type {SiteInfo, Target, Targets} from './upgrade/targets.js';
 export {inspect, loadPeft, upgrade} from './upgrade/upgrade.js';

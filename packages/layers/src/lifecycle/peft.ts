@@ -1,8 +1,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {checkOptions} from '@tfjs-peft/routers';
+import {checkInteger, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {fetchStored, type Place, type SaveResult, store} from '../io/storage.js';
+import type {SiteUsage} from '../sites/usage.js';
 import {type PlannedSite, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type LoadOptions, loadInto} from './load.js';
 import {makeReport, type Report} from './report.js';
@@ -154,6 +155,64 @@ export class Peft {
     await loadInto(this.live(), stored, options);
     this.last = options.name ?? stored.file.name;
     upgrades.set(this.model, this);
+  }
+
+  /**
+   * Sets what the next batches bring along for routers that look at more than a site's input: `intuition`, `sentence` or `task` with a
+   * row for each sample, or one row for all; `mask`; `noise`. It holds until it is set again; null takes it away. The tensors are
+   * copied. Where the model's own inputs say it, {@link contextFrom} needs no call per batch.
+   *
+   * @throws ConfigError if a key is unknown or a value no tensor. The context is then as before.
+   */
+  setContext(context: RouterContext | null): void {
+    this.live().context.set(context);
+  }
+
+  /**
+   * Computes the context from the inputs of one of the model's layers whenever that layer is called, in `predict` and `fit` alike, so
+   * that those calls stay as they are: from token ids at an Embedding, say, or from a task number that is an input of its own.
+   *
+   * @param path Path of a layer that runs before the layers whose routers read the context, as {@link report} names layers.
+   * @param compute Gets the layer's inputs; the tensors that it returns are copied.
+   * @throws ConfigError if there is no such layer.
+   */
+  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
+    const state = this.live();
+    const at = state.layers.find((located) => located.path === path);
+    if (at === undefined) {
+      const known = state.layers.map((located) => `'${located.path}'`).join(', ');
+      throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
+    }
+    state.context.from(at.layer, path, compute);
+  }
+
+  /**
+   * Counts from now on how the experts of every site are used, in training and prediction; false ends it.
+   *
+   * @param options `tasks`: how many tasks to tell apart by the context's `task`. Default 0: none.
+   * @throws ConfigError if tasks is not an integer >= 0.
+   */
+  trackUsage(options: {tasks?: number} | false = {}): void {
+    const state = this.live();
+    if (options === false) {
+      state.trackUsage(null);
+      return;
+    }
+    checkOptions('trackUsage', options, ['tasks']);
+    state.trackUsage(checkInteger('trackUsage', 'tasks', options.tasks, {min: 0, fallback: 0}));
+  }
+
+  /**
+   * How experts were used since {@link trackUsage}, or the last reset, at the sites whose adapter routes.
+   *
+   * @param options `reset`: start anew after reading. Default false.
+   * @throws ConfigError if usage is not tracked.
+   */
+  async usage({reset = false}: {reset?: boolean} = {}): Promise<SiteUsage[]> {
+    const usage = await this.live().usage(reset);
+    if (usage === null)
+      throw new ConfigError('Usage is not tracked. Call trackUsage() before the batches to count.');
+    return usage;
   }
 
   private live(): ModelState {

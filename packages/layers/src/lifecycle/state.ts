@@ -3,12 +3,14 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import {deriveSeed} from '../random.js';
 import {PeftDense} from '../sites/peft-dense.js';
+import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
 import type {Plan} from '../upgrade/plan.js';
 import {replaceLayer} from '../upgrade/surgery.js';
 import type {Selected} from '../upgrade/targets.js';
 import {type Located, mapModel, withParts} from '../upgrade/walk.js';
+import {ContextStore} from './context.js';
 import {Recompiler} from './recompile.js';
 
 /** A Dense of the model and the layer that stands in for it. */
@@ -39,6 +41,8 @@ export class ModelState {
   private readonly trained = new Map<string, Located>();
   private readonly freezer = new Freezer();
   private readonly recompiler = new Recompiler();
+  readonly context = new ContextStore();
+  private tracked: number | null = null;
   private activeName: string | null = null;
 
   constructor(readonly model: tfl.LayersModel) {
@@ -168,6 +172,28 @@ export class ModelState {
     this.freezer.restore();
   }
 
+  /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
+  trackUsage(tasks: number | null): void {
+    this.tracked = tasks;
+    for (const {layer} of this.sites.values()) {
+      layer.usage?.reset();
+      if (tasks === null) delete layer.usage;
+      else layer.usage = new UsageRecorder(tasks);
+    }
+  }
+
+  /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
+  async usage(reset: boolean): Promise<SiteUsage[] | null> {
+    if (this.tracked === null) return null;
+    const read: SiteUsage[] = [];
+    for (const [path, {layer}] of this.sites) {
+      const usage = await layer.usage!.read(path);
+      if (usage !== null) read.push(usage);
+      if (reset) layer.usage?.reset();
+    }
+    return read;
+  }
+
   private models(): Container[] {
     return mapModel(this.model).models;
   }
@@ -178,6 +204,8 @@ export class ModelState {
     const layer = PeftDense.fromDense(at.layer);
     // The Dense is frozen, or may have been before; what is trained here is the adapter.
     layer.trainable = true;
+    layer.context = this.context.get;
+    if (this.tracked !== null) layer.usage = new UsageRecorder(this.tracked);
     replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
     owners.set(layer, this);
     this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});
@@ -186,6 +214,8 @@ export class ModelState {
 
   private undo(): void {
     const {containers} = mapModel(this.model);
+    this.trackUsage(null);
+    this.context.clear();
     for (const {original, layer, holder} of this.sites.values()) {
       for (const name of this.adapters.keys()) {
         if (layer.adapterNames.includes(name)) layer.removeAdapter(name);

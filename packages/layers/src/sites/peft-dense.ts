@@ -8,6 +8,7 @@ import {fusedActivation, restoredName} from './activation.js';
 import {AdapterSlot, type FrozenBase} from './adapter-slot.js';
 import {AuxiliaryLoss} from './auxiliary-loss.js';
 import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
+import type {UsageRecorder} from './usage.js';
 import {contextOf} from './view.js';
 
 /** Arguments of a stock Dense layer. */
@@ -52,6 +53,8 @@ export class PeftDense extends tfl.layers.Layer {
   private activeSlot: AdapterSlot | null = null;
   /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
   context?: () => RouterContext | undefined;
+  /** Counts what the active adapter's router decides; see {@link Peft.trackUsage}. */
+  usage?: UsageRecorder;
 
   /**
    * @param args Those of a stock Dense (`units`, `activation`, `useBias`, initializers, `inputShape`, ...), and
@@ -129,7 +132,7 @@ export class PeftDense extends tfl.layers.Layer {
         kernel,
         ...(bias && {bias}),
         ...(context && {context}),
-        observe: (routing) => this.observe(routing, training),
+        observe: (routing) => this.observe(routing, training, context),
       });
       const {activation} = this.internals;
       const base = {x, kernel, bias};
@@ -258,7 +261,8 @@ export class PeftDense extends tfl.layers.Layer {
     return this.slot(name).adapter.getConfig();
   }
 
-  private observe(routing: Routing, training: boolean): void {
+  private observe(routing: Routing, training: boolean, context: RouterContext | undefined): void {
+    this.usage?.add(routing, context);
     if (training && routing.loss !== undefined) this.auxiliary.add(routing.loss);
   }
 
