@@ -3,27 +3,29 @@ import {useBackend} from '../golden/backend.js';
 import {deviation} from '../golden/compare.js';
 import {median, profile, time} from './measure.js';
 import {row, table} from './report.js';
-import {LAYER_CASES, sidesOf, WIDTH} from './suites/layer-cases.js';
+import {LAYER_CASES, sidesOf} from './suites/layer-cases.js';
+
+const WIDTH = 128;
 
 beforeAll(() => useBackend('cpu'));
 
-test('rounds are interleaved, each side under its own kernels, and warm-up is not counted', () => {
+test('rounds are interleaved, each side under its own kernels, and warm-up is not counted', async () => {
   const log: string[] = [];
   const work = (name: string) => () => {
     log.push(name);
     return [];
   };
-  time({ours: work('o'), baseline: work('b')}, {rounds: 2, warmup: 1}, (side) => log.push(`[${side}]`));
+  await time({ours: work('o'), baseline: work('b')}, {rounds: 2, warmup: 1}, (side) => log.push(`[${side}]`));
   expect(log.join('')).toBe('[baseline]b[ours]o'.repeat(3));
 });
 
-test('a slow contest stops after three rounds', () => {
+test('a slow contest stops after three rounds', async () => {
   let calls = 0;
   const work = () => {
     calls++;
     return [];
   };
-  time({ours: work, baseline: work}, {rounds: 50, warmup: 1, seconds: 0}, () => {});
+  await time({ours: work, baseline: work}, {rounds: 50, warmup: 1, seconds: 0}, () => {});
   expect(calls).toBe(2 * 4);
 });
 
@@ -53,7 +55,7 @@ test.each(Object.keys(LAYER_CASES))(
   '%s and its baseline compute the same outputs and gradients',
   async (name) => {
     const before = tf.memory().numTensors;
-    const sides = sidesOf(LAYER_CASES[name]!);
+    const sides = sidesOf(LAYER_CASES[name]!, WIDTH);
     const x = tf.randomNormal([4, WIDTH], 0, 1, 'float32', 3) as tf.Tensor2D;
     const cotangent = tf.randomNormal([4, WIDTH], 0, 1, 'float32', 4);
     const of = (side: 'ours' | 'baseline') => {

@@ -1,6 +1,6 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
-import {useBackend} from '../golden/backend.js';
+import {BACKENDS, checkBackend, useBackend} from '../golden/backend.js';
 import {type BenchReport, fewestRounds, machine, table} from './report.js';
 import type {Suite} from './suite.js';
 
@@ -11,7 +11,7 @@ const SUITES: Record<string, () => Promise<Suite>> = {
   model: async () => (await import('./suites/model.js')).modelSuite,
 };
 
-const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend cpu|wasm] [--cases REGEX] [--rounds N] [--warmup N] [--json FILE]`;
+const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]`;
 
 function count(option: string, value: string | undefined, least: number): number | undefined {
   if (value === undefined) return undefined;
@@ -30,12 +30,20 @@ function regex(pattern: string | undefined): RegExp | undefined {
   }
 }
 
+function sizeOf(text: string | undefined): [number, number] | undefined {
+  if (text === undefined) return undefined;
+  const [, rows, width] = /^(\d+)x(\d+)$/.exec(text) ?? [];
+  if (!Number(rows) || !Number(width)) throw new Error(`--size is ${text}; give it as 256x768`);
+  return [Number(rows), Number(width)];
+}
+
 async function main(): Promise<void> {
   const {values, positionals} = parseArgs({
     allowPositionals: true,
     options: {
       backend: {type: 'string', default: 'wasm'},
       cases: {type: 'string'},
+      size: {type: 'string'},
       rounds: {type: 'string'},
       warmup: {type: 'string'},
       json: {type: 'string'},
@@ -47,21 +55,26 @@ async function main(): Promise<void> {
   const options = {
     backend: values.backend,
     cases: regex(values.cases),
+    size: sizeOf(values.size),
     rounds: count('rounds', values.rounds, 1),
     warmup: count('warmup', values.warmup, 0),
   };
-  await useBackend(values.backend);
+  const gpu = await useBackend(values.backend);
   const progress = process.stderr.isTTY;
   const rows = await (await load())({
     ...options,
-    onRow: (row) => progress && process.stderr.write(`\r\x1b[K${row.case} ${row.metric}`),
+    onRow: (row) => {
+      checkBackend();
+      if (progress) process.stderr.write(`\r\x1b[K${row.case} ${row.metric}`);
+    },
   });
+  checkBackend();
   if (progress) process.stderr.write('\r\x1b[K');
   if (rows.length === 0) throw new Error(`no case of ${suite} matches ${values.cases}`);
   const report: BenchReport = {
     suite,
     backend: values.backend,
-    machine: machine(),
+    machine: machine(gpu),
     rounds: fewestRounds(rows),
     rows,
   };

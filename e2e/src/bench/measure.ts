@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {countLaunches} from './launches.js';
 import type {Side} from './stock.js';
 
 /** One thing measured in two ways. Each function does its work once and returns what has to be disposed of. */
@@ -20,9 +21,16 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function once(work: () => tf.TensorContainer): number {
+/** A GPU computes later; what it has been given runs in order, so that it is done with all once a value of it is here. */
+async function settle(result: tf.TensorContainer): Promise<void> {
+  const [first] = [result].flat();
+  if (first instanceof tf.Tensor && tf.getBackend().startsWith('web')) await first.data();
+}
+
+async function once(work: () => tf.TensorContainer): Promise<number> {
   const start = performance.now();
   const result = work();
+  await settle(result);
   const time = performance.now() - start;
   tf.dispose(result);
   return time;
@@ -32,11 +40,11 @@ function once(work: () => tf.TensorContainer): number {
  * Median milliseconds of both sides. The rounds are interleaved, so that a change in the machine's speed meets both, and each side
  * runs under its own set of kernels: `enter` swaps them in.
  */
-export function time(
+export async function time(
   {ours, baseline}: Contest,
   {rounds, warmup, seconds = 12}: Rounds,
   enter: (side: Side) => void,
-): {ours: number; baseline: number; rounds: number} {
+): Promise<{ours: number; baseline: number; rounds: number}> {
   const times = {ours: [] as number[], baseline: [] as number[]};
   const end = performance.now() + seconds * 1000;
   for (let round = -warmup; round < rounds; round++) {
@@ -46,21 +54,30 @@ export function time(
       ['ours', ours],
     ] as const) {
       enter(side);
-      const taken = once(work);
+      const taken = await once(work);
       if (round >= 0) times[side].push(taken);
     }
   }
   return {ours: median(times.ours), baseline: median(times.baseline), rounds: times.ours.length};
 }
 
-/** Kernel calls of one run, and its peak bytes beyond those alive before. */
-export async function profile(
-  work: () => tf.TensorContainer,
-): Promise<{launches: number; peakBytes: number}> {
+export interface Profile {
+  launches: number;
+  calls: number;
+  peakBytes: number;
+}
+
+/** Launches of one run, see {@link countLaunches}, tfjs's kernel calls, and the peak bytes beyond those alive before. */
+export async function profile(work: () => tf.TensorContainer): Promise<Profile> {
   const before = tf.memory().numBytes;
+  const counter = countLaunches();
   const {kernels, peakBytes} = await tf.profile(() => {
     tf.dispose(work());
     return [];
   });
-  return {launches: kernels.length, peakBytes: peakBytes - before};
+  return {
+    launches: counter?.stop() ?? kernels.length,
+    calls: kernels.length,
+    peakBytes: peakBytes - before,
+  };
 }

@@ -17,7 +17,7 @@ export interface Row {
 export interface BenchReport {
   suite: string;
   backend: string;
-  machine: {cpu: string; cores: number; node: string};
+  machine: {cpu: string; cores: number; node: string; gpu?: string};
   /** The fewest of any row. */
   rounds: number;
   rows: Row[];
@@ -33,9 +33,14 @@ export function row(fields: Omit<Row, 'ratio'>): Row {
   return {...fields, ratio: fields.ours / fields.baseline};
 }
 
-export function machine(): BenchReport['machine'] {
+export function machine(gpu?: string): BenchReport['machine'] {
   const all = cpus();
-  return {cpu: all[0]?.model ?? 'unknown', cores: all.length, node: process.version};
+  return {
+    cpu: all[0]?.model ?? 'unknown',
+    cores: all.length,
+    node: process.version,
+    ...(gpu !== undefined && {gpu}),
+  };
 }
 
 function figure(value: number, unit: string): string {
@@ -65,9 +70,9 @@ export function table(report: BenchReport): string {
       .join('  ')
       .trimEnd(),
   );
-  const {cpu, cores, node} = report.machine;
+  const {cpu, cores, node, gpu} = report.machine;
   return [
-    `${report.suite} on ${report.backend}: ${cpu}, ${cores} cores, Node ${node}; medians of ${report.rounds} or more interleaved rounds`,
+    `${report.suite} on ${report.backend}${gpu === undefined ? '' : ` (${gpu})`}: ${cpu}, ${cores} cores, Node ${node}; medians of ${report.rounds} or more interleaved rounds`,
     pc.bold(lines[0]!),
     ...lines.slice(1),
   ].join('\n');

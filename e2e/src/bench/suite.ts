@@ -7,13 +7,17 @@ export interface SuiteOptions extends Partial<Rounds> {
   cases?: RegExp;
   /** Called as each row is measured. */
   onRow?: (row: Row) => void;
+  /** Rows and columns of the input, where the suite lets one choose. */
+  size?: [rows: number, width: number];
 }
 
 /** Measures every case that is asked for, on the current backend. */
 export type Suite = (options: SuiteOptions) => Promise<Row[]>;
 
-/** Rounds that keep a suite under five minutes on two cores; the plain-JavaScript backend is a hundred times slower. */
+export const isGpu = (backend: string): boolean => backend.startsWith('web');
+
+/** Rounds that keep a suite under five minutes on two cores: plain JavaScript is slow, and so is a GPU that a CPU plays. */
 export function roundsOf({backend, rounds, warmup}: SuiteOptions): Rounds {
-  const slow = backend === 'cpu';
+  const slow = backend === 'cpu' || isGpu(backend);
   return {rounds: rounds ?? (slow ? 3 : 21), warmup: warmup ?? (slow ? 1 : 3)};
 }

@@ -1,10 +1,10 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 import pc from 'picocolors';
-import {useBackend} from './backend.js';
+import {BACKENDS, checkBackend, useBackend} from './backend.js';
 import {type CaseResult, runGolden} from './run.js';
 
-const USAGE = 'npm run golden -- DIR [DIR...] [--backend cpu|wasm] [--json FILE]';
+const USAGE = `npm run golden -- DIR [DIR...] [--backend ${BACKENDS}] [--json FILE]`;
 
 function line({id, system, forward, grad, ok, why}: CaseResult, width: number): string {
   const figure = (value: number | null) => (value === null ? '-' : value.toExponential(1)).padEnd(9);
@@ -19,6 +19,7 @@ async function main(): Promise<void> {
   if (positionals.length === 0) throw new Error(`name at least one folder: ${USAGE}`);
   await useBackend(values.backend);
   const report = await runGolden(positionals);
+  checkBackend();
   const width = Math.max(4, ...report.cases.map(({id}) => id.length));
   console.log(
     `     ${'case'.padEnd(width)} ${'system'.padEnd(8)} ${'forward'.padEnd(9)} ${'grad'.padEnd(9)}`,

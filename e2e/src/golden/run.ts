@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {checkBackend} from './backend.js';
 import type {Worst} from './compare.js';
 import {findIndexes, type Golden, type GoldenCase, NotExpressible, readCases} from './format.js';
 import {runAdapter} from './systems/adapter.js';
@@ -55,6 +56,7 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   if (!run) return failure(`not expressible: system ${system}`);
   try {
     const {forward, grad} = await run(golden, readTensors(golden.file));
+    checkBackend();
     const gpu = tf.getBackend().startsWith('web');
     const why = [
       ...tooFar('forward', forward, gpu ? GPU_TOLERANCE : golden.tolerance.forward),

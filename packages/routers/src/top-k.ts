@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
  * `p` [..., E] times the 0/1 mask of the k largest of its last axis; ties go to the lower index. The mask counts as a constant:
  * the gradient is the upstream one where an entry is kept, and 0 elsewhere.
  *
- * tfjs has no gradient for TopK and OneHot and would throw if they were on the tape; ops inside the forward function of a custom
+ * tfjs has no gradient for TopK and comparisons and would throw if they were on the tape; ops inside the forward function of a custom
  * gradient are not.
  */
 export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
@@ -29,7 +29,9 @@ export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor):
 export function topKMask(p: tf.Tensor, k: number): tf.Tensor {
   const experts = p.shape[p.rank - 1]!;
   const {indices} = tf.topk(p, k, true);
-  // Cast between the two: asked for float32, the wasm backend's OneHot fills in the bits of integers, and an int32 sum over any axis
-  // but the last takes the webgpu backend to a transpose whose shader is invalid.
-  return tf.sum(tf.cast(tf.oneHot(tf.cast(indices, 'int32'), experts), 'float32'), -2);
+  // Compared, and summed over the last axis: asked for float32, the wasm backend's OneHot fills in the bits of integers, and a sum
+  // over another axis takes integers on webgpu through a transpose whose shader is invalid.
+  const chosen = tf.expandDims(tf.cast(indices, 'int32'), -2);
+  const all = tf.reshape(tf.range(0, experts, 1, 'int32'), [experts, 1]);
+  return tf.sum(tf.cast(tf.equal(chosen, all), 'float32'), -1);
 }

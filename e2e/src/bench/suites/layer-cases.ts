@@ -4,8 +4,6 @@ import {combine} from '@tfjs-peft/kernels';
 import {type AdapterConfig, PeftDense} from '@tfjs-peft/layers';
 import * as baselines from '../baselines.js';
 
-export const WIDTH = 768;
-
 export interface LayerCase {
   adapter?: AdapterConfig;
   baseline: baselines.Baseline;
@@ -53,8 +51,9 @@ function copyOf(value: tf.Tensor): tf.Variable {
 }
 
 function adaptedLayer(kernel: tf.Tensor, bias: tf.Tensor, adapter: AdapterConfig): PeftDense {
-  const dense = tfl.layers.dense({units: WIDTH});
-  dense.build([null, WIDTH]);
+  const [width, units] = kernel.shape as [number, number];
+  const dense = tfl.layers.dense({units});
+  dense.build([null, width]);
   dense.setWeights([kernel, bias]);
   const layer = PeftDense.fromDense(dense);
   layer.addAdapter('bench', adapter, 1);
@@ -62,8 +61,9 @@ function adaptedLayer(kernel: tf.Tensor, bias: tf.Tensor, adapter: AdapterConfig
   return layer;
 }
 
-export function sidesOf({adapter, baseline, full}: LayerCase): Sides {
-  const [kernel, bias] = [variable([WIDTH, WIDTH], 0.03, 1), variable([WIDTH], 0.1, 2)] as [
+/** Both sides of a case over a Dense of `width` inputs and units. */
+export function sidesOf({adapter, baseline, full}: LayerCase, width: number): Sides {
+  const [kernel, bias] = [variable([width, width], width ** -0.5, 1), variable([width], 0.1, 2)] as [
     tf.Variable,
     tf.Variable,
   ];

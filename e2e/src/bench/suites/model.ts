@@ -47,9 +47,9 @@ export const modelSuite: Suite = async (options) => {
     };
     checkSame(name, ours, baseline, ids);
     const forward = (turn: Turn) => () => tf.tidy(() => sides[turn].forward(ids, false));
-    add('forward', 'ms', time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
+    add('forward', 'ms', await time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
     const step = {ours: stepOf(ours, ids, target), baseline: stepOf(baseline, ids, target)};
-    add('step', 'ms', time(step, rounds, enter));
+    add('step', 'ms', await time(step, rounds, enter));
     const profiles = {} as Record<Turn, {launches: number; peakBytes: number}>;
     for (const turn of ['baseline', 'ours'] as const) {
       enter(turn);
