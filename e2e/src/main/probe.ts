@@ -8,6 +8,9 @@ import {accuracyOf, crossEntropyOf, FEATURE_SCALE, type Head, logitsOf} from './
 const PENALTIES = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5];
 /** A path ends early when validation has become worse so often in a row, in accuracy and in loss. */
 const PATIENCE = 3;
+/** Share of the loss that a step must still win: along the path, where accuracies settle early, and for the penalty chosen. */
+const PATH_PRECISION = 1e-6;
+const FINAL_PRECISION = 1e-8;
 
 export interface ProbeData {
   vectors: Float32Array;
@@ -92,13 +95,15 @@ export async function tuneProbe(
     for (let i = 0; i < logits.length; i++) gradient[kernelSize + (i % classes)]! += logits[i]!;
     return {value, gradient};
   };
-  let x = new Float64Array(kernelSize + classes);
-  let best: (Probe & {loss: number}) | undefined;
+  const fit = async (l2: number, from: Float64Array, precision: number): Promise<Float64Array> =>
+    (await minimize(evaluate(l2), from, {precision})).x;
+  let x: Float64Array = new Float64Array(kernelSize + classes);
+  let best: {x: Float64Array; l2: number; validationAccuracy: number; loss: number} | undefined;
   let worse = 0;
   for (const l2 of PENALTIES) {
     onFit();
     await breathe();
-    x = (await minimize(evaluate(l2), x)).x as Float64Array<ArrayBuffer>;
+    x = await fit(l2, x, PATH_PRECISION);
     const head = uncentred(x, offsets, classes);
     const logits = logitsOf(head, validation.vectors);
     const validationAccuracy = accuracyOf(logits, validation.labels, classes);
@@ -108,10 +113,12 @@ export async function tuneProbe(
       validationAccuracy > best.validationAccuracy ||
       (validationAccuracy === best.validationAccuracy && loss < best.loss);
     worse = better || loss < best!.loss ? 0 : worse + 1;
-    if (better) best = {head, l2, validationAccuracy, loss};
+    if (better) best = {x, l2, validationAccuracy, loss};
     if (worse >= PATIENCE) break;
   }
+  const {l2} = best!;
+  const head = uncentred(await fit(l2, best!.x, FINAL_PRECISION), offsets, classes);
   tf.dispose([features, center, transposed]);
-  const {loss: _, ...probe} = best!;
-  return probe;
+  const logits = logitsOf(head, validation.vectors);
+  return {head, l2, validationAccuracy: accuracyOf(logits, validation.labels, classes)};
 }

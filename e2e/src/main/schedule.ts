@@ -6,9 +6,13 @@ export function scheduleAt(step: number, steps: number): number {
   return step < warmUp ? (step + 1) / warmUp : (steps - step) / (steps - warmUp);
 }
 
+/** Below so many steps a run is short: it is looked at once, at its end. */
+const SHORT_RUN = 100;
+
 /** Steps after which validation is looked at: none before the rate has come down to where a checkpoint can be good. */
 export function validationSteps(steps: number): number[] {
-  return [...new Set([0.7, 0.85, 1].map((share) => Math.ceil(share * steps)))];
+  const shares = steps < SHORT_RUN ? [1] : [0.7, 0.85, 1];
+  return shares.map((share) => Math.ceil(share * steps));
 }
 
 /** What a step and the fixed parts cost on this machine, in seconds. */
@@ -23,6 +27,8 @@ const MOST_STEPS = 3000;
 
 /** The steps that fit in `seconds`. */
 export function affordableSteps(seconds: number, {step, validation, rest}: Costs): number {
-  const training = seconds - rest - validationSteps(MOST_STEPS).length * validation;
-  return Math.min(MOST_STEPS, Math.max(FEWEST_STEPS, Math.floor(training / step)));
+  const withLooks = (looks: number) => Math.floor((seconds - rest - looks * validation) / step);
+  const long = withLooks(validationSteps(SHORT_RUN).length);
+  const steps = long >= SHORT_RUN ? long : Math.min(SHORT_RUN - 1, withLooks(1));
+  return Math.min(MOST_STEPS, Math.max(FEWEST_STEPS, steps));
 }
