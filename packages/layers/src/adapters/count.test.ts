@@ -95,6 +95,92 @@ describe('trainable parameters over a T5 v1.1', () => {
   });
 });
 
+/** A LLaVA-OneVision: language layers with grouped keys and values, and, for 7B, a vision tower. */
+const LLAVA = {
+  '7B': [
+    ...Array.from({length: 28}, () => [
+      site(3584, 3584),
+      site(3584, 512),
+      site(3584, 512),
+      site(3584, 3584),
+    ]).flat(),
+    ...Array.from({length: 26 * 4}, () => site(1152, 1152)),
+  ],
+  '0.5B': Array.from({length: 24}, () => [
+    site(896, 896),
+    site(896, 128),
+    site(896, 128),
+    site(896, 896),
+  ]).flat(),
+};
+
+/** LLaMA2: q, k, v, o, gate, up and down of every layer. */
+const llama = (layers: number, d: number, dFf: number) =>
+  Array.from({length: layers}, () => [
+    ...Array.from({length: 4}, () => site(d, d)),
+    site(d, dFf),
+    site(d, dFf),
+    site(dFf, d),
+  ]).flat();
+
+const over = (sites: SiteDims[], config: AdapterConfig) =>
+  sites.reduce((total, dims) => total + countTrainable(config, dims), 0);
+
+const lime = (type: 'lora' | 'dora' | 'lora-fa', sharedModulator = true): AdapterConfig => ({
+  type: 'lime',
+  experts: 4,
+  over: {type, rank: 2},
+  sharedModulator,
+});
+
+describe('trainable parameters over a LLaVA-OneVision (LiME, tables 2 and 7)', () => {
+  it.each<[keyof typeof LLAVA, string, AdapterConfig, number]>([
+    ['7B', 'LoRA', {type: 'lora', rank: 2}, 1_740_800],
+    ['7B', 'LoRA-FA', {type: 'lora-fa', rank: 2}, 698_368],
+    ['7B', 'DoRA', {type: 'dora', rank: 2}, 2_089_984],
+    ['7B', 'LiME over LoRA', lime('lora'), 3_486_936],
+    ['7B', 'LiME over DoRA', lime('dora'), 3_836_120],
+    ['7B', 'LiME over LoRA-FA', lime('lora-fa'), 2_444_504],
+    ['7B', 'LiME without the shared modulator', lime('lora', false), 3_137_536],
+    ['7B', 'MoLoRA, which is MoLA', {type: 'molora', experts: 4, rank: 2}, 9_048_064],
+    ['0.5B', 'LiME over LoRA', lime('lora'), 516_192],
+    ['0.5B', 'LiME over DoRA', lime('dora'), 565_344],
+    ['0.5B', 'LiME over LoRA-FA', lime('lora-fa'), 344_160],
+  ])('%s: %s', (size, _method, config, expected) => {
+    expect(over(LLAVA[size], config)).toBe(expected);
+  });
+
+  it('LiME has at least 3 times fewer than MoLoRA with 8 experts of rank 4 at a square layer', () => {
+    const square = site(512, 512);
+    const molora = countTrainable({type: 'molora', experts: 8, rank: 4}, square);
+    expect(
+      molora / countTrainable({type: 'lime', experts: 8, over: {type: 'lora', rank: 4}}, square),
+    ).toBeGreaterThan(3);
+  });
+});
+
+describe('trainable parameters over a LLaMA2 (T-REX)', () => {
+  const models = {'7B': llama(32, 4096, 11008), '13B': llama(40, 5120, 13824)};
+
+  it.each<[keyof typeof models, AdapterConfig, number]>([
+    ['7B', {type: 'mor1e'}, 51_872_192],
+    ['13B', {type: 'mor1e'}, 81_183_280],
+    ['7B', {type: 'mor1e', mode: '1v1', rank: 32}, 116_392_384],
+    ['13B', {type: 'mor1e', mode: '1v1', rank: 32}, 182_190_640],
+    ['7B', {type: 'lora', rank: 32}, 79_953_920],
+    ['13B', {type: 'lora', rank: 32}, 125_173_760],
+    ['7B', {type: 'molora', experts: 8, rank: 4}, 89_063_424],
+    ['13B', {type: 'molora', experts: 8, rank: 4}, 139_427_840],
+  ])('%s: %j', (size, config, expected) => {
+    expect(over(models[size], config)).toBe(expected);
+  });
+
+  it('T-REX has 35.1 % fewer than LoRA of rank 32 at 13B', () => {
+    const share = over(models['13B'], {type: 'mor1e'}) / over(models['13B'], {type: 'lora', rank: 32});
+    expect((100 * (1 - share)).toFixed(1)).toBe('35.1');
+  });
+});
+
 it('makes no tensors', () => {
   const before = tf.memory();
   countTrainable({type: 'molora', rank: 512, experts: 64}, site(65_536, 65_536));
@@ -106,6 +192,12 @@ it.each<AdapterConfig>([
   {type: 'ia3'},
   {type: 'molora', experts: 3, rank: 2},
   {type: 'mov', experts: 5},
+  {type: 'dora'},
+  {type: 'lora-fa'},
+  {type: 'mor1e', clusters: 3},
+  {type: 'lime', over: {type: 'dora'}},
+  {type: 'lime', over: {type: 'slice', rank: 2}, form: 'code'},
+  {type: 'lime', over: {type: 'lora-fa'}, router: {type: 'noisy-top-k'}},
 ])('counts what a layer with %p trains', (config) => {
   const layer = new PeftDense({units: 7});
   layer.addAdapter('default', config);
