@@ -7,6 +7,8 @@ export interface Composed {
   kernel: tf.Tensor2D;
   bias: tf.Tensor1D;
   weights: Record<string, tf.Tensor>;
+  /** One row of scores for the whole batch, [1, experts], where the adapter mixes some in. */
+  scores?: tf.Tensor2D;
   /** Default linear. */
   activation?: 'linear' | 'relu' | 'tanh';
 }
@@ -60,6 +62,52 @@ export const molora =
     const mixed = tf.reshape(gated, [x.shape[0], experts * rank]) as tf.Tensor2D;
     const delta = tf.mul(tf.matMul(mixed, b!), alpha / rank);
     return activated(tf.add(product(x, site, training), delta), site);
+  };
+
+/** MoR1E with a token gate and an intuition, both mixed by ω = sigmoid(100 omega). */
+export const mor1e =
+  (r1: number, r2: number): Baseline =>
+  (x, site, training) => {
+    const {lora_A: a, lora_B: b, router, omega, gate} = site.weights as Record<string, tf.Tensor2D>;
+    const weight = tf.sigmoid(tf.mul(omega!, 100));
+    const token = tf.mul(tf.softmax(tf.matMul(x, router!)), tf.mul(weight, r1 * r2));
+    const scored = tf.mul(site.scores!, tf.mul(tf.sub(1, weight), 4));
+    const gates = tf.mul(tf.add(token, scored), tf.sigmoid(tf.mul(gate!, 100)));
+    const h = tf.reshape(tf.matMul(x, a!), [x.shape[0], 1, r1]);
+    const mixed = tf.matMul(h, tf.reshape(gates, [x.shape[0], r1, r2]));
+    const delta = tf.matMul(tf.reshape(mixed, [x.shape[0], r2]) as tf.Tensor2D, b!);
+    return activated(tf.add(product(x, site, training), delta), site);
+  };
+
+/** 1 where p is at least theta times its row's largest; comparisons have no gradient, and this needs none. */
+function reached(p: tf.Tensor, theta: number): tf.Tensor {
+  return tf.customGrad((values) => ({
+    value: tf.cast(
+      tf.greaterEqual(values as tf.Tensor, tf.mul(tf.max(values as tf.Tensor, -1, true), theta)),
+      'float32',
+    ),
+    gradFunc: () => tf.zerosLike(p),
+  }))(p);
+}
+
+/** LiME over LoRA with the paper's defaults: gamma 0.7, temperature 0.5, Auto Top-K at 0.7, per-token maxima. */
+export const lime =
+  (experts: number, rank: number, alpha: number): Baseline =>
+  (x, site, training) => {
+    const {lora_A: a, lora_B: b, modulators, shared_modulator: shared, gamma} = site.weights;
+    const z = product(x, site, training);
+    const low = tf.matMul(x, a as tf.Tensor2D);
+    const d = tf.mul(tf.matMul(low, b as tf.Tensor2D), alpha / rank) as tf.Tensor2D;
+    const stream = (t: tf.Tensor2D, weight: number) => {
+      const head = tf.slice(t, [0, 0], [t.shape[0], experts]);
+      const largest = tf.maximum(tf.max(tf.abs(head), -1, true), 1e-6);
+      return tf.mul(tf.div(head, largest), weight / 0.5);
+    };
+    const p = tf.softmax(tf.add(stream(z, 0.3), stream(d, 0.7)));
+    const kept = tf.mul(p, reached(p, 0.7));
+    const gates = tf.div(kept, tf.sum(kept, -1, true)) as tf.Tensor2D;
+    const modulation = tf.add(tf.matMul(gates, modulators as tf.Tensor2D), tf.mul(shared!, gamma!));
+    return activated(tf.add(z, tf.mul(d, modulation)), site);
   };
 
 /** MoLoRA with a top-k router as our own ops compute it where nothing tells them that most gates are zero. */

@@ -7,6 +7,8 @@ import * as baselines from '../baselines.js';
 export interface LayerCase {
   adapter?: AdapterConfig;
   baseline: baselines.Baseline;
+  /** So many scores come with the batch, as MoR1E's intuition. */
+  scores?: number;
   /** Train the base as well. */
   full?: boolean;
   /** The baseline runs on our kernels too. */
@@ -22,6 +24,11 @@ export const LAYER_CASES: Record<string, LayerCase> = {
     baseline: baselines.molora(8, 4, 16),
   },
   'mov-8': {adapter: {type: 'mov', experts: 8}, baseline: baselines.mov},
+  'mor1e-4x8': {adapter: {type: 'mor1e', r1: 4, r2: 8}, baseline: baselines.mor1e(4, 8), scores: 32},
+  'lime-4x2': {
+    adapter: {type: 'lime', experts: 4, over: {type: 'lora', rank: 2, alpha: 16}},
+    baseline: baselines.lime(4, 2, 16),
+  },
   'molora-64x16-top2': {
     adapter: {type: 'molora', experts: 64, rank: 16, alpha: 16, router: {type: 'softmax', topK: 2}},
     baseline: baselines.denseTopK(64, 16, 16, 2),
@@ -62,7 +69,7 @@ function adaptedLayer(kernel: tf.Tensor, bias: tf.Tensor, adapter: AdapterConfig
 }
 
 /** Both sides of a case over a Dense of `width` inputs and units. */
-export function sidesOf({adapter, baseline, full}: LayerCase, width: number): Sides {
+export function sidesOf({adapter, baseline, full, scores: count}: LayerCase, width: number): Sides {
   const [kernel, bias] = [variable([width, width], width ** -0.5, 1), variable([width], 0.1, 2)] as [
     tf.Variable,
     tf.Variable,
@@ -84,12 +91,17 @@ export function sidesOf({adapter, baseline, full}: LayerCase, width: number): Si
     };
   }
   const layer = adaptedLayer(kernel, bias, adapter);
+  const scores =
+    count === undefined
+      ? undefined
+      : tf.tidy(() => tf.softmax(tf.randomNormal([1, count], 0, 1, 'float32', 9) as tf.Tensor2D));
+  if (scores) layer.context = () => ({intuition: scores});
   const weights: Record<string, tf.Variable> = {};
   const ours: tf.Variable[] = [];
   let seed = 3;
   for (const [name, weight] of layer.adapterWeights('bench')) {
     // Away from the initial values, of which some are zero.
-    const mean = name === 'scaling' ? 1 : 0;
+    const mean = name === 'scaling' || name === 'modulators' ? 1 : 0;
     weights[name] = variable(weight.shape as number[], 0.05, seed++, mean);
     weight.write(weights[name]);
     ours.push(weight.read() as tf.Variable);
@@ -98,13 +110,13 @@ export function sidesOf({adapter, baseline, full}: LayerCase, width: number): Si
     site,
     forward: {
       ours: (x) => layer.apply(x) as tf.Tensor,
-      baseline: (x, training) => baseline(x, {...site, weights}, training),
+      baseline: (x, training) => baseline(x, {...site, weights, scores}, training),
     },
     trained: {ours, baseline: Object.values(weights)},
     weights,
     dispose() {
       for (const weight of layer.weights) weight.dispose();
-      tf.dispose([kernel, bias, weights]);
+      tf.dispose([kernel, bias, weights, scores ?? []]);
     },
   };
 }
