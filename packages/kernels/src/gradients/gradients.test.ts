@@ -3,123 +3,9 @@ import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {stopGradient} from '../gradients.js';
 import {deviation} from '../testing/compare.js';
+import {GRADIENT_CASES} from '../testing/gradient-cases.js';
 import {randomNumbers, randomValues} from '../testing/random.js';
 import {einsumByProducts} from './einsum.js';
-
-type Op = (...inputs: tf.Tensor[]) => tf.Tensor;
-
-const int = (values: number[] | number[][]): tf.Tensor => tf.tensor(values, undefined, 'int32');
-
-/** name, shapes of the float inputs, op. */
-const cases: [string, number[][], Op][] = [
-  [
-    'einsum of a weight',
-    [
-      [2, 3, 4],
-      [4, 5],
-    ],
-    (a, b) => tf.einsum('abc,cd->abd', a!, b!),
-  ],
-  [
-    'einsum of attention',
-    [
-      [2, 3, 2, 4],
-      [2, 5, 2, 4],
-    ],
-    (a, b) => tf.einsum('bqhd,bkhd->bhqk', a!, b!),
-  ],
-  [
-    'einsum that sums an axis of one operand',
-    [
-      [2, 3],
-      [3, 4],
-    ],
-    (a, b) => einsumByProducts('ij,jk->k', [a!, b!]),
-  ],
-  ['einsum of one operand', [[3, 4]], (a) => tf.einsum('ij->ji', a!)],
-  ['gatherND', [[4, 3]], (x) => tf.gatherND(x!, int([[1], [3], [1]]))],
-  [
-    'gatherND of elements',
-    [[4, 3]],
-    (x) =>
-      tf.gatherND(
-        x!,
-        int([
-          [1, 2],
-          [0, 0],
-        ]),
-      ),
-  ],
-  ['scatterND', [[3, 2]], (x) => tf.scatterND(int([[4], [1], [4]]), x!, [6, 2])],
-  ['stridedSlice', [[5, 7]], (x) => tf.stridedSlice(x!, [1, 0], [5, 7], [2, 3])],
-  ['stridedSlice backwards', [[5, 7]], (x) => tf.stridedSlice(x!, [4, 5], [0, 0], [-1, -2])],
-  [
-    'stridedSlice that shrinks an axis',
-    [[5, 7, 2]],
-    (x) => tf.stridedSlice(x!, [-2, 1, 0], [0, 6, 2], [1, 1, 1], 0, 0, 0, 0, 1),
-  ],
-  [
-    'stridedSlice with a new axis and an ellipsis',
-    [[3, 4, 5]],
-    (x) => tf.stridedSlice(x!, [0, 0, 1], [0, 0, 5], [1, 1, 2], 0, 0, 2, 1, 0),
-  ],
-  ['topk', [[3, 7]], (x) => tf.topk(x!, 3).values],
-  ['topk of a vector', [[9]], (x) => tf.topk(x!, 1).values],
-  ['where of a comparison', [[4, 5]], (x) => tf.where(tf.greater(x!, 0), tf.square(x!), tf.mul(x!, 3))],
-  [
-    'where of logic',
-    [[4, 5]],
-    (x) => tf.where(tf.logicalAnd(tf.less(x!, 0.5), tf.logicalNot(tf.equal(x!, 2))), x!, tf.square(x!)),
-  ],
-  [
-    'matMul with a rank-2 weight',
-    [
-      [2, 3, 4],
-      [4, 5],
-    ],
-    (a, b) => tf.matMul(a!, b!),
-  ],
-  [
-    'matMul with a transposed rank-2 weight',
-    [
-      [2, 3, 4],
-      [5, 4],
-    ],
-    (a, b) => tf.matMul(a!, b!, false, true),
-  ],
-  [
-    'matMul with a broadcast left operand',
-    [
-      [1, 3, 4],
-      [6, 4, 5],
-    ],
-    (a, b) => tf.matMul(a!, b!),
-  ],
-  [
-    'matMul with a transposed broadcast operand',
-    [
-      [2, 4, 3],
-      [1, 4, 5],
-    ],
-    (a, b) => tf.matMul(a!, b!, true, false),
-  ],
-  [
-    'squaredDifference with broadcasting',
-    [
-      [3, 4],
-      [1, 4],
-    ],
-    (a, b) => tf.squaredDifference(a!, b!),
-  ],
-  [
-    'squaredDifference with a column',
-    [
-      [2, 3, 4],
-      [3, 1],
-    ],
-    (a, b) => tf.squaredDifference(a!, b!),
-  ],
-];
 
 const NO_EINSUM_KERNEL = new Set(['wasm']);
 
@@ -129,7 +15,9 @@ describe.each(['cpu', 'wasm'])('gradients on %s', (backend) => {
     await tf.ready();
   });
 
-  const here = cases.filter(([name]) => !(name.startsWith('einsum') && NO_EINSUM_KERNEL.has(backend)));
+  const here = GRADIENT_CASES.filter(
+    ([name]) => !(name.startsWith('einsum') && NO_EINSUM_KERNEL.has(backend)),
+  );
 
   test.each(here)('%s', (_, shapes, op) => {
     const random = randomNumbers(11);

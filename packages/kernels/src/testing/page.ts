@@ -3,9 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
 import '../auto.js';
+import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/module.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
+import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
 import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 
 const cases = [...combineCases(144), ...headCases()];
@@ -37,6 +39,15 @@ const page = {
   },
   /** How far a top-k mixture's chosen experts alone are from all of them, in outputs and gradients; see sparse-cases.ts. */
   sparse: (i: number): number => Math.max(...sparseDeviations(SPARSE_CASES[i]!)),
+  /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */
+  async gradientsOff(): Promise<Record<string, number>> {
+    const off: Record<string, number> = {};
+    for (const [i, [name]] of GRADIENT_CASES.entries()) {
+      const by = await deviationFromCpu(i, tf.getBackend());
+      if (!(by < 1e-4)) off[name] = by;
+    }
+    return off;
+  },
   leaked: async (i: number): Promise<number> => {
     await forwardDeviation(cases[i]!);
     const before = tf.memory().numTensors;

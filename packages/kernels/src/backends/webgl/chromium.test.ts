@@ -64,6 +64,12 @@ if (chromiumMissing !== undefined) {
       });
     }
 
+    if (backend === 'webgl') {
+      test('the supplied gradients agree with cpu', async () => {
+        expect(await open.page.evaluate(() => page.gradientsOff())).toEqual({});
+      });
+    }
+
     test('nothing leaks', async () => {
       expect(await open.page.evaluate((at) => page.leaked(at), cases[0]!)).toBe(0);
     });

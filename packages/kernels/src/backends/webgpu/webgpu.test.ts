@@ -9,7 +9,9 @@ import {matMulReference, matrix} from '../../reference/matrix.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
+import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
 import {randomNumbers, randomValues} from '../../testing/random.js';
+import '../../gradients.js';
 import '../../webgpu.js';
 
 if (dawnMissing !== undefined) {
@@ -36,6 +38,10 @@ if (dawnMissing !== undefined) {
       [...combineCases(144).filter((_, i) => i % 9 === 3 || i === 18 || i === 96), ...headCases()],
       {forward: 1e-4, gradient: 1e-3},
     );
+
+    test.each(GRADIENT_CASES.map(([name], i) => ({name, i})))('gradient of $name', async ({i}) => {
+      expect(await deviationFromCpu(i, 'webgpu')).toBeLessThan(1e-4);
+    });
 
     test.each([
       [1, 1, 1],
