@@ -17,7 +17,7 @@ export function packageFolder(name: string): string {
   throw new Error(`the data package "${name}" is not installed: run npm install in the repository root`);
 }
 
-/** Folder of the package's `dist`, of the tfjs wasm backend: where its .wasm binaries lie. */
+/** Folder, with a closing slash, where the tfjs wasm backend's .wasm files lie. */
 export function wasmBackendFolder(): string {
   const require = createRequire(import.meta.url);
   return dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + '/';
