@@ -94,4 +94,24 @@ export function combineSuite(cases: CombineCase[], tolerance: {forward: number; 
     expect(tf.memory().numTensors).toBe(before.numTensors);
     expect(tf.memory().numBytes).toBe(before.numBytes);
   });
+
+  test("1,000 calls under the engine's own leak check", () => {
+    const x = tf.ones([5, 3]);
+    const kernel = tf.ones([3, 7]) as tf.Tensor2D;
+    const gates = tf.ones([5, 2]);
+    const table = tf.ones([2, 7]) as tf.Tensor2D;
+    const call = (): void => tf.dispose(combine({x, kernel, alpha: {gates, table}, activation: 'gelu'}));
+    call();
+    const before = tf.memory();
+    const checked = tf.env().getBool('IS_TEST');
+    tf.env().set('IS_TEST', true);
+    try {
+      for (let i = 0; i < 1000; i++) call();
+    } finally {
+      tf.env().set('IS_TEST', checked);
+    }
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(tf.memory().numBytes).toBe(before.numBytes);
+    tf.dispose([x, kernel, gates, table]);
+  });
 }
