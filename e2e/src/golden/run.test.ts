@@ -37,12 +37,12 @@ test('a case that is off by more than its tolerance fails and says where', async
 test('what the packages cannot express is a failure that names it', async () => {
   cpSync(join(DATA, 'mov-molora/mov-kv-soft.safetensors'), join(folder, 'kv.safetensors'));
   write([
-    {id: 'kv', system: 'mov', form: 'code', config: {site: 'kv'}, tolerance: {}},
+    {id: 'kv', system: 'mov', form: 'code', config: {site: 'logits'}, tolerance: {}},
     {id: 'other', system: 'hypernet', config: {}, tolerance: {}},
   ]);
   const {cases} = await runGolden([folder]);
   expect(cases.map(({why}) => why)).toEqual([
-    'not expressible: site kv of mov in the form of the code',
+    'not expressible: site logits of mov in the form of the code',
     'not expressible: system hypernet',
   ]);
 });

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
-import {checkBoolean, checkInteger, checkOptions, checkPositive} from './options.js';
+import {checkBoolean, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK} from './top-k.js';
 import type {AddWeight, Weight} from './weights.js';
@@ -16,6 +16,8 @@ export interface SoftmaxRouterConfig {
   topK?: number;
   /** After `topK`, scale the kept gates so that they sum to 1. Default false. */
   renormalize?: boolean;
+  /** While training, the router's copy of the input is multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
+  jitter?: number;
 }
 
 const KERNEL_STDDEV = 0.02;
@@ -27,7 +29,7 @@ const KERNEL_STDDEV = 0.02;
  * With `topK` the gates are p times a 0/1 mask of the k largest, ties going to the lower index, without renormalisation and
  * without a gradient through the mask, as in the authors' released code (for-ai/parameter-efficient-moe, src/routing.py). The
  * gates then sum to less than 1, so that MoV is not the identity at its start; `renormalize` makes it so again. The temperature is
- * an option of ours.
+ * an option of ours; the released code's jitter acts in evaluation too.
  */
 export class SoftmaxRouter implements Router {
   readonly experts: number;
@@ -38,7 +40,7 @@ export class SoftmaxRouter implements Router {
   /** @throws ConfigError if an option is unknown, experts < 1, temperature <= 0, or topK is not from 1 to experts. */
   constructor(config: SoftmaxRouterConfig) {
     const what = 'softmax router';
-    checkOptions(what, config, ['type', 'experts', 'temperature', 'topK', 'renormalize']);
+    checkOptions(what, config, ['type', 'experts', 'temperature', 'topK', 'renormalize', 'jitter']);
     this.experts = checkInteger(what, 'experts', config.experts);
     this.config = {
       type: 'softmax',
@@ -46,6 +48,9 @@ export class SoftmaxRouter implements Router {
       temperature: checkPositive(what, 'temperature', config.temperature, 1),
       ...(config.topK != null && {topK: checkInteger(what, 'topK', config.topK, {max: this.experts})}),
       renormalize: checkBoolean(what, 'renormalize', config.renormalize, false),
+      ...(config.jitter != null && {
+        jitter: checkNumber(what, 'jitter', config.jitter, {min: 0, max: 1}),
+      }),
     };
     const {topK = this.experts, renormalize} = this.config;
     this.normalized = topK === this.experts || renormalize!;
@@ -55,11 +60,19 @@ export class SoftmaxRouter implements Router {
     this.kernel = add('router', [inputDim, this.experts], {type: 'normal', stddev: KERNEL_STDDEV});
   }
 
-  route({input}: RouterView): Routing {
-    const {temperature, topK, renormalize} = this.config;
+  route({input, training, context}: RouterView): Routing {
+    const {temperature, topK, renormalize, jitter = 0} = this.config;
     return tf.tidy(() => {
       const rows = input.rank === 2 ? input : tf.reshape(input, [-1, input.shape[input.rank - 1]!]);
-      const logits = matMul(rows, this.kernel.read());
+      let seen = rows;
+      if (training && jitter > 0) {
+        const noise = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
+        seen = tf.mul(
+          rows,
+          tf.add(1 - jitter, tf.mul(2 * jitter, tf.reshape(noise(input.shape), rows.shape))),
+        );
+      }
+      const logits = matMul(seen, this.kernel.read());
       const flat = tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature!));
       const probabilities =
         input.rank === 2 ? flat : tf.reshape(flat, [...input.shape.slice(0, -1), this.experts]);

@@ -3,6 +3,7 @@ import {deviation, Worst} from '../compare.js';
 import {type Golden, type GoldenCase, tensorOf} from '../format.js';
 import type {Deviations} from '../run.js';
 import {type Form, formOf} from './forms.js';
+import {runRouterLosses} from './routing.js';
 
 async function checkForward(form: Form, inputs: {x: tf.Tensor; kv: tf.Tensor}, tensors: Map<string, Golden>) {
   const observed: Record<string, tf.Tensor> = {};
@@ -50,6 +51,7 @@ async function checkGradients(
 
 /** A case of lora, ia3, mov or molora: outputs, gates and gradients of the inputs and of every trained weight. */
 export async function runAdapter(golden: GoldenCase, tensors: Map<string, Golden>): Promise<Deviations> {
+  if (golden.config.site === 'router-losses') return runRouterLosses(golden, tensors);
   const form = formOf(golden, tensors);
   const variable = ({data, shape}: Golden) => tf.tidy(() => tf.variable(tf.tensor(data, shape)));
   const x = variable(tensorOf(tensors, 'in.x'));

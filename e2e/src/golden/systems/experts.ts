@@ -13,6 +13,7 @@ import {type Golden, type GoldenCase, tensorOf} from '../format.js';
 import type {Deviations} from '../run.js';
 import {type ExpertCase, limeCase, mor1eCase} from './expert-configs.js';
 import {LAYER_NAMES, tensorFrom} from './expert-weights.js';
+import {runIntuition} from './routing.js';
 
 const ADAPTER = 'golden';
 
@@ -258,5 +259,6 @@ export function runLime(golden: GoldenCase, tensors: Tensors): Promise<Deviation
 
 /** A case of MoR1E, or of one of the plain mixtures that its code has too. */
 export function runMor1e(golden: GoldenCase, tensors: Tensors): Promise<Deviations> {
+  if (tensors.has('in.centroids')) return runIntuition(golden, tensors);
   return run(mor1eCase(golden), golden, tensors);
 }

@@ -27,8 +27,9 @@ const mlpBlock: Build = (golden, tensors) => {
   const [activation, gate] = (golden.config.activations as string[]).map((name) =>
     activationOf(name, golden),
   );
-  if (golden.system !== 'molora' && golden.system !== 'lora')
-    throw new NotExpressible('a router that reads the hidden vector');
+  if (golden.system === 'mov' || golden.system === 'ia3') {
+    return scaledMlpBlock(golden, tensors, activation, gate);
+  }
   const first = new GoldenSite(golden, tensors, 'wi_0', {prefix: 'wi_0.', activation});
   const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', activation: gate});
   const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
@@ -42,9 +43,42 @@ const mlpBlock: Build = (golden, tensors) => {
   };
 };
 
+/** An MLP block whose first branch is rescaled after its activation. */
+function scaledMlpBlock(
+  golden: GoldenCase,
+  tensors: Map<string, Golden>,
+  activation?: string,
+  gate?: string,
+): Form {
+  const first = new GoldenSite(golden, tensors, 'wi_0', {...(activation && {activation})});
+  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', ...(gate && {activation: gate})});
+  const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
+  return {
+    sites: [first, second, output],
+    forward({x}, observe) {
+      const hidden = tf.mul(first.apply(x), second.apply(x));
+      if (observe) Object.assign(observe, first.route(x), {hidden});
+      return output.apply(hidden);
+    },
+  };
+}
+
+/** The vector that is rescaled is the case's input itself: it goes through a projection that is the identity. */
+const scaledVector: Build = (golden, tensors) => {
+  const {heads, headDim, dim} = golden.config as {heads?: number; headDim?: number; dim?: number};
+  const width = golden.config.site === 'kv' ? heads! * headDim! : dim!;
+  const site = new GoldenSite(golden, tensors, {identity: width});
+  return {
+    sites: [site],
+    forward({x}, observe) {
+      const flat = tf.reshape(x, [x.shape[0]!, x.shape[1]!, width]);
+      if (observe) Object.assign(observe, site.route(flat));
+      return tf.reshape(site.apply(flat), x.shape);
+    },
+  };
+};
+
 const attentionBlock: Build = (golden, tensors) => {
-  if (golden.system === 'mov')
-    throw new NotExpressible('a router that reads each head of the projected keys and values');
   const [query, key, value, out] = ['query', 'key', 'value', 'out'].map(
     (name) => new GoldenSite(golden, tensors, name, {prefix: `${name}.`}),
   ) as [GoldenSite, GoldenSite, GoldenSite, GoldenSite];
@@ -116,6 +150,7 @@ export function formOf(golden: GoldenCase, tensors: Map<string, Golden>): Form {
   const {site} = golden.config as {site?: string};
   if (golden.form === 'paper' && site === 'kv') return paperKeysValues(golden, tensors);
   if (golden.form === 'paper' && site === 'ffn') return paperFeedForward(golden, tensors);
+  if (site === 'kv' || site === 'ffn') return scaledVector(golden, tensors);
   if (site === 'dense') return denseSite(golden, tensors);
   if (site === 'mlp-block') return mlpBlock(golden, tensors);
   if (site === 'attention-block') return attentionBlock(golden, tensors);

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {type AdapterConfig, PeftDense} from '@tfjs-peft/layers';
-import {createRouter, type RouterConfig} from '@tfjs-peft/routers';
+import {createRouter, type RouterConfig, type RouterContext} from '@tfjs-peft/routers';
 import {type Golden, type GoldenCase, NotExpressible, tensorOf} from '../format.js';
 
 const ADAPTER = 'golden';
@@ -10,14 +10,19 @@ const WEIGHTS = {A: 'lora_A', B: 'lora_B', router: 'router', scaling: 'scaling'}
 const NAMES = Object.keys(WEIGHTS) as (keyof typeof WEIGHTS)[];
 
 function routerConfig({config}: GoldenCase): RouterConfig & {type: 'softmax'; experts: number} {
-  if (config.jitter) throw new NotExpressible(`router jitter ${config.jitter}`);
   return {
     type: 'softmax',
     experts: config.experts as number,
     temperature: (config.temperature as number | null) ?? 1,
     ...(config.topK == null ? {} : {topK: config.topK as number}),
     ...(config.renormalize ? {renormalize: true} : {}),
+    ...(config.jitter ? {jitter: config.jitter as number} : {}),
   };
+}
+
+/** Only keys and values are routed head by head. */
+function headsOf({config}: GoldenCase): number {
+  return config.site === 'kv' || config.site === 'attention-block' ? (config.heads as number) : 1;
 }
 
 function adapterConfig(golden: GoldenCase): AdapterConfig {
@@ -28,7 +33,12 @@ function adapterConfig(golden: GoldenCase): AdapterConfig {
     case 'ia3':
       return {type: 'ia3'};
     case 'mov':
-      return {type: 'mov', experts, router: routerConfig(golden)};
+      return {
+        type: 'mov',
+        experts,
+        router: routerConfig(golden),
+        ...(golden.form === 'paper' ? {} : {form: 'code', heads: headsOf(golden)}),
+      };
     case 'molora':
       return {type: 'molora', experts, rank, alpha, router: routerConfig(golden)};
     default:
@@ -36,17 +46,17 @@ function adapterConfig(golden: GoldenCase): AdapterConfig {
   }
 }
 
-/** The data keep experts apart, A as [E, in, r]; the layers keep them side by side, [in, E·r]. */
+/** The data keep experts apart, A as [E, in, r], and heads, as [h, E, width]; the layers keep both side by side. */
 function inLayerForm(name: string, {shape, data}: Golden): Golden {
-  if (name !== 'A' || shape.length !== 3) return {shape, data};
-  const [experts, rows, rank] = shape as [number, number, number];
+  if (shape.length !== 3 || (name !== 'A' && name !== 'scaling')) return {shape, data};
+  const [first, rows, width] = shape as [number, number, number];
   const moved = new Float32Array(data.length);
-  for (let e = 0; e < experts; e++) {
+  for (let k = 0; k < first; k++) {
     for (let i = 0; i < rows; i++) {
-      for (let k = 0; k < rank; k++) moved[(i * experts + e) * rank + k] = data[(e * rows + i) * rank + k]!;
+      for (let j = 0; j < width; j++) moved[(i * first + k) * width + j] = data[(k * rows + i) * width + j]!;
     }
   }
-  return {shape: [rows, experts * rank], data: moved};
+  return {shape: [rows, first * width], data: moved};
 }
 
 export interface SiteOptions {
@@ -69,11 +79,14 @@ export class GoldenSite {
   constructor(
     private readonly golden: GoldenCase,
     private readonly tensors: Map<string, Golden>,
-    kernelName: string,
-    {prefix = '', bias = `${kernelName}_bias`, activation = 'linear'}: SiteOptions = {},
+    kernelName: string | {identity: number},
+    {prefix = '', bias = `${String(kernelName)}_bias`, activation = 'linear'}: SiteOptions = {},
   ) {
     this.prefix = prefix;
-    const kernel = tensorOf(tensors, `param.${kernelName}`);
+    const kernel =
+      typeof kernelName === 'string'
+        ? tensorOf(tensors, `param.${kernelName}`)
+        : identityOf(kernelName.identity);
     const biases = tensors.get(`param.${bias}`);
     const dense = tfl.layers.dense({
       units: kernel.shape[1]!,
@@ -87,6 +100,16 @@ export class GoldenSite {
     this.layer = PeftDense.fromDense(dense);
     this.adapted = NAMES.some((weight) => tensors.has(`param.${prefix}${weight}`));
     if (this.adapted) this.adapt();
+    this.layer.context = () => this.context();
+  }
+
+  /** The data hold jitter as factors, from 1 - width to 1 + width; a router asks for numbers from 0 to 1. */
+  private context(): RouterContext | undefined {
+    const jitter = this.tensors.get('in.jitter');
+    const width = this.golden.config.jitter as number;
+    if (!jitter || !width) return undefined;
+    const factors = tf.tensor(jitter.data, jitter.shape);
+    return {noise: () => tf.div(tf.sub(factors, 1 - width), 2 * width)};
   }
 
   private adapt(): void {
@@ -110,7 +133,7 @@ export class GoldenSite {
   }
 
   apply(x: tf.Tensor): tf.Tensor {
-    return this.layer.apply(x) as tf.Tensor;
+    return this.layer.apply(x, {training: true}) as tf.Tensor;
   }
 
   /** The stock layer's output, with the adapter switched off. */
@@ -129,12 +152,26 @@ export class GoldenSite {
     if (!kernel) return {};
     const router = createRouter(routerConfig(this.golden));
     router.build(kernel.shape[0]!, () => ({read: () => tf.tensor(kernel.data, kernel.shape)}));
-    const {gates, probabilities} = router.route({input: x, training: false});
+    const input =
+      this.golden.form === 'paper' || this.golden.system !== 'mov' ? x : this.byHead(this.applyBase(x));
+    const context = this.context();
+    const {gates, probabilities} = router.route({input, training: true, ...(context && {context})});
     const suffix = this.prefix ? `.${this.prefix.slice(0, -1)}` : '';
     return {[`gates${suffix}`]: gates, [`probs${suffix}`]: probabilities};
+  }
+
+  private byHead(y: tf.Tensor): tf.Tensor {
+    const heads = headsOf(this.golden);
+    return heads === 1 ? y : tf.reshape(y, [...y.shape.slice(0, -1), heads, -1]);
   }
 
   dispose(): void {
     for (const weight of this.layer.weights) weight.dispose();
   }
+}
+
+function identityOf(size: number): Golden {
+  const data = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) data[i * size + i] = 1;
+  return {shape: [size, size], data};
 }

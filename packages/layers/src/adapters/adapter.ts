@@ -37,6 +37,11 @@ export interface AdapterView {
  */
 export interface Adapter {
   readonly type: string;
+  /**
+   * What `parts` gets as the view's input: the site's input, or its output after the activation, which can then only be scaled, by
+   * `post`. Default `input`.
+   */
+  readonly reads?: 'input' | 'output';
   /** Whether what it observes may carry a loss. Default false. */
   readonly hasLoss?: boolean;
   /** Declares the weights; called once, before `parts`. The only place that says which weights there are. */

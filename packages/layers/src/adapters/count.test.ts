@@ -69,6 +69,10 @@ describe('trainable parameters over a T5 v1.1', () => {
   ])('MoV per expert of %s, routers as released', (size, expected) => {
     expect(total(size, {type: 'mov', experts: 1}, scaledAsReleased)).toBe(expected);
     expect(total(size, {type: 'mov', experts: 60}, scaledAsReleased)).toBe(60 * expected);
+    const {layers, heads, d, dFf} = T5_SIZES[size]!;
+    const code = {type: 'mov', experts: 1, form: 'code'} as const;
+    const attention = 2 * countTrainable({...code, heads}, site(d, heads * HEAD_DIM));
+    expect(3 * layers * attention + 2 * layers * countTrainable(code, site(d, dFf))).toBe(expected);
   });
 
   it.each([

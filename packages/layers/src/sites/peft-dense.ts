@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError, combine, DuplicateNameError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {
+  type CombineInputs,
+  ConfigError,
+  combine,
+  DuplicateNameError,
+  UnsupportedSiteError,
+} from '@tfjs-peft/kernels';
 import type {RouterContext, Routing} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {createAdapter} from '../adapters/registry.js';
@@ -126,22 +132,29 @@ export class PeftDense extends tfl.layers.Layer {
       const {kernel, bias} = this.frozen;
       const training = kwargs?.training === true;
       const context = contextOf(x, this.context?.(), kwargs?.mask);
-      const parts = this.activeSlot.adapter.parts({
-        input: x,
+      const {adapter} = this.activeSlot;
+      const reading = adapter.reads === 'output' ? this.activated({x, kernel, bias}) : undefined;
+      const parts = adapter.parts({
+        input: reading ?? x,
         training,
         kernel,
         ...(bias && {bias}),
         ...(context && {context}),
         observe: (routing) => this.observe(routing, training, context),
       });
-      const {activation} = this.internals;
-      const base = {x, kernel, bias};
-      const fused = fusedActivation(activation.getClassName());
-      if (fused !== undefined) return combine({...base, ...parts, activation: fused});
-      const {post, ...inner} = parts;
-      const y = activation.apply(combine({...base, ...inner}));
-      return post === undefined ? y : combine({z: y, post});
+      if (reading !== undefined) return combine({z: reading, ...parts});
+      return this.activated({x, kernel, bias, ...parts});
     });
+  }
+
+  /** The site's expression with the layer's own activation, fused where the ops have it. */
+  private activated(inputs: CombineInputs): tf.Tensor {
+    const {activation} = this.internals;
+    const fused = fusedActivation(activation.getClassName());
+    if (fused !== undefined) return combine({...inputs, activation: fused});
+    const {post, ...inner} = inputs;
+    const y = activation.apply(combine(inner));
+    return post === undefined ? y : combine({z: y, post});
   }
 
   /** What the stock layer adds to the loss, and what the active adapter's router does. */

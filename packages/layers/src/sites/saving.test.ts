@@ -1,7 +1,15 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type AdapterConfig, PeftDense, type SavedAdapter} from '../index.js';
+import {
+  type AddWeight,
+  type Router,
+  type RouterConfig,
+  type RouterView,
+  registerRouter,
+  type Weight,
+} from '@tfjs-peft/routers';
+import {type AdapterConfig, type AdapterRouterConfig, PeftDense, type SavedAdapter} from '../index.js';
 import {ADAPTERS, disturb, dropIn, normal, reloaded} from '../testing/sites.js';
 import {escapeName} from './adapter-slot.js';
 
@@ -92,6 +100,8 @@ describe('model.save and tf.loadLayersModel', () => {
       type: 'mov',
       experts: 5,
       position: 'before-activation',
+      form: 'paper',
+      heads: 1,
       router: {type: 'softmax', topK: 2, temperature: 0.7, renormalize: true},
     };
     const model = tf.sequential({
@@ -99,6 +109,32 @@ describe('model.save and tf.loadLayersModel', () => {
     });
     const copy = await expectSameAfterReload(model, normal([5, 3], 1));
     expect(layersOf(copy)[0]!.adapterConfig('default')).toEqual(config);
+  });
+
+  it('bring back a router of the user’s own with its weights', async () => {
+    class Sigmoid implements Router {
+      private kernel!: Weight;
+      constructor(readonly experts: number) {}
+      build(inputDim: number, add: AddWeight) {
+        this.kernel = add('opening', [inputDim, this.experts], {type: 'normal', stddev: 0.5});
+      }
+      route({input}: RouterView) {
+        const gates = tf.sigmoid(tf.matMul(input as tf.Tensor2D, this.kernel.read() as tf.Tensor2D));
+        return {gates, probabilities: gates};
+      }
+      getConfig() {
+        return {type: 'Own_Sigmoid', experts: this.experts} as unknown as RouterConfig;
+      }
+    }
+    registerRouter('Own_Sigmoid', ({experts}) => new Sigmoid(experts));
+    const router = {type: 'Own_Sigmoid'} as unknown as AdapterRouterConfig;
+    const layer = peftDense('site', {default: {type: 'molora', experts: 2, rank: 1, router}}, 'default', {
+      inputShape: [3],
+    });
+    const model = tf.sequential({layers: [layer]});
+    disturb(layer, 'default');
+    const copy = await expectSameAfterReload(model, normal([5, 3], 1));
+    expect([...layersOf(copy)[0]!.adapterWeights('default').keys()]).toContain('opening');
   });
 
   it('work without an active adapter, without a bias, and with a trainable base', async () => {

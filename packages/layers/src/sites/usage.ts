@@ -37,7 +37,12 @@ export class UsageRecorder {
       const ones = tf.ones([...probabilities.shape.slice(0, -1), 1]);
       const rows = tf.concat([probabilities, tf.sum(chosen, -1, true), ones], -1);
       const mask = context?.mask;
-      const counted = mask === undefined ? rows : tf.mul(rows, tf.reshape(mask, ones.shape));
+      // Heads that are routed by themselves have their token's mask in common.
+      const heads = mask === undefined ? 1 : ones.size / mask.size;
+      const counted =
+        mask === undefined
+          ? rows
+          : tf.mul(rows, tf.reshape(tf.mul(tf.reshape(mask, [-1, 1]), tf.ones([1, heads])), ones.shape));
       const samples = tf.sum(tf.reshape(counted, [batch, -1, experts + 2]), 1) as tf.Tensor2D;
       const all = tf.sum(samples, 0, true) as tf.Tensor2D;
       const sums = this.tasks === 0 ? all : tf.concat([all, this.byTask(samples, context?.task)], 0);

@@ -19,6 +19,7 @@ export const ADAPTERS: AdapterConfig[] = [
   {type: 'ia3'},
   {type: 'molora', experts: 3, rank: 2},
   {type: 'mov', experts: 3},
+  {type: 'mov', experts: 2, form: 'code'},
   {type: 'mor1e', r1: 2, r2: 3, intuition: false},
   {type: 'mor1e', mode: '1v1', rank: 3, intuition: false},
   {type: 'lime', experts: 3, over: {type: 'lora', rank: 2}},

@@ -1,5 +1,6 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
-import type {CombineParts} from '@tfjs-peft/kernels';
+import * as tf from '@tensorflow/tfjs-core';
+import {type CombineParts, ConfigError} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkChoice,
@@ -19,17 +20,24 @@ export interface MovConfig {
   experts?: number;
   /** Default `after-activation`. */
   position?: Position;
+  /** What the router reads: `paper`, the site's input; `code`, the output that is about to be rescaled. Default `paper`. */
+  form?: 'paper' | 'code';
+  /** With form `code`: so many equal parts of the output are routed one by one, by one router. Default 1. */
+  heads?: number;
   /** Default `{type: 'softmax'}`, which merges all experts softly. */
   router?: AdapterRouterConfig;
 }
 
 /** The options that {@link MovConfig} knows. */
-export const MOV_OPTIONS = ['type', 'experts', 'position', 'router'] as const;
+export const MOV_OPTIONS = ['type', 'experts', 'position', 'form', 'heads', 'router'] as const;
 
 /**
  * MoV, a mixture of (IA)³ vectors (Zadouri et al., arXiv 2309.05444): y = (Σ_e g_e(x) l_e) ∘ act(x W + b), with gates g from a
- * router that reads the site's input, as the paper's W_g of width d_m implies. (The released code routes on the vector that is about
- * to be rescaled; that form belongs to other sites than a Dense layer's.)
+ * router that reads the site's input, as the paper's W_g of width d_m implies.
+ *
+ * `form: 'code'` is as the released code has it (for-ai/parameter-efficient-moe, src/mov.py): the router reads the vector that is about
+ * to be rescaled, act(x W + b). At T5's keys and values, set `heads` to the number of heads: each head is then routed by itself, by
+ * one router of the head's width. At the hidden vector of a feed-forward, leave it 1.
  *
  * Weights: `scaling` [experts, outputDim], ones, and the router's. It starts as the identity if the gates sum to 1, so not with
  * `topK` unless `renormalize` is set.
@@ -37,31 +45,73 @@ export const MOV_OPTIONS = ['type', 'experts', 'position', 'router'] as const;
 export class MovAdapter implements Adapter {
   readonly type = 'mov';
   readonly hasLoss: boolean;
+  readonly reads: 'input' | 'output';
   private readonly position: Position;
+  private readonly form: 'paper' | 'code';
+  private readonly heads: number;
   private readonly router: Router;
   private scaling!: Weight;
 
   /**
-   * @throws ConfigError if an option is unknown, experts is not an integer >= 1, the position is unknown, or the router's config is
-   * not good, such as topK above experts.
+   * @throws ConfigError if an option is unknown or out of range, heads or a position before the activation does not go with the form,
+   * or the router's config is not good, such as topK above experts.
    */
   constructor(config: MovConfig) {
     const what = 'mov adapter';
     checkOptions(what, config, MOV_OPTIONS);
     const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
     this.position = checkChoice(what, 'position', config.position, POSITIONS);
+    this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    this.heads = checkInteger(what, 'heads', config.heads, {fallback: 1});
+    if (this.form === 'paper' && this.heads > 1) {
+      throw new ConfigError(
+        `${what}: heads divide the output, which form 'paper' does not read. Set form: 'code'.`,
+      );
+    }
+    if (this.form === 'code' && this.position === 'before-activation') {
+      throw new ConfigError(
+        `${what}: form 'code' rescales what the activation gave. Leave position out, or set form: 'paper'.`,
+      );
+    }
+    this.reads = this.form === 'code' ? 'output' : 'input';
     this.router = routerOf(what, experts, config.router);
+    if (this.form === 'code' && this.router.needs?.base) {
+      throw new ConfigError(
+        `${what}: this router reads the frozen output by itself. Set form: 'paper', or another router.`,
+      );
+    }
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
+  /** @throws ConfigError if the output cannot be divided into so many heads. */
   build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+    if (outputDim % this.heads !== 0) {
+      throw new ConfigError(
+        `mov adapter: heads is ${this.heads}, but the site's output of ${outputDim} columns is no multiple of it. Set heads so.`,
+      );
+    }
     this.scaling = add('scaling', [this.router.experts, outputDim], {type: 'ones'});
-    this.router.build(inputDim, add);
+    this.router.build(this.form === 'code' ? outputDim / this.heads : inputDim, add);
   }
 
   parts(view: AdapterView): CombineParts {
-    const {gates} = routeAt(this.router, view);
-    return scaledAt(this.position, {gates, table: this.scaling.read() as Tensor2D});
+    const table = this.scaling.read() as Tensor2D;
+    if (this.heads === 1) {
+      const {gates} = routeAt(this.router, view);
+      return scaledAt(this.position, {gates, table});
+    }
+    const {gates} = routeAt(this.router, this.byHead(view));
+    return {post: {gates, table, heads: this.heads}};
+  }
+
+  /** The view with an axis for the heads before the last one, [..., heads, width]. */
+  private byHead(view: AdapterView): AdapterView {
+    const lead = view.input.shape.slice(0, -1);
+    const input = tf.reshape(view.input, [...lead, this.heads, -1]);
+    const mask = view.context?.mask;
+    if (mask === undefined) return {...view, input};
+    const repeated = tf.mul(tf.expandDims(mask, -1), tf.ones([...lead, this.heads]));
+    return {...view, input, context: {...view.context, mask: repeated}};
   }
 
   getConfig(): MovConfig {
@@ -69,6 +119,8 @@ export class MovAdapter implements Adapter {
       type: 'mov',
       experts: this.router.experts,
       position: this.position,
+      form: this.form,
+      heads: this.heads,
       router: configOf(this.router),
     };
   }
