@@ -159,11 +159,11 @@ function tailGradients(
   const dMixed = products.dMixed();
   const gradients: Record<string, () => tf.Tensor> = {b: products.dB};
   if (mix === 'none') {
-    gradients.h = () => tf.clone(dMixed);
+    gradients.h = () => dMixed;
   } else {
     const [dh, dGates] = runPeftKernel<tf.Tensor[]>(MIX_GRAD, {dhm: dMixed, h, gates: gates!}, {mix});
-    gradients.h = () => tf.clone(dh!);
-    gradients.gates = () => tf.clone(dGates!);
+    gradients.h = () => dh!;
+    gradients.gates = () => dGates!;
   }
   const through = () => tf.mul(du, products.tail()) as tf.Tensor2D;
   Object.assign(gradients, scaleGradients(named, 'beta', heads, through));
@@ -179,12 +179,11 @@ interface TailProducts {
 
 function denseTail(named: Named, dTail: tf.Tensor2D, scale: number, mix: Mix): TailProducts {
   const {h, b, gates} = named as {h: tf.Tensor2D; b: tf.Tensor2D; gates?: tf.Tensor2D};
-  const times = (t: tf.Tensor2D): tf.Tensor2D => (scale === 1 ? t : tf.mul(t, scale));
   const mixed = () => (mix === 'none' ? h : runPeftKernel<tf.Tensor2D>(MIX, {h, gates: gates!}, {mix}));
   return {
-    tail: () => times(product(mixed(), b)),
-    dMixed: () => tf.tidy(() => times(product(dTail, b, false, true))),
-    dB: () => times(product(mixed(), dTail, true)),
+    tail: () => product(mixed(), b, false, false, scale),
+    dMixed: () => product(dTail, b, false, true, scale),
+    dB: () => product(mixed(), dTail, true, false, scale),
   };
 }
 

@@ -33,14 +33,23 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transpose
   return product(a, b, transposeA, transposeB);
 }
 
-/** {@link matMul} without its checks, for the ops of this package. */
+/** The attributes of the matMul kernel. */
+export interface MatMulAttrs {
+  transposeA: boolean;
+  transposeB: boolean;
+  /** Multiplies the product. */
+  scale: number;
+}
+
+/** {@link matMul} without its checks, for the ops of this package, times `scale`. */
 export function product<T extends tf.Tensor = tf.Tensor2D>(
   a: tf.Tensor,
   b: tf.Tensor,
   transposeA = false,
   transposeB = false,
+  scale = 1,
 ): T {
-  return runPeftKernel(MATMUL, {a, b}, {transposeA, transposeB});
+  return runPeftKernel(MATMUL, {a, b}, {transposeA, transposeB, scale});
 }
 
 /** The sum over the rows of [n, d], as a vector [d]: a product with a row of ones, which is faster than stock's Sum on wasm. */
@@ -61,16 +70,20 @@ tf.registerGradient({
   gradFunc: (dy, saved, attrs) => {
     const [a, b] = saved as [tf.Tensor, tf.Tensor];
     const grad = dy as tf.Tensor;
-    const {transposeA, transposeB} = attrs as unknown as {transposeA: boolean; transposeB: boolean};
+    const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;
     return {
       a: () =>
         unbroadcast(
-          transposeA ? product(b, grad, transposeB, true) : product(grad, b, false, !transposeB),
+          transposeA
+            ? product(b, grad, transposeB, true, scale)
+            : product(grad, b, false, !transposeB, scale),
           a.shape,
         ),
       b: () =>
         unbroadcast(
-          transposeB ? product(grad, a, true, transposeA) : product(a, grad, !transposeA, false),
+          transposeB
+            ? product(grad, a, true, transposeA, scale)
+            : product(a, grad, !transposeA, false, scale),
           b.shape,
         ),
     };

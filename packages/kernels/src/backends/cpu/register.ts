@@ -14,6 +14,7 @@ import {
   registerPeftKernels,
 } from '../../kernel-registry.js';
 import type {CombineAttrs} from '../../ops/combine.js';
+import type {MatMulAttrs} from '../../ops/matmul.js';
 import type {Activation, Mix} from '../../types.js';
 import {activationGradient} from './activations.js';
 import {combineArrays} from './combine.js';
@@ -35,8 +36,7 @@ function cpu(backend: KernelBackend): {
 function batchedMatMul(
   a: TensorInfo,
   b: TensorInfo,
-  transposeA: boolean,
-  transposeB: boolean,
+  {transposeA, transposeB, scale}: MatMulAttrs,
   backend: KernelBackend,
 ): TensorInfo {
   const {read, write} = cpu(backend);
@@ -62,14 +62,13 @@ function batchedMatMul(
       k,
     );
   }
+  if (scale !== 1) for (let i = 0; i < result.length; i++) result[i]! *= scale;
   return write(a.shape.length === 3 || b.shape.length === 3 ? [batch, m, n] : [m, n], result);
 }
 
 const kernels: Record<string, PeftKernel> = {
-  [MATMUL]: ({inputs, attrs, backend}) => {
-    const {transposeA, transposeB} = attrs as {transposeA: boolean; transposeB: boolean};
-    return batchedMatMul(inputs.a!, inputs.b!, transposeA, transposeB, backend);
-  },
+  [MATMUL]: ({inputs, attrs, backend}) =>
+    batchedMatMul(inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs, backend),
   [PROJECT]: ({inputs, attrs, backend}) => {
     const {read, write} = cpu(backend);
     const {x, a, kernel} = inputs as Record<string, TensorInfo>;

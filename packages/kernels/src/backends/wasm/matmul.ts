@@ -1,6 +1,8 @@
+import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {backend_util, util} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-registry.js';
+import type {MatMulAttrs} from '../../ops/matmul.js';
 import {attach} from './attach.js';
 
 const FLOAT = 4;
@@ -99,6 +101,11 @@ function broadcastIndex(shape: readonly number[], outer: readonly number[]): (fl
 /** The matMul kernel: see `matMul` in ops/matmul.ts. */
 export const matMul: PeftKernel = ({inputs, attrs, backend}) => {
   const {a, b} = inputs as {a: TensorInfo; b: TensorInfo};
-  const {transposeA, transposeB} = attrs as {transposeA: boolean; transposeB: boolean};
-  return multiply({a, b, transposeA, transposeB}, backend);
+  const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;
+  const out = multiply({a, b, transposeA, transposeB}, backend);
+  if (scale !== 1) {
+    const values = (backend as BackendWasm).typedArrayFromHeap(out);
+    for (let i = 0; i < values.length; i++) values[i]! *= scale;
+  }
+  return out;
 };

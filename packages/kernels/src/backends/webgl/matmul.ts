@@ -6,13 +6,15 @@ interface Product {
   transposeB: boolean;
   /** Columns of b that are wanted; default all. */
   columns?: number;
+  /** Multiplies the product; default 1. */
+  scale?: number;
 }
 
 /** The packed product of [batchA, m, k] and [batchB, k, n]: each texel is a 2 x 2 block of rows and columns. */
 export function matMulProgram(
   shape: {batch: number; m: number; n: number; k: number},
   shared: {a: boolean; b: boolean},
-  {transposeA, transposeB}: Product,
+  {transposeA, transposeB, scale = 1}: Product,
 ): Program {
   const {batch, m, n, k} = shape;
   const left = `${shared.a ? '0' : 'batch'}, ${transposeA ? 'k, row' : 'row, k'}`;
@@ -38,7 +40,12 @@ export function matMulProgram(
           result += a.${left0} * b.${right0};
           ${k % 2 === 0 ? '' : `if (k + 1 < ${k})`} result += a.${left1} * b.${right1};
         }
-        ${clearBeyond(m, n)}
+        ${clearBeyond(m, n)}${
+          scale === 1
+            ? ''
+            : `
+        result *= float(${scale});`
+        }
         setOutput(result);
       }`,
   };

@@ -7,6 +7,8 @@ interface Product {
   transposeB: boolean;
   /** Columns of b that are wanted; default all. */
   columns?: number;
+  /** Multiplies the product; default 1. */
+  scale?: number;
 }
 
 /** The tiled product: [batch, m, k] · [batch, k, n], where a batch of one is shared. */
@@ -24,7 +26,7 @@ export function matMulProgram(
     dispatchLayout: outputShape.length === 3 ? {x: [2], y: [1], z: [0]} : {x: [1], y: [0]},
     shaderKey: `peftMatMul_${transposeA}_${transposeB}`,
     uniforms:
-      'm : i32, n : i32, depth : i32, leftWidth : i32, rightWidth : i32, leftStep : i32, rightStep : i32,',
+      'm : i32, n : i32, depth : i32, leftWidth : i32, rightWidth : i32, leftStep : i32, rightStep : i32, scale : f32,',
     getUserCode: () => `
       ${tileDeclarations}
       fn main() {
@@ -47,7 +49,7 @@ export function matMulProgram(
           for (var c = 0; c < 4; c = c + 1) {
             let column = columnStart + i32(localId.x) * 4 + c;
             if (row < rows && column < columns) {
-              result[(i32(workgroupId.z) * rows + row) * columns + column] = sums[r][c];
+              result[(i32(workgroupId.z) * rows + row) * columns + column] = uniforms.scale * sums[r][c];
             }
           }
         }
@@ -78,6 +80,7 @@ export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, pro
       {type: 'int32', data: [columnsB]},
       {type: 'int32', data: [steps[0]!]},
       {type: 'int32', data: [steps[1]!]},
+      {type: 'float32', data: [product.scale ?? 1]},
     ],
   );
 }

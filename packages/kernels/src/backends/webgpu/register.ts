@@ -10,6 +10,7 @@ import {
   registerPeftKernels,
 } from '../../kernel-registry.js';
 import type {CombineAttrs} from '../../ops/combine.js';
+import type {MatMulAttrs} from '../../ops/matmul.js';
 import type {Activation, Mix} from '../../types.js';
 import {slopeCode} from './activations.js';
 import {combine} from './combine.js';
@@ -34,7 +35,7 @@ const plain = {transposeA: false, transposeB: false};
 
 const kernels: Record<string, PeftKernel> = {
   [MATMUL]: ({inputs, attrs, backend}) =>
-    matMul(backend, inputs.a!, inputs.b!, attrs as unknown as typeof plain),
+    matMul(backend, inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs),
   [PROJECT]: ({inputs, attrs, backend}) => {
     const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
     const h = matMul(backend, x, a, plain);

@@ -10,6 +10,7 @@ import {
 } from '../../kernel-registry.js';
 import type {Activation, Mix} from '../../types.js';
 import type {CombineAttrs, ScaleName} from '../combine.js';
+import type {MatMulAttrs} from '../matmul.js';
 import {activate, activationGradient} from './activations.js';
 
 type Named = Record<string, tf.Tensor2D>;
@@ -91,8 +92,9 @@ function mixGradient(dhm: tf.Tensor2D, h: tf.Tensor2D, gates: tf.Tensor2D, mix: 
 export const composedKernels: Record<string, PeftKernel> = {
   [MATMUL]: ({inputs, attrs}) => {
     const {a, b} = asTensors(inputs) as Record<string, tf.Tensor>;
-    const {transposeA, transposeB} = attrs as {transposeA: boolean; transposeB: boolean};
-    return tf.matMul(a!, b!, transposeA, transposeB);
+    const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;
+    if (scale === 1) return tf.matMul(a!, b!, transposeA, transposeB);
+    return tf.tidy(() => tf.mul(tf.matMul(a!, b!, transposeA, transposeB), scale));
   },
   [PROJECT]: ({inputs, attrs}) =>
     tf.tidy(() => {
