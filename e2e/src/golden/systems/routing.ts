@@ -22,36 +22,28 @@ export async function runRouterLosses({config}: GoldenCase, tensors: Tensors): P
       tf.reshape(tf.matMul(tf.reshape(x, [-1, kernel.shape[0]!]), kernel as tf.Tensor2D), shape),
       temperature,
     );
-  const run = () => {
-    const {gates, probabilities} = router.route({input: x, training: true});
-    const selected = tf.tensor(
-      gates.dataSync().map((gate) => Number(gate > 0)),
-      shape,
-    );
-    return {gates, probabilities, selected};
-  };
+  const run = () => router.route({input: x, training: true});
+  // The selection is a constant of the losses.
+  const first = tf.tidy(() => run().gates);
+  const selected = tf.tensor(
+    Array.from(await first.data(), (gate) => Number(gate > 0)),
+    shape,
+  );
+  first.dispose();
   const losses: Record<string, () => tf.Tensor> = {
-    balance: () => {
-      const {probabilities, selected} = run();
-      return balanceLoss(probabilities, selected);
-    },
-    balance_masked_probs: () => {
-      const {gates, selected} = run();
-      return balanceLoss(gates, selected);
-    },
-    balance_nomask: () => {
-      const {probabilities} = run();
-      return balanceLoss(probabilities, tf.onesLike(probabilities));
-    },
+    balance: () => balanceLoss(run().probabilities, selected),
+    balance_masked_probs: () => balanceLoss(run().gates, selected),
+    balance_nomask: () => balanceLoss(run().probabilities, tf.onesLike(selected)),
     z: () => zLoss(logitsOf()),
   };
   const [forward, grad] = [new Worst(), new Worst()];
   try {
     const outputs: Record<string, tf.Tensor> = tf.tidy(() => {
-      const {probabilities, selected} = run();
+      const {probabilities} = run();
       // The data hold the mixing weights before the mask here.
-      return {gates: probabilities, probs: probabilities, mask: selected, logits: logitsOf()};
+      return {gates: probabilities, probs: probabilities, logits: logitsOf()};
     });
+    outputs.mask = selected;
     for (const [name, want] of tensors) {
       const [kind, rest] = [name.slice(0, 4), name.slice(4)];
       if (kind === 'out.') {
@@ -71,7 +63,7 @@ export async function runRouterLosses({config}: GoldenCase, tensors: Tensors): P
     }
     tf.dispose(outputs);
   } finally {
-    tf.dispose([x, kernel]);
+    tf.dispose([x, kernel, selected]);
   }
   return {forward, grad};
 }
