@@ -138,7 +138,7 @@ class ExpertSite {
     y: tf.Tensor,
     z: tf.Tensor,
     {alpha, h, b, scale}: ReturnType<ReturnType<typeof createAdapter>['parts']>,
-    {gates, probabilities, selected}: Routing,
+    {gates, probabilities, selected = tf.cast(tf.notEqual(gates, 0), 'float32')}: Routing,
     mask: tf.Tensor | undefined,
   ): Observed {
     const factor = (alpha as tf.Tensor1D | undefined) ?? tf.scalar(1);
@@ -151,11 +151,11 @@ class ExpertSite {
     };
     const {n_gram_applied: windows, topk_mode: mode} = this.golden.config;
     if (!windows && mode !== 'auto_hard_capped') {
-      const share = meanUsage(selected!);
+      const share = meanUsage(selected);
       losses.load = importanceLoss(tf.div(share, tf.sum(share)) as tf.Tensor1D);
     }
     return {
-      outputs: {y, base: tf.mul(z, factor), delta, probs: probabilities, gates, selected: selected!, usage},
+      outputs: {y, base: tf.mul(z, factor), delta, probs: probabilities, gates, selected, usage},
       losses,
     };
   }

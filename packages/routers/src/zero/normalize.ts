@@ -8,10 +8,31 @@ export type Normalizer = (typeof NORMALIZERS)[number];
 /** The least that a stream is divided by, so that a stream of zeros stays zero. */
 export const NORM_FLOOR = 1e-6;
 
-/** `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes through the maximum. */
+/**
+ * `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes through the maximum. It is one
+ * op on the tape, where its parts would be seven: rows are short, so that a step's time is the number of ops.
+ */
 export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
-  const largest = magnitudeOf(stream, normalizer);
-  return tf.div(stream, tf.maximum(largest, NORM_FLOOR));
+  const normalize = tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const size = tf.abs(input);
+    const largest = largestOf(size, normalizer);
+    const divisor = tf.maximum(largest, NORM_FLOOR);
+    const value = tf.div(input, divisor);
+    save([input, value, divisor]);
+    return {
+      value,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [x, y, m] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+        // Nothing equals the divisor where that is the floor; where it is the maximum, y is the maximum's sign.
+        const atMaximum = tf.mul(y, tf.cast(tf.equal(tf.abs(x), m), 'float32'));
+        const along = tf.mul(dy, y);
+        const total = normalizer === 'token' ? tf.sum(along, -1, true) : tf.sum(along);
+        return tf.div(tf.sub(dy, tf.mul(atMaximum, total)), m);
+      },
+    };
+  });
+  return normalize(stream);
 }
 
 /**
@@ -31,6 +52,9 @@ export function calmStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor
 }
 
 function magnitudeOf(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
-  const size = tf.abs(stream);
+  return largestOf(tf.abs(stream), normalizer);
+}
+
+function largestOf(size: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   return normalizer === 'token' ? tf.max(size, -1, true) : tf.max(size);
 }

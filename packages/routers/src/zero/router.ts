@@ -181,9 +181,14 @@ export class ZeroRouter implements Router {
       const p = tf.softmax(logits);
       const chosen = select(p, this.config);
       const spread = (tensor: tf.Tensor) => (windowed ? spreadOver(tensor, nGram, length) : tensor);
-      const [probabilities, gates, selected] = [spread(p), spread(chosen.gates), spread(chosen.selected)];
-      if (!withLoss) return {probabilities, gates, selected};
-      return {probabilities, gates, selected, loss: this.loss(probabilities, context?.mask)};
+      const [probabilities, gates] = [spread(p), spread(chosen.gates)];
+      const selected = chosen.selected && spread(chosen.selected);
+      return {
+        probabilities,
+        gates,
+        ...(selected && {selected}),
+        ...(withLoss && {loss: this.loss(probabilities, context?.mask)}),
+      };
     });
   }
 

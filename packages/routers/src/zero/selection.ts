@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {keepMasked, keepTopK, topKMask} from '../top-k.js';
+import {keepMasked, topKMask} from '../top-k.js';
 
 /**
  * Which experts keep their weight.
@@ -22,18 +22,18 @@ export interface SelectionOptions {
   sharpness: number;
 }
 
-/** The gates of `p` [..., E], and which experts count as chosen. */
-export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tensor; selected: tf.Tensor} {
+/** The gates of `p` [..., E], and, where others have gates too, which experts count as chosen. */
+export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tensor; selected?: tf.Tensor} {
   const {selection, theta, topK, sharpness} = options;
   const ofTheta = (values: tf.Tensor) => autoMask(values, theta, options.maxActive);
   const ofRank = (values: tf.Tensor) => topKMask(values, topK);
   switch (selection) {
     case 'all':
-      return {gates: p, selected: constantOf(p, tf.onesLike)};
+      return {gates: p};
     case 'auto':
-      return {gates: renormalized(keepMasked(p, ofTheta)), selected: constantOf(p, ofTheta)};
+      return {gates: kept(p, ofTheta)};
     case 'top-k':
-      return {gates: renormalized(keepTopK(p, topK)), selected: constantOf(p, ofRank)};
+      return {gates: kept(p, ofRank)};
     case 'auto-sigmoid': {
       const threshold = tf.mul(tf.max(p, -1, true), theta);
       return {gates: softly(p, threshold, sharpness), selected: constantOf(p, ofTheta)};
@@ -45,6 +45,26 @@ export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tens
       return {gates: softly(p, tf.sum(kth, -1, true), sharpness), selected: constantOf(p, ofRank)};
     }
   }
+}
+
+/** `p` times a constant mask that is made of it, scaled so that rows sum to 1; one op on the tape. */
+function kept(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const select = tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const mask = makeMask(input);
+    const masked = tf.mul(input, mask);
+    const total = tf.sum(masked, -1, true);
+    const value = tf.div(masked, total);
+    save([value, tf.div(mask, total)]);
+    return {
+      value,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [gates, slope] = saved as [tf.Tensor, tf.Tensor];
+        return tf.mul(slope, tf.sub(dy, tf.sum(tf.mul(dy, gates), -1, true)));
+      },
+    };
+  });
+  return select(p);
 }
 
 function softly(p: tf.Tensor, threshold: tf.Tensor, sharpness: number): tf.Tensor {
