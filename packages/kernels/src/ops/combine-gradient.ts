@@ -66,6 +66,16 @@ function scaleGradients(
   };
 }
 
+/**
+ * What a scale's gradients start from: at once and for both where there are two, and else when the one is asked for, so that it
+ * does not live as long as the tape.
+ */
+function shared(named: Named, scale: ScaleName, through: () => tf.Tensor2D): () => tf.Tensor2D {
+  if (named[`${scale}Gates`] === undefined) return through;
+  const once = through();
+  return () => once;
+}
+
 /** [m, heads · d] as [heads, m, d]. */
 function splitHeads(t: tf.Tensor2D, heads: number): tf.Tensor3D {
   const [rows, width] = t.shape;
@@ -101,10 +111,14 @@ tf.registerGradient({
     if (named.post !== undefined || named.postGates !== undefined) {
       const activated =
         activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
-      const through = tf.mul(dy, activated) as tf.Tensor2D;
       Object.assign(
         gradients,
-        scaleGradients(named, 'post', heads, () => through),
+        scaleGradients(
+          named,
+          'post',
+          heads,
+          shared(named, 'post', () => tf.mul(dy, activated)),
+        ),
       );
       du = activationGradient(scaled(dy, named, 'post', heads), activation, activated, u);
     } else {
@@ -113,10 +127,14 @@ tf.registerGradient({
     gradients.offset = () => columnSum(du);
 
     if (named.alpha !== undefined || named.alphaGates !== undefined) {
-      const through = tf.mul(du, z!) as tf.Tensor2D;
       Object.assign(
         gradients,
-        scaleGradients(named, 'alpha', heads, () => through),
+        scaleGradients(
+          named,
+          'alpha',
+          heads,
+          shared(named, 'alpha', () => tf.mul(du, z!)),
+        ),
       );
     }
     const dz = scaled(du, named, 'alpha', heads);
