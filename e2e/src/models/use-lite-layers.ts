@@ -125,8 +125,10 @@ export class UseMaskedMean extends layers.Layer {
   override call(inputs: LayerInput): tf.Tensor {
     return tf.tidy(() => {
       const [x, bias] = inputs as [tf.Tensor, tf.Tensor];
-      const kept = tf.reshape(tf.cast(tf.equal(bias, 0), 'float32'), [x.shape[0]!, x.shape[1]!, 1]);
-      return tf.div(tf.sum(tf.mul(x, kept), 1), tf.maximum(tf.sum(kept, 1), 1));
+      const kept = tf.reshape(tf.cast(tf.equal(bias, 0), 'float32'), [x.shape[0]!, x.shape[1]!]);
+      // Summed over the last axis: over another one, webgpu transposes what was bool, by a shader that is invalid for it.
+      const count = tf.maximum(tf.sum(kept, -1, true), 1);
+      return tf.div(tf.sum(tf.mul(x, tf.expandDims(kept, -1)), 1), count);
     });
   }
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {checkBackend} from '../../golden/backend.js';
 import {type Profile, profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
 import {kernelsFor, type Side as Turn} from '../stock.js';
@@ -29,6 +30,7 @@ async function checkSame(name: string, ours: Side, baseline: Side, ids: tf.Tenso
   );
   const off = (await largest.data())[0]!;
   largest.dispose();
+  checkBackend();
   // The sentence vectors have length 1.
   if (!(off <= 1e-4)) throw new Error(`${name}: ours and the baseline differ by ${off}`);
 }
