@@ -54,6 +54,8 @@ test('bench writes a row a metric, each with its baseline and ratio', () => {
     'step',
     'step-dx',
     'launches',
+    'launches-forward',
+    'launches-gradients',
     'peak-bytes',
     'step-dx/jax-js',
   ]);
