@@ -11,6 +11,8 @@ export interface Position {
   step: number;
   /** The last step that validation has seen. */
   validated: number;
+  /** Whether validation has seen the way between start and end. */
+  blended: boolean;
   start: Score;
   best: Score;
   /** Smoothed training loss. */
@@ -42,6 +44,7 @@ interface About extends Progression {
 
 export interface Checkpoint extends Progression {
   states: Map<string, ParameterState>;
+  start: Map<string, Float32Array>;
   best: Map<string, Float32Array>;
 }
 
@@ -51,7 +54,7 @@ export const checkpointPath = (folder: string) => join(folder, 'checkpoint.safet
 export function writeCheckpoint(
   folder: string,
   parameters: Parameters,
-  best: ReadonlyMap<string, Float32Array>,
+  {start, best}: Record<'start' | 'best', ReadonlyMap<string, Float32Array>>,
   progression: Progression,
 ): void {
   const shapes = parameters.shapes();
@@ -62,6 +65,7 @@ export function writeCheckpoint(
     arrays.set(`values/${name}`, {shape, values: state.values});
     arrays.set(`first/${name}`, {shape, values: state.first});
     arrays.set(`second/${name}`, {shape, values: state.second});
+    arrays.set(`start/${name}`, {shape, values: start.get(name)!});
     arrays.set(`best/${name}`, {shape, values: best.get(name)!});
     updates[name] = state.updates;
   }
@@ -82,6 +86,7 @@ export function readCheckpoint(folder: string): Checkpoint | undefined {
   const {updates, version: _, ...progression} = file.about;
   const array = (kind: string, name: string) => file.arrays.get(`${kind}/${name}`)!.values;
   const states = new Map<string, ParameterState>();
+  const start = new Map<string, Float32Array>();
   const best = new Map<string, Float32Array>();
   for (const [name, count] of Object.entries(updates)) {
     states.set(name, {
@@ -90,7 +95,8 @@ export function readCheckpoint(folder: string): Checkpoint | undefined {
       second: array('second', name),
       updates: count,
     });
+    start.set(name, array('start', name));
     best.set(name, array('best', name));
   }
-  return {...progression, states, best};
+  return {...progression, states, start, best};
 }

@@ -195,7 +195,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     rank: count('rank'),
     router: text('router'),
     lr: positive('lr'),
-    headLr: positive('head-lr') ?? 1e-3,
+    headLr: positive('head-lr') ?? 3e-4,
     steps: count('steps'),
     minutes: positive('minutes'),
     batch: count('batch') ?? 32,

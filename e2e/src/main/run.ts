@@ -86,7 +86,7 @@ const emptyHeads = (tasks: EncodedTask[]): Head[] =>
 
 function firstPosition({figures}: Baseline): Position {
   const start = {step: 0, accuracies: figures.map(({validation}) => validation)};
-  return {step: 0, validated: 0, start, best: start, loss: 0, trainingSeconds: 0};
+  return {step: 0, validated: 0, blended: false, start, best: start, loss: 0, trainingSeconds: 0};
 }
 
 /**
@@ -108,6 +108,7 @@ export async function runSeed(run: Run): Promise<Result> {
 
   const adapter = adapterConfig(options);
   const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks));
+  const probes = checkpoint?.probes ?? baseline!.figures;
   const learningRate = learningRateOf(options);
   const headRate = options.headLr / learningRate;
   const parameters = new Parameters(starts, (name) => (name.startsWith('head/') ? headRate : 1));
@@ -119,10 +120,11 @@ export async function runSeed(run: Run): Promise<Result> {
     sampler: sampler(),
     steps: checkpoint?.steps ?? 0,
     learningRate,
+    penalties: probes.map(({l2}) => l2),
     interrupt,
   };
-  const probes = checkpoint?.probes ?? baseline!.figures;
   const position = checkpoint?.position ?? firstPosition(baseline!);
+  const start = checkpoint?.start ?? parameters.snapshot();
   const best = checkpoint?.best ?? parameters.snapshot();
   if (checkpoint !== undefined) parameters.restoreStates(checkpoint.states);
   else training.steps = await chooseSteps(run, training, baseline!.secondsPerToken, elapsed);
@@ -135,7 +137,7 @@ export async function runSeed(run: Run): Promise<Result> {
   try {
     const progress = progressOf(run, 'training: step', steps);
     progress.advance(position.step);
-    await train(training, position, best, progress);
+    await train(training, position, start, best, progress);
     progress.end();
     interrupt.check();
     parameters.restore(best);
@@ -169,7 +171,7 @@ export async function runSeed(run: Run): Promise<Result> {
     interrupt.check();
   } catch (error) {
     if (error instanceof Interrupted) {
-      writeCheckpoint(out, parameters, best, {steps, position, probes, seconds: elapsed()});
+      writeCheckpoint(out, parameters, {start, best}, {steps, position, probes, seconds: elapsed()});
     }
     throw error;
   }

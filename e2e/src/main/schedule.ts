@@ -28,7 +28,8 @@ const MOST_STEPS = 3000;
 /** The steps that fit in `seconds`. */
 export function affordableSteps(seconds: number, {step, validation, rest}: Costs): number {
   const withLooks = (looks: number) => Math.floor((seconds - rest - looks * validation) / step);
-  const long = withLooks(validationSteps(SHORT_RUN).length);
-  const steps = long >= SHORT_RUN ? long : Math.min(SHORT_RUN - 1, withLooks(1));
+  // One look more than there are steps to look at: the middle between start and end.
+  const long = withLooks(validationSteps(SHORT_RUN).length + 1);
+  const steps = long >= SHORT_RUN ? long : Math.min(SHORT_RUN - 1, withLooks(2));
   return Math.min(MOST_STEPS, Math.max(FEWEST_STEPS, steps));
 }

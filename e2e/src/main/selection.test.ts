@@ -38,8 +38,8 @@ describe('scheduleAt', () => {
 
 describe('affordableSteps', () => {
   it('spends what validation and the end leave', () => {
-    expect(affordableSteps(200, {step: 0.5, validation: 10, rest: 20})).toBe(300);
-    expect(affordableSteps(65, {step: 0.5, validation: 10, rest: 20})).toBe(70);
+    expect(affordableSteps(210, {step: 0.5, validation: 10, rest: 20})).toBe(300);
+    expect(affordableSteps(75, {step: 0.5, validation: 10, rest: 20})).toBe(70);
     expect(affordableSteps(10, {step: 0.5, validation: 6, rest: 20})).toBe(20);
   });
 

@@ -4,7 +4,7 @@ import {breathe, type Crew, PARTS} from './crew.js';
 import {splitLogits} from './evaluate.js';
 import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head} from './linear.js';
-import type {TrainingPart} from './member.js';
+import type {Gradients, TrainingPart} from './member.js';
 import type {Parameters} from './parameters.js';
 import type {Progress} from './progress.js';
 import type {Batch, Sampler} from './sampler.js';
@@ -24,6 +24,8 @@ export interface Training {
   sampler: Sampler;
   steps: number;
   learningRate: number;
+  /** The penalty of each task's head, as its probe was tuned. */
+  penalties: number[];
   interrupt: Interrupt;
 }
 
@@ -66,48 +68,102 @@ export function headsAmong(values: Float32Array[], tasks: EncodedTask[]): Head[]
   return tasks.map((_, i) => ({kernel: values[first + 2 * i]!, bias: values[first + 2 * i + 1]!}));
 }
 
-async function validate({crew, tasks, parameters, interrupt}: Training): Promise<number[]> {
+/**
+ * Adds the gradient of the heads' penalties: without them training would undo what tuning the probes found, and heads of many
+ * classes would drift off with the noise. A task counts as much as it has texts in the batch.
+ */
+function penalise(
+  gradients: Gradients['gradients'],
+  batch: Batch,
+  {parameters, tasks, penalties}: Training,
+): void {
+  const rows = batch.reduce((sum, {rows}) => sum + rows.length, 0);
   const heads = headsAmong(parameters.values, tasks);
-  const logits = await splitLogits(crew, tasks, heads, 'validation', () => interrupt.check());
-  return logits.map((own, i) => accuracyOf(own, tasks[i]!.validation.labels, tasks[i]!.classes.length));
-}
-
-/** Validation accuracies in percent, by task and in the mean, and those of the start. */
-function validationNote({step, accuracies}: Score, {start, best}: Position, tasks: EncodedTask[]): string {
-  const pair = (now: number, before: number) => `${(100 * now).toFixed(1)} (${(100 * before).toFixed(1)})`;
-  const each = tasks.map(({name}, i) => `${name} ${pair(accuracies[i]!, start.accuracies[i]!)}`);
-  const kept = best.step === step ? 'kept' : `not kept, best is step ${best.step}`;
-  return `validation after step ${step}: ${pair(mean(accuracies), mean(start.accuracies))}, ${kept}; ${each.join(', ')}`;
+  const first = gradients.length - 2 * tasks.length;
+  for (const {task, rows: own} of batch) {
+    const factor = (penalties[task]! * own.length) / rows;
+    const {kernel} = heads[task]!;
+    const gradient = gradients[first + 2 * task]!;
+    for (let i = 0; i < kernel.length; i++) gradient[i]! += factor * kernel[i]!;
+  }
 }
 
 /**
- * Trains from `position` to the last step. `position` and `best` are kept up to date step by step, so that whoever catches
+ * The middle between two sets of values. After a long way it is often better than either end (Wortsman et al. 2022,
+ * arXiv:2109.01903), above all on tasks that the way has harmed.
+ */
+function halfWay(
+  start: ReadonlyMap<string, Float32Array>,
+  end: ReadonlyMap<string, Float32Array>,
+): Map<string, Float32Array> {
+  return new Map(
+    [...end].map(([name, values]) => [name, values.map((value, i) => (value + start.get(name)![i]!) / 2)]),
+  );
+}
+
+/** Validates the values that the crew has now, and keeps them if they are the best so far. */
+async function consider(
+  {crew, tasks, interrupt}: Training,
+  values: ReadonlyMap<string, Float32Array>,
+  position: Position,
+  best: Map<string, Float32Array>,
+  progress: Progress,
+): Promise<void> {
+  const heads = headsAmong([...values.values()], tasks);
+  const logits = await splitLogits(crew, tasks, heads, 'validation', () => interrupt.check());
+  const candidate = {
+    step: position.step,
+    accuracies: logits.map((own, i) =>
+      accuracyOf(own, tasks[i]!.validation.labels, tasks[i]!.classes.length),
+    ),
+  };
+  const counts = tasks.map(({validation}) => validation.labels.length);
+  const kept = isBetter(candidate, position.best, position.start, counts);
+  if (kept) {
+    position.best = candidate;
+    for (const [name, array] of values) best.set(name, array);
+  }
+  progress.note(validationNote(candidate, position.start, kept, tasks));
+}
+
+/** Validation accuracies in percent, by task and in the mean, and those of the start. */
+function validationNote(
+  {step, accuracies}: Score,
+  start: Score,
+  kept: boolean,
+  tasks: EncodedTask[],
+): string {
+  const pair = (now: number, before: number) => `${(100 * now).toFixed(1)} (${(100 * before).toFixed(1)})`;
+  const each = tasks.map(({name}, i) => `${name} ${pair(accuracies[i]!, start.accuracies[i]!)}`);
+  const means = pair(mean(accuracies), mean(start.accuracies));
+  return `validation after step ${step}: ${means}, ${kept ? 'kept' : 'not kept'}; ${each.join(', ')}`;
+}
+
+/**
+ * Trains from `position` to the last step; the last candidate is the middle between `start` and the end. `position` and `best` are kept up to date step by step, so that whoever catches
  * {@link Interrupted} can write a checkpoint that goes on to the same result.
  */
 export async function train(
   training: Training,
   position: Position,
+  start: ReadonlyMap<string, Float32Array>,
   best: Map<string, Float32Array>,
   progress: Progress,
 ): Promise<void> {
   const {crew, parameters, sampler, steps, learningRate, interrupt, tasks} = training;
   const validated = new Set(validationSteps(steps));
-  const counts = tasks.map(({validation}) => validation.labels.length);
   await crew.assign(parameters.values);
   for (;;) {
     if (validated.has(position.step) && position.validated < position.step) {
-      const candidate = {step: position.step, accuracies: await validate(training)};
-      if (isBetter(candidate, position.best, position.start, counts)) {
-        position.best = candidate;
-        for (const [name, values] of parameters.snapshot()) best.set(name, values);
-      }
+      await consider(training, parameters.snapshot(), position, best, progress);
       position.validated = position.step;
-      progress.note(validationNote(candidate, position, tasks));
     }
-    if (position.step >= steps) return;
+    if (position.step >= steps) break;
     interrupt.check();
     const began = performance.now();
-    const {loss, gradients} = await crew.gradients(partsOf(sampler.batchOf(position.step), tasks));
+    const batch = sampler.batchOf(position.step);
+    const {loss, gradients} = await crew.gradients(partsOf(batch, tasks));
+    penalise(gradients, batch, training);
     parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
     await crew.assign(parameters.values);
     position.loss = position.step === 0 ? loss : LOSS_SMOOTHING * position.loss + (1 - LOSS_SMOOTHING) * loss;
@@ -116,5 +172,11 @@ export async function train(
     const rate = position.step / position.trainingSeconds;
     progress.advance(1, `loss ${position.loss.toFixed(3)}  ${rate.toFixed(2)} step/s`);
     await breathe();
+  }
+  if (!position.blended) {
+    const blend = halfWay(start, parameters.snapshot());
+    await crew.assign([...blend.values()]);
+    await consider(training, blend, position, best, progress);
+    position.blended = true;
   }
 }
