@@ -16,6 +16,7 @@ import {
 import type {CombineAttrs} from '../../ops/combine.js';
 import type {MatMulAttrs} from '../../ops/matmul.js';
 import type {Activation, Mix} from '../../types.js';
+import {batchedSizes} from '../product-sizes.js';
 import {activationGradient} from './activations.js';
 import {combineArrays} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
@@ -40,13 +41,7 @@ function batchedMatMul(
   backend: KernelBackend,
 ): TensorInfo {
   const {read, write} = cpu(backend);
-  const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
-  const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
-  const [m, k] = transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
-  const n = transposeB ? rowsB : columnsB;
-  const batchA = a.shape.length === 3 ? a.shape[0]! : 1;
-  const batchB = b.shape.length === 3 ? b.shape[0]! : 1;
-  const batch = batchA === 1 ? batchB : batchA;
+  const {batch, batchA, batchB, m, n, k, outputShape} = batchedSizes(a, b, {transposeA, transposeB});
   const values = {a: read(a), b: read(b)};
   const result = new Float32Array(batch * m * n);
   for (let i = 0; i < batch; i++) {
@@ -63,7 +58,7 @@ function batchedMatMul(
     );
   }
   if (scale !== 1) for (let i = 0; i < result.length; i++) result[i]! *= scale;
-  return write(a.shape.length === 3 || b.shape.length === 3 ? [batch, m, n] : [m, n], result);
+  return write(outputShape, result);
 }
 
 const kernels: Record<string, PeftKernel> = {

@@ -1,14 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {batchedSizes, type Product} from '../product-sizes.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
-
-interface Product {
-  transposeA: boolean;
-  transposeB: boolean;
-  /** Columns of b that are wanted; default all. */
-  columns?: number;
-  /** Multiplies the product; default 1. */
-  scale?: number;
-}
 
 /** The packed product of [batchA, m, k] and [batchB, k, n]: each texel is a 2 x 2 block of rows and columns. */
 export function matMulProgram(
@@ -53,17 +45,11 @@ export function matMulProgram(
 
 /** op(a) · op(b), where `columns` asks for the first columns of b only. */
 export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product): TensorInfo {
-  const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
-  const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
-  const [m, k] = product.transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
-  const n = product.columns ?? (product.transposeB ? rowsB : columnsB);
-  const batchA = a.shape.length === 3 ? a.shape[0]! : 1;
-  const batchB = b.shape.length === 3 ? b.shape[0]! : 1;
-  const batch = batchA === 1 ? batchB : batchA;
+  const {batch, batchA, batchB, m, n, k, outputShape} = batchedSizes(a, b, product);
   const program = matMulProgram({batch, m, n, k}, {a: batchA === 1, b: batchB === 1}, product);
   const output = run(backend, program, [
-    reshaped(a, [batchA, rowsA, columnsA]),
-    reshaped(b, [batchB, rowsB, columnsB]),
+    reshaped(a, [batchA, ...a.shape.slice(-2)]),
+    reshaped(b, [batchB, ...b.shape.slice(-2)]),
   ]);
-  return a.shape.length === 3 || b.shape.length === 3 ? output : reshaped(output, [m, n]);
+  return reshaped(output, outputShape);
 }

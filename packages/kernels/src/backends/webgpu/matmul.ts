@@ -1,15 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {batchedSizes, type Product} from '../product-sizes.js';
 import {type Program, run} from './program.js';
 import {productLoop, tileDeclarations, tiled} from './tile.js';
-
-interface Product {
-  transposeA: boolean;
-  transposeB: boolean;
-  /** Columns of b that are wanted; default all. */
-  columns?: number;
-  /** Multiplies the product; default 1. */
-  scale?: number;
-}
 
 /** The tiled product: [batch, m, k] · [batch, k, n], where a batch of one is shared. */
 export function matMulProgram(
@@ -59,15 +51,9 @@ export function matMulProgram(
 
 /** op(a) · op(b), where `columns` asks for the first columns of b only. */
 export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product): TensorInfo {
-  const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
-  const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
-  const [m, k] = product.transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
-  const n = product.columns ?? (product.transposeB ? rowsB : columnsB);
-  const batchA = a.shape.length === 3 ? a.shape[0]! : 1;
-  const batchB = b.shape.length === 3 ? b.shape[0]! : 1;
-  const batch = batchA === 1 ? batchB : batchA;
-  const outputShape = a.shape.length === 3 || b.shape.length === 3 ? [batch, m, n] : [m, n];
-  const steps = [batchA === 1 ? 0 : rowsA * columnsA, batchB === 1 ? 0 : rowsB * columnsB];
+  const {batch, batchA, batchB, m, n, k, outputShape} = batchedSizes(a, b, product);
+  const [widthA, widthB] = [a, b].map(({shape}) => shape[shape.length - 1]!) as [number, number];
+  const steps = [batchA === 1 ? 0 : m * k, batchB === 1 ? 0 : b.shape[b.shape.length - 2]! * widthB];
   return run(
     backend,
     matMulProgram([batch, m, n], product, outputShape),
@@ -76,8 +62,8 @@ export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, pro
       {type: 'int32', data: [m]},
       {type: 'int32', data: [n]},
       {type: 'int32', data: [k]},
-      {type: 'int32', data: [columnsA]},
-      {type: 'int32', data: [columnsB]},
+      {type: 'int32', data: [widthA]},
+      {type: 'int32', data: [widthB]},
       {type: 'int32', data: [steps[0]!]},
       {type: 'int32', data: [steps[1]!]},
       {type: 'float32', data: [product.scale ?? 1]},
