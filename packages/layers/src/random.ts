@@ -1,4 +1,4 @@
-import type {Init} from '@tfjs-peft/routers';
+import {type Init, uniformNumbers} from '@tfjs-peft/routers';
 
 /** A 32-bit hash of a text (FNV-1a, with a final mix so that similar texts differ in all bits). */
 export function hash32(text: string): number {
@@ -18,25 +18,13 @@ export function deriveSeed(seed: number, key: string | number): number {
   return hash32(`${seed}/${key}`);
 }
 
-/** Uniform numbers in [0, 1) from a 32-bit seed (splitmix32): plain integer arithmetic, the same on every backend and engine. */
-function uniforms(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** The ways to start that need nothing but numbers. */
 export type PlainInit = Exclude<Init, {type: 'columnNorms' | 'columns' | 'bias'}>;
 
 /** Initial values of one weight. The same seed gives the same values on every backend. */
 export function initialValues(init: PlainInit, size: number, seed: number): Float32Array {
   const values = new Float32Array(size);
-  const next = uniforms(seed);
+  const next = uniformNumbers(seed);
   switch (init.type) {
     case 'zeros':
       return values;

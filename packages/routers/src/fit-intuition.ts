@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions} from './options.js';
+import {uniformNumbers} from './random.js';
 
 /** Options of {@link fitIntuition}. */
 export interface FitIntuitionOptions {
@@ -35,7 +36,7 @@ export function fitIntuition(
     );
   }
   const rows = embeddings.map((row, i) => unit(row, embeddings[0]!.length, i));
-  let centroids = start(rows, count, random(seed));
+  let centroids = start(rows, count, uniformNumbers(seed));
   let members: number[] | undefined;
   for (let round = 0; round < rounds; round++) {
     const nearest = rows.map((row) => best(centroids.map((centroid) => dot(row, centroid))));
@@ -113,16 +114,4 @@ function dot(a: number[], b: number[]): number {
 
 function best(scores: number[]): number {
   return scores.indexOf(Math.max(...scores));
-}
-
-/** Uniform numbers in [0, 1) (splitmix32). */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
 }

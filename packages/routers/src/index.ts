@@ -16,6 +16,7 @@ export {
   checkOptions,
   checkPositive,
 } from './options.js';
+export {uniformNumbers} from './random.js';
 export {Registry} from './registry.js';
 // By a star, since only so can another package add to the interface RouterConfigs.
 export * from './router.js';
