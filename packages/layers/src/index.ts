@@ -31,6 +31,7 @@ export {Peft, type SaveOptions} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';
 export {type UsageCallbackOptions, usageCallback} from './lifecycle/usage-callback.js';
 export {deriveSeed} from './random.js';
+export {AdaptedSite, type CallOptions} from './sites/adapted-site.js';
 export {
   type DropIn,
   type DropInArgs,
@@ -43,7 +44,10 @@ export {
   mor1eDense,
   movDense,
 } from './sites/factories.js';
+export type {LayerCall, LayerSite} from './sites/layer-site.js';
+export type {FrozenBase, Operation, SiteActivation} from './sites/operation.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';
+export {PeftLayer, type PeftLayerArgs} from './sites/peft-layer.js';
 export type {SavedAdapter} from './sites/saved-adapters.js';
 export type {ExpertUsage, SiteUsage} from './sites/usage.js';
 export type {Override, UpgradeConfig} from './upgrade/plan.js';

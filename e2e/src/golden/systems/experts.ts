@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import {project} from '@tfjs-peft/kernels';
 import {type AdapterView, createAdapter, PeftDense} from '@tfjs-peft/layers';
 import {
   importanceLoss,
@@ -120,6 +121,7 @@ class ExpertSite {
       kernel: kernel as tf.Tensor2D,
       ...(bias && {bias: bias as tf.Tensor1D}),
       context,
+      project: (request) => project({x, ...request, ...(request.columns && {kernel: kernel as tf.Tensor2D})}),
       observe: (made) => {
         routing = made;
       },

@@ -1,5 +1,5 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
-import type {CombineParts} from '@tfjs-peft/kernels';
+import type {CombineParts, ProjectInputs} from '@tfjs-peft/kernels';
 import type {AddWeight, RouterContext, Routing} from '@tfjs-peft/routers';
 import type {DoraConfig} from './dora/adapter.js';
 import type {Ia3Config} from './ia3/adapter.js';
@@ -10,23 +10,40 @@ import type {MoloraConfig} from './molora/adapter.js';
 import type {Mor1eConfig} from './mor1e/adapter.js';
 import type {MovConfig} from './mov/adapter.js';
 
-/** Widths of a site: the last axis of its input and of its output. */
+/** Widths of a site, as an adapter's weights have them. */
 export interface SiteDims {
+  /** Rows of the frozen kernel as a matrix: the last axis of the input of a plain product. */
   inputDim: number;
+  /** Last axis of the output. */
   outputDim: number;
+  /** Width of what routers see. Default `inputDim`. */
+  routerDim?: number;
+  /**
+   * - `projection`: a product of the input, or of windows of it, with the kernel.
+   * - `lookup`: the input is the numbers of the kernel's rows, as in an Embedding.
+   * - `scaling`: neither, so that the output can be scaled but nothing be added to it.
+   *
+   * Default `projection`.
+   */
+  kind?: 'projection' | 'lookup' | 'scaling';
 }
 
 /** What an adapter sees of a site. */
 export interface AdapterView {
-  /** The site's input, [..., inputDim], float32. */
+  /** What the router reads, [..., routerDim], float32, with the output's leading axes: the site's input, if it is a plain product. */
   input: Tensor;
   training: boolean;
-  /** The frozen kernel, [inputDim, outputDim]. */
+  /** The frozen kernel as a matrix, [inputDim, outputDim]. */
   kernel: Tensor2D;
   /** The frozen bias, [outputDim], where there is one. */
   bias?: Tensor1D;
   /** What the batch brings along. */
   context?: RouterContext;
+  /**
+   * The site's input through a matrix A [inputDim, R], h [..., R]; and, with `columns`, the first columns of the frozen output without
+   * its bias. The other options are those of `project` of `@tfjs-peft/kernels`.
+   */
+  project(request: Omit<ProjectInputs, 'x' | 'kernel'>): {h: Tensor; columns?: Tensor};
   /** To be told what a router decided, for its loss and for statistics. */
   observe?: (routing: Routing) => void;
 }
@@ -42,6 +59,8 @@ export interface Adapter {
    * `post`. Default `input`.
    */
   readonly reads?: 'input' | 'output';
+  /** Whether it only scales the output, and so can act where there is no product to project by. Default false. */
+  readonly scalesOnly?: boolean;
   /** Whether what it observes may carry a loss. Default false. */
   readonly hasLoss?: boolean;
   /** Declares the weights; called once, before `parts`. The only place that says which weights there are. */

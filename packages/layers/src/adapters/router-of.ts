@@ -1,6 +1,6 @@
-import type {Tensor, Tensor2D} from '@tensorflow/tfjs-core';
+import type {Tensor} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, matMul} from '@tfjs-peft/kernels';
+import {ConfigError} from '@tfjs-peft/kernels';
 import {createRouter, type Router, type RouterConfig, type Routing} from '@tfjs-peft/routers';
 import type {AdapterView} from './adapter.js';
 
@@ -54,11 +54,9 @@ export function routeAt(router: Router, view: AdapterView): Routing {
 }
 
 /** The first `columns` columns of x W + b. */
-function leadingOutput({input, kernel, bias}: AdapterView, columns: number): Tensor {
-  const rows = tf.reshape(input, [-1, kernel.shape[0]]) as Tensor2D;
-  const raw = matMul(rows, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]));
-  const out = bias === undefined ? raw : tf.add(raw, tf.slice(bias, [0], [columns]));
-  return tf.reshape(out, [...input.shape.slice(0, -1), columns]);
+function leadingOutput({kernel, bias, project}: AdapterView, columns: number): Tensor {
+  const {h} = project({a: tf.slice(kernel, [0, 0], [kernel.shape[0], columns])});
+  return bias === undefined ? h : tf.add(h, tf.slice(bias, [0], [columns]));
 }
 
 /** The router's config as an adapter's config carries it. */

@@ -3,6 +3,7 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import {deriveSeed} from '../random.js';
 import {PeftDense} from '../sites/peft-dense.js';
+import {PeftLayer} from '../sites/peft-layer.js';
 import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
@@ -16,7 +17,7 @@ import {Recompiler} from './recompile.js';
 /** A Dense of the model and the layer that stands in for it. */
 interface Site {
   original: Layer;
-  layer: PeftDense;
+  layer: PeftLayer;
   holder: Layer;
 }
 
@@ -81,11 +82,11 @@ export class ModelState {
   }
 
   /** The layer as a site of this upgrade, if it is one. */
-  readonly isSite = (layer: Layer): PeftDense | undefined =>
-    layer instanceof PeftDense && owners.get(layer) === this ? layer : undefined;
+  readonly isSite = (layer: Layer): PeftLayer | undefined =>
+    layer instanceof PeftLayer && owners.get(layer) === this ? layer : undefined;
 
   /** The layer at a path that carries an adapter. */
-  site(path: string): PeftDense {
+  site(path: string): PeftLayer {
     return this.sites.get(path)!.layer;
   }
 
@@ -198,7 +199,7 @@ export class ModelState {
     return mapModel(this.model).models;
   }
 
-  private makeSite(at: Located): PeftDense {
+  private makeSite(at: Located): PeftLayer {
     const known = this.sites.get(at.path);
     if (known !== undefined) return known.layer;
     const layer = PeftDense.fromDense(at.layer);

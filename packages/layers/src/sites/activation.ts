@@ -1,4 +1,6 @@
+import type {Tensor} from '@tensorflow/tfjs-core';
 import type {Activation} from '@tfjs-peft/kernels';
+import type {SiteActivation} from './operation.js';
 
 /** Activations by their name in tfjs-layers, where the fused ops compute the same function. */
 const FUSED: Record<string, Activation> = {
@@ -24,4 +26,16 @@ export function fusedActivation(className: string): Activation | undefined {
  */
 export function restoredName<Name>(name: Name): Name | 'gelu_new' {
   return name === 'geluNew' ? 'gelu_new' : name;
+}
+
+/** The private face of an activation of tfjs-layers. */
+export interface StockActivation {
+  getClassName(): string;
+  apply(x: Tensor): Tensor;
+}
+
+/** An activation of tfjs-layers as a site's. */
+export function layerActivation(activation: StockActivation): SiteActivation {
+  const fused = fusedActivation(activation.getClassName());
+  return {...(fused && {fused}), apply: (x) => activation.apply(x)};
 }

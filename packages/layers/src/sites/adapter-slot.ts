@@ -4,18 +4,13 @@ import {DuplicateNameError} from '@tfjs-peft/kernels';
 import type {Init} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {deriveSeed, initialValues} from '../random.js';
+import type {FrozenBase} from './operation.js';
 
 /** Where a layer's variables are named: `prefix` is what all of them start with. */
 export interface VariableScope {
   prefix: string;
   /** Whether tfjs-layers is inside the layer's own name scope, so that it puts the prefix before new names by itself. */
   entered: boolean;
-}
-
-/** The frozen projection x W + b, from which some weights start. */
-export interface FrozenBase {
-  kernel: tf.Tensor2D;
-  bias?: tf.Tensor1D;
 }
 
 /** One named adapter of a layer, and the variables that it has there. */

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import type {PeftDense} from '../sites/peft-dense.js';
+import type {PeftLayer} from '../sites/peft-layer.js';
 import type {Layer} from './internals.js';
 import type {Located} from './walk.js';
 
-/** Gives the layer as a PeftDense if an upgrade of the same model put it there. */
-export type IsSite = (layer: Layer) => PeftDense | undefined;
+/** Gives the layer as a PeftLayer if an upgrade of the same model put it there. */
+export type IsSite = (layer: Layer) => PeftLayer | undefined;
 
 /** A layer with weights, as a target predicate sees it. */
 export interface SiteInfo {

@@ -1,6 +1,6 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, project} from '@tfjs-peft/kernels';
+import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
@@ -57,13 +57,13 @@ export class DoraAdapter implements Adapter {
     this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
   }
 
-  parts({input, kernel, bias}: AdapterView): CombineParts {
+  parts({kernel, bias, project}: AdapterView): CombineParts {
     const {rank, alpha, normGradient} = this.config;
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
     const change = {kernel, a, b, scale: alpha / rank};
     const norms = normGradient ? columnNorms(change) : constantNorms(change);
     const factor = tf.div(this.magnitude.read(), norms) as Tensor1D;
-    const {h} = project({x: input, a});
+    const {h} = project({a});
     return {
       h,
       b,

@@ -20,6 +20,7 @@ export const IA3_OPTIONS = ['type', 'position'] as const;
  */
 export class Ia3Adapter implements Adapter {
   readonly type = 'ia3';
+  readonly scalesOnly = true;
   private readonly position: Position;
   private scaling!: Weight;
 

@@ -85,7 +85,7 @@ export class LimeAdapter implements Adapter {
   }
 
   build(dims: SiteDims, add: AddWeight): void {
-    const {inputDim, outputDim} = dims;
+    const {inputDim, outputDim, routerDim = inputDim} = dims;
     const {experts, needs} = this.router;
     const most = Math.max(needs?.base ?? 0, needs?.delta ?? 0);
     if (most > outputDim) {
@@ -100,7 +100,7 @@ export class LimeAdapter implements Adapter {
       this.sharedModulator = add('shared_modulator', [width], {type: 'normal', stddev: 0.1});
       this.gamma = add('gamma', [1], {type: 'zeros'});
     }
-    this.router.build(inputDim, add);
+    this.router.build(routerDim, add);
   }
 
   parts(view: AdapterView): CombineParts {

@@ -1,6 +1,6 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, matMul, project} from '@tfjs-peft/kernels';
+import {ConfigError, matMul} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkChoice,
@@ -74,10 +74,10 @@ class LowRank implements SharedModule {
     if (this.type === 'dora') this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
   }
 
-  apply({input, kernel, bias}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+  apply({kernel, bias, project}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
     const scale = this.alpha / this.rank;
-    const {h, columns} = project({x: input, a, ...(base > 0 && {kernel, columns: base})});
+    const {h, columns} = project({a, ...(base > 0 && {columns: base})});
     const factor =
       this.magnitude && (tf.div(this.magnitude.read(), columnNorms({kernel, a, b, scale})) as Tensor1D);
     const head = (tensor: Tensor, size: number) =>
@@ -115,12 +115,8 @@ class SliceDelta implements SharedModule {
     this.d = add('slice', [dims.inputDim, this.rank], {type: 'zeros'});
   }
 
-  apply({input, kernel, bias}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
-    const {h, columns} = project({
-      x: input,
-      a: this.d.read() as Tensor2D,
-      ...(base > 0 && {kernel, columns: base}),
-    });
+  apply({kernel, bias, project}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+    const {h, columns} = project({a: this.d.read() as Tensor2D, ...(base > 0 && {columns: base})});
     return {
       h,
       b: placed(this.rank, kernel.shape[1]),
@@ -154,14 +150,10 @@ class ReleasedSlice implements SharedModule {
     this.bias = add('bias', [dims.outputDim], {type: 'bias'});
   }
 
-  apply({input, kernel, bias}: AdapterView, {base}: {base: number; delta: number}): Shared {
+  apply({kernel, bias, project}: AdapterView, {base}: {base: number; delta: number}): Shared {
     const outputDim = kernel.shape[1];
     const beyond = base > this.rank;
-    const {h, columns} = project({
-      x: input,
-      a: this.weight.read() as Tensor2D,
-      ...(beyond && {kernel, columns: base}),
-    });
+    const {h, columns} = project({a: this.weight.read() as Tensor2D, ...(beyond && {columns: base})});
     const kept = tf.concat([tf.zeros([this.rank]), tf.ones([outputDim - this.rank])]) as Tensor1D;
     const stream = beyond ? tf.concat([h, tailOf(columns!, this.rank)], -1) : columnsOf(h, base);
     return {

@@ -1,5 +1,5 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
-import {type CombineParts, project} from '@tfjs-peft/kernels';
+import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkInteger, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 
@@ -42,8 +42,8 @@ export class LoraAdapter implements Adapter {
     this.b = add('lora_B', [this.rank, outputDim], {type: 'zeros'});
   }
 
-  parts({input}: AdapterView): CombineParts {
-    const {h} = project({x: input, a: this.a.read() as Tensor2D});
+  parts({project}: AdapterView): CombineParts {
+    const {h} = project({a: this.a.read() as Tensor2D});
     return {h, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank};
   }
 

@@ -1,5 +1,5 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
-import {type CombineParts, project} from '@tfjs-peft/kernels';
+import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkInteger,
@@ -59,16 +59,16 @@ export class MoloraAdapter implements Adapter {
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+  build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     const width = this.router.experts * this.rank;
     this.a = add('lora_A', [inputDim, width], {type: 'normal', stddev: A_STDDEV});
     this.b = add('lora_B', [width, outputDim], {type: 'zeros'});
-    this.router.build(inputDim, add);
+    this.router.build(routerDim, add);
   }
 
   parts(view: AdapterView): CombineParts {
     const {gates, topK} = routeAt(this.router, view);
-    const {h} = project({x: view.input, a: this.a.read() as Tensor2D, gates, topK});
+    const {h} = view.project({a: this.a.read() as Tensor2D, gates, topK});
     return {h, gates, topK, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
   }
 

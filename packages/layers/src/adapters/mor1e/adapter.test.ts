@@ -1,6 +1,6 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
+import {ConfigError, project, ShapeError} from '@tfjs-peft/kernels';
 import {type AdapterConfig, createAdapter, type Mor1eConfig, PeftDense} from '../../index.js';
 import {type DoubleSite, describeAdapter} from '../../testing/describe-adapter.js';
 import {type Matrix, matrix, product, softmax} from '../../testing/double.js';
@@ -130,10 +130,12 @@ it('starts with every expert at 1, and both scalars at a half (algorithms: 32 ·
   const weights = layer.adapterWeights('default');
   const adapter = createAdapter(config);
   adapter.build(layer.dims, (name) => weights.get(name)!);
+  const input = normal([2, 3], 2);
   const {gates} = adapter.parts({
-    input: normal([2, 3], 2),
+    input,
     training: false,
     kernel: layer.base[0]!.read() as tf.Tensor2D,
+    project: ({a}) => project({x: input, a}),
   });
   // ω · 32 · softmax(0) times the output gate: a half of a half.
   for (const value of await gates!.data()) expect(value).toBeCloseTo(0.25, 6);

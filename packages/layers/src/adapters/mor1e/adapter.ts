@@ -1,6 +1,6 @@
 import type {Scalar, Tensor, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, ConfigError, matMul, project, ShapeError} from '@tfjs-peft/kernels';
+import {type CombineParts, ConfigError, matMul, ShapeError} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
@@ -120,11 +120,11 @@ export class Mor1eAdapter implements Adapter {
     };
   }
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+  build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     const {tokenGate, clusters} = this.config;
     this.a = add('lora_A', [inputDim, this.ranks[0]], kaiming(inputDim));
     this.b = add('lora_B', [this.ranks[1], outputDim], {type: 'zeros'});
-    if (tokenGate) this.router = add('router', [inputDim, this.experts], {type: 'zeros'});
+    if (tokenGate) this.router = add('router', [routerDim, this.experts], {type: 'zeros'});
     if (clusters !== undefined) this.mapper = add('mapper', [clusters, this.experts], kaiming(clusters));
     this.omega = add('omega', [1], {type: 'zeros'});
     this.gate = add('gate', [1], {type: 'zeros'});
@@ -132,8 +132,8 @@ export class Mor1eAdapter implements Adapter {
 
   /** @throws ConfigError if the intuition is not there; ShapeError if it does not fit. */
   parts(view: AdapterView): CombineParts {
-    const {input} = view;
-    const {h} = project({x: input, a: this.a.read() as Tensor2D});
+    const {input, project} = view;
+    const {h} = project({a: this.a.read() as Tensor2D});
     const omega = tf.sigmoid(tf.mul(this.omega.read(), LOGIT_SCALE));
     const lead = input.shape.slice(0, -1);
     const terms: Tensor[] = [];

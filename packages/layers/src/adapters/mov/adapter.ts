@@ -44,6 +44,7 @@ export const MOV_OPTIONS = ['type', 'experts', 'position', 'form', 'heads', 'rou
  */
 export class MovAdapter implements Adapter {
   readonly type = 'mov';
+  readonly scalesOnly = true;
   readonly hasLoss: boolean;
   readonly reads: 'input' | 'output';
   private readonly position: Position;
@@ -84,14 +85,14 @@ export class MovAdapter implements Adapter {
   }
 
   /** @throws ConfigError if the output cannot be divided into so many heads. */
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+  build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     if (outputDim % this.heads !== 0) {
       throw new ConfigError(
         `mov adapter: heads is ${this.heads}, but the site's output of ${outputDim} columns is no multiple of it. Set heads so.`,
       );
     }
     this.scaling = add('scaling', [this.router.experts, outputDim], {type: 'ones'});
-    this.router.build(this.form === 'code' ? outputDim / this.heads : inputDim, add);
+    this.router.build(this.form === 'code' ? outputDim / this.heads : routerDim, add);
   }
 
   parts(view: AdapterView): CombineParts {

@@ -1,0 +1,243 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {
+  type CombineParts,
+  ConfigError,
+  combine,
+  DuplicateNameError,
+  type ProjectInputs,
+  project,
+  UnsupportedSiteError,
+} from '@tfjs-peft/kernels';
+import type {RouterContext, Routing} from '@tfjs-peft/routers';
+import type {AdapterConfig} from '../adapters/adapter.js';
+import {checkApplies} from '../adapters/applies.js';
+import {createAdapter} from '../adapters/registry.js';
+import {AdapterSlot, type VariableScope} from './adapter-slot.js';
+import {AuxiliaryLoss} from './auxiliary-loss.js';
+import type {Operation} from './operation.js';
+import type {UsageRecorder} from './usage.js';
+import {contextOf} from './view.js';
+
+/** What a call of a site brings along. */
+export interface CallOptions {
+  /** Default false. */
+  training?: boolean;
+  /** A mask with an entry for each row of what routers see; any other value counts as none. */
+  mask?: unknown;
+}
+
+/**
+ * The adapters of one frozen operation: any number of named ones, at most one of them active. It knows neither a layer nor a graph
+ * node; who owns it lists its variables where they are looked for.
+ */
+export class AdaptedSite {
+  /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
+  context?: () => RouterContext | undefined;
+  /** Counts what the active adapter's router decides; see {@link Peft.trackUsage}. */
+  usage?: UsageRecorder;
+  private readonly slots = new Map<string, AdapterSlot>();
+  private readonly auxiliary = new AuxiliaryLoss();
+  private activeSlot: AdapterSlot | null = null;
+  private prefix: string | undefined;
+
+  /** @param label What errors call the site, such as `Layer 'dense_1'`. */
+  constructor(
+    private readonly operation: Operation,
+    private readonly label: () => string,
+  ) {}
+
+  /**
+   * Says that the operation has its weights now: adapters that came before get theirs.
+   *
+   * @param scope Where the variables' names begin.
+   * @throws UnsupportedSiteError if one of them cannot act here.
+   */
+  build(scope: VariableScope): void {
+    const {dims, frozen} = this.operation;
+    for (const {adapter} of this.slots.values()) checkApplies(adapter, dims, this.label());
+    for (const slot of this.slots.values()) slot.build(dims, scope, frozen);
+    this.prefix = scope.prefix;
+  }
+
+  /** Names of the adapters, in the order in which they were added. */
+  get names(): string[] {
+    return [...this.slots.keys()];
+  }
+
+  /** Name of the active adapter, or null. */
+  get active(): string | null {
+    return this.activeSlot?.name ?? null;
+  }
+
+  /** The variables of all adapters. */
+  get weights(): tfl.LayerVariable[] {
+    return [...this.slots.values()].flatMap((slot) => [...slot.weights.values()]);
+  }
+
+  /** The variables that training changes: the active adapter's, save what it keeps fixed. */
+  get trainable(): tfl.LayerVariable[] {
+    return this.activeSlot?.trainable ?? [];
+  }
+
+  /** All adapters as they are to be saved. */
+  get records(): {adapter: string; active: boolean; config: AdapterConfig}[] {
+    return [...this.slots.values()].map((slot) => ({
+      adapter: slot.name,
+      active: slot === this.activeSlot,
+      config: slot.adapter.getConfig(),
+    }));
+  }
+
+  /**
+   * Adds an adapter, without making it active. If the operation has no weights yet, the adapter's come with them.
+   *
+   * @param name Any text that is not empty.
+   * @param seed Seed of the random initial values: the same seed gives the same values on every backend. Without one they differ
+   * every time. Sites of one model need seeds of their own; see `deriveSeed`.
+   * @throws DuplicateNameError if there is one of that name; ConfigError if the config is not good; UnsupportedSiteError if such an
+   * adapter cannot act here. The site is then unchanged.
+   */
+  add(name: string, config: AdapterConfig, seed?: number): void {
+    if (typeof name !== 'string' || name === '') {
+      throw new ConfigError(`${this.label()}: an adapter's name must be a text that is not empty.`);
+    }
+    if (this.slots.has(name)) {
+      throw new DuplicateNameError(
+        `${this.label()} has an adapter '${name}' already. Choose another name, or remove that one first.`,
+      );
+    }
+    const built = this.prefix !== undefined;
+    const adapter = createAdapter(config, built ? this.operation.dims : undefined);
+    if (built) checkApplies(adapter, this.operation.dims, this.label());
+    const slot = new AdapterSlot(name, adapter, seed);
+    if (built) {
+      slot.build(this.operation.dims, {prefix: this.prefix!, entered: false}, this.operation.frozen);
+    }
+    this.slots.set(name, slot);
+  }
+
+  /**
+   * Removes an adapter and disposes its weights; if it was active, none is then.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  remove(name: string): void {
+    const slot = this.slot(name);
+    if (slot === this.activeSlot) {
+      this.activeSlot = null;
+      this.auxiliary.dispose();
+    }
+    this.slots.delete(name);
+    slot.dispose();
+  }
+
+  /**
+   * Makes one adapter active, or none.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  activate(name: string | null): void {
+    this.activeSlot = name === null ? null : this.slot(name);
+  }
+
+  /**
+   * The variables of an adapter by the names that it gives them; empty until the operation has its weights.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  weightsOf(name: string): Map<string, tfl.LayerVariable> {
+    return new Map(this.slot(name).weights);
+  }
+
+  /**
+   * The config of an adapter with all defaults filled in.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  configOf(name: string): AdapterConfig {
+    return this.slot(name).adapter.getConfig();
+  }
+
+  /** Whether the active adapter may add to the training loss. */
+  get hasLoss(): boolean {
+    return this.activeSlot?.adapter.hasLoss === true;
+  }
+
+  /** What the active adapter's router added to the loss since the last time, a scalar. */
+  takeLoss(): tf.Scalar {
+    return this.auxiliary.take();
+  }
+
+  /**
+   * The operation's output with the active adapter, activation included; without one, the frozen output.
+   *
+   * @param x The operation's input.
+   */
+  apply(x: tf.Tensor, {training = false, mask}: CallOptions = {}): tf.Tensor {
+    return tf.tidy(() => {
+      if (this.activeSlot === null) return this.output(x, {});
+      const {adapter} = this.activeSlot;
+      const input = this.operation.routed?.(x) ?? x;
+      const context = contextOf(input, this.context?.(), mask);
+      const reading = adapter.reads === 'output' ? this.output(x, {}) : undefined;
+      const parts = adapter.parts({
+        input: reading ?? input,
+        training,
+        ...this.operation.frozen,
+        ...(context && {context}),
+        project: (request) => this.project(x, request),
+        observe: (routing) => this.observe(routing, training, context),
+      });
+      if (reading !== undefined) return combine({z: reading, ...parts});
+      return this.output(x, parts);
+    });
+  }
+
+  /** The site's expression with the operation's own activation, fused where the ops have it. */
+  private output(x: tf.Tensor, parts: CombineParts): tf.Tensor {
+    const {operation} = this;
+    if (parts.pre !== undefined && operation.base !== undefined) {
+      throw new UnsupportedSiteError(
+        `${this.label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter without \`pre\`.`,
+      );
+    }
+    const inputs =
+      operation.base === undefined ? {x, ...operation.frozen, ...parts} : {z: operation.base(x), ...parts};
+    const {activation} = operation;
+    if (activation === undefined) return combine(inputs);
+    if (activation.fused !== undefined) return combine({...inputs, activation: activation.fused});
+    const {post, ...inner} = inputs;
+    const y = activation.apply(combine(inner));
+    return post === undefined ? y : combine({z: y, post});
+  }
+
+  private project(x: tf.Tensor, request: Omit<ProjectInputs, 'x' | 'kernel'>): ReturnType<typeof project> {
+    const {operation} = this;
+    const {kernel} = operation.frozen;
+    const {a, columns} = request;
+    if (operation.dims.kind === 'scaling') {
+      throw new UnsupportedSiteError(
+        `${this.label()}: its output can only be scaled, for it is no product of its input and a matrix. Use ia3 or mov.`,
+      );
+    }
+    if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel})});
+    const h = operation.project(x, a);
+    if (columns === undefined) return {h};
+    return {h, columns: operation.project(x, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]))};
+  }
+
+  private observe(routing: Routing, training: boolean, context: RouterContext | undefined): void {
+    this.usage?.add(routing, context);
+    if (training && routing.loss !== undefined) this.auxiliary.add(routing.loss);
+  }
+
+  private slot(name: string): AdapterSlot {
+    const slot = this.slots.get(name);
+    if (slot === undefined) {
+      const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
+      throw new ConfigError(`${this.label()} has no adapter '${name}'. It has: ${known}.`);
+    }
+    return slot;
+  }
+}
