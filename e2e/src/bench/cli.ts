@@ -1,15 +1,10 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
-import {BACKENDS, checkBackend, useBackend} from '../golden/backend.js';
-import {type BenchReport, fewestRounds, machine, table} from './report.js';
-import type {Suite} from './suite.js';
-
-/** One file a suite, loaded only when it is asked for. */
-const SUITES: Record<string, () => Promise<Suite>> = {
-  layer: async () => (await import('./suites/layer.js')).layerSuite,
-  gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
-  model: async () => (await import('./suites/model.js')).modelSuite,
-};
+import {BACKENDS, needsPage} from '../golden/backend.js';
+import {runInChromium} from './chromium.js';
+import {machine} from './machine.js';
+import {type BenchReport, fewestRounds, table} from './report.js';
+import {runSuite, SUITES} from './run.js';
 
 const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]`;
 
@@ -50,25 +45,18 @@ async function main(): Promise<void> {
     },
   });
   const [suite = ''] = positionals;
-  const load = Object.hasOwn(SUITES, suite) ? SUITES[suite] : undefined;
-  if (!load || positionals.length > 1) throw new Error(`name one suite: ${USAGE}`);
-  const options = {
+  if (!Object.hasOwn(SUITES, suite) || positionals.length > 1) throw new Error(`name one suite: ${USAGE}`);
+  const progress = process.stderr.isTTY;
+  const {rows, gpu} = await (needsPage(values.backend) ? runInChromium : runSuite)(suite, {
     backend: values.backend,
     cases: regex(values.cases),
     size: sizeOf(values.size),
     rounds: count('rounds', values.rounds, 1),
     warmup: count('warmup', values.warmup, 0),
-  };
-  const gpu = await useBackend(values.backend);
-  const progress = process.stderr.isTTY;
-  const rows = await (await load())({
-    ...options,
     onRow: (row) => {
-      checkBackend();
       if (progress) process.stderr.write(`\r\x1b[K${row.case} ${row.metric}`);
     },
   });
-  checkBackend();
   if (progress) process.stderr.write('\r\x1b[K');
   if (rows.length === 0) throw new Error(`no case of ${suite} matches ${values.cases}`);
   const report: BenchReport = {

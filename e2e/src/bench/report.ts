@@ -1,4 +1,3 @@
-import {cpus} from 'node:os';
 import pc from 'picocolors';
 
 export interface Row {
@@ -31,16 +30,6 @@ export function fewestRounds(rows: Row[]): number {
 
 export function row(fields: Omit<Row, 'ratio'>): Row {
   return {...fields, ratio: fields.ours / fields.baseline};
-}
-
-export function machine(gpu?: string): BenchReport['machine'] {
-  const all = cpus();
-  return {
-    cpu: all[0]?.model ?? 'unknown',
-    cores: all.length,
-    node: process.version,
-    ...(gpu !== undefined && {gpu}),
-  };
 }
 
 function figure(value: number, unit: string): string {

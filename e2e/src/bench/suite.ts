@@ -1,14 +1,17 @@
+import type {UseLiteWeights} from '../models/use-lite-weights.js';
 import type {Rounds} from './measure.js';
 import type {Row} from './report.js';
 
 export interface SuiteOptions extends Partial<Rounds> {
   backend: string;
   /** Which cases to run. Default all. */
-  cases?: RegExp;
+  cases?: RegExp | undefined;
   /** Called as each row is measured. */
   onRow?: (row: Row) => void;
   /** Rows and columns of the input, where the suite lets one choose. */
-  size?: [rows: number, width: number];
+  size?: [rows: number, width: number] | undefined;
+  /** The weights of the model suite's model. Default: read from the package that has them, which a page cannot. */
+  useLite?: UseLiteWeights;
 }
 
 /** Measures every case that is asked for, on the current backend. */

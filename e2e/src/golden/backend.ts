@@ -2,7 +2,7 @@ import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import {installDawn} from './dawn.js';
 
-/** Each loads a backend and our kernels for it; webgpu returns the GPU's name. */
+/** Each loads a backend and our kernels for it; webgpu and webgl return the GPU's name. */
 const LOADERS: Record<string, () => Promise<string | undefined>> = {
   cpu: async () => {
     await Promise.all([import('@tensorflow/tfjs-backend-cpu'), import('@tfjs-peft/kernels/cpu')]);
@@ -18,7 +18,22 @@ const LOADERS: Record<string, () => Promise<string | undefined>> = {
     await Promise.all([import('@tensorflow/tfjs-backend-cpu'), import('@tfjs-peft/kernels/webgpu')]);
     return gpu;
   },
+  webgl: async () => {
+    await Promise.all([
+      import('@tensorflow/tfjs-backend-webgl'),
+      import('@tensorflow/tfjs-backend-cpu'),
+      import('@tfjs-peft/kernels/webgl'),
+    ]);
+    const canvas = document.createElement('canvas').getContext('webgl2');
+    const names = canvas?.getExtension('WEBGL_debug_renderer_info');
+    return names ? String(canvas!.getParameter(names.UNMASKED_RENDERER_WEBGL)) : undefined;
+  },
 };
+
+/** Whether a backend runs in a page of a browser only: not in this process, if this is Node. */
+export function needsPage(name: string): boolean {
+  return name === 'webgl' && typeof document === 'undefined';
+}
 
 export const BACKENDS = Object.keys(LOADERS).join('|');
 
@@ -31,8 +46,9 @@ export async function useBackend(name: string): Promise<string | undefined> {
   const gpu = await load();
   if (!(await tf.setBackend(name))) throw new Error(`the ${name} backend did not start`);
   await tf.ready();
+  // Else the cpu backend computes what is small, in silence.
+  if (name === 'webgl') tf.env().set('WEBGL_CPU_FORWARD', false);
   if (name === 'webgpu') {
-    // Else the cpu backend computes what is small, in silence.
     tf.env().set('WEBGPU_CPU_FORWARD', false);
     const {device} = tf.backend() as WebGPUBackend;
     device.addEventListener('uncapturederror', (event) => {

@@ -1,8 +1,9 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 import pc from 'picocolors';
-import {BACKENDS, checkBackend, useBackend} from './backend.js';
-import {type CaseResult, runGolden} from './run.js';
+import {BACKENDS, checkBackend, needsPage, useBackend} from './backend.js';
+import {goldenInChromium} from './chromium.js';
+import {type CaseResult, casesIn, type GoldenReport, runCases} from './run.js';
 
 const USAGE = `npm run golden -- DIR [DIR...] [--backend ${BACKENDS}] [--json FILE]`;
 
@@ -11,15 +12,21 @@ function line({id, system, forward, grad, ok, why}: CaseResult, width: number): 
   return `${ok ? pc.green('ok  ') : pc.red('FAIL')} ${id.padEnd(width)} ${system.padEnd(8)} ${figure(forward)} ${figure(grad)} ${why}`;
 }
 
+async function run(backend: string, folders: string[]): Promise<GoldenReport> {
+  if (needsPage(backend)) return goldenInChromium(backend, casesIn(folders));
+  await useBackend(backend);
+  const report = await runCases(casesIn(folders));
+  checkBackend();
+  return report;
+}
+
 async function main(): Promise<void> {
   const {values, positionals} = parseArgs({
     allowPositionals: true,
     options: {backend: {type: 'string', default: 'wasm'}, json: {type: 'string'}},
   });
   if (positionals.length === 0) throw new Error(`name at least one folder: ${USAGE}`);
-  await useBackend(values.backend);
-  const report = await runGolden(positionals);
-  checkBackend();
+  const report = await run(values.backend, positionals);
   const width = Math.max(4, ...report.cases.map(({id}) => id.length));
   console.log(
     `     ${'case'.padEnd(width)} ${'system'.padEnd(8)} ${'forward'.padEnd(9)} ${'grad'.padEnd(9)}`,

@@ -49,13 +49,16 @@ function tooFar(kind: string, worst: Worst | null, tolerance: number | undefined
   return [`${kind} of ${worst.name} deviates by ${worst.value.toExponential(2)}, allowed ${tolerance}`];
 }
 
-export async function runCase(golden: GoldenCase): Promise<CaseResult> {
+/** Gives a case's tensors from its file. */
+export type Read = (file: string) => Map<string, Golden> | Promise<Map<string, Golden>>;
+
+export async function runCase(golden: GoldenCase, read: Read = readTensors): Promise<CaseResult> {
   const {id, system} = golden;
   const failure = (why: string): CaseResult => ({id, system, forward: null, grad: null, ok: false, why});
   const run = Object.hasOwn(SYSTEMS, system) ? SYSTEMS[system] : undefined;
   if (!run) return failure(`not expressible: system ${system}`);
   try {
-    const {forward, grad} = await run(golden, readTensors(golden.file));
+    const {forward, grad} = await run(golden, await read(golden.file));
     checkBackend();
     const gpu = tf.getBackend().startsWith('web');
     const why = [
@@ -76,12 +79,22 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   }
 }
 
-/** Runs every case in or below the folders on the current backend, through the public layers, routers and quantisers. */
-export async function runGolden(folders: string[]): Promise<GoldenReport> {
+/** Every case in or below the folders. */
+export function casesIn(folders: string[]): GoldenCase[] {
   const indexes = findIndexes(folders);
   if (indexes.length === 0) throw new Error(`no index.json in or below ${folders.join(', ')}`);
+  return indexes.flatMap(readCases);
+}
+
+/** Runs every case in or below the folders on the current backend, through the public layers, routers and quantisers. */
+export async function runGolden(folders: string[]): Promise<GoldenReport> {
+  return runCases(casesIn(folders));
+}
+
+/** Runs the cases on the current backend. */
+export async function runCases(goldens: GoldenCase[], read?: Read): Promise<GoldenReport> {
   const cases: CaseResult[] = [];
-  for (const folder of indexes) for (const golden of readCases(folder)) cases.push(await runCase(golden));
+  for (const golden of goldens) cases.push(await runCase(golden, read));
   const passed = cases.filter(({ok}) => ok).length;
   return {backend: tf.getBackend(), passed, failed: cases.length - passed, cases};
 }

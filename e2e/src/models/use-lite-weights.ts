@@ -46,20 +46,41 @@ export function useLiteFolder(): string {
   return join(packageFolder(USE_LITE_PACKAGE), 'dist');
 }
 
-function readManifest(folder: string): Map<string, WeightData> {
-  const {weightsManifest} = JSON.parse(readFileSync(join(folder, 'model.json'), 'utf8')) as Manifest;
+/** Gives a file of the package's folder. */
+type ReadFile = (name: string) => Uint8Array | Promise<Uint8Array>;
+
+interface Shards {
+  manifest: Manifest;
+  bytes: Uint8Array[];
+}
+
+function joined(parts: Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((size, {byteLength}) => size + byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.byteLength;
+  }
+  return all;
+}
+
+function parseManifest(text: Uint8Array): Manifest {
+  return JSON.parse(new TextDecoder().decode(text)) as Manifest;
+}
+
+function tensorsOf({manifest, bytes}: Shards): Map<string, WeightData> {
   const tensors = new Map<string, WeightData>();
-  for (const {paths, weights} of weightsManifest) {
-    const bytes = Buffer.concat(paths.map((path) => readFileSync(join(folder, path))));
-    let offset = bytes.byteOffset;
+  manifest.weightsManifest.forEach(({weights}, group) => {
+    let offset = 0;
     for (const {name, shape, dtype} of weights) {
       const size = shape.reduce((product, dim) => product * dim, 1);
       if (dtype === 'float32') {
-        tensors.set(name, {shape, data: new Float32Array(bytes.buffer.slice(offset, offset + 4 * size))});
+        const data = new Float32Array(bytes[group]!.slice(offset, offset + 4 * size).buffer);
+        tensors.set(name, {shape, data});
       }
       offset += 4 * size;
     }
-  }
+  });
   return tensors;
 }
 
@@ -69,7 +90,23 @@ function readManifest(folder: string): Map<string, WeightData> {
  * scopes and stores the attention projections as 1x1 convolutions; here each is the [in, out] matrix that it is.
  */
 export function readUseLiteWeights(folder = useLiteFolder()): UseLiteWeights {
-  const tensors = readManifest(folder);
+  const read = (name: string): Uint8Array => readFileSync(join(folder, name));
+  const manifest = parseManifest(read('model.json'));
+  const bytes = manifest.weightsManifest.map(({paths}) => joined(paths.map(read)));
+  return weightsFrom({manifest, bytes}, folder);
+}
+
+/** {@link readUseLiteWeights} where files are not read but fetched. */
+export async function parseUseLiteWeights(read: ReadFile): Promise<UseLiteWeights> {
+  const manifest = parseManifest(await read('model.json'));
+  const bytes = await Promise.all(
+    manifest.weightsManifest.map(async ({paths}) => joined(await Promise.all(paths.map(read)))),
+  );
+  return weightsFrom({manifest, bytes}, '.');
+}
+
+function weightsFrom(shards: Shards, folder: string): UseLiteWeights {
+  const tensors = tensorsOf(shards);
   const get = (name: string, shape?: number[]): WeightData => {
     const found = tensors.get(name);
     if (found === undefined) throw new Error(`USE-lite weight "${name}" is missing in ${folder}/model.json`);

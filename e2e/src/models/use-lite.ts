@@ -7,7 +7,7 @@ import {
   UsePaddingBias,
   UseTimingSignal,
 } from './use-lite-layers.js';
-import {readUseLiteWeights, useLiteFolder, type WeightData} from './use-lite-weights.js';
+import {readUseLiteWeights, type UseLiteWeights, useLiteFolder, type WeightData} from './use-lite-weights.js';
 
 /** The last row of the embedding: no piece of the vocabulary has it. Id 0 is `<unk>`, not padding. */
 export const USE_LITE_PADDING = 8001;
@@ -19,10 +19,10 @@ type Layer = layers.Layer;
  * Universal Sentence Encoder lite as a LayersModel: int32 token ids [B, L], padded with {@link USE_LITE_PADDING}, to
  * sentence vectors [B, 512] of length 1. Stock Embedding, Dense, LayerNormalization and Add layers hold all weights.
  *
- * @param folder where the shipped model.json and its shards lie.
+ * @param from the folder where the shipped model.json and its shards lie, or what is read from there.
  */
-export function buildUseLite(folder = useLiteFolder()): LayersModel {
-  const weights = readUseLiteWeights(folder);
+export function buildUseLite(from: string | UseLiteWeights = useLiteFolder()): LayersModel {
+  const weights = typeof from === 'string' ? readUseLiteWeights(from) : from;
   const pending: [Layer, WeightData[]][] = [];
   const withWeights = (layer: Layer, ...data: WeightData[]): Layer => {
     pending.push([layer, data]);

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel, layers} from '@tensorflow/tfjs-layers';
 import {type AdapterConfig, adapterShapes, PeftDense, upgrade} from '@tfjs-peft/layers';
 import {buildUseLite} from '../../models/use-lite.js';
+import type {UseLiteWeights} from '../../models/use-lite-weights.js';
 import * as baselines from '../baselines.js';
 
 export interface ModelCase {
@@ -32,8 +33,11 @@ type Dense = layers.Layer & {
 };
 
 /** Runs every Dense of a stock model through a composed adapter, as those do who have no library for it. */
-export function composedModel({adapter, baseline}: ModelCase): Side & {values: tf.Variable[][]} {
-  const model = buildUseLite();
+export function composedModel(
+  {adapter, baseline}: ModelCase,
+  weights?: UseLiteWeights,
+): Side & {values: tf.Variable[][]} {
+  const model = buildUseLite(weights);
   let recording = false;
   let seed = 1;
   const values = (model.layers as Dense[])
@@ -67,8 +71,12 @@ export function composedModel({adapter, baseline}: ModelCase): Side & {values: t
 }
 
 /** The same model upgraded in place, with the values of the composed one. */
-export async function upgradedModel({adapter}: ModelCase, values: tf.Variable[][]): Promise<Side> {
-  const model: LayersModel = buildUseLite();
+export async function upgradedModel(
+  {adapter}: ModelCase,
+  values: tf.Variable[][],
+  useLite?: UseLiteWeights,
+): Promise<Side> {
+  const model: LayersModel = buildUseLite(useLite);
   const peft = await upgrade(model, {targets: 'all-dense', adapter, seed: 1});
   const sites = model.layers.filter((layer) => layer instanceof PeftDense);
   sites.forEach((site, at) => {

@@ -47,8 +47,8 @@ export const modelSuite: Suite = async (options) => {
   ]) as [tf.Tensor, tf.Tensor];
   for (const [name, spec] of Object.entries(MODEL_CASES)) {
     if (options.cases && !options.cases.test(name)) continue;
-    const baseline = composedModel(spec);
-    const ours = await upgradedModel(spec, baseline.values);
+    const baseline = composedModel(spec, options.useLite);
+    const ours = await upgradedModel(spec, baseline.values, options.useLite);
     const sides: Record<Turn, Side> = {ours, baseline};
     const add = (metric: string, unit: string, figures: Pick<Row, Turn | 'rounds'>) => {
       rows.push(row({case: name, metric, ...figures, baselineName: 'composed, stock', unit}));

@@ -15,7 +15,7 @@ const cases = [...combineCases(144), ...headCases()];
 const page = {
   /** Makes the backend active; returns its name, which differs if it could not be. */
   async use(backend: string): Promise<string> {
-    setWasmPaths('/wasm/');
+    setWasmPaths('/files/');
     await tf.setBackend(backend);
     await tf.ready();
     // Small tensors would be computed by the cpu backend.

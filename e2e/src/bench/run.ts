@@ -1,0 +1,34 @@
+import {checkBackend, useBackend} from '../golden/backend.js';
+import type {Row} from './report.js';
+import type {Suite, SuiteOptions} from './suite.js';
+
+/** One file a suite, loaded only when it is asked for. */
+export const SUITES: Record<string, () => Promise<Suite>> = {
+  layer: async () => (await import('./suites/layer.js')).layerSuite,
+  gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
+  model: async () => (await import('./suites/model.js')).modelSuite,
+};
+
+export interface Measured {
+  rows: Row[];
+  /** Name of the GPU, if the backend has one. */
+  gpu?: string | undefined;
+}
+
+/**
+ * Runs a suite on a backend of this process, or of this page.
+ *
+ * @throws Error if the GPU refused anything.
+ */
+export async function runSuite(suite: string, options: SuiteOptions): Promise<Measured> {
+  const gpu = await useBackend(options.backend);
+  const rows = await (await SUITES[suite]!())({
+    ...options,
+    onRow: (row) => {
+      checkBackend();
+      options.onRow?.(row);
+    },
+  });
+  checkBackend();
+  return {rows, gpu};
+}
