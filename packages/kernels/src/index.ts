@@ -1,4 +1,5 @@
 export * from './errors.js';
+export {registerAdam, unregisterAdam} from './ops/adam.js';
 export {combine} from './ops/combine.js';
 
 import './ops/combine-gradient.js';

@@ -1,5 +1,6 @@
 /** The ops in float64, plain TypeScript, no tfjs: what every kernel is tested against. */
 export {activationReference, erf} from './reference/activations.js';
+export {type AdamNumbers, adamReference} from './reference/adam.js';
 export {type CombineReferenceInputs, combineReference, mixReference} from './reference/combine.js';
 export {numericGradient} from './reference/gradient.js';
 export {at, generate, type Matrix, matMulReference, matrix, transpose, zeros} from './reference/matrix.js';

@@ -1,6 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
+  ADAM,
   COMBINE,
   MATMUL,
   MIX,
@@ -8,9 +9,11 @@ import {
   type PeftKernel,
   PROJECT,
 } from '../kernel-registry.js';
+import type {AdamAttrs} from '../ops/adam.js';
 import type {CombineAttrs} from '../ops/combine.js';
 import type {MatMulAttrs} from '../ops/matmul.js';
 import type {Activation, Mix} from '../types.js';
+import {ADAM_INPUTS, ADAM_PARTS, type AdamPart} from './adam-parts.js';
 import type {Named} from './combine-stages.js';
 import type {Product} from './product-sizes.js';
 
@@ -30,13 +33,14 @@ export interface GpuPrograms {
     ref: TensorInfo,
     activation: Activation,
   ): TensorInfo;
+  adam(backend: KernelBackend, part: AdamPart, inputs: TensorInfo[], attrs: AdamAttrs): TensorInfo;
 }
 
 const plain = {transposeA: false, transposeB: false};
 
 /** The kernels of a GPU backend, which differ in their programs only. */
 export function gpuKernels(programs: GpuPrograms): Record<string, PeftKernel> {
-  const {matMul, combine, mix, mixGradient, activationGradient} = programs;
+  const {matMul, combine, mix, mixGradient, activationGradient, adam} = programs;
   return {
     [MATMUL]: ({inputs, attrs, backend}) =>
       matMul(backend, inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs),
@@ -56,5 +60,14 @@ export function gpuKernels(programs: GpuPrograms): Record<string, PeftKernel> {
       ),
     [ACTIVATION_GRAD]: ({inputs, attrs, backend}) =>
       activationGradient(backend, inputs.dy!, inputs.ref!, attrs.activation as Activation),
+    [ADAM]: ({inputs, attrs, backend}) => {
+      const known: Record<string, TensorInfo> = {...inputs};
+      return ADAM_PARTS.map((part) => {
+        const read = ADAM_INPUTS[part].map((name) => known[name]!);
+        const written = adam(backend, part, read, attrs as unknown as AdamAttrs);
+        known[part] = written;
+        return written;
+      });
+    },
   };
 }

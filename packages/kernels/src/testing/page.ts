@@ -5,6 +5,7 @@ import '@tensorflow/tfjs-backend-webgpu';
 import '../auto.js';
 import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/module.js';
+import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
@@ -39,6 +40,12 @@ const page = {
   },
   /** How far a top-k mixture's chosen experts alone are from all of them, in outputs and gradients; see sparse-cases.ts. */
   sparse: (i: number): number => Math.max(...sparseDeviations(SPARSE_CASES[i]!)),
+  /** How far Adam is from the reference, and from the stock one where the two take turns; and the kernels of its step. */
+  adam: async (): Promise<{off: number; switched: number; kernels: string[]}> => ({
+    off: await adamDeviation(),
+    switched: await adamSwitchDeviation(),
+    kernels: await adamKernels(),
+  }),
   /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */
   async gradientsOff(): Promise<Record<string, number>> {
     const off: Record<string, number> = {};

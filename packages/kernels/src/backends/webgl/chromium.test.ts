@@ -70,6 +70,15 @@ if (chromiumMissing !== undefined) {
       });
     }
 
+    if (backend.startsWith('webg')) {
+      test('Adam is right, and one kernel a variable', async () => {
+        const {off, switched, kernels} = await open.page.evaluate(() => page.adam());
+        expect(off).toBeLessThan(1e-5);
+        expect(switched).toBeLessThan(1e-5);
+        expect(kernels.filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
+      });
+    }
+
     test('nothing leaks', async () => {
       expect(await open.page.evaluate((at) => page.leaked(at), cases[0]!)).toBe(0);
     });

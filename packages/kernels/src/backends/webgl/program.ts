@@ -8,10 +8,16 @@ export interface Program {
   userCode: string;
   packedInputs?: boolean;
   packedOutput?: boolean;
+  customUniforms?: {name: string; type: 'float'}[];
 }
 
-/** Runs a program; an input without elements, which no shader of ours reads, is bound as one zero. */
-export function run(backend: KernelBackend, program: Program, inputs: TensorInfo[]): TensorInfo {
+/** Runs a program, with the values of its custom uniforms; an input without elements, which no shader of ours reads, is bound as one zero. */
+export function run(
+  backend: KernelBackend,
+  program: Program,
+  inputs: TensorInfo[],
+  uniforms?: number[][],
+): TensorInfo {
   const webgl = backend as MathBackendWebGL;
   const bound = inputs.map((input) => {
     if (!input.shape.includes(0)) return input;
@@ -21,7 +27,7 @@ export function run(backend: KernelBackend, program: Program, inputs: TensorInfo
       new Float32Array(1) as never,
     );
   });
-  const output = webgl.runWebGLProgram(program as never, bound, 'float32');
+  const output = webgl.runWebGLProgram(program as never, bound, 'float32', uniforms);
   bound.forEach((input, i) => {
     if (input !== inputs[i]) webgl.disposeIntermediateTensorInfo(input);
   });

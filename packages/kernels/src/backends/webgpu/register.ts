@@ -1,11 +1,14 @@
 import {registerPeftKernels} from '../../kernel-registry.js';
+import {registerAdam} from '../../ops/adam.js';
 import {gpuKernels} from '../gpu-kernels.js';
 import {activationGradient} from './activation-gradient.js';
+import {adam} from './adam.js';
 import {combine} from './combine.js';
 import {matMul} from './matmul.js';
 import {mix, mixGradient} from './mix.js';
 
-/** Registers the kernels of tfjs's `webgpu` backend; done by importing `@tfjs-peft/kernels/webgpu`. Calling it again is harmless. */
+/** Registers the kernels of tfjs's `webgpu` backend, and Adam's (see `registerAdam`); done by importing `@tfjs-peft/kernels/webgpu`. Calling it again is harmless. */
 export function register(): void {
-  registerPeftKernels('webgpu', gpuKernels({matMul, combine, mix, mixGradient, activationGradient}));
+  registerPeftKernels('webgpu', gpuKernels({matMul, combine, mix, mixGradient, activationGradient, adam}));
+  registerAdam();
 }

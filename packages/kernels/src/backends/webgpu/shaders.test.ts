@@ -1,8 +1,12 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {AdamAttrs} from '../../ops/adam.js';
 import type {CombineAttrs} from '../../ops/combine.js';
+import {ADAM_PARTS, adamUniforms} from '../adam-parts.js';
 import type {Named} from '../combine-stages.js';
+import {adamProgram as webglAdam} from '../webgl/adam.js';
 import {combineProgram as webglCombine} from '../webgl/combine.js';
 import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
+import {adamProgram as webgpuAdam} from './adam.js';
 import {combineProgram as webgpuCombine} from './combine.js';
 import {matMulProgram as webgpuMatMul} from './matmul.js';
 
@@ -46,5 +50,11 @@ describe('shader texts', () => {
     expect(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode()).toMatchSnapshot();
     const shape = {batch: 1, m: 5, n: 3, k: 17};
     expect(webglMatMul(shape, {a: true, b: true}, product).userCode).toMatchSnapshot();
+  });
+
+  test.each(ADAM_PARTS)('Adam, %s, in WGSL and GLSL', (part) => {
+    const uniforms = Object.keys(adamUniforms(part, {} as AdamAttrs));
+    expect(webgpuAdam(part, [5, 3], uniforms).getUserCode()).toMatchSnapshot();
+    expect(webglAdam(part, [5, 3], uniforms).userCode).toMatchSnapshot();
   });
 });

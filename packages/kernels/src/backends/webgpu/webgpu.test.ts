@@ -6,6 +6,7 @@ import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '../../index.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
+import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
@@ -41,6 +42,12 @@ if (dawnMissing !== undefined) {
 
     test.each(GRADIENT_CASES.map(([name], i) => ({name, i})))('gradient of $name', async ({i}) => {
       expect(await deviationFromCpu(i, 'webgpu')).toBeLessThan(1e-4);
+    });
+
+    test('Adam is right, and one kernel a variable', async () => {
+      expect(await adamDeviation()).toBeLessThan(1e-5);
+      expect(await adamSwitchDeviation()).toBeLessThan(1e-5);
+      expect((await adamKernels()).filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
     });
 
     test.each([

@@ -1,0 +1,127 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ADAM} from '../kernel-registry.js';
+
+/** The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new m, v and value. */
+export interface AdamAttrs {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** 1 - beta1^t and 1 - beta2^t, for step t from 1. */
+  correction1: number;
+  correction2: number;
+}
+
+interface Moment {
+  originalName: string;
+  variable: tf.Variable;
+}
+
+/** What tfjs's AdamOptimizer keeps; all but its private members is public in its config. */
+interface AdamState {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  accBeta1: tf.Variable;
+  accBeta2: tf.Variable;
+  accumulatedFirstMoment: Moment[];
+  accumulatedSecondMoment: Moment[];
+  readonly iterations: number;
+  incrementIterations(): void;
+}
+
+type Gradients = tf.NamedTensorMap | {name: string; tensor: tf.Tensor}[];
+type Apply = (this: tf.AdamOptimizer, gradients: Gradients) => void;
+
+/** Where the stock method is kept while ours is in its place: on the class itself, which an ESM and a CJS copy of this package share. */
+const STOCK = Symbol.for('tfjs-peft.adam.stock');
+type Patched = {applyGradients: Apply; [STOCK]?: Apply};
+
+interface Update {
+  at: number;
+  value: tf.Variable;
+  gradient: tf.Tensor;
+}
+
+/** What is to be updated, or undefined if anything is not as the kernel needs it: then the stock method has to see it. */
+function updatesOf(gradients: Gradients): Update[] | undefined {
+  const named = Array.isArray(gradients)
+    ? gradients.map(({name, tensor}) => [name, tensor] as const)
+    : Object.entries(gradients);
+  const updates: Update[] = [];
+  for (const [at, [name, gradient]] of named.entries()) {
+    const value = tf.engine().registeredVariables[name];
+    if (value === undefined || gradient == null) return undefined;
+    if (value.dtype !== 'float32' || gradient.dtype !== 'float32') return undefined;
+    if (!tf.util.arraysEqual(value.shape, gradient.shape)) return undefined;
+    updates.push({at, value, gradient});
+  }
+  return updates;
+}
+
+function momentOf(moments: Moment[], {at, value}: Update, suffix: string): tf.Variable {
+  moments[at] ??= {
+    originalName: `${value.name}/${suffix}`,
+    variable: tf.tidy(() => tf.variable(tf.zerosLike(value), false)),
+  };
+  return moments[at]!.variable;
+}
+
+function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
+  const state = this as unknown as AdamState;
+  const stock = (tf.AdamOptimizer.prototype as unknown as Patched)[STOCK]!;
+  const known = Array.isArray(state.accumulatedFirstMoment) && state.accBeta1 instanceof tf.Variable;
+  const updates = known && tf.getKernel(ADAM, tf.getBackend()) != null ? updatesOf(gradients) : undefined;
+  if (updates === undefined) {
+    stock.call(this, gradients);
+    return;
+  }
+  const {learningRate, beta1, beta2, epsilon} = state;
+  const step = state.iterations + 1;
+  const attrs: AdamAttrs = {
+    learningRate,
+    beta1,
+    beta2,
+    epsilon,
+    correction1: 1 - beta1 ** step,
+    correction2: 1 - beta2 ** step,
+  };
+  tf.tidy(() => {
+    for (const update of updates) {
+      const {value, gradient} = update;
+      const m = momentOf(state.accumulatedFirstMoment, update, 'm');
+      const v = momentOf(state.accumulatedSecondMoment, update, 'v');
+      const [newM, newV, newValue] = tf
+        .engine()
+        .runKernel(ADAM, {value, m, v, gradient}, {...attrs}) as tf.Tensor[];
+      m.assign(newM!);
+      v.assign(newV!);
+      value.assign(newValue!);
+    }
+    // Not read here; the stock method goes on from them if it gets the next step.
+    state.accBeta1.assign(tf.scalar(beta1 ** (step + 1)));
+    state.accBeta2.assign(tf.scalar(beta2 ** (step + 1)));
+  });
+  state.incrementIterations();
+}
+
+/**
+ * Makes `tf.train.adam` (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, with epsilon added as tfjs does) update each variable by one
+ * kernel instead of fourteen, on backends that have ours: the same numbers up to rounding, and the same moments under the same names,
+ * so that `getWeights`, `setWeights` and checkpoints of either kind work for both. Where the backend has no such kernel, or a variable
+ * or gradient is not float32, the stock method runs. Done by importing an entry point of a backend; calling it again is harmless.
+ */
+export function registerAdam(): void {
+  const prototype = tf.AdamOptimizer.prototype as unknown as Patched;
+  prototype[STOCK] ??= prototype.applyGradients;
+  prototype.applyGradients = applyFused;
+}
+
+/** Puts the stock method back. */
+export function unregisterAdam(): void {
+  const prototype = tf.AdamOptimizer.prototype as unknown as Patched;
+  if (prototype[STOCK] === undefined) return;
+  prototype.applyGradients = prototype[STOCK];
+  delete prototype[STOCK];
+}
