@@ -1,4 +1,5 @@
 import {join} from 'node:path';
+import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import {checkBackend, useBackend} from './backend.js';
 import {readCases} from './format.js';
@@ -39,11 +40,22 @@ if (process.env.VK_ICD_FILENAMES === undefined) {
     });
 
     test('what the GPU refuses is an error, though tfjs throws none', async () => {
-      // tfjs 4.22's transpose of integers is an invalid shader; where a later one is right, this needs another.
-      const wrong = tf.transpose(tf.tensor(new Int32Array(8), [2, 2, 2], 'int32'), [0, 2, 1]);
-      await wrong.data();
-      wrong.dispose();
-      expect(() => checkBackend()).toThrow(/^WebGPU validation failed: .*setOutputAtIndex/);
+      const backend = tf.backend() as WebGPUBackend;
+      const input = tf.ones([2]);
+      const wrong = {
+        variableNames: ['xIn'],
+        outputShape: [2],
+        workgroupSize: [64, 1, 1],
+        dispatchLayout: {x: [0]},
+        dispatch: [1, 1, 1],
+        shaderKey: 'wrong',
+        getUserCode: () => 'fn main(index : i32) { result[index] = noSuchFunction(xIn[index]); }',
+      };
+      const output = backend.runWebGPUProgram(wrong as never, [input], 'float32');
+      await backend.read(output.dataId);
+      backend.disposeData(output.dataId);
+      input.dispose();
+      expect(() => checkBackend()).toThrow(/^WebGPU validation failed: .*noSuchFunction/);
       expect(() => checkBackend()).not.toThrow();
     });
   });

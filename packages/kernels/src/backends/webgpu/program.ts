@@ -1,5 +1,5 @@
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import {type DataType, type KernelBackend, type TensorInfo, util} from '@tensorflow/tfjs-core';
 
 /** What tfjs's webgpu backend reads of a program; see its WebGPUProgram. */
 export interface Program {
@@ -37,6 +37,13 @@ export function flat(
   };
 }
 
+const listeners: (() => void)[] = [];
+
+/** Calls `listener` before each program of ours. */
+export function onRun(listener: () => void): void {
+  listeners.push(listener);
+}
+
 /**
  * Runs a program. WebGPU refuses a dispatch without work groups and a binding without bytes: an output without elements needs no
  * dispatch, and an input without elements, which no shader of ours reads, is bound as one zero.
@@ -46,10 +53,12 @@ export function run(
   program: Program,
   inputs: TensorInfo[],
   uniforms: Uniform[] = [],
+  dtype: DataType = 'float32',
 ): TensorInfo {
+  for (const listener of listeners) listener();
   const webgpu = backend as WebGPUBackend;
   const zeros = (shape: number[], count: number): TensorInfo =>
-    webgpu.makeTensorInfo(shape, 'float32', new Float32Array(count) as never);
+    webgpu.makeTensorInfo(shape, dtype, util.makeZerosTypedArray(count, dtype) as never);
   if (program.outputShape.includes(0)) return zeros(program.outputShape, 0);
   const bound = inputs.map((input) =>
     input.shape.includes(0)
@@ -59,7 +68,7 @@ export function run(
         )
       : input,
   );
-  const output = webgpu.runWebGPUProgram(program as never, bound, 'float32', uniforms as never);
+  const output = webgpu.runWebGPUProgram(program as never, bound, dtype, uniforms as never);
   bound.forEach((input, i) => {
     if (input !== inputs[i]) webgpu.disposeData(input.dataId);
   });

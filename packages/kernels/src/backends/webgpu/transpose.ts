@@ -1,0 +1,71 @@
+import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceKernel} from '../../kernel-registry.js';
+import {flat, onRun, type Program, run} from './program.js';
+
+const BACKEND = 'webgpu';
+const COORDINATES = ['x', 'y', 'z', 'w', 'u', 'v'];
+
+/** Moves the elements of a tensor of 2 to 6 axes, whatever they are: the output's axis i is the input's axis perm[i]. */
+export function transposeProgram(shape: number[], perm: number[]): Program {
+  const rank = shape.length;
+  const from = shape.map((_, axis) => `coords.${COORDINATES[perm.indexOf(axis)]}`);
+  return {
+    variableNames: ['xIn'],
+    ...flat(perm.map((axis) => shape[axis]!)),
+    shaderKey: `peftTranspose_${perm}`,
+    getUserCode: () => `
+      fn main(index : i32) {
+        if (index < uniforms.size) {
+          let coords = getCoordsFromIndex(index);
+          result[index] = xIn[getIndexFromCoords${rank}D(${rank > 4 ? `vec${rank}` : `vec${rank}<i32>`}(${from}), uniforms.xInShape)];
+        }
+      }`,
+  };
+}
+
+function transposeKernel(stock: tf.KernelFunc): tf.KernelFunc {
+  return (call) => {
+    const x = call.inputs.x as tf.TensorInfo;
+    const {perm} = call.attrs as unknown as {perm: number[]};
+    const backend = call.backend as WebGPUBackend;
+    const integers = x.dtype === 'int32' || x.dtype === 'bool';
+    const known = x.shape.length >= 2 && x.shape.length <= COORDINATES.length;
+    if (!integers || !known || backend.shouldExecuteOnCPU([x])) return stock(call);
+    return run(backend, transposeProgram(x.shape, perm), [x], [], x.dtype);
+  };
+}
+
+let wanted = false;
+let active: {ours: tf.KernelConfig; stock: tf.KernelConfig} | undefined;
+
+// tfjs's webgpu backend, imported after this package, has registered its own kernel over ours.
+onRun(() => {
+  if (wanted) apply();
+});
+
+/**
+ * Repairs the webgpu backend's Transpose of int32 and bool: tfjs 4.22's is an invalid shader, so that the result is zeros without a
+ * word, or with two axes goes through floats, which hold no integer above 2^24. If that backend isn't imported yet there is nothing to
+ * repair: it happens when the backend first runs a kernel of ours, or at the next call.
+ */
+export function registerTranspose(): void {
+  wanted = true;
+  apply();
+}
+
+function apply(): void {
+  const current = tf.getKernel(tf.Transpose, BACKEND);
+  if (current == null || current === active?.ours) return;
+  const ours = {...current, kernelFunc: transposeKernel(current.kernelFunc)};
+  replaceKernel(ours);
+  active = {ours, stock: current};
+}
+
+/** Puts the stock kernel back. */
+export function unregisterTranspose(): void {
+  wanted = false;
+  if (active !== undefined && tf.getKernel(tf.Transpose, BACKEND) === active.ours)
+    replaceKernel(active.stock);
+  active = undefined;
+}
