@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {PeftDense} from './sites/peft-dense.js';
+import {PeftWrapper} from './sites/peft-wrapper.js';
 
-// Here, not in the class's own file: a bundler drops that one where nothing but a saved model needs the class.
+// Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
 tf.serialization.registerClass(PeftDense);
+tf.serialization.registerClass(PeftWrapper);
 
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './adapters/adapter.js';
@@ -48,7 +50,9 @@ export type {LayerCall, LayerSite} from './sites/layer-site.js';
 export type {FrozenBase, Operation, SiteActivation} from './sites/operation.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './sites/peft-dense.js';
 export {PeftLayer, type PeftLayerArgs} from './sites/peft-layer.js';
+export {PeftWrapper, type PeftWrapperArgs} from './sites/peft-wrapper.js';
 export type {SavedAdapter} from './sites/saved-adapters.js';
+export {registerSite} from './sites/site-registry.js';
 export type {ExpertUsage, SiteUsage} from './sites/usage.js';
 export type {Override, UpgradeConfig} from './upgrade/plan.js';
 export type {SiteInfo, Target, Targets} from './upgrade/targets.js';

@@ -38,7 +38,7 @@ export interface AdapterView {
   /** The frozen bias, [outputDim], where there is one. */
   bias?: Tensor1D;
   /** What the batch brings along. */
-  context?: RouterContext;
+  context?: RouterContext | undefined;
   /**
    * The site's input through a matrix A [inputDim, R], h [..., R]; and, with `columns`, the first columns of the frozen output without
    * its bias. The other options are those of `project` of `@tfjs-peft/kernels`.

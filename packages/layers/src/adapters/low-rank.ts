@@ -1,12 +1,32 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
-import type {Init} from '@tfjs-peft/routers';
+import type {AddWeight, Init, Weight} from '@tfjs-peft/routers';
+import type {SiteDims} from './adapter.js';
 
 /** Kaiming's uniform distribution with a = √5, as PyTorch starts a linear layer and most released LoRA code the factor A. */
 export function kaiming(inputDim: number): Init {
   const bound = 1 / Math.sqrt(inputDim);
   return {type: 'uniform', low: -bound, high: bound};
+}
+
+/**
+ * The two factors `lora_A` [inputDim, down] and `lora_B` [up, outputDim], one of which starts at zero, so that the site starts
+ * unchanged: B. Where A is looked up, it is A instead, and B starts from N(0, 1), as in Hugging Face's PEFT.
+ *
+ * @param random How A starts.
+ * @param fixed Keep the factor that does not start at zero as it is. Default false.
+ */
+export function addFactors(
+  add: AddWeight,
+  {inputDim, outputDim, kind}: SiteDims,
+  {down, up, random, fixed = false}: {down: number; up: number; random: Init; fixed?: boolean},
+): {a: Weight; b: Weight} {
+  const lookup = kind === 'lookup';
+  const zeros: Init = {type: 'zeros'};
+  const a = add('lora_A', [inputDim, down], lookup ? zeros : random, lookup || !fixed);
+  const b = add('lora_B', [up, outputDim], lookup ? {type: 'normal', stddev: 1} : zeros, !lookup || !fixed);
+  return {a, b};
 }
 
 /** A low-rank change of a frozen kernel: kernel [dIn, dOut] + scale · a b. */

@@ -54,9 +54,8 @@ export class AdaptedSite {
    * @throws UnsupportedSiteError if one of them cannot act here.
    */
   build(scope: VariableScope): void {
-    const {dims, frozen} = this.operation;
-    for (const {adapter} of this.slots.values()) checkApplies(adapter, dims, this.label());
-    for (const slot of this.slots.values()) slot.build(dims, scope, frozen);
+    for (const {adapter} of this.slots.values()) checkApplies(adapter, this.operation.dims, this.label());
+    for (const slot of this.slots.values()) this.buildSlot(slot, scope);
     this.prefix = scope.prefix;
   }
 
@@ -111,9 +110,7 @@ export class AdaptedSite {
     const adapter = createAdapter(config, built ? this.operation.dims : undefined);
     if (built) checkApplies(adapter, this.operation.dims, this.label());
     const slot = new AdapterSlot(name, adapter, seed);
-    if (built) {
-      slot.build(this.operation.dims, {prefix: this.prefix!, entered: false}, this.operation.frozen);
-    }
+    if (built) this.buildSlot(slot, {prefix: this.prefix!, entered: false});
     this.slots.set(name, slot);
   }
 
@@ -178,20 +175,29 @@ export class AdaptedSite {
     return tf.tidy(() => {
       if (this.activeSlot === null) return this.output(x, {});
       const {adapter} = this.activeSlot;
-      const input = this.operation.routed?.(x) ?? x;
-      const context = contextOf(input, this.context?.(), mask);
       const reading = adapter.reads === 'output' ? this.output(x, {}) : undefined;
+      // What only some adapters look at is computed when they do.
+      const input = lazily(() => reading ?? this.operation.routed?.(x) ?? x);
+      const context = lazily(() => contextOf(input, this.context?.(), mask));
       const parts = adapter.parts({
-        input: reading ?? input,
+        get input() {
+          return input();
+        },
+        get context() {
+          return context();
+        },
         training,
         ...this.operation.frozen,
-        ...(context && {context}),
         project: (request) => this.project(x, request),
-        observe: (routing) => this.observe(routing, training, context),
+        observe: (routing) => this.observe(routing, training, context()),
       });
       if (reading !== undefined) return combine({z: reading, ...parts});
       return this.output(x, parts);
     });
+  }
+
+  private buildSlot(slot: AdapterSlot, scope: VariableScope): void {
+    tf.tidy(() => slot.build(this.operation.dims, scope, this.operation.frozen));
   }
 
   /** The site's expression with the operation's own activation, fused where the ops have it. */
@@ -240,4 +246,12 @@ export class AdaptedSite {
     }
     return slot;
   }
+}
+
+function lazily<T>(compute: () => T): () => T {
+  let known: {value: T} | undefined;
+  return () => {
+    known ??= {value: compute()};
+    return known.value;
+  };
 }

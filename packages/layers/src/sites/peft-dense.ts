@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {restoredName} from './activation.js';
-import {DENSE} from './dense.js';
+import {DENSE} from './kinds/dense.js';
 import {PeftLayer, type PeftLayerArgs} from './peft-layer.js';
 
 /** Arguments of a stock Dense layer. */

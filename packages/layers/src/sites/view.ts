@@ -6,12 +6,12 @@ import type {RouterContext} from '@tfjs-peft/routers';
  * an entry for each of the input's rows.
  */
 export function contextOf(
-  input: tf.Tensor,
+  input: () => tf.Tensor,
   set: RouterContext | undefined,
   mask: unknown,
 ): RouterContext | undefined {
   const given = set?.mask ?? (Array.isArray(mask) ? (mask[0] as unknown) : mask);
-  if (!(given instanceof tf.Tensor) || !matches(given.shape, input.shape.slice(0, -1))) {
+  if (!(given instanceof tf.Tensor) || !matches(given.shape, input().shape.slice(0, -1))) {
     if (set?.mask === undefined) return set;
     const {mask: _, ...rest} = set;
     return rest;

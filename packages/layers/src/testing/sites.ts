@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import type {PeftDense} from '../index.js';
+import type {PeftLayer} from '../index.js';
 
 export {ADAPTERS, dropIn} from './adapters.js';
 
@@ -10,10 +10,10 @@ export function normal(shape: number[], seed: number): tf.Tensor {
 }
 
 /** Moves every weight of an adapter away from where it started. */
-export function disturb(layer: PeftDense, adapter: string, seed = 5): void {
+export function disturb(layer: PeftLayer, adapter: string, seed = 5, size = 0.3): void {
   for (const [, variable] of layer.adapterWeights(adapter)) {
     const moved = tf.tidy(() =>
-      tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), 0.3)),
+      tf.add(variable.read(), tf.mul(normal(variable.shape as number[], seed), size)),
     );
     variable.write(moved);
     moved.dispose();

@@ -10,7 +10,7 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {type Change, columnNorms, kaiming} from '../low-rank.js';
+import {addFactors, type Change, columnNorms, kaiming} from '../low-rank.js';
 
 /** Config of {@link DoraAdapter}. */
 export interface DoraConfig {
@@ -50,11 +50,10 @@ export class DoraAdapter implements Adapter {
     };
   }
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
+  build(dims: SiteDims, add: AddWeight): void {
     const {rank} = this.config;
-    this.a = add('lora_A', [inputDim, rank], kaiming(inputDim));
-    this.b = add('lora_B', [rank, outputDim], {type: 'zeros'});
-    this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: rank, up: rank, random: kaiming(dims.inputDim)}));
+    this.magnitude = add('magnitude', [dims.outputDim], {type: 'columnNorms'});
   }
 
   parts({kernel, bias, project}: AdapterView): CombineParts {

@@ -10,7 +10,7 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
-import {columnNorms, kaiming} from '../low-rank.js';
+import {addFactors, columnNorms, kaiming} from '../low-rank.js';
 
 /** The module that LiME's experts share. */
 export type LimeModuleConfig =
@@ -68,10 +68,11 @@ class LowRank implements SharedModule {
     private readonly alpha: number,
   ) {}
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
-    this.a = add('lora_A', [inputDim, this.rank], kaiming(inputDim), this.type !== 'lora-fa');
-    this.b = add('lora_B', [this.rank, outputDim], {type: 'zeros'});
-    if (this.type === 'dora') this.magnitude = add('magnitude', [outputDim], {type: 'columnNorms'});
+  build(dims: SiteDims, add: AddWeight): void {
+    const random = kaiming(dims.inputDim);
+    const fixed = this.type === 'lora-fa';
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: this.rank, up: this.rank, random, fixed}));
+    if (this.type === 'dora') this.magnitude = add('magnitude', [dims.outputDim], {type: 'columnNorms'});
   }
 
   apply({kernel, bias, project}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {

@@ -2,7 +2,7 @@ import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkInteger, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {kaiming} from '../low-rank.js';
+import {addFactors, kaiming} from '../low-rank.js';
 
 /** Config of {@link LoraFaAdapter}. */
 export interface LoraFaConfig {
@@ -19,7 +19,7 @@ export const LORA_FA_OPTIONS = ['type', 'rank', 'alpha'] as const;
 /**
  * LoRA-FA (Zhang et al., arXiv 2308.03303): LoRA whose down projection stays as it started, y = act(x W + b + (alpha / rank) · (x A) B).
  * Weights `lora_A` [inputDim, rank] from U(±1/√inputDim), saved but not trained, and `lora_B` [rank, outputDim] zeros, so that the
- * site starts unchanged.
+ * site starts unchanged. Where A is looked up, in an Embedding, it is A that starts at zero and is trained, and B that stays.
  */
 export class LoraFaAdapter implements Adapter {
   readonly type = 'lora-fa';
@@ -36,9 +36,9 @@ export class LoraFaAdapter implements Adapter {
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
   }
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
-    this.a = add('lora_A', [inputDim, this.rank], kaiming(inputDim), false);
-    this.b = add('lora_B', [this.rank, outputDim], {type: 'zeros'});
+  build(dims: SiteDims, add: AddWeight): void {
+    const random = kaiming(dims.inputDim);
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: this.rank, up: this.rank, random, fixed: true}));
   }
 
   parts({project}: AdapterView): CombineParts {

@@ -1,7 +1,15 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
-import {type AddWeight, checkInteger, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
+import {
+  type AddWeight,
+  checkInteger,
+  checkOptions,
+  checkPositive,
+  type Init,
+  type Weight,
+} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {addFactors} from '../low-rank.js';
 
 /** Config of {@link LoraAdapter}. */
 export interface LoraConfig {
@@ -37,9 +45,9 @@ export class LoraAdapter implements Adapter {
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
   }
 
-  build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
-    this.a = add('lora_A', [inputDim, this.rank], {type: 'normal', stddev: A_STDDEV});
-    this.b = add('lora_B', [this.rank, outputDim], {type: 'zeros'});
+  build(dims: SiteDims, add: AddWeight): void {
+    const random: Init = {type: 'normal', stddev: A_STDDEV};
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: this.rank, up: this.rank, random}));
   }
 
   parts({project}: AdapterView): CombineParts {

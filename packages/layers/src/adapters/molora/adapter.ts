@@ -5,11 +5,13 @@ import {
   checkInteger,
   checkOptions,
   checkPositive,
+  type Init,
   type Router,
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {A_STDDEV} from '../lora/adapter.js';
+import {addFactors} from '../low-rank.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MoloraAdapter}. */
@@ -59,11 +61,11 @@ export class MoloraAdapter implements Adapter {
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
-  build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
+  build(dims: SiteDims, add: AddWeight): void {
     const width = this.router.experts * this.rank;
-    this.a = add('lora_A', [inputDim, width], {type: 'normal', stddev: A_STDDEV});
-    this.b = add('lora_B', [width, outputDim], {type: 'zeros'});
-    this.router.build(routerDim, add);
+    const random: Init = {type: 'normal', stddev: A_STDDEV};
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: width, up: width, random}));
+    this.router.build(dims.routerDim ?? dims.inputDim, add);
   }
 
   parts(view: AdapterView): CombineParts {

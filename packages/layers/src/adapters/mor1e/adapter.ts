@@ -11,7 +11,7 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {kaiming} from '../low-rank.js';
+import {addFactors, kaiming} from '../low-rank.js';
 
 /** Config of {@link Mor1eAdapter}. */
 export interface Mor1eConfig {
@@ -120,11 +120,12 @@ export class Mor1eAdapter implements Adapter {
     };
   }
 
-  build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
+  build(dims: SiteDims, add: AddWeight): void {
     const {tokenGate, clusters} = this.config;
-    this.a = add('lora_A', [inputDim, this.ranks[0]], kaiming(inputDim));
-    this.b = add('lora_B', [this.ranks[1], outputDim], {type: 'zeros'});
-    if (tokenGate) this.router = add('router', [routerDim, this.experts], {type: 'zeros'});
+    const [down, up] = this.ranks;
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down, up, random: kaiming(dims.inputDim)}));
+    const width = dims.routerDim ?? dims.inputDim;
+    if (tokenGate) this.router = add('router', [width, this.experts], {type: 'zeros'});
     if (clusters !== undefined) this.mapper = add('mapper', [clusters, this.experts], kaiming(clusters));
     this.omega = add('omega', [1], {type: 'zeros'});
     this.gate = add('gate', [1], {type: 'zeros'});

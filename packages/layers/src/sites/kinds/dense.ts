@@ -1,20 +1,18 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {layerActivation, type StockActivation} from './activation.js';
-import type {LayerSite} from './layer-site.js';
-import type {FrozenBase} from './operation.js';
+import {layerActivation, type StockActivation} from '../activation.js';
+import type {LayerSite} from '../layer-site.js';
 
-/** The private fields of a stock layer with one kernel that sites read. */
+/** The private fields of a stock layer with a kernel that sites read. */
 export interface KernelInternals {
   readonly activation: StockActivation;
   readonly kernel: tfl.LayerVariable | null;
-  readonly bias: tfl.LayerVariable | null;
+  readonly bias?: tfl.LayerVariable | null;
 }
 
-/** A kernel variable as a matrix with so many columns, and the bias. */
-export function frozenOf({kernel, bias}: KernelInternals): FrozenBase {
-  const vector = bias?.read() as tf.Tensor1D | undefined;
-  return {kernel: kernel!.read() as tf.Tensor2D, ...(vector && {bias: vector})};
+/** The bias as a site's frozen weights have it. */
+export function vectorOf(bias: tfl.LayerVariable | null | undefined): {bias?: tf.Tensor1D} {
+  return bias == null ? {} : {bias: bias.read() as tf.Tensor1D};
 }
 
 /** A Dense: a plain product over the last axis, which the fused ops run whole. */
@@ -28,7 +26,7 @@ export const DENSE: LayerSite = {
         return {inputDim, outputDim};
       },
       get frozen() {
-        return frozenOf(dense);
+        return {kernel: dense.kernel!.read() as tf.Tensor2D, ...vectorOf(dense.bias)};
       },
       get activation() {
         return layerActivation(dense.activation);

@@ -1,0 +1,83 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {PeftLayer, type PeftLayerArgs} from './peft-layer.js';
+import {siteOf} from './site-registry.js';
+
+/** Arguments of {@link PeftWrapper}. */
+export type PeftWrapperArgs = PeftLayerArgs & {
+  /** The stock layer: a Conv1D, Conv2D, DepthwiseConv2D, Embedding, LSTM, GRU, SimpleRNN or Dense, or one of a registered class. */
+  layer: tfl.layers.Layer;
+};
+
+interface RecurrentInternals {
+  stateful?: boolean;
+  resetStates(states?: tf.Tensor | tf.Tensor[], training?: boolean): void;
+}
+
+/**
+ * A layer of any class that is a site, with adapters; see {@link PeftLayer}.
+ *
+ * ```ts
+ * const conv = new PeftWrapper({layer: tf.layers.conv2d({filters: 8, kernelSize: 3})});
+ * conv.addAdapter('default', {type: 'lora', rank: 4});
+ * conv.activate('default');
+ * ```
+ */
+export class PeftWrapper extends PeftLayer {
+  /** @nocollapse */
+  static readonly className: string = 'PeftWrapper';
+
+  /** @throws UnsupportedSiteError if the layer is of no class that is a site, or has options under which it cannot carry an adapter. */
+  constructor(args: PeftWrapperArgs) {
+    const {layer} = args;
+    const site = siteOf(layer);
+    if (site === undefined) {
+      throw new UnsupportedSiteError(
+        `Layer '${layer.name}' is a ${layer.getClassName()}, which cannot carry an adapter. Teach it by registerSite, or choose another.`,
+      );
+    }
+    super(args, layer, site);
+  }
+
+  /** A layer that stands in for a built one: it has its name and runs it, and so shares its weights. */
+  static standIn(layer: tfl.layers.Layer): PeftWrapper {
+    const wrapper = new PeftWrapper({layer});
+    wrapper.takePlace();
+    return wrapper;
+  }
+
+  /** @nocollapse */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: tf.serialization.ConfigDict,
+  ): T {
+    const {className, config: inner} = config.layer as {
+      className: string;
+      config: tf.serialization.ConfigDict;
+    };
+    const entry = tf.serialization.SerializationMap.getMap().classNameMap[className];
+    if (entry === undefined) {
+      throw new ConfigError(
+        `Layer '${config.name}' wraps a ${className}, which is not registered. Call tf.serialization.registerClass with it first.`,
+      );
+    }
+    const [layerClass, fromConfig] = entry;
+    return new cls({...config, layer: fromConfig(layerClass, inner) as never} as never);
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const layer = {className: this.inner.getClassName(), config: this.inner.getConfig()};
+    return {...super.getConfig(), layer};
+  }
+
+  /** Whether the stock layer keeps its states from batch to batch. */
+  override get stateful(): boolean {
+    return (this.inner as unknown as RecurrentInternals).stateful ?? false;
+  }
+
+  /** Resets the stock layer's states; see tfjs's RNN. */
+  override resetStates(states?: tf.Tensor | tf.Tensor[], training?: boolean): void {
+    (this.inner as unknown as RecurrentInternals).resetStates(states, training);
+  }
+}
