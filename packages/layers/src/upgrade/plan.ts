@@ -37,20 +37,30 @@ export interface Override {
 }
 
 /** A site that is to carry an adapter. */
-export interface PlannedSite {
-  at: Located;
+export interface PlannedSite<At = Located> {
+  at: At;
   dims: SiteDims;
   /** With all defaults filled in. */
   config: AdapterConfig;
 }
 
 /** An upgrade that was checked in full and that changes nothing yet. */
-export interface Plan {
+export interface Plan<At = Located> {
   name: string;
   adapter: AdapterConfig;
-  sites: PlannedSite[];
-  selected: Selected[];
+  sites: PlannedSite<At>[];
+  selected: Selected<At>[];
   seed: number | undefined;
+}
+
+/** What a plan asks of a kind of model. */
+export interface Selecting<At> {
+  /** Decides what becomes of every place with weights; see {@link selectLayers}. */
+  select(targets: Targets | undefined, alsoTrain: Target[] | undefined): Selected<At>[];
+  /** Widths of a site. */
+  dims(selected: Selected<At>): SiteDims;
+  /** Whether targets take in a place. */
+  takesIn(targets: Targets, selected: Selected<At>): boolean;
 }
 
 /**
@@ -65,6 +75,23 @@ export function planUpgrade(
   config: UpgradeConfig,
   existing: readonly string[],
 ): Plan {
+  const selecting: Selecting<Located> = {
+    select: (targets, alsoTrain) => selectLayers(layers, isSite, targets, alsoTrain),
+    dims({info}) {
+      const [inputDim, outputDim] = info.shape!;
+      return {inputDim, outputDim};
+    },
+    takesIn: (targets, {at, info}) => takesIn(targets, at, info),
+  };
+  return makePlan(selecting, config, existing);
+}
+
+/** {@link planUpgrade} for any kind of model. */
+export function makePlan<At>(
+  {select, dims, takesIn}: Selecting<At>,
+  config: UpgradeConfig,
+  existing: readonly string[],
+): Plan<At> {
   checkOptions('upgrade', config, ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed']);
   const name = checkName(config.name ?? 'default', existing);
   const seed =
@@ -72,15 +99,12 @@ export function planUpgrade(
       ? undefined
       : checkInteger('upgrade', 'seed', config.seed, {min: Number.MIN_SAFE_INTEGER});
   const adapter = createAdapter(config.adapter).getConfig();
-  const selected = selectLayers(layers, isSite, config.targets, config.alsoTrain);
+  const selected = select(config.targets, config.alsoTrain);
   const sites = selected
     .filter(({status}) => status === 'adapted')
-    .map(({at, info}) => {
-      const [inputDim, outputDim] = info.shape!;
-      return {at, info, dims: {inputDim, outputDim}, config: config.adapter};
-    });
+    .map((place) => ({place, dims: dims(place), config: config.adapter}));
   for (const override of checkOverrides(config.overrides)) {
-    const matched = sites.filter(({at, info}) => takesIn(override.targets, at, info));
+    const matched = sites.filter(({place}) => takesIn(override.targets, place));
     if (matched.length === 0) {
       throw new NoTargetError(
         `The overrides for ${describeTargets(override.targets)} match none of the adapted layers. Correct or remove them.`,
@@ -93,12 +117,12 @@ export function planUpgrade(
     adapter,
     selected,
     seed,
-    sites: sites.map(({at, dims, config}) => ({at, dims, config: checkAdapter(config, dims)})),
+    sites: sites.map(({place, dims, config}) => ({at: place.at, dims, config: checkAdapter(config, dims)})),
   };
 }
 
 /** Parameters that each site's adapter trains, and all that it has. */
-export function countSite({config, dims}: PlannedSite): {trainable: number; total: number} {
+export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: number; total: number} {
   const total = adapterShapes(config, dims).reduce(
     (sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1),
     0,

@@ -30,8 +30,8 @@ export type Target = string | RegExp;
 export type Targets = 'all-dense' | Target[] | ((site: SiteInfo) => boolean);
 
 /** A layer with weights and what becomes of it. */
-export interface Selected {
-  at: Located;
+export interface Selected<At = Located> {
+  at: At;
   info: SiteInfo;
   /**
    * - `adapted`: carries the adapter, or would.

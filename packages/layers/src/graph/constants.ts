@@ -1,0 +1,39 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {attribute, type Executor, type GraphNode} from './internals.js';
+
+/** A frozen weight of a graph. */
+export interface Constant {
+  /** The name of its Const node. */
+  name: string;
+  shape: number[];
+  dtype: tf.DataType;
+  /** Its value now: the tensor that the executor holds. */
+  read(): tf.Tensor;
+}
+
+/** Ops that only hand on what they get. */
+const PASSING = new Set(['Identity', 'StopGradient', 'Snapshot', 'PreventGradient']);
+
+/** The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it gets something computed. */
+export function constantAt(executor: Executor, node: GraphNode, input: number): Constant | undefined {
+  let source = node.inputs[input];
+  while (source !== undefined && (PASSING.has(source.op) || isFloatCast(source))) source = source.inputs[0];
+  if (source === undefined) return undefined;
+  const {name} = source;
+  if (!Object.hasOwn(executor.weightMap, name)) return undefined;
+  const read = () => executor.weightMap[name]![0]!;
+  const {shape, dtype} = read();
+  return {name, shape, dtype, read};
+}
+
+/** Half precision is float32 in tfjs, and the cast between them nothing. */
+function isFloatCast(node: GraphNode): boolean {
+  return node.op === 'Cast' && attribute(node, 'dtype') === 'float32' && node.inputs[0]?.op === 'Const';
+}
+
+/** The one node that takes this one's output; undefined if there are others, or the output is one of the model's own. */
+export function soleConsumer(executor: Executor, node: GraphNode): GraphNode | undefined {
+  const consumers = new Set(node.children);
+  if (consumers.size !== 1 || executor.graph.outputs.includes(node)) return undefined;
+  return [...consumers][0];
+}

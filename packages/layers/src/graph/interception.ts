@@ -1,0 +1,86 @@
+import {registerOp} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import type {GraphNode} from './internals.js';
+
+/** The op of every node that runs our code. tfjs has one table of ops for all models, so the node says which code by a number. */
+export const SITE_OP = 'TfjsPeftSite';
+
+/** Computes a node's output of its inputs, in their order in the graph. */
+export type RunNode = (inputs: tf.Tensor[]) => tf.Tensor;
+
+interface Table {
+  next: number;
+  readonly runs: Map<number, RunNode>;
+}
+
+const SHARED = Symbol.for('tfjs-peft.graph.nodes');
+
+/** One table for an ESM and a CJS copy of this package, of whose two registrations the later one holds for both. */
+function table(): Table {
+  const shared = globalThis as {[SHARED]?: Table};
+  shared[SHARED] ??= {next: 1, runs: new Map()};
+  return shared[SHARED];
+}
+
+/**
+ * Nodes of one graph that run other code than their own op's; the graph, and the order in which the executor runs it, stay as they
+ * are. Other models are not concerned: a node is changed in the executor's own copy of this one model, and `save` writes the file that
+ * the model was loaded from.
+ */
+export class Interception {
+  private readonly originals = new Map<
+    GraphNode,
+    Pick<GraphNode, 'op' | 'category' | 'rawAttrs'> & {id: number}
+  >();
+
+  /** Lets a node run other code; one that does so already gets the new code. */
+  set(node: GraphNode, run: RunNode): void {
+    registerNodes();
+    const {runs} = table();
+    const known = this.originals.get(node);
+    if (known !== undefined) {
+      runs.set(known.id, run);
+      return;
+    }
+    const id = table().next++;
+    const {op, category, rawAttrs} = node;
+    runs.set(id, run);
+    this.originals.set(node, {op, category, rawAttrs, id});
+    node.op = SITE_OP;
+    node.category = 'custom';
+    // A new object: the old one belongs to the file that the model was loaded from.
+    node.rawAttrs = {site: {i: id}};
+  }
+
+  /** The op that a node has of itself. */
+  opOf(node: GraphNode): string {
+    return this.originals.get(node)?.op ?? node.op;
+  }
+
+  /** Whether a node runs other code now. */
+  has(node: GraphNode): boolean {
+    return this.originals.has(node);
+  }
+
+  /** Brings all nodes back exactly as they were. */
+  clear(): void {
+    for (const [node, {op, category, rawAttrs, id}] of this.originals) {
+      Object.assign(node, {op, category, rawAttrs});
+      table().runs.delete(id);
+    }
+    this.originals.clear();
+  }
+}
+
+let registered = false;
+
+/** Registers our op with tfjs-converter; again does nothing. */
+export function registerNodes(): void {
+  if (registered) return;
+  registered = true;
+  registerOp(SITE_OP, ({inputs, attrs}) => {
+    const run = table().runs.get(attrs.site as number);
+    // Custom ops are not tidied by executeAsync.
+    return tf.tidy(() => run!(inputs));
+  });
+}

@@ -1,0 +1,91 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import type * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+
+/**
+ * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered here so that one file says
+ * what of the library's inside this package leans on.
+ */
+export interface GraphNode {
+  readonly name: string;
+  op: string;
+  /** By which the executor finds the code to run: ops from outside are `custom`. */
+  category: string | undefined;
+  /** `node`, `node:1` for another output than the first. */
+  readonly inputNames: string[];
+  /** In the order of `inputNames`. */
+  readonly inputs: GraphNode[];
+  /** Nodes that take an output of this one; as often as they do. */
+  readonly children: GraphNode[];
+  /** Attributes as the executor parsed them; strings are lower-case. */
+  readonly attrParams: Record<string, {value?: unknown}>;
+  /** Attributes as the file has them, of which custom ops see the parsed values. */
+  rawAttrs: Record<string, unknown> | undefined;
+}
+
+/** What runs a model's graph. */
+export interface Executor {
+  readonly graph: {nodes: Record<string, GraphNode>; outputs: GraphNode[]; inputs: GraphNode[]};
+  /** The constants, by the name of their node. */
+  weightMap: Record<string, tf.Tensor[]>;
+}
+
+/** Fields of a GraphModel. */
+export interface GraphModelInternals {
+  executor?: Executor;
+  /** What the model was loaded from, and what its `save` writes. */
+  artifacts?: tf.io.ModelArtifacts;
+}
+
+/** By structure, not by class: a page may hold two copies of tfjs-converter. */
+export function isGraphModel(model: unknown): model is GraphModel {
+  const candidate = model as Partial<GraphModel> | null;
+  return (
+    typeof candidate === 'object' &&
+    candidate !== null &&
+    typeof candidate.executeAsync === 'function' &&
+    'modelSignature' in candidate
+  );
+}
+
+/**
+ * What runs the graph of a model.
+ *
+ * @throws ConfigError if the model is not loaded, or this version of tfjs-converter is built otherwise.
+ */
+export function executorOf(model: GraphModel): Executor {
+  const {executor} = model as unknown as GraphModelInternals;
+  if (executor === undefined) {
+    throw new ConfigError(
+      'The GraphModel is not loaded. Use what tf.loadGraphModel gives, or call load() first.',
+    );
+  }
+  const {nodes} = executor.graph ?? {};
+  const some = nodes && Object.values(nodes)[0];
+  const known =
+    some !== undefined &&
+    typeof executor.weightMap === 'object' &&
+    Array.isArray(executor.graph.outputs) &&
+    Array.isArray(some.inputs) &&
+    Array.isArray(some.inputNames) &&
+    Array.isArray(some.children) &&
+    typeof some.attrParams === 'object' &&
+    'category' in some &&
+    'rawAttrs' in some;
+  if (!known) {
+    throw new ConfigError(
+      'The inside of this GraphModel is not as that of tfjs-converter 4.22. Use @tensorflow/tfjs-converter 4.22.',
+    );
+  }
+  return executor;
+}
+
+/** What the model was loaded from. */
+export function artifactsOf(model: GraphModel): tf.io.ModelArtifacts {
+  return (model as unknown as GraphModelInternals).artifacts!;
+}
+
+/** An attribute of a node as the executor parsed it. */
+export function attribute<T>(node: GraphNode, name: string): T | undefined {
+  return node.attrParams[name]?.value as T | undefined;
+}

@@ -1,0 +1,34 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {Operation} from '../../sites/operation.js';
+import type {Constant} from '../constants.js';
+import type {Absorbed} from '../epilogue.js';
+import type {Executor, GraphNode} from '../internals.js';
+
+/** How a node of a graph is a site. */
+export interface NodeSite {
+  /** What reports call it, such as `dense`. */
+  kind: string;
+  operation: Operation;
+  weight: Constant;
+  bias?: Constant;
+  /** Nodes behind it, whose work the site does while it has an adapter. */
+  absorbed: readonly Absorbed[];
+  /** The operation's input, of the node's. Default: the first. */
+  input?(inputs: tf.Tensor[]): tf.Tensor;
+  /** The node's output, of the operation's. Default: that output. */
+  finish?(output: tf.Tensor, inputs: tf.Tensor[]): tf.Tensor;
+  /** Gives back what the site itself made. */
+  dispose?(): void;
+}
+
+/** Why a node of an op that can be a site cannot: a text that goes on behind `a MatMul that`. */
+export interface Refusal {
+  reason: string;
+}
+
+/** Looks at a node of some op. It makes nothing that would have to be given back. */
+export type MatchNode = (executor: Executor, node: GraphNode) => NodeSite | Refusal;
+
+export function isRefusal(match: NodeSite | Refusal): match is Refusal {
+  return 'reason' in match;
+}
