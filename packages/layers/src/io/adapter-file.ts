@@ -15,7 +15,8 @@ export interface FileLayer {
 
 /** A site of the file's adapter. */
 export interface FileSite extends FileLayer {
-  kind: 'dense';
+  /** What the layer is to an adapter, such as `dense`. */
+  kind: string;
   /** [inputDim, outputDim]. */
   shape: [number, number];
 }
@@ -91,7 +92,7 @@ export function checkAdapterFile(value: unknown): AdapterFile {
     'a list',
   );
   const isSite = (site: Fields) =>
-    isLayer(site) && site.kind === 'dense' && isShape(site.shape) && site.shape.length === 2;
+    isLayer(site) && isText(site.kind) && isShape(site.shape) && site.shape.length === 2;
   check(
     isList(file.sites, isSite) && file.sites.length > 0,
     'sites',

@@ -15,6 +15,7 @@ import {
 } from '../io/adapter-file.js';
 import type {StoredFile} from '../io/storage.js';
 import {checkName, type Plan, type PlannedSite, planUpgrade} from '../upgrade/plan.js';
+import {describeLayer} from '../upgrade/targets.js';
 import type {ModelState, StoredAdapter} from './state.js';
 import {baseWeights, type LayerVariables, siteVariables, trainedVariables} from './weights.js';
 
@@ -87,17 +88,19 @@ function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | un
 function checkLayers(state: ModelState, file: AdapterFile): void {
   const problems: string[] = [];
   const byPath = new Map(state.layers.map((at) => [at.path, at]));
-  for (const {name, shape} of file.sites) {
-    const layer = byPath.get(name)?.layer;
-    const site = layer && state.isSite(layer);
-    if (layer === undefined) problems.push(`layer '${name}' is missing in the model`);
-    else if (site === undefined && layer.getClassName() !== 'Dense') {
-      problems.push(`layer '${name}' is a ${layer.getClassName()} in the model, but a Dense in the file`);
-    } else {
-      const kernel = (site?.base ?? layer.weights).find((weight) => weight.shape.length === 2)!;
-      if (!sameShape(kernel.shape, shape)) {
-        problems.push(`layer '${name}' is [${kernel.shape}] in the model, but [${shape}] in the file`);
-      }
+  for (const {name, kind, shape} of file.sites) {
+    const at = byPath.get(name);
+    if (at === undefined) {
+      problems.push(`layer '${name}' is missing in the model`);
+      continue;
+    }
+    const found = describeLayer(at, state.isSite).info;
+    if (found.kind !== kind) {
+      problems.push(
+        `layer '${name}' is a ${found.className} in the model, but of kind '${kind}' in the file`,
+      );
+    } else if (!sameShape(found.shape!, shape)) {
+      problems.push(`layer '${name}' is [${found.shape}] in the model, but [${shape}] in the file`);
     }
   }
   for (const layer of file.trained) {

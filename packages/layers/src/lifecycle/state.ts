@@ -2,8 +2,8 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import {deriveSeed} from '../random.js';
-import {PeftDense} from '../sites/peft-dense.js';
 import {PeftLayer} from '../sites/peft-layer.js';
+import {standIn} from '../sites/stand-in.js';
 import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
@@ -14,7 +14,7 @@ import {type Located, mapModel, withParts} from '../upgrade/walk.js';
 import {ContextStore} from './context.js';
 import {Recompiler} from './recompile.js';
 
-/** A Dense of the model and the layer that stands in for it. */
+/** A layer of the model and the layer that stands in for it. */
 interface Site {
   original: Layer;
   layer: PeftLayer;
@@ -202,7 +202,7 @@ export class ModelState {
   private makeSite(at: Located): PeftLayer {
     const known = this.sites.get(at.path);
     if (known !== undefined) return known.layer;
-    const layer = PeftDense.fromDense(at.layer);
+    const layer = standIn(at.layer);
     // The Dense is frozen, or may have been before; what is trained here is the adapter.
     layer.trainable = true;
     layer.context = this.context.get;

@@ -22,7 +22,7 @@ export function siteVariables(
     const {inputDim, outputDim} = layer.dims;
     const file: FileSite = {
       name: path,
-      kind: 'dense',
+      kind: layer.kind,
       shape: [inputDim, outputDim],
       weights: describe(variables),
     };

@@ -112,6 +112,11 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return this.kindOfSite.kind;
   }
 
+  /** The stock layer that does the frozen work. */
+  get stock(): tfl.layers.Layer {
+    return this.inner;
+  }
+
   /** Widths of the site; the layer must be built. */
   get dims(): SiteDims {
     return this.operation.dims;

@@ -39,6 +39,11 @@ export function registerSite(className: string, site: LayerSite): void {
   sites.register(className, site);
 }
 
+/** Classes whose layers are sites. */
+export function siteClasses(): string[] {
+  return sites.types();
+}
+
 /** How layers of this layer's class are sites; undefined if they are not. */
 export function siteOf(layer: tfl.layers.Layer): LayerSite | undefined {
   return sites.types().includes(layer.getClassName()) ? sites.get(layer.getClassName()) : undefined;

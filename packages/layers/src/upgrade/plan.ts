@@ -1,6 +1,7 @@
 import {ConfigError, DuplicateNameError, NoTargetError} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
+import {checkApplies} from '../adapters/applies.js';
 import {adapterShapes, countTrainable} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
 import {
@@ -77,11 +78,8 @@ export function planUpgrade(
 ): Plan {
   const selecting: Selecting<Located> = {
     select: (targets, alsoTrain) => selectLayers(layers, isSite, targets, alsoTrain),
-    dims({info}) {
-      const [inputDim, outputDim] = info.shape!;
-      return {inputDim, outputDim};
-    },
-    takesIn: (targets, {at, info}) => takesIn(targets, at, info),
+    dims: ({dims}) => dims!,
+    takesIn,
   };
   return makePlan(selecting, config, existing);
 }
@@ -117,7 +115,11 @@ export function makePlan<At>(
     adapter,
     selected,
     seed,
-    sites: sites.map(({place, dims, config}) => ({at: place.at, dims, config: checkAdapter(config, dims)})),
+    sites: sites.map(({place: {at, info}, dims, config}) => ({
+      at,
+      dims,
+      config: checkAdapter(config, dims, info.name),
+    })),
   };
 }
 
@@ -166,9 +168,11 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
 }
 
 /** The config with all defaults; declares the weights once without making any, so that nothing is left to go wrong. */
-function checkAdapter(config: AdapterConfig, dims: SiteDims): AdapterConfig {
+function checkAdapter(config: AdapterConfig, dims: SiteDims, site: string): AdapterConfig {
+  const adapter = createAdapter(config, dims);
+  checkApplies(adapter, dims, `Layer '${site}'`);
   adapterShapes(config, dims);
-  return createAdapter(config, dims).getConfig();
+  return adapter.getConfig();
 }
 
 function describeTargets(targets: Targets): string {

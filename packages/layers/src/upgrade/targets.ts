@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import type {PeftLayer} from '../sites/peft-layer.js';
+import type {SiteDims} from '../adapters/adapter.js';
+import {PeftLayer} from '../sites/peft-layer.js';
+import {siteClasses, siteOf} from '../sites/site-registry.js';
 import type {Layer} from './internals.js';
 import type {Located} from './walk.js';
 
@@ -15,9 +17,9 @@ export interface SiteInfo {
   /** The layer's own name. */
   layer: string;
   className: string;
-  /** `dense` for layers that can carry an adapter, `other` for the rest. */
-  kind: 'dense' | 'other';
-  /** [inputDim, outputDim] of a Dense; null for other layers. */
+  /** What the layer is to an adapter, such as `dense`, `conv2d` or `lstm`; `other` if it cannot carry one. */
+  kind: string;
+  /** The kernel as a matrix, [inputDim, outputDim]: of a convolution, window and channels by filters. Null for other layers. */
   shape: [number, number] | null;
   /** Number of parameters that the layer has without adapters. */
   parameters: number;
@@ -26,13 +28,19 @@ export interface SiteInfo {
 /** A layer's name, or path, or that of a model around it; or a pattern for its path. */
 export type Target = string | RegExp;
 
-/** Which layers to adapt: all Dense layers, those that a list matches, or those for which a predicate is true. */
-export type Targets = 'all-dense' | Target[] | ((site: SiteInfo) => boolean);
+/**
+ * Which layers to adapt: all Dense layers; all projections, which are Dense layers, convolutions, the input products of LSTMs and GRUs, and
+ * layers of a registered class; those that a list matches; or those for which a predicate is true. Embeddings and depthwise
+ * convolutions are taken in by name, pattern or predicate only.
+ */
+export type Targets = 'all-dense' | 'all-projections' | Target[] | ((site: SiteInfo) => boolean);
 
 /** A layer with weights and what becomes of it. */
 export interface Selected<At = Located> {
   at: At;
   info: SiteInfo;
+  /** Widths of the site, where there can be one. */
+  dims?: SiteDims | undefined;
   /**
    * - `adapted`: carries the adapter, or would.
    * - `trained`: trained in full, because `alsoTrain` says so.
@@ -43,9 +51,33 @@ export interface Selected<At = Located> {
   reason: string;
 }
 
+/** Why a layer cannot carry an adapter. */
+interface Refusal {
+  reason: string;
+  /** Layers of its class can; it is this layer's options that do not allow it. */
+  asked: boolean;
+}
+
+/** A layer with weights, before anything is decided. */
+export interface Described extends Pick<Selected, 'at' | 'info' | 'dims'> {
+  refusal?: Refusal | undefined;
+}
+
+const ALL = {
+  'all-dense': {
+    reason: 'a Dense layer',
+    takes: ({kind}: SiteInfo) => kind === 'dense',
+  },
+  'all-projections': {
+    reason: 'a projection',
+    takes: (_: SiteInfo, dims?: SiteDims) =>
+      dims !== undefined && (dims.kind ?? 'projection') === 'projection',
+  },
+};
+
 /** The layers of a model that have weights. */
-function describeLayers(layers: readonly Located[], isSite: IsSite): Pick<Selected, 'at' | 'info'>[] {
-  return layers.filter(({layer}) => layer.weights.length > 0).map((at) => ({at, info: describe(at, isSite)}));
+function describeLayers(layers: readonly Located[], isSite: IsSite): Described[] {
+  return layers.filter(({layer}) => layer.weights.length > 0).map((at) => describeLayer(at, isSite));
 }
 
 /**
@@ -66,7 +98,8 @@ export function selectLayers(
   for (const entry of alsoTrain) {
     if (!described.some(({at}) => matches(entry, at))) throw noMatch('alsoTrain', entry, described);
   }
-  const selected = described.map(({at, info}): Selected => {
+  const selected = described.map((layer): Selected => {
+    const {at, info, dims, refusal} = layer;
     const trained = alsoTrain.find((entry) => matches(entry, at));
     if (trained !== undefined) {
       const named =
@@ -77,24 +110,15 @@ export function selectLayers(
             'Leave it out of one of them: a layer is adapted or trained in full.',
         );
       }
-      return {at, info, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
+      return {at, info, dims, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
     }
-    const match = firstMatch(targets, at, info);
-    if (info.kind === 'dense') {
+    const match = firstMatch(targets, layer);
+    if (refusal === undefined) {
       return match === undefined
-        ? {at, info, status: 'frozen', reason: 'no target matches'}
-        : {at, info, status: 'adapted', reason: match};
+        ? {at, info, dims, status: 'frozen', reason: 'no target matches'}
+        : {at, info, dims, status: 'adapted', reason: match};
     }
-    const reason =
-      info.className === 'PeftDense'
-        ? 'a drop-in layer with adapters of its own; add more with its addAdapter'
-        : `a ${info.className}, which cannot carry an adapter; only Dense layers can`;
-    return {
-      at,
-      info,
-      status: match === undefined || targets === 'all-dense' ? 'frozen' : 'unsupported',
-      reason,
-    };
+    return {at, info, status: match === undefined ? 'frozen' : 'unsupported', reason: refusal.reason};
   });
   if (Array.isArray(targets)) for (const entry of targets) checkEntry(entry, selected);
   if (!selected.some(({status}) => status === 'adapted')) throw nothingMatches(targets, selected);
@@ -103,10 +127,10 @@ export function selectLayers(
 
 /** @throws ConfigError unless it is one of the three forms of targets. */
 export function checkTargets(targets: unknown, what = 'targets'): void {
-  if (targets === 'all-dense' || typeof targets === 'function') return;
+  if (typeof targets === 'function' || (typeof targets === 'string' && Object.hasOwn(ALL, targets))) return;
   if (!Array.isArray(targets)) {
     throw new ConfigError(
-      `${what} is ${show(targets)}, but must be 'all-dense', a list of layer names and patterns such as ` +
+      `${what} is ${show(targets)}, but must be 'all-dense', 'all-projections', a list of layer names and patterns such as ` +
         `['dense_1', /ffn/], or a predicate.`,
     );
   }
@@ -114,8 +138,8 @@ export function checkTargets(targets: unknown, what = 'targets'): void {
 }
 
 /** Whether targets take in a layer. */
-export function takesIn(targets: Targets, at: Located, info: SiteInfo): boolean {
-  return firstMatch(targets, at, info) !== undefined;
+export function takesIn(targets: Targets, layer: Pick<Selected, 'at' | 'info' | 'dims'>): boolean {
+  return firstMatch(targets, layer) !== undefined;
 }
 
 export function listNames(names: readonly string[], most = 8): string {
@@ -124,20 +148,53 @@ export function listNames(names: readonly string[], most = 8): string {
   return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-function describe(at: Located, isSite: IsSite): SiteInfo {
+/** What a layer is, with or without weights. */
+export function describeLayer(at: Located, isSite: IsSite): Described {
   const {layer, path} = at;
   const site = isSite(layer);
-  const weights = site ? site.base : layer.weights;
-  const className = site ? 'Dense' : layer.getClassName();
-  const kernel = weights.find(({shape}) => shape.length === 2);
+  const {kind, dims, refusal}: Looks =
+    site === undefined ? lookAt(layer) : {kind: site.kind, dims: site.dims};
   return {
-    name: path,
-    layer: layer.name,
-    className,
-    kind: className === 'Dense' ? 'dense' : 'other',
-    shape: className === 'Dense' ? (kernel!.shape as [number, number]) : null,
-    parameters: countParameters(weights),
+    at,
+    info: {
+      name: path,
+      layer: layer.name,
+      className: (site?.stock ?? layer).getClassName(),
+      kind,
+      shape: dims === undefined ? null : [dims.inputDim, dims.outputDim],
+      parameters: countParameters(site?.base ?? layer.weights),
+    },
+    dims,
+    refusal,
   };
+}
+
+interface Looks {
+  kind: string;
+  dims?: SiteDims;
+  refusal?: Refusal;
+}
+
+/** What a layer is to an adapter, or why it cannot carry one. */
+function lookAt(layer: Layer): Looks {
+  const className = layer.getClassName();
+  const refused = (reason: string, asked = false) => ({kind: 'other', refusal: {reason, asked}});
+  if (layer instanceof PeftLayer) {
+    return refused('a drop-in layer with adapters of its own; add more with its addAdapter');
+  }
+  const site = siteOf(layer);
+  if (site === undefined) {
+    const classes = siteClasses().join(', ');
+    return refused(
+      `a ${className}, which cannot carry an adapter; ${classes} can, and what registerSite is told of`,
+    );
+  }
+  try {
+    return {kind: site.kind, dims: site.operation(layer).dims};
+  } catch (error) {
+    if (!(error instanceof UnsupportedSiteError)) throw error;
+    return refused(`a ${className} that cannot carry an adapter: ${error.message}`, true);
+  }
 }
 
 /** Number of values in some variables. */
@@ -153,8 +210,12 @@ function checkList(what: string, list: unknown): void {
 }
 
 /** Why the targets take in a layer, or undefined if they do not. */
-function firstMatch(targets: Targets, at: Located, info: SiteInfo): string | undefined {
-  if (targets === 'all-dense') return info.kind === 'dense' ? 'a Dense layer' : undefined;
+function firstMatch(targets: Targets, {at, info, dims, refusal}: Described): string | undefined {
+  if (typeof targets === 'string') {
+    const {takes, reason} = ALL[targets];
+    // A layer that is left out for its options alone is a gap to be told of.
+    return takes(info, dims) || (targets === 'all-projections' && refusal?.asked) ? reason : undefined;
+  }
   if (typeof targets === 'function') return targets(info) ? 'the predicate is true' : undefined;
   const entry = targets.find((target) => matches(target, at));
   return entry === undefined ? undefined : `target ${show(entry)} matches`;
@@ -181,7 +242,7 @@ function checkEntry(entry: Target, selected: readonly Selected[]): void {
     const {info, reason} = (named ?? unsupported[0])!;
     throw new UnsupportedSiteError(
       `Target ${show(entry)}: layer '${info.name}' is ${reason}. ` +
-        `Choose among: ${listNames(denseNames(selected)) || 'none; the model has no Dense layer'}.`,
+        `Choose among: ${listNames(siteNames(selected)) || 'none; no layer of the model can'}.`,
     );
   }
 }
@@ -195,11 +256,11 @@ function noMatch(what: string, entry: Target, layers: readonly Pick<Selected, 'i
 
 function nothingMatches(targets: Targets, selected: readonly Selected[]): Error {
   const unsupported = selected.filter(({status}) => status === 'unsupported').map(({info}) => info.name);
-  const dense = denseNames(selected);
+  const sites = siteNames(selected);
   const choice =
-    dense.length > 0
-      ? `Dense layers that can be targeted: ${listNames(dense)}`
-      : 'The model has no Dense layer to adapt';
+    sites.length > 0
+      ? `Layers that can be targeted: ${listNames(sites)}`
+      : 'The model has no layer that can carry an adapter';
   if (unsupported.length > 0) {
     return new UnsupportedSiteError(
       `The targets match only layers that cannot carry an adapter: ${listNames(unsupported)}. ${choice}.`,
@@ -208,8 +269,8 @@ function nothingMatches(targets: Targets, selected: readonly Selected[]): Error 
   return new NoTargetError(`Targets ${show(targets)} leave nothing to adapt. ${choice}.`);
 }
 
-function denseNames(selected: readonly Pick<Selected, 'info'>[]): string[] {
-  return selected.filter(({info}) => info.kind === 'dense').map(({info}) => info.name);
+function siteNames(selected: readonly Pick<Selected, 'info' | 'dims'>[]): string[] {
+  return selected.filter(({dims}) => dims !== undefined).map(({info}) => info.name);
 }
 
 function show(value: unknown): string {
