@@ -9,6 +9,7 @@ export const EXPERT_DOWN = 'PeftExpertDown';
 export const EXPERT_UP = 'PeftExpertUp';
 export const EXPERT_OUTER = 'PeftExpertOuter';
 export const ACTIVATION_GRAD = 'PeftActivationGrad';
+export const COLUMN_SUM = 'PeftColumnSum';
 export const ADAM = 'PeftAdam';
 
 type InputMap = Record<string, tf.TensorInfo>;

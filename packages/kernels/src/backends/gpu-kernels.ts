@@ -2,6 +2,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   ADAM,
+  COLUMN_SUM,
   COMBINE,
   MATMUL,
   MIX,
@@ -33,6 +34,7 @@ export interface GpuPrograms {
     ref: TensorInfo,
     activation: Activation,
   ): TensorInfo;
+  columnSum(backend: KernelBackend, a: TensorInfo, b?: TensorInfo): TensorInfo;
   adam(backend: KernelBackend, part: AdamPart, inputs: TensorInfo[], attrs: AdamAttrs): TensorInfo;
 }
 
@@ -40,7 +42,7 @@ const plain = {transposeA: false, transposeB: false};
 
 /** The kernels of a GPU backend, which differ in their programs only. */
 export function gpuKernels(programs: GpuPrograms): Record<string, PeftKernel> {
-  const {matMul, combine, mix, mixGradient, activationGradient, adam} = programs;
+  const {matMul, combine, mix, mixGradient, activationGradient, columnSum, adam} = programs;
   return {
     [MATMUL]: ({inputs, attrs, backend}) =>
       matMul(backend, inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs),
@@ -60,6 +62,7 @@ export function gpuKernels(programs: GpuPrograms): Record<string, PeftKernel> {
       ),
     [ACTIVATION_GRAD]: ({inputs, attrs, backend}) =>
       activationGradient(backend, inputs.dy!, inputs.ref!, attrs.activation as Activation),
+    [COLUMN_SUM]: ({inputs, backend}) => columnSum(backend, inputs.a!, inputs.b),
     [ADAM]: ({inputs, attrs, backend}) => {
       const known: Record<string, TensorInfo> = {...inputs};
       return ADAM_PARTS.map((part) => {

@@ -43,37 +43,33 @@ function epilogue(
   return (Array.isArray(result) ? result[0]! : result) as tf.Tensor2D;
 }
 
-/** Gradients of a scale's own inputs, from the elementwise product dScaled ∘ unscaled. */
+/**
+ * Gradients of a scale's own inputs, from the two factors of the elementwise product dScaled ∘ unscaled. A vector's needs its column
+ * sums alone, when it is asked for. Of gates and table each needs the product itself, which is computed at once, and once for both.
+ */
 function scaleGradients(
   named: Named,
   scale: ScaleName,
   heads: Heads,
-  through: () => tf.Tensor2D,
+  factors: () => [dScaled: tf.Tensor2D, unscaled: tf.Tensor2D],
 ): Record<string, () => tf.Tensor> {
   const gates = named[`${scale}Gates`];
   const table = named[`${scale}Table`];
-  if (gates === undefined) return named[scale] === undefined ? {} : {[scale]: () => columnSum(through())};
+  if (gates === undefined) {
+    return named[scale] === undefined ? {} : {[scale]: () => columnSum(...factors())};
+  }
   const count = heads?.[scale] ?? 1;
+  const through = tf.tidy(() => tf.mul(...factors()) as tf.Tensor2D);
   return {
     [`${scale}Gates`]: () =>
       count === 1
-        ? product(through(), table!, false, true)
-        : joinHeads(product(splitHeads(through(), count), splitHeads(table!, count), false, true)),
+        ? product(through, table!, false, true)
+        : joinHeads(product(splitHeads(through, count), splitHeads(table!, count), false, true)),
     [`${scale}Table`]: () =>
       count === 1
-        ? product(gates, through(), true)
-        : joinHeads(product(splitHeads(gates, count), splitHeads(through(), count), true)),
+        ? product(gates, through, true)
+        : joinHeads(product(splitHeads(gates, count), splitHeads(through, count), true)),
   };
-}
-
-/**
- * What a scale's gradients start from: at once and for both where there are two, and else when the one is asked for, so that it
- * does not live as long as the tape.
- */
-function shared(named: Named, scale: ScaleName, through: () => tf.Tensor2D): () => tf.Tensor2D {
-  if (named[`${scale}Gates`] === undefined) return through;
-  const once = through();
-  return () => once;
 }
 
 /** [m, heads · d] as [heads, m, d]. */
@@ -113,12 +109,7 @@ tf.registerGradient({
         activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
       Object.assign(
         gradients,
-        scaleGradients(
-          named,
-          'post',
-          heads,
-          shared(named, 'post', () => tf.mul(dy, activated)),
-        ),
+        scaleGradients(named, 'post', heads, () => [dy, activated]),
       );
       du = activationGradient(scaled(dy, named, 'post', heads), activation, activated, u);
     } else {
@@ -129,12 +120,7 @@ tf.registerGradient({
     if (named.alpha !== undefined || named.alphaGates !== undefined) {
       Object.assign(
         gradients,
-        scaleGradients(
-          named,
-          'alpha',
-          heads,
-          shared(named, 'alpha', () => tf.mul(du, z!)),
-        ),
+        scaleGradients(named, 'alpha', heads, () => [du, z!]),
       );
     }
     const dz = scaled(du, named, 'alpha', heads);
@@ -145,8 +131,10 @@ tf.registerGradient({
     if (x !== undefined) {
       gradients.x = () => scaled(product(dz, kernel!, false, true), named, 'pre', heads);
       gradients.kernel = () => product(scaled(x, named, 'pre', heads), dz, true);
-      const through = () => tf.mul(product(dz, kernel!, false, true), x) as tf.Tensor2D;
-      Object.assign(gradients, scaleGradients(named, 'pre', heads, through));
+      Object.assign(
+        gradients,
+        scaleGradients(named, 'pre', heads, () => [product(dz, kernel!, false, true), x]),
+      );
     }
 
     if (named.h !== undefined)
@@ -183,8 +171,10 @@ function tailGradients(
     gradients.h = () => dh!;
     gradients.gates = () => dGates!;
   }
-  const through = () => tf.mul(du, products.tail()) as tf.Tensor2D;
-  Object.assign(gradients, scaleGradients(named, 'beta', heads, through));
+  Object.assign(
+    gradients,
+    scaleGradients(named, 'beta', heads, () => [du, products.tail()]),
+  );
   return gradients;
 }
 

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, matMul, project, ShapeError} from '../index.js';
 import {matMulReference, matrix} from '../reference/matrix.js';
 import {TEST_BACKENDS, useBackend} from '../testing/backends.js';
+import {columnSumDeviation} from '../testing/column-sum-cases.js';
 import {deviation} from '../testing/compare.js';
 import {randomNumbers, randomValues} from '../testing/random.js';
 
@@ -13,6 +14,10 @@ describe.each(TEST_BACKENDS)('matMul and project on %s', (backend) => {
 
   const sizes = [1, 3, 5, 17, 130];
   const cases = sizes.flatMap((m) => sizes.flatMap((n) => [[m, n, 5 + ((m * n) % 31)]]));
+
+  test('column sums', async () => {
+    expect(await columnSumDeviation()).toBeLessThan(1e-5);
+  });
 
   test.each(cases)('[%d,%d] over %d in every transposition', (m, n, k) => {
     for (const [ta, tb] of [

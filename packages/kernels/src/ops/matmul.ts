@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
-import {MATMUL} from '../kernel-registry.js';
+import {COLUMN_SUM, MATMUL} from '../kernel-registry.js';
 import {runPeftKernel} from './kernels.js';
 import {checkTensor} from './shapes.js';
 
@@ -52,8 +52,15 @@ export function product<T extends tf.Tensor = tf.Tensor2D>(
   return runPeftKernel(MATMUL, {a, b}, {transposeA, transposeB, scale});
 }
 
-/** The sum over the rows of [n, d], as a vector [d]: a product with a row of ones, which is faster than stock's Sum on wasm. */
-export function columnSum(t: tf.Tensor2D): tf.Tensor1D {
+/**
+ * The sum over the rows of [n, d], or of its elementwise product with `by`, as a vector [d]: a kernel of ours where there is one, else
+ * a product with a row of ones, which is faster than stock's Sum on wasm.
+ */
+export function columnSum(t: tf.Tensor2D, by?: tf.Tensor2D): tf.Tensor1D {
+  if (tf.getKernel(COLUMN_SUM, tf.getBackend()) != null) {
+    return runPeftKernel(COLUMN_SUM, by === undefined ? {a: t} : {a: t, b: by});
+  }
+  if (by !== undefined) return tf.tidy(() => columnSum(tf.mul(t, by)));
   return tf.tidy(() => tf.reshape(product(tf.ones([1, t.shape[0]]), t), [t.shape[1]]));
 }
 

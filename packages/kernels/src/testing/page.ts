@@ -6,6 +6,7 @@ import '../auto.js';
 import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/module.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
+import {columnSumDeviation} from './column-sum-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
@@ -46,6 +47,8 @@ const page = {
     switched: await adamSwitchDeviation(),
     kernels: await adamKernels(),
   }),
+  /** How far column sums are from those in float64. */
+  columnSum: columnSumDeviation,
   /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */
   async gradientsOff(): Promise<Record<string, number>> {
     const off: Record<string, number> = {};

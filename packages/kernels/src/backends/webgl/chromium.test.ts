@@ -79,6 +79,10 @@ if (chromiumMissing !== undefined) {
       });
     }
 
+    test('column sums', async () => {
+      expect(await open.page.evaluate(() => page.columnSum())).toBeLessThan(1e-5);
+    });
+
     test('nothing leaks', async () => {
       expect(await open.page.evaluate((at) => page.leaked(at), cases[0]!)).toBe(0);
     });

@@ -3,6 +3,7 @@ import {registerAdam} from '../../ops/adam.js';
 import {gpuKernels} from '../gpu-kernels.js';
 import {activationGradient} from './activation-gradient.js';
 import {adam} from './adam.js';
+import {columnSum} from './column-sum.js';
 import {combine} from './combine.js';
 import {matMul} from './matmul.js';
 import {mix, mixGradient} from './mix.js';
@@ -13,7 +14,10 @@ import {registerTranspose} from './transpose.js';
  * importing `@tfjs-peft/kernels/webgpu`. Calling it again is harmless.
  */
 export function register(): void {
-  registerPeftKernels('webgpu', gpuKernels({matMul, combine, mix, mixGradient, activationGradient, adam}));
+  registerPeftKernels(
+    'webgpu',
+    gpuKernels({matMul, combine, mix, mixGradient, activationGradient, columnSum, adam}),
+  );
   registerAdam();
   registerTranspose();
 }

@@ -4,9 +4,11 @@ import type {CombineAttrs} from '../../ops/combine.js';
 import {ADAM_PARTS, adamUniforms} from '../adam-parts.js';
 import type {Named} from '../combine-stages.js';
 import {adamProgram as webglAdam} from '../webgl/adam.js';
+import {columnSumProgram as webglColumnSum} from '../webgl/column-sum.js';
 import {combineProgram as webglCombine} from '../webgl/combine.js';
 import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
 import {adamProgram as webgpuAdam} from './adam.js';
+import {columnSumProgram as webgpuColumnSum} from './column-sum.js';
 import {combineProgram as webgpuCombine} from './combine.js';
 import {matMulProgram as webgpuMatMul} from './matmul.js';
 
@@ -50,6 +52,11 @@ describe('shader texts', () => {
     expect(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode()).toMatchSnapshot();
     const shape = {batch: 1, m: 5, n: 3, k: 17};
     expect(webglMatMul(shape, {a: true, b: true}, product).userCode).toMatchSnapshot();
+  });
+
+  test('column sums of a product in WGSL and GLSL', () => {
+    expect(webgpuColumnSum(3, true).getUserCode()).toMatchSnapshot();
+    expect(webglColumnSum(5, 3, true).userCode).toMatchSnapshot();
   });
 
   test.each(ADAM_PARTS)('Adam, %s, in WGSL and GLSL', (part) => {

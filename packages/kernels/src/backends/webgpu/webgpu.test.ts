@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '../../index.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
+import {columnSumDeviation} from '../../testing/column-sum-cases.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
@@ -48,6 +49,10 @@ if (dawnMissing !== undefined) {
       expect(await adamDeviation()).toBeLessThan(1e-5);
       expect(await adamSwitchDeviation()).toBeLessThan(1e-5);
       expect((await adamKernels()).filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
+    });
+
+    test('column sums', async () => {
+      expect(await columnSumDeviation()).toBeLessThan(1e-5);
     });
 
     test.each([
