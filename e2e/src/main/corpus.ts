@@ -1,5 +1,5 @@
-import type {UnigramTokenizer} from '../models/use-lite-tokenizer.js';
 import {SPLITS, type Split, type Task} from '../tasks/task.js';
+import type {Encoder} from './encoder.js';
 
 /** A split as the model takes it; row i of `tokens` has class `labels[i]`. */
 export interface EncodedSplit {
@@ -14,13 +14,13 @@ export interface EncodedTask extends Record<Split, EncodedSplit> {
 }
 
 /** Tokenises every split, cut at `maxTokens`. */
-export function encodeTask(task: Task, tokenizer: UnigramTokenizer, maxTokens: number): EncodedTask {
+export function encodeTask(task: Task, encoder: Pick<Encoder, 'tokenize'>, maxTokens: number): EncodedTask {
   const encoded = {name: task.name, classes: task.labels} as EncodedTask;
   for (const split of SPLITS) {
     const examples = task[split];
     encoded[split] = {
       texts: examples.map(({text}) => text),
-      tokens: examples.map(({text}) => Int32Array.from(tokenizer.encode(text).slice(0, maxTokens))),
+      tokens: examples.map(({text}) => Int32Array.from(encoder.tokenize(text).slice(0, maxTokens))),
       labels: Int32Array.from(examples, ({label}) => label),
     };
   }

@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import {buildUseLite, USE_LITE_WIDTH} from '../models/use-lite.js';
+import {type Encoder, loadEncoder, type ModelName} from './encoder.js';
 import type {Head} from './linear.js';
 import {
   type Gradients,
@@ -35,10 +35,20 @@ export class Crew {
   ) {}
 
   /** The backend must be the current one. Backends other than wasm and cpu use the machine well from one thread. */
-  static gather(backend: Backend): Crew {
+  static async gather(model: ModelName, backend: Backend): Promise<Crew> {
     const threads = backend === 'wasm' || backend === 'cpu' ? Math.min(PARTS, availableParallelism()) : 1;
-    const remote = Array.from({length: threads - 1}, () => new RemoteMember(backend));
-    return new Crew(new Member(buildUseLite()), remote);
+    const remote = Array.from({length: threads - 1}, () => new RemoteMember(model, backend));
+    return new Crew(new Member(await loadEncoder(model)), remote);
+  }
+
+  /** This thread's model. */
+  get encoder(): Encoder {
+    return this.local.encoder;
+  }
+
+  /** Width of a text's vector. */
+  get width(): number {
+    return this.encoder.width;
   }
 
   private get members(): Work[] {
@@ -74,13 +84,14 @@ export class Crew {
   }
 
   /**
-   * Sentence vectors of many texts, row-major [texts, 512], in the order of the texts. Batches hold texts of like length, so
+   * Vectors of many texts, row-major [texts, width], in the order of the texts. Batches hold texts of like length, so
    * that little is computed on padding; the same texts always make the same batches, hence the same bits.
    *
    * @param onTexts told how many texts were done; may throw to stop.
    */
   async encodeAll(tokens: Int32Array[], onTexts: (count: number) => void = () => {}): Promise<Float32Array> {
-    const vectors = new Float32Array(tokens.length * USE_LITE_WIDTH);
+    const {width} = this;
+    const vectors = new Float32Array(tokens.length * width);
     const batches = batchesOf(tokens);
     let next = 0;
     const work = async (member: Work) => {
@@ -88,7 +99,7 @@ export class Crew {
         const rows = batches[next++]!;
         const values = await member.encode(tokenBatch(tokens, rows));
         rows.forEach((i, row) => {
-          vectors.set(values.subarray(row * USE_LITE_WIDTH, (row + 1) * USE_LITE_WIDTH), i * USE_LITE_WIDTH);
+          vectors.set(values.subarray(row * width, (row + 1) * width), i * width);
         });
         await breathe();
         try {

@@ -1,4 +1,3 @@
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import type {Split} from '../tasks/task.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
@@ -18,7 +17,7 @@ export async function splitLogits(
   );
   let start = 0;
   return tasks.map((task, i) => {
-    const end = start + task[split].labels.length * USE_LITE_WIDTH;
+    const end = start + task[split].labels.length * crew.width;
     const logits = logitsOf(heads[i]!, vectors.subarray(start, end));
     start = end;
     return logits;

@@ -1,4 +1,3 @@
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {SPLITS, type Split} from '../tasks/task.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
@@ -29,7 +28,7 @@ export async function extractFeatures(
   const vectors = tasks.map((task) => {
     const own = {} as Record<Split, Float32Array>;
     for (const split of SPLITS) {
-      const end = start + task[split].labels.length * USE_LITE_WIDTH;
+      const end = start + task[split].labels.length * crew.width;
       own[split] = all.subarray(start, end);
       start = end;
     }

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
-import {FEATURE_SCALE, type Head} from './linear.js';
+import {featureScale, type Head, widthOf} from './linear.js';
 
 export interface HeadVariables {
   kernel: tf.Variable<tf.Rank.R2>;
@@ -14,13 +13,13 @@ export function headVariables(head: Head): HeadVariables {
   const classes = head.bias.length;
   const id = created++;
   return tf.tidy(() => ({
-    kernel: tf.variable(tf.tensor2d(head.kernel, [USE_LITE_WIDTH, classes]), true, `head_${id}_kernel`),
+    kernel: tf.variable(tf.tensor2d(head.kernel, [widthOf(head), classes]), true, `head_${id}_kernel`),
     bias: tf.variable(tf.tensor1d(head.bias), true, `head_${id}_bias`),
   }));
 }
 
 /**
- * Sum of the cross entropies of sentence vectors [rows, 512], divided by `count`.
+ * Sum of the cross entropies of sentence vectors [rows, width], divided by `count`.
  *
  * @param headOf the head of each row; rows of one head lie together.
  * @param labels the class of each row.
@@ -32,13 +31,14 @@ export function lossOf(
   count: number,
   heads: HeadVariables[],
 ): tf.Scalar {
-  const scaled = tf.mul(vectors, FEATURE_SCALE);
+  const width = vectors.shape[1];
+  const scaled = tf.mul(vectors, featureScale(width));
   const sums: tf.Tensor[] = [];
   for (let start = 0; start < headOf.length; ) {
     const head = headOf[start]!;
     let end = start;
     while (headOf[end] === head) end++;
-    const own = tf.slice(scaled, [start, 0], [end - start, USE_LITE_WIDTH]) as tf.Tensor2D;
+    const own = tf.slice(scaled, [start, 0], [end - start, width]) as tf.Tensor2D;
     const {kernel, bias} = heads[head]!;
     const wanted = tf.oneHot(tf.tensor1d(labels.slice(start, end), 'int32'), bias.shape[0]);
     sums.push(

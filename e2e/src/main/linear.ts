@@ -1,24 +1,27 @@
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
+/** Unit vectors are scaled so that an entry is about 1, as linear heads and their learning rates expect. */
+export const featureScale = (width: number) => Math.sqrt(width);
 
-/** Unit vectors of 512 entries are scaled so that an entry is about 1, as linear heads and their learning rates expect. */
-export const FEATURE_SCALE = Math.sqrt(USE_LITE_WIDTH);
-
-/** A linear head: logits = FEATURE_SCALE · vector · kernel + bias, kernel row-major [512, classes]. */
+/** A linear head: logits = featureScale · vector · kernel + bias, kernel row-major [width, classes]. */
 export interface Head {
   kernel: Float32Array;
   bias: Float32Array;
 }
 
-/** Logits row-major [rows, classes] of sentence vectors row-major [rows, 512]. */
+/** Width of the vectors that a head takes. */
+export const widthOf = ({kernel, bias}: Head) => kernel.length / bias.length;
+
+/** Logits row-major [rows, classes] of vectors row-major [rows, width]. */
 export function logitsOf(head: Head, vectors: Float32Array): Float32Array {
   const classes = head.bias.length;
-  const rows = vectors.length / USE_LITE_WIDTH;
+  const width = widthOf(head);
+  const scale = featureScale(width);
+  const rows = vectors.length / width;
   const logits = new Float32Array(rows * classes);
   const sums = new Float64Array(classes);
   for (let row = 0; row < rows; row++) {
     sums.set(head.bias);
-    for (let i = 0; i < USE_LITE_WIDTH; i++) {
-      const x = FEATURE_SCALE * vectors[row * USE_LITE_WIDTH + i]!;
+    for (let i = 0; i < width; i++) {
+      const x = scale * vectors[row * width + i]!;
       for (let c = 0; c < classes; c++) sums[c]! += x * head.kernel[i * classes + c]!;
     }
     logits.set(sums, row * classes);

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {buildUseLite, USE_LITE_WIDTH} from '../models/use-lite.js';
+import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {random} from '../tasks/random.js';
 import {useBackend} from './backend.js';
+import {loadEncoder} from './encoder.js';
 import {Member, type TrainingPart} from './member.js';
 
 const CLASSES = [3, 2];
@@ -27,7 +28,7 @@ describe('Member', () => {
 
   beforeAll(async () => {
     await useBackend('wasm');
-    member = new Member(buildUseLite());
+    member = new Member(await loadEncoder('use-lite'));
   });
 
   it('gives parts of a batch gradients that add up to those of the whole', async () => {

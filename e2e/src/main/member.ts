@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
-import {padTokens} from '../models/padding.js';
-import {USE_LITE_PADDING} from '../models/use-lite.js';
+import type {AdapterConfig, Peft} from '@tfjs-peft/layers';
+import type {Encoder, PreparedBatch} from './encoder.js';
 import {type HeadVariables, headVariables, lossOf} from './heads.js';
 import type {Head} from './linear.js';
 
@@ -42,9 +40,9 @@ export interface Work {
   assign(values: Float32Array[]): Promise<void>;
   /** Loads a saved adapter in place of the one there is. */
   load(folder: string): Promise<void>;
-  /** Row-major sentence vectors [texts, 512]. */
+  /** Row-major vectors [texts, width]. */
   encode(batch: TokenBatch): Promise<Float32Array>;
-  /** Sum of the cross entropies over `count`, and its gradients. */
+  /** Sum of the cross entropies over `count`, with the part's share of what routers add, and its gradients. */
   gradients(part: TrainingPart): Promise<Gradients>;
   /** Undoes {@link adapt}: the model is as it was. */
   release(): Promise<void>;
@@ -56,7 +54,7 @@ export class Member implements Work {
   private heads: HeadVariables[] = [];
   private variables: tf.Variable[] = [];
 
-  constructor(readonly model: LayersModel) {}
+  constructor(readonly encoder: Encoder) {}
 
   /** The upgrade; there is one between {@link adapt} and {@link release}. */
   get peft(): Peft {
@@ -64,7 +62,7 @@ export class Member implements Work {
   }
 
   async adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
-    this.upgraded = await upgrade(this.model, {targets: 'all-dense', adapter, seed});
+    this.upgraded = await this.encoder.upgrade(adapter, seed);
     this.heads = heads.map(headVariables);
     const named: [string, tf.Variable][] = [
       ...this.peft
@@ -98,23 +96,28 @@ export class Member implements Work {
   }
 
   async encode({tokens, length}: TokenBatch): Promise<Float32Array> {
-    const vectors = tf.tidy(() => this.vectors(tokens, length, false));
-    const values = (await vectors.data()) as Float32Array;
-    vectors.dispose();
-    return values;
+    return this.withBatch({tokens, length}, async (batch) => {
+      const vectors = tf.tidy(() => batch.vectors(false));
+      const values = (await vectors.data()) as Float32Array;
+      vectors.dispose();
+      return values;
+    });
   }
 
   async gradients({tokens, length, heads, labels, count}: TrainingPart): Promise<Gradients> {
-    const {value, grads} = tf.variableGrads(
-      () => lossOf(this.vectors(tokens, length, true), heads, labels, count, this.heads),
-      this.variables,
-    );
-    const loss = (await value.data())[0]!;
-    const gradients = await Promise.all(
-      this.variables.map(async ({name}) => (await grads[name]?.data()) as Float32Array | undefined),
-    );
-    tf.dispose([value, grads]);
-    return {loss, gradients};
+    return this.withBatch({tokens, length}, async (batch) => {
+      const {value, grads} = tf.variableGrads(() => {
+        const loss = lossOf(batch.vectors(true), heads, labels, count, this.heads);
+        const added = this.encoder.losses().map((own) => tf.mul(own, tokens.length / count));
+        return tf.addN([loss, ...added]) as tf.Scalar;
+      }, this.variables);
+      const loss = (await value.data())[0]!;
+      const gradients = await Promise.all(
+        this.variables.map(async ({name}) => (await grads[name]?.data()) as Float32Array | undefined),
+      );
+      tf.dispose([value, grads]);
+      return {loss, gradients};
+    });
   }
 
   async release(): Promise<void> {
@@ -125,8 +128,15 @@ export class Member implements Work {
     this.variables = [];
   }
 
-  private vectors(tokens: Int32Array[], length: number, training: boolean): tf.Tensor2D {
-    const ids = tf.tensor2d(padTokens(tokens, length, USE_LITE_PADDING), [tokens.length, length], 'int32');
-    return this.model.apply(ids, {training}) as tf.Tensor2D;
+  private async withBatch<T>(
+    {tokens, length}: TokenBatch,
+    use: (batch: PreparedBatch) => Promise<T>,
+  ): Promise<T> {
+    const batch = await this.encoder.prepare(tokens, length);
+    try {
+      return await use(batch);
+    } finally {
+      batch.dispose();
+    }
   }
 }

@@ -1,6 +1,7 @@
 import {parseArgs} from 'node:util';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../tasks/builtin.js';
 import {InputError, type Limits} from '../tasks/task.js';
+import {MODELS, type ModelName} from './encoder.js';
 
 export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
 export type Backend = (typeof BACKENDS)[number];
@@ -9,7 +10,7 @@ export type Backend = (typeof BACKENDS)[number];
 export interface RunOptions {
   tasks: string[];
   tasksDir?: string;
-  model: 'use-lite';
+  model: ModelName;
   adapter: string;
   experts?: number;
   rank?: number;
@@ -66,7 +67,7 @@ Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and c
 
   --tasks a,b           built-in tasks: ${BUILTIN_TASKS.join(', ')} (default ${DEFAULT_TASKS.join(',')})
   --tasks-dir DIR       own tasks instead: DIR/<task>/{train,validation,test}.jsonl, lines {"text": "...", "label": "..."}
-  --model use-lite      the encoder
+  --model NAME          the encoder: ${MODELS.join(', ')} (default use-lite)
   --adapter TYPE        lora, ia3, molora, mov (default molora)
   --experts E, --rank R, --router NAME   the adapter's size and router (default: 4 experts, rank 4, softmax)
   --lr X, --head-lr X   learning rates of adapters and of heads
@@ -189,7 +190,7 @@ export function parseOptions(argv: string[]): Options | undefined {
   return {
     tasks: list('tasks') ?? DEFAULT_TASKS,
     tasksDir: text('tasks-dir'),
-    model: choice('model', ['use-lite'], 'use-lite'),
+    model: choice('model', MODELS, 'use-lite'),
     adapter: text('adapter') ?? 'molora',
     experts: count('experts'),
     rank: count('rank'),

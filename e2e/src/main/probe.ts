@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {breathe} from './crew.js';
 import {minimize} from './lbfgs.js';
-import {accuracyOf, crossEntropyOf, FEATURE_SCALE, type Head, logitsOf} from './linear.js';
+import {accuracyOf, crossEntropyOf, featureScale, type Head, logitsOf} from './linear.js';
 
 /** Penalties from strong to weak, half a decade apart; each fit starts from the one before. */
 const PENALTIES = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5];
@@ -45,8 +44,8 @@ function softmaxLoss(logits: Float32Array, labels: Int32Array, classes: number):
 
 /** The head for features as they are, of one fitted to features less their mean. */
 function uncentred(x: Float64Array, mean: ArrayLike<number>, classes: number): Head {
-  const kernel = Float32Array.from(x.subarray(0, USE_LITE_WIDTH * classes));
-  const bias = x.slice(USE_LITE_WIDTH * classes);
+  const kernel = Float32Array.from(x.subarray(0, mean.length * classes));
+  const bias = x.slice(kernel.length);
   for (let i = 0; i < kernel.length; i++) {
     bias[i % classes]! -= mean[Math.floor(i / classes)]! * kernel[i]!;
   }
@@ -66,10 +65,11 @@ export async function tuneProbe(
   onFit: () => void = () => {},
 ): Promise<Probe> {
   const rows = train.labels.length;
-  const kernelSize = USE_LITE_WIDTH * classes;
+  const width = train.vectors.length / rows;
+  const kernelSize = width * classes;
   // Centred features have the same optimum, since the bias is free, and need a fraction of the iterations.
   const [features, center] = tf.tidy(() => {
-    const scaled = tf.mul(tf.tensor2d(train.vectors, [rows, USE_LITE_WIDTH]), FEATURE_SCALE);
+    const scaled = tf.mul(tf.tensor2d(train.vectors, [rows, width]), featureScale(width));
     const mean = tf.mean(scaled, 0);
     return [tf.sub(scaled, mean) as tf.Tensor2D, mean];
   });
@@ -78,9 +78,7 @@ export async function tuneProbe(
   const evaluate = (l2: number) => async (x: Float64Array) => {
     const kernel = Float32Array.from(x.subarray(0, kernelSize));
     const bias = Float32Array.from(x.subarray(kernelSize));
-    const product = tf.tidy(() =>
-      tf.add(tf.matMul(features, tf.tensor2d(kernel, [USE_LITE_WIDTH, classes])), bias),
-    );
+    const product = tf.tidy(() => tf.add(tf.matMul(features, tf.tensor2d(kernel, [width, classes])), bias));
     const logits = Float32Array.from(await product.data());
     product.dispose();
     let value = softmaxLoss(logits, train.labels, classes);

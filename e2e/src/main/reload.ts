@@ -1,7 +1,5 @@
 // A second process: base model, adapter and heads from disk, then the same test texts again.
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
-import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
 import {useBackend} from './backend.js';
 import {Crew} from './crew.js';
 import {logitsOf} from './linear.js';
@@ -16,18 +14,17 @@ async function largestDifference(out: string, backend: Backend): Promise<number>
   await useBackend(backend);
   const {about, heads} = readHeads(out);
   const saved = readPredictions(out);
-  const crew = Crew.gather(backend);
+  const crew = await Crew.gather(about.model, backend);
   await crew.adapt(about.adapter, OTHER_SEED, heads);
   await crew.load(adapterFolder(out));
-  const tokenizer = loadUseLiteTokenizer();
   const tokens = saved.flatMap(({texts}) =>
-    texts.map((text) => Int32Array.from(tokenizer.encode(text).slice(0, about.maxTokens))),
+    texts.map((text) => Int32Array.from(crew.encoder.tokenize(text).slice(0, about.maxTokens))),
   );
   const vectors = await crew.encodeAll(tokens);
   let difference = 0;
   let start = 0;
   saved.forEach(({texts, logits}, i) => {
-    const end = start + texts.length * USE_LITE_WIDTH;
+    const end = start + texts.length * crew.width;
     const again = logitsOf(heads[i]!, vectors.subarray(start, end));
     for (let k = 0; k < logits.length; k++)
       difference = Math.max(difference, Math.abs(again[k]! - logits[k]!));

@@ -1,5 +1,6 @@
 import {Worker} from 'node:worker_threads';
 import type {AdapterConfig} from '@tfjs-peft/layers';
+import type {ModelName} from './encoder.js';
 import type {Head} from './linear.js';
 import type {Gradients, ParameterStart, TokenBatch, TrainingPart, Work} from './member.js';
 import type {Backend} from './options.js';
@@ -24,8 +25,8 @@ export class RemoteMember implements Work {
   private calls = 0;
   private failure: Error | undefined;
 
-  constructor(backend: Backend) {
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), {workerData: {backend}});
+  constructor(model: ModelName, backend: Backend) {
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), {workerData: {model, backend}});
     this.worker.on('message', ({id, value, error}: Answer) => {
       const {resolve, reject} = this.waiting.get(id)!;
       this.waiting.delete(id);

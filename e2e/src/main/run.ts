@@ -1,7 +1,6 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {adapterConfig, learningRateOf} from './adapter.js';
 import {type Baseline, measureBaseline} from './baseline.js';
 import {type Checkpoint, type Position, writeCheckpoint} from './checkpoint.js';
@@ -78,9 +77,9 @@ function progressOf({options}: Run, what: string, total: number): Progress {
 }
 
 /** Heads as zeros of the right size, whose values a checkpoint replaces. */
-const emptyHeads = (tasks: EncodedTask[]): Head[] =>
+const emptyHeads = (tasks: EncodedTask[], width: number): Head[] =>
   tasks.map(({classes}) => ({
-    kernel: new Float32Array(USE_LITE_WIDTH * classes.length),
+    kernel: new Float32Array(width * classes.length),
     bias: new Float32Array(classes.length),
   }));
 
@@ -97,17 +96,16 @@ function firstPosition({figures}: Baseline): Position {
  */
 export async function runSeed(run: Run): Promise<Result> {
   const {crew, tasks, options, seed, out, checkpoint, interrupt} = run;
-  const {model} = crew.local;
   const began = run.alone ? 0 : performance.now();
   const elapsed = () => (performance.now() - began) / 1000 + (checkpoint?.seconds ?? 0);
-  const base = [...model.weights];
-  const before = await fingerprint(base);
-  const total = model.countParams();
+  const {encoder} = crew;
+  const before = await fingerprint(encoder.weights());
+  const total = encoder.parameters;
   const show = {stream: process.stderr, quiet: options.quiet};
   const baseline = checkpoint === undefined ? await measureBaseline(crew, tasks, interrupt, show) : undefined;
 
   const adapter = adapterConfig(options);
-  const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks));
+  const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks, crew.width));
   const probes = checkpoint?.probes ?? baseline!.figures;
   const learningRate = learningRateOf(options);
   const headRate = options.headLr / learningRate;
@@ -156,7 +154,12 @@ export async function runSeed(run: Run): Promise<Result> {
     await crew.local.peft.save(adapterFolder(out));
     writeHeads(
       out,
-      {adapter, maxTokens: options.maxTokens, tasks: tasks.map(({name, classes}) => ({name, classes}))},
+      {
+        model: options.model,
+        adapter,
+        maxTokens: options.maxTokens,
+        tasks: tasks.map(({name, classes}) => ({name, classes})),
+      },
       trained,
     );
     writePredictions(out, tasks, logits);
@@ -180,7 +183,7 @@ export async function runSeed(run: Run): Promise<Result> {
   const trainable = report.trainable;
   const sites = report.sites.filter(({status}) => status === 'adapted').length;
   await crew.release();
-  const baseUnchanged = (await fingerprint(base)) === before;
+  const baseUnchanged = (await fingerprint(encoder.weights())) === before;
   const results = tasks.map((task, i) => {
     const adapted = accuracyOf(logits[i]!, task.test.labels, task.classes.length);
     return {

@@ -2,13 +2,14 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import type {EncodedTask} from './corpus.js';
+import type {ModelName} from './encoder.js';
 import {type NamedArray, readArrays, writeArrays, writeWhole} from './files.js';
-import {type Head, predictionsOf} from './linear.js';
+import {type Head, predictionsOf, widthOf} from './linear.js';
 
 /** All that a process needs beside the base model to predict: the adapter's config, and the heads with their classes. */
 export interface SavedHeads {
+  model: ModelName;
   adapter: AdapterConfig;
   maxTokens: number;
   tasks: {name: string; classes: string[]}[];
@@ -22,7 +23,7 @@ const predictionsPath = (out: string) => join(out, 'predictions.jsonl');
 export function writeHeads(out: string, about: SavedHeads, heads: Head[]): void {
   const arrays = new Map<string, NamedArray>();
   about.tasks.forEach(({classes}, i) => {
-    arrays.set(`${i}.kernel`, {shape: [USE_LITE_WIDTH, classes.length], values: heads[i]!.kernel});
+    arrays.set(`${i}.kernel`, {shape: [widthOf(heads[i]!), classes.length], values: heads[i]!.kernel});
     arrays.set(`${i}.bias`, {shape: [classes.length], values: heads[i]!.bias});
   });
   writeArrays(headsPath(out), arrays, about);

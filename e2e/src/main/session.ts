@@ -1,7 +1,6 @@
 import {existsSync, mkdirSync, readFileSync, rmSync, statSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {createAdapter} from '@tfjs-peft/layers';
-import {loadUseLiteTokenizer} from '../models/use-lite-tokenizer.js';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
 import {InputError, type Task} from '../tasks/task.js';
@@ -78,8 +77,7 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
   const loaded = new Map([[options.seeds[0]!, loadTasks(options, options.seeds[0]!)]]);
   await useBackend(options.backend);
   if (!given.resume) beginRun(options, options.seeds.map(folderOf));
-  const tokenizer = loadUseLiteTokenizer();
-  const crew = Crew.gather(options.backend);
+  const crew = await Crew.gather(options.model, options.backend);
   const results: Result[] = [];
   for (const seed of options.seeds) {
     const out = folderOf(seed);
@@ -89,7 +87,7 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
     }
     if (several && !options.quiet) process.stderr.write(`seed ${seed}\n`);
     const tasks = (loaded.get(seed) ?? loadTasks(options, seed)).map((task) =>
-      encodeTask(task, tokenizer, options.maxTokens),
+      encodeTask(task, crew.encoder, options.maxTokens),
     );
     const checkpoint = given.resume ? readCheckpoint(out) : undefined;
     const result = await runSeed({crew, tasks, options, seed, out, alone: !several, checkpoint, interrupt});

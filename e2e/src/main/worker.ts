@@ -1,14 +1,15 @@
 // A member of the crew in a thread of its own: does what it is asked, one job after the other.
 import {parentPort, workerData} from 'node:worker_threads';
-import {buildUseLite} from '../models/use-lite.js';
 import {useBackend} from './backend.js';
+import {loadEncoder, type ModelName} from './encoder.js';
 import {Member, type Work} from './member.js';
 import type {Backend} from './options.js';
 import type {Answer, Call} from './remote.js';
 
 const ready = (async () => {
-  await useBackend((workerData as {backend: Backend}).backend);
-  return new Member(buildUseLite());
+  const {model, backend} = workerData as {model: ModelName; backend: Backend};
+  await useBackend(backend);
+  return new Member(await loadEncoder(model));
 })();
 
 let last: Promise<unknown> = ready;

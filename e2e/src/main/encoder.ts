@@ -1,0 +1,44 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {AdapterConfig, Peft} from '@tfjs-peft/layers';
+
+/**
+ * A frozen model that makes a vector of a text, and what the main job asks of it: nothing else in this folder knows which model it is,
+ * or of what kind.
+ */
+export interface Encoder {
+  /** Width of a text's vector. */
+  readonly width: number;
+  /** All parameters of the model as it came. */
+  readonly parameters: number;
+  /** Token ids of a text. */
+  tokenize(text: string): number[];
+  /** The tensors of the model as it came, always in the same order; not copies. */
+  weights(): tf.Tensor[];
+  /** Upgrades the model at all sites that the main job adapts. */
+  upgrade(adapter: AdapterConfig, seed: number): Promise<Peft>;
+  /** Runs what does not depend on adapters, once for a batch of texts that are padded to `length` tokens. */
+  prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch>;
+  /** What routers have added to the loss in the last {@link PreparedBatch.vectors} that was training. */
+  losses(): tf.Scalar[];
+}
+
+/** A batch up to the first adapter. */
+export interface PreparedBatch {
+  /** Vectors of the texts, [texts, width]: synchronous, so that a gradient can be taken of what is made of them. */
+  vectors(training: boolean): tf.Tensor2D;
+  dispose(): void;
+}
+
+/** One file a model, loaded when it is asked for. */
+const ENCODERS = {
+  'use-lite': async () => (await import('./encoders/use-lite.js')).UseLiteEncoder.load(),
+} as const satisfies Record<string, () => Promise<Encoder>>;
+
+export type ModelName = keyof typeof ENCODERS;
+
+export const MODELS = Object.keys(ENCODERS) as ModelName[];
+
+/** A fresh copy of a model on the current backend. */
+export function loadEncoder(model: ModelName): Promise<Encoder> {
+  return ENCODERS[model]();
+}
