@@ -13,6 +13,7 @@ export {DoraAdapter, type DoraConfig} from './adapters/dora/adapter.js';
 export {Ia3Adapter, type Ia3Config} from './adapters/ia3/adapter.js';
 export {LimeAdapter, type LimeConfig} from './adapters/lime/adapter.js';
 export type {LimeModuleConfig} from './adapters/lime/modules.js';
+export type {LimePromptConfig} from './adapters/lime/prompt.js';
 export {LoraAdapter, type LoraConfig} from './adapters/lora/adapter.js';
 export {LoraFaAdapter, type LoraFaConfig} from './adapters/lora-fa/adapter.js';
 export {MoloraAdapter, type MoloraConfig} from './adapters/molora/adapter.js';

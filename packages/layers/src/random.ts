@@ -19,7 +19,7 @@ export function deriveSeed(seed: number, key: string | number): number {
 }
 
 /** The ways to start that need nothing but numbers. */
-export type PlainInit = Exclude<Init, {type: 'columnNorms' | 'columns' | 'bias'}>;
+export type PlainInit = Exclude<Init, {type: 'identity' | 'columnNorms' | 'columns' | 'bias'}>;
 
 /** Initial values of one weight. The same seed gives the same values on every backend. */
 export function initialValues(init: PlainInit, size: number, seed: number): Float32Array {

@@ -1,7 +1,8 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 
 /**
- * How a weight starts. `normal` has mean 0; `uniform` covers [low, high). The others come from the frozen projection x W + b of the
+ * How a weight starts. `normal` has mean 0; `uniform` covers [low, high); `identity` is a
+ * square matrix. The others come from the frozen projection x W + b of the
  * site: `columnNorms` is the Euclidean norm of each column of W, `columns` the first `count` columns of W, `bias` is b, or zeros
  * where there is none.
  */
@@ -10,6 +11,7 @@ export type Init =
   | {type: 'ones'}
   | {type: 'normal'; stddev: number}
   | {type: 'uniform'; low: number; high: number}
+  | {type: 'identity'}
   | {type: 'columnNorms'}
   | {type: 'columns'; count: number}
   | {type: 'bias'};

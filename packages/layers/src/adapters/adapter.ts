@@ -66,6 +66,10 @@ export interface Adapter {
   /** Declares the weights; called once, before `parts`. The only place that says which weights there are. */
   build(dims: SiteDims, add: AddWeight): void;
   parts(view: AdapterView): CombineParts;
+  /** How many tokens `prepend` gives. Default 0. */
+  readonly virtualTokens?: number;
+  /** With `virtualTokens`: tokens [batch, virtualTokens, outputDim] to put before the output, a batch of sequences. */
+  prepend?(view: AdapterView): Tensor;
   /** JSON-able, with all defaults filled in; `createAdapter` makes an equal adapter of it. */
   getConfig(): AdapterConfig;
 }

@@ -10,7 +10,7 @@ import {
   UnsupportedSiteError,
 } from '@tfjs-peft/kernels';
 import type {RouterContext, Routing} from '@tfjs-peft/routers';
-import type {AdapterConfig} from '../adapters/adapter.js';
+import type {AdapterConfig, AdapterView} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
 import {createAdapter} from '../adapters/registry.js';
 import {AdapterSlot, type VariableScope} from './adapter-slot.js';
@@ -156,6 +156,11 @@ export class AdaptedSite {
     return this.slot(name).adapter.getConfig();
   }
 
+  /** How many tokens the active adapter puts before the output's own. */
+  get virtualTokens(): number {
+    return this.activeSlot?.adapter.virtualTokens ?? 0;
+  }
+
   /** Whether the active adapter may add to the training loss. */
   get hasLoss(): boolean {
     return this.activeSlot?.adapter.hasLoss === true;
@@ -179,7 +184,7 @@ export class AdaptedSite {
       // What only some adapters look at is computed when they do.
       const input = lazily(() => reading ?? this.operation.routed?.(x) ?? x);
       const context = lazily(() => contextOf(input, this.context?.(), mask));
-      const parts = adapter.parts({
+      const view: AdapterView = {
         get input() {
           return input();
         },
@@ -189,10 +194,12 @@ export class AdaptedSite {
         training,
         ...this.operation.frozen,
         project: (request) => this.project(x, request),
-        observe: (routing) => this.observe(routing, training, context()),
-      });
-      if (reading !== undefined) return combine({z: reading, ...parts});
-      return this.output(x, parts);
+        observe: (routing) => this.observe(routing, training, adapter.virtualTokens ? undefined : context()),
+      };
+      const parts = adapter.parts(view);
+      if (reading === undefined) return this.output(x, parts);
+      if (adapter.virtualTokens) return tf.concat([adapter.prepend!(view), reading], 1);
+      return combine({z: reading, ...parts});
     });
   }
 

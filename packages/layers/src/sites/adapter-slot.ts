@@ -64,6 +64,8 @@ export class AdapterSlot {
 
 function initialTensor(init: Init, shape: number[], {kernel, bias}: FrozenBase, seed: number): tf.Tensor {
   switch (init.type) {
+    case 'identity':
+      return tf.eye(shape[0]!);
     case 'columnNorms':
       return tf.tidy(() => tf.sqrt(tf.sum(tf.square(kernel), 0)));
     case 'columns':

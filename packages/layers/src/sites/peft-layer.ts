@@ -90,11 +90,20 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
-    return this.inner.computeOutputShape(inputShape);
+    const shape = this.inner.computeOutputShape(inputShape);
+    const {virtualTokens} = this.site;
+    if (virtualTokens === 0) return shape;
+    const [batch, length, ...rest] = shape as Shape;
+    return [batch!, length == null ? null : length + virtualTokens, ...rest];
   }
 
   override computeMask(inputs: Tensors, mask?: Tensors): Tensors {
-    return this.inner.computeMask(inputs, mask);
+    const own = this.inner.computeMask(inputs, mask) as tf.Tensor | null;
+    const {virtualTokens} = this.site;
+    if (virtualTokens === 0 || own === null) return own as tf.Tensor;
+    return tf.tidy(() =>
+      tf.concat([tf.ones([own.shape[0]!, virtualTokens], 'bool'), tf.cast(own, 'bool')], 1),
+    );
   }
 
   override setFastWeightInitDuringBuild(value: boolean): void {

@@ -1,6 +1,6 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, ConfigError} from '@tfjs-peft/kernels';
+import {type CombineParts, ConfigError, matMul} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
@@ -12,7 +12,8 @@ import {
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
-import {type LimeModuleConfig, limeModule, type Shared, type SharedModule} from './modules.js';
+import {type LimeModuleConfig, limeModule, type SharedModule} from './modules.js';
+import {type LimePromptConfig, leading, PromptModule} from './prompt.js';
 
 /** Config of {@link LimeAdapter}. */
 export interface LimeConfig {
@@ -20,7 +21,7 @@ export interface LimeConfig {
   /** Default 4. */
   experts?: number;
   /** The module that the experts share. Default `{type: 'lora', rank: 4, alpha: 16}`. */
-  over?: LimeModuleConfig;
+  over?: LimeModuleConfig | LimePromptConfig;
   /** Add the shared modulator, which all tokens get. Default true. */
   sharedModulator?: boolean;
   /** `code` is as the released code has it; see {@link LimeAdapter}. Default `paper`. */
@@ -43,14 +44,20 @@ export const LIME_OPTIONS = ['type', 'experts', 'over', 'sharedModulator', 'form
  * Weights: the module's, all of which start so that d = 0 and the site is unchanged; `modulators` p [experts, outputDim] from U(0.9,
  * 1.1), `shared_modulator` p_s [outputDim] from N(0, 0.1²), and `gamma` [1], zero. A padded token gets the module's frozen part alone.
  *
+ * Over a `prompt`, an Embedding's output gets virtual tokens before it, z a base prompt and d a change of it; see {@link PromptModule}.
+ *
  * `form: 'code'` follows the released code (Kowsher/LiME): its normaliser and selection in the router, the sum of both streams as the
  * first one over DoRA, n-grams that are ignored over LoRA, and a slice that has no d: its columns are trained and modulated as they
- * are, x W_T ∘ (...), so that it does not start as the identity.
+ * are, x W_T ∘ (...), so that it does not start as the identity; and over LoRA at an Embedding, an A [outputDim, rank] that acts on the
+ * vector that was looked up.
  */
 export class LimeAdapter implements Adapter {
   readonly type = 'lime';
   readonly hasLoss: boolean;
-  private readonly module: SharedModule;
+  /** What it reads of the site: a prompt looks at the tokens that it goes before. */
+  readonly reads: 'input' | 'output';
+  readonly virtualTokens: number;
+  private readonly module: SharedModule | PromptModule;
   private readonly router: Router;
   private readonly form: 'paper' | 'code';
   private readonly withShared: boolean;
@@ -66,6 +73,9 @@ export class LimeAdapter implements Adapter {
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     this.withShared = checkBoolean(what, 'sharedModulator', config.sharedModulator, true);
     this.module = limeModule(config.over, this.form);
+    const isPrompt = this.module instanceof PromptModule;
+    this.reads = isPrompt ? 'output' : 'input';
+    this.virtualTokens = isPrompt ? (this.module as PromptModule).virtualTokens : 0;
     this.router = routerOf(what, experts, this.routerConfig(config.router), {delta: true});
     this.hasLoss = this.router.hasLoss ?? false;
   }
@@ -85,7 +95,8 @@ export class LimeAdapter implements Adapter {
   }
 
   build(dims: SiteDims, add: AddWeight): void {
-    const {inputDim, outputDim, routerDim = inputDim} = dims;
+    const {inputDim, outputDim} = dims;
+    const routerDim = this.reads === 'output' ? outputDim : (dims.routerDim ?? inputDim);
     const {experts, needs} = this.router;
     const most = Math.max(needs?.base ?? 0, needs?.delta ?? 0);
     if (most > outputDim) {
@@ -93,7 +104,7 @@ export class LimeAdapter implements Adapter {
         `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. Set experts to at most ${outputDim}.`,
       );
     }
-    const width = this.module.width ?? outputDim;
+    const width = this.module instanceof PromptModule ? outputDim : (this.module.width ?? outputDim);
     this.module.build(dims, add);
     this.modulators = add('modulators', [experts, width], {type: 'uniform', low: 0.9, high: 1.1});
     if (this.withShared) {
@@ -104,6 +115,7 @@ export class LimeAdapter implements Adapter {
   }
 
   parts(view: AdapterView): CombineParts {
+    if (this.module instanceof PromptModule) return {};
     const {needs} = this.router;
     const shared = this.module.apply(view, {base: needs?.base ?? 0, delta: needs?.delta ?? 0});
     const {input, training, context} = view;
@@ -116,13 +128,40 @@ export class LimeAdapter implements Adapter {
       ...(context && {context}),
     });
     view.observe?.(routing);
-    const {h, b, scale, alpha, offset} = shared;
-    const beta = this.modulation(routing.gates, shared, view);
+    const {h, b, scale, alpha, offset, stretch, replaces = false} = shared;
+    const {gates, table} = this.modulation(routing.gates, {mask: context?.mask, replaces});
+    const beta = {gates, table: stretched(widened(table, b.shape[1]), stretch)};
     return {h, b, scale, beta, ...(alpha && {alpha}), ...(offset && {offset})};
   }
 
+  /** The virtual tokens, [batch, virtualTokens, outputDim]. */
+  prepend(view: AdapterView): Tensor {
+    const {base, delta, stream} = (this.module as PromptModule).read(view);
+    const [batch] = view.input.shape as [number, number, number];
+    const {needs} = this.router;
+    const {mask: _, ...context} = view.context ?? {};
+    const shape = [batch, ...stream.shape.slice(1)] as [number, number, number];
+    const routing = this.router.route({
+      input: tf.broadcastTo(stream, shape),
+      training: view.training,
+      context,
+      ...(needs?.base && {base: leading(stream, needs.base)}),
+      ...(needs?.delta && {delta: leading(delta, needs.delta)}),
+    });
+    view.observe?.(routing);
+    const {gates, table} = this.modulation(routing.gates, {});
+    const factors = tf.reshape(matMul(tf.reshape(gates, [-1, table.shape[0]]), table), [
+      ...gates.shape.slice(0, -1),
+      table.shape[1],
+    ]);
+    return tf.broadcastTo(tf.add(base, tf.mul(delta, factors)), shape);
+  }
+
   /** Σ_e g_e p_e + γ p_s as gates times a table: the shared modulator is in every row where the gates sum to 1, else a row of its own. */
-  private modulation(gates: Tensor, {stretch, replaces, b}: Shared, {context}: AdapterView) {
+  private modulation(
+    gates: Tensor,
+    {mask: given, replaces = false}: {mask?: Tensor | undefined; replaces?: boolean},
+  ): {gates: Tensor; table: Tensor2D} {
     const lead = gates.shape.slice(0, -1);
     let table = this.modulators.read() as Tensor2D;
     let weights = gates;
@@ -134,22 +173,14 @@ export class LimeAdapter implements Adapter {
         weights = tf.concat([gates, tf.ones([...lead, 1])], -1);
       }
     }
-    if (context?.mask !== undefined) {
-      const mask = tf.reshape(context.mask, [...lead, 1]);
+    if (given !== undefined) {
+      const mask = tf.reshape(given, [...lead, 1]);
       weights = tf.mul(weights, mask);
       if (replaces) {
         table = tf.concat([table, tf.ones([1, table.shape[1]])]) as Tensor2D;
         weights = tf.concat([weights, tf.sub(1, mask)], -1);
       }
     }
-    const missing = b.shape[1] - table.shape[1];
-    if (missing > 0) {
-      table = tf.pad(table, [
-        [0, 0],
-        [0, missing],
-      ]);
-    }
-    if (stretch !== undefined) table = tf.mul(table, stretch as Tensor1D);
     return {gates: weights, table};
   }
 
@@ -163,4 +194,18 @@ export class LimeAdapter implements Adapter {
       router: configOf(this.router),
     };
   }
+}
+
+/** The table with columns of zeros for the rest of the output. */
+function widened(table: Tensor2D, width: number): Tensor2D {
+  const missing = width - table.shape[1];
+  if (missing === 0) return table;
+  return tf.pad(table, [
+    [0, 0],
+    [0, missing],
+  ]);
+}
+
+function stretched(table: Tensor2D, stretch: Tensor1D | undefined): Tensor2D {
+  return stretch === undefined ? table : tf.mul(table, stretch);
 }

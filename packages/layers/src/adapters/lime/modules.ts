@@ -11,6 +11,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
 import {addFactors, columnNorms, kaiming} from '../low-rank.js';
+import {type LimePromptConfig, PromptModule} from './prompt.js';
 
 /** The module that LiME's experts share. */
 export type LimeModuleConfig =
@@ -42,18 +43,23 @@ export interface SharedModule {
   getConfig(): LimeModuleConfig;
 }
 
-const TYPES = ['lora', 'dora', 'lora-fa', 'slice'] as const;
+const TYPES = ['lora', 'dora', 'lora-fa', 'slice', 'prompt'] as const;
 
 /** @throws ConfigError if the type is unknown, or an option unknown or out of range. */
-export function limeModule(config: LimeModuleConfig | undefined, form: 'paper' | 'code'): SharedModule {
+export function limeModule(
+  config: LimeModuleConfig | LimePromptConfig | undefined,
+  form: 'paper' | 'code',
+): SharedModule | PromptModule {
   const what = 'lime adapter: over';
   const given = config ?? {type: 'lora'};
   if (typeof given !== 'object' || given === null) checkOptions(what, given, []);
   const type = checkChoice(what, 'type', given.type, TYPES);
+  if (type === 'prompt') return new PromptModule(given as LimePromptConfig);
   checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', 'rank', 'alpha']);
-  const rank = checkInteger(what, 'rank', given.rank, {fallback: 4});
+  const rank = checkInteger(what, 'rank', (given as {rank?: number}).rank, {fallback: 4});
   if (type === 'slice') return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
-  return new LowRank(type, rank, checkPositive(what, 'alpha', (given as {alpha?: number}).alpha, 16));
+  const alpha = checkPositive(what, 'alpha', (given as {alpha?: number}).alpha, 16);
+  return new LowRank(type, rank, alpha, form);
 }
 
 /** LoRA, LoRA-FA and DoRA, the bias of which is scaled along with the frozen product. */
@@ -61,24 +67,33 @@ class LowRank implements SharedModule {
   private a!: Weight;
   private b!: Weight;
   private magnitude?: Weight;
+  /** The released code's LoRA at an Embedding: A acts on the vector that was looked up. */
+  private onVectors = false;
 
   constructor(
     private readonly type: 'lora' | 'dora' | 'lora-fa',
     private readonly rank: number,
     private readonly alpha: number,
+    private readonly form: 'paper' | 'code',
   ) {}
 
   build(dims: SiteDims, add: AddWeight): void {
-    const random = kaiming(dims.inputDim);
+    this.onVectors = this.form === 'code' && this.type === 'lora' && dims.kind === 'lookup';
+    const {outputDim} = dims;
+    const acted = this.onVectors ? {inputDim: outputDim, outputDim} : dims;
+    const random = kaiming(acted.inputDim);
     const fixed = this.type === 'lora-fa';
-    ({a: this.a, b: this.b} = addFactors(add, dims, {down: this.rank, up: this.rank, random, fixed}));
+    ({a: this.a, b: this.b} = addFactors(add, acted, {down: this.rank, up: this.rank, random, fixed}));
     if (this.type === 'dora') this.magnitude = add('magnitude', [dims.outputDim], {type: 'columnNorms'});
   }
 
-  apply({kernel, bias, project}: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+  apply(view: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
+    const {kernel, bias} = view;
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
     const scale = this.alpha / this.rank;
-    const {h, columns} = project({a, ...(base > 0 && {columns: base})});
+    const {h, columns} = this.onVectors
+      ? {h: times(view.input, a), columns: base > 0 ? columnsOf(view.input, base) : undefined}
+      : view.project({a, ...(base > 0 && {columns: base})});
     const factor =
       this.magnitude && (tf.div(this.magnitude.read(), columnNorms({kernel, a, b, scale})) as Tensor1D);
     const head = (tensor: Tensor, size: number) =>
