@@ -6,6 +6,7 @@ import {ConfigError, ShapeError, UnsupportedSiteError} from '@tfjs-peft/kernels'
 import {
   AdaptedSite,
   type AdapterConfig,
+  countTrainable,
   createAdapter,
   type LimePromptConfig,
   PeftWrapper,
