@@ -1,0 +1,67 @@
+import type {Log} from '../log.js';
+import {type AttrValue, fusedOps, fusedOpsAttr, type GraphEditor, type NodeDef} from './graph-def.js';
+
+type Unfuse = (editor: GraphEditor, node: NodeDef, x: string, at: (name: string) => string) => void;
+
+/** Activations that oneDNN fuses and the executor of tfjs has no name for, in stock ops. The node keeps its name: it is the last of them. */
+const UNFUSE: Record<string, Unfuse> = {
+  // x/2 (1 + erf(x / sqrt 2))
+  GeluExact(editor, node, x, at) {
+    const ratio = editor.add(at('ratio'), 'Mul', [x, editor.float(at('sqrt_half'), Math.SQRT1_2)]);
+    const erf = editor.add(at('erf'), 'Erf', [ratio]);
+    halfOfXTimesOnePlus(editor, node, x, erf, at);
+  },
+  // x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+  GeluApproximate(editor, node, x, at) {
+    const square = editor.add(at('square'), 'Mul', [x, x]);
+    const cube = editor.add(at('cube'), 'Mul', [square, x]);
+    const small = editor.add(at('small'), 'Mul', [cube, editor.float(at('coefficient'), 0.044715)]);
+    const sum = editor.add(at('sum'), 'AddV2', [x, small]);
+    const inner = editor.add(at('inner'), 'Mul', [sum, editor.float(at('factor'), Math.sqrt(2 / Math.PI))]);
+    const tanh = editor.add(at('tanh'), 'Tanh', [inner]);
+    halfOfXTimesOnePlus(editor, node, x, tanh, at);
+  },
+  Tanh(editor, node, x) {
+    editor.become(node, 'Tanh', [x]);
+  },
+};
+
+const FUSED = new Set(['_FusedMatMul', '_FusedConv2D', 'FusedDepthwiseConv2dNative']);
+
+/**
+ * `_FusedMatMul [BiasAdd, GeluExact]` loads and fails when it runs (`Activation geluexact has not been implemented`). The activation
+ * is taken out of the node; its product and bias stay fused, which every backend has.
+ */
+export function unfuseActivations(editor: GraphEditor, log: Log): void {
+  for (const node of editor.graph.node.slice()) {
+    if (!FUSED.has(node.op)) continue;
+    const ops = fusedOps(node);
+    const activation = ops.at(-1);
+    if (activation === undefined || !Object.hasOwn(UNFUSE, activation)) continue;
+    const at = (name: string) => `${node.name}/${name}`;
+    const {op} = node;
+    const x = product(editor, node, ops.slice(0, -1), at(op.replace(/^_?Fused/, '')));
+    UNFUSE[activation]!(editor, node, x, at);
+    log('fused-activation', node.name, `${op} [${ops}]: ${activation} is a node of stock ops after it now.`);
+  }
+}
+
+function product(editor: GraphEditor, node: NodeDef, ops: string[], name: string): string {
+  const attr: Record<string, AttrValue> = {...node.attr, fused_ops: fusedOpsAttr(ops)};
+  if (ops.length > 0) return editor.add(name, node.op, node.input ?? [], attr);
+  const {fused_ops, num_args, ...plain} = attr;
+  const op = {_FusedMatMul: 'MatMul', _FusedConv2D: 'Conv2D'}[node.op] ?? 'DepthwiseConv2dNative';
+  return editor.add(name, op, node.input ?? [], plain);
+}
+
+function halfOfXTimesOnePlus(
+  editor: GraphEditor,
+  node: NodeDef,
+  x: string,
+  y: string,
+  at: (name: string) => string,
+): void {
+  const sum = editor.add(at('one_plus'), 'AddV2', [y, editor.float(at('one'), 1)]);
+  const half = editor.add(at('half_x'), 'Mul', [x, editor.float(at('half'), 0.5)]);
+  editor.become(node, 'Mul', [half, sum]);
+}

@@ -1,0 +1,64 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {type Log, UnsupportedModelError} from '../log.js';
+import {byteLength, copyTopology, joinBytes, weightBytes} from '../source.js';
+import {computeBatchStatistics} from './batch-norm.js';
+import {restoreEpsilons} from './epsilon.js';
+import {unfuseActivations} from './fused-activation.js';
+import {type GraphDef, GraphEditor} from './graph-def.js';
+import {refuseRecurrentLoops} from './loops.js';
+
+/**
+ * The artifacts of a GraphModel with every rule applied; what was given stays as it is.
+ *
+ * @throws UnsupportedModelError if the graph cannot run in tfjs and no rule repairs it.
+ */
+export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Promise<tf.io.ModelArtifacts> {
+  const graph = copyTopology<GraphDef>(artifacts.modelTopology!);
+  const specs = artifacts.weightSpecs ?? [];
+  refuseRecurrentLoops(graph);
+  refuseInFunctions(graph);
+
+  const editor = new GraphEditor(graph);
+  computeBatchStatistics(editor, specs, log);
+  unfuseActivations(editor, log);
+  let data: Uint8Array | undefined;
+  if (specs.some((spec) => spec.quantization?.dtype === 'float16')) {
+    data = await weightBytes(artifacts);
+    restoreEpsilons(editor, specs, zeros(specs, data), log);
+  }
+  if (!editor.changed) return artifacts;
+
+  data ??= await weightBytes(artifacts);
+  const {getWeightStream, ...rest} = artifacts;
+  return {
+    ...rest,
+    modelTopology: graph,
+    weightSpecs: [...specs, ...editor.specs],
+    weightData: joinBytes([data, ...editor.bytes]),
+  };
+}
+
+/** A rule rewrites the nodes of the main graph only; a node in need inside a function is not left wrong in silence. */
+function refuseInFunctions(graph: GraphDef): void {
+  for (const {signature, nodeDef = []} of graph.library?.function ?? []) {
+    const node = nodeDef.find(({op, attr}) => /^FusedBatchNorm/.test(op) && attr?.is_training?.b === true);
+    if (node === undefined) continue;
+    throw new UnsupportedModelError(
+      `Graph node '${node.name}' (${node.op}, is_training) inside the function '${signature?.name}' computes batch statistics, which tfjs ` +
+        'does not. Convert the model without control flow around it, or with an epsilon below 1e-5 in its LayerNormalization.',
+    );
+  }
+}
+
+function zeros(specs: readonly tf.io.WeightsManifestEntry[], data: Uint8Array): (name: string) => boolean {
+  const places = new Map<string, [number, number]>();
+  let offset = 0;
+  for (const spec of specs) {
+    const length = byteLength(spec, data, offset);
+    places.set(spec.name, [offset, offset + length]);
+    offset += length;
+  }
+  // +0 and -0 differ in the top bit alone, which a float16 has in its second byte.
+  return (name) =>
+    data.subarray(...places.get(name)!).every((byte, i) => (i % 2 === 1 ? byte & 0x7f : byte) === 0);
+}

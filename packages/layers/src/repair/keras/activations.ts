@@ -1,0 +1,51 @@
+import {UnsupportedModelError} from '../log.js';
+import {nameOf} from './config.js';
+import type {LayerRule} from './rules.js';
+
+const KEYS = ['activation', 'recurrent_activation'];
+const RENAMED: Record<string, string> = {silu: 'swish'};
+const KNOWN = new Set([
+  'elu',
+  'gelu',
+  'gelu_new',
+  'hard_sigmoid',
+  'linear',
+  'log_softmax',
+  'mish',
+  'relu',
+  'relu6',
+  'selu',
+  'sigmoid',
+  'softmax',
+  'softplus',
+  'softsign',
+  'swish',
+  'tanh',
+]);
+
+/** Activations that tfjs knows by another name, and those that it does not know: an error of ours names the layer. */
+export const activations: LayerRule = (layer, log) => {
+  const {config} = layer;
+  for (const key of KEYS) {
+    const value = config[key];
+    if (value === null || value === undefined) continue;
+    const name = activationName(value);
+    if (name === undefined || !(KNOWN.has(name) || Object.hasOwn(RENAMED, name))) {
+      throw new UnsupportedModelError(
+        `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} ${name ? `'${name}'` : JSON.stringify(value)}, which tfjs does not ` +
+          "have. Give the layer the activation 'linear' and let a layer of your own compute it (tf.serialization.registerClass), or convert " +
+          'the model as a GraphModel (--output_format=tfjs_graph_model), which normalizeArtifacts and upgrade take too.',
+      );
+    }
+    const known = RENAMED[name] ?? name;
+    if (known !== value) log('activation', nameOf(layer), `${key} '${name}' is '${known}' in tfjs.`);
+    config[key] = known;
+  }
+};
+
+function activationName(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  // Keras 3 writes a function as an object, its own ones by name.
+  const {class_name, config} = value as {class_name?: unknown; config?: unknown};
+  return class_name === 'function' && typeof config === 'string' ? config : undefined;
+}

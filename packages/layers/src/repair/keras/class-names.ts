@@ -1,0 +1,19 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {nameOf} from './config.js';
+import type {LayerRule} from './rules.js';
+
+/** Layers that tfjs lacks and that are here, under a name of ours: tfjs may come to have its own. */
+const SUBSTITUTES: Record<string, string> = {
+  ZeroPadding1D: 'PeftZeroPadding1D',
+  Cropping1D: 'PeftCropping1D',
+};
+
+/** Keras registers classes as `package>Name` and writes that to h5; tfjs looks for the bare name. */
+export const classNames: LayerRule = (layer, log) => {
+  const {classNameMap} = tf.serialization.SerializationMap.getMap();
+  const bare = layer.class_name.replace(/^.*>/, '');
+  const name = bare in classNameMap ? bare : (SUBSTITUTES[bare] ?? bare);
+  if (name === layer.class_name) return;
+  log('class-name', nameOf(layer), `class '${layer.class_name}' is '${name}' here.`);
+  layer.class_name = name;
+};

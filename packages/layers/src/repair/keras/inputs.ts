@@ -1,0 +1,19 @@
+import {isContainer, isLayerConfig, layersOf, nameOf} from './config.js';
+import type {LayerRule} from './rules.js';
+
+/** Keras 3 says `batch_shape` where tfjs reads `batch_input_shape`, and a built Sequential may carry its input's shape alone (tfjs#8328). */
+export const convertInputs: LayerRule = (layer, log) => {
+  const {config} = layer;
+  if (Array.isArray(config.batch_shape)) {
+    config.batch_input_shape ??= config.batch_shape;
+    delete config.batch_shape;
+    log('batch-shape', nameOf(layer), 'batch_shape is batch_input_shape in tfjs.');
+  }
+  if (layer.class_name !== 'Sequential' || !isContainer(layer)) return;
+  const first = layersOf(layer)[0];
+  const shape = config.build_input_shape;
+  if (!isLayerConfig(first) || first.class_name === 'InputLayer' || !Array.isArray(shape)) return;
+  if (first.config.batch_input_shape !== undefined || first.config.batch_shape !== undefined) return;
+  first.config.batch_input_shape = shape;
+  log('batch-shape', nameOf(first), `it is first in '${nameOf(layer)}' and so takes its build_input_shape.`);
+};

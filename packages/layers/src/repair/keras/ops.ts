@@ -1,0 +1,42 @@
+import {UnsupportedModelError} from '../log.js';
+import {layersOf, nameOf} from './config.js';
+import type {ContainerRule} from './rules.js';
+import {keras3Nodes, tensorRef} from './tensors.js';
+
+/** Ops of `keras.ops` between two tensors that are a layer of the same name in tfjs. */
+const MERGES = new Set(['Add', 'Multiply', 'Maximum', 'Minimum']);
+/** Ops of one tensor that are an activation. */
+const ACTIVATIONS: Record<string, string> = {
+  Relu: 'relu',
+  Relu6: 'relu6',
+  Sigmoid: 'sigmoid',
+  Silu: 'silu',
+  Softplus: 'softplus',
+  Softsign: 'softsign',
+  Tanh: 'tanh',
+};
+
+/** A functional Keras 3 model may call functions on its tensors: `x + y` is a node `Add` with two arguments instead of a list. */
+export const convertOps: ContainerRule = (container, log) => {
+  for (const layer of layersOf(container)) {
+    const nodes = keras3Nodes(layer);
+    const activation = ACTIVATIONS[layer.class_name];
+    if (activation !== undefined && nodes.length > 0) {
+      log('op', nameOf(layer), `the op ${layer.class_name} is a layer Activation.`);
+      layer.class_name = 'Activation';
+      layer.config.activation = activation === 'silu' ? 'swish' : activation;
+    }
+    if (!MERGES.has(layer.class_name)) continue;
+    for (const node of nodes) {
+      if (Array.isArray(node.args[0])) continue;
+      if (!(node.args.length === 2 && node.args.every((arg) => tensorRef(arg) !== undefined))) {
+        throw new UnsupportedModelError(
+          `'${nameOf(layer)}' is the op ${layer.class_name} with a constant, which tfjs has no layer for. Write it as a layer of your own, or ` +
+            'convert the model as a GraphModel (--output_format=tfjs_graph_model).',
+        );
+      }
+      node.args = [node.args];
+      log('op', nameOf(layer), `the op ${layer.class_name} of two tensors is the layer of that name.`);
+    }
+  }
+};

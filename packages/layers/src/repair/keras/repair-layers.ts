@@ -1,0 +1,51 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import type {Log} from '../log.js';
+import {byteLength, copyTopology, joinBytes, weightBytes} from '../source.js';
+import {isLayerConfig, type LayerConfig} from './config.js';
+import {expectedWeights} from './probe.js';
+import {applyRules} from './rules.js';
+import {kerasPaths} from './weight-paths.js';
+import {renameWeights} from './weights.js';
+
+/**
+ * The artifacts of a LayersModel with every rule applied; what was given stays as it is.
+ *
+ * @throws UnsupportedModelError naming a layer that tfjs does not have, and the way out.
+ * @throws WeightMismatchError naming a weight that does not fit the model.
+ */
+export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): Promise<tf.io.ModelArtifacts> {
+  const topology = copyTopology<Record<string, unknown>>(artifacts.modelTopology!);
+  const model = (topology.model_config ?? topology) as LayerConfig;
+  if (!isLayerConfig(model)) {
+    throw new ConfigError(
+      'The modelTopology is neither a graph nor the config of a Keras model (class_name and config). Pass a model.json as the converter writes it.',
+    );
+  }
+  const paths = kerasPaths(model);
+  applyRules(model, log);
+  const repaired = {...artifacts, modelTopology: topology};
+  if (artifacts.weightSpecs === undefined) return repaired;
+
+  const expected = await expectedWeights(model);
+  const specs = renameWeights(artifacts.weightSpecs, expected, paths, log);
+  if (!specs.includes(undefined)) return {...repaired, weightSpecs: specs as tf.io.WeightsManifestEntry[]};
+  const {getWeightStream, ...rest} = repaired;
+  return {...rest, ...(await kept(artifacts, specs))};
+}
+
+/** Specs and bytes without those weights that are nobody's. */
+async function kept(
+  artifacts: tf.io.ModelArtifacts,
+  specs: readonly (tf.io.WeightsManifestEntry | undefined)[],
+): Promise<Pick<tf.io.ModelArtifacts, 'weightSpecs' | 'weightData'>> {
+  const data = await weightBytes(artifacts);
+  const parts: Uint8Array[] = [];
+  let offset = 0;
+  for (const [i, spec] of artifacts.weightSpecs!.entries()) {
+    const length = byteLength(spec, data, offset);
+    if (specs[i] !== undefined) parts.push(data.subarray(offset, offset + length));
+    offset += length;
+  }
+  return {weightSpecs: specs.filter((spec) => spec !== undefined), weightData: joinBytes(parts)};
+}

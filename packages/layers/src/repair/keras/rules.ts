@@ -1,0 +1,44 @@
+import type {Log} from '../log.js';
+import {activations} from './activations.js';
+import {causalConvolutions} from './causal.js';
+import {classNames} from './class-names.js';
+import {everyContainer, everyLayer, type LayerConfig} from './config.js';
+import {dtypes} from './dtypes.js';
+import {convertNodes} from './functional.js';
+import {convertInputs} from './inputs.js';
+import {keywords} from './keywords.js';
+import {dropMasks} from './masks.js';
+import {objects} from './objects.js';
+import {convertOps} from './ops.js';
+import {recurrent} from './recurrent.js';
+import {refuseUnknown} from './unknown.js';
+
+/** What a rule sees: a layer at any depth, and what holds it. */
+export type LayerRule = (layer: LayerConfig, log: Log) => void;
+/** A rule about how the layers of one model are joined. */
+export type ContainerRule = (container: LayerConfig, log: Log) => void;
+
+/** Each looks for what it repairs, whatever version wrote the file; in this order. */
+const CONTAINER_RULES: readonly ContainerRule[] = [dropMasks, convertOps, convertNodes, causalConvolutions];
+const LAYER_RULES: readonly LayerRule[] = [
+  classNames,
+  convertInputs,
+  dtypes,
+  keywords,
+  activations,
+  objects,
+  recurrent,
+];
+
+/**
+ * Rewrites the config of a model, in place, into one that tfjs-layers reads.
+ *
+ * @throws UnsupportedModelError naming a layer that tfjs cannot be given, and the way out.
+ */
+export function applyRules(model: LayerConfig, log: Log): void {
+  for (const {layer} of [{layer: model}, ...everyLayer(model)])
+    for (const rule of LAYER_RULES) rule(layer, log);
+  for (const container of [...everyContainer(model)])
+    for (const rule of CONTAINER_RULES) rule(container, log);
+  refuseUnknown(model);
+}
