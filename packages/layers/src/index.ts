@@ -1,10 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
+import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
 import {PeftDense} from './sites/peft-dense.js';
 import {PeftWrapper} from './sites/peft-wrapper.js';
 
 // Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
+tf.serialization.registerClass(ResetAfterGRUCell);
+tf.serialization.registerClass(ZeroPadding1D);
+tf.serialization.registerClass(Cropping1D);
 
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './adapters/adapter.js';
@@ -34,6 +39,17 @@ export {Peft, type SaveOptions} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';
 export {type UsageCallbackOptions, usageCallback} from './lifecycle/usage-callback.js';
 export {deriveSeed} from './random.js';
+export {ResetAfterGRUCell, type ResetAfterGRUCellArgs} from './repair/layers/gru-cell.js';
+export {
+  type BothEnds,
+  Cropping1D,
+  type Cropping1DArgs,
+  ZeroPadding1D,
+  type ZeroPadding1DArgs,
+} from './repair/layers/time-axis.js';
+export {type Repair, UnsupportedModelError} from './repair/log.js';
+export {type NormalizeOptions, type NormalizingHandler, normalizeArtifacts} from './repair/normalize.js';
+export type {ArtifactSource} from './repair/source.js';
 export {AdaptedSite, type CallOptions} from './sites/adapted-site.js';
 export {
   type DropIn,
@@ -56,5 +72,5 @@ export type {SavedAdapter} from './sites/saved-adapters.js';
 export {registerSite} from './sites/site-registry.js';
 export type {ExpertUsage, SiteUsage} from './sites/usage.js';
 export type {Override, UpgradeConfig} from './upgrade/plan.js';
-export type {SiteInfo, Target, Targets} from './upgrade/targets.js';
+export type {SiteInfo, Target, Targets} from './upgrade/select.js';
 export {inspect, loadPeft, upgrade} from './upgrade/upgrade.js';

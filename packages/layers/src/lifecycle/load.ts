@@ -1,5 +1,4 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type * as tfl from '@tensorflow/tfjs-layers';
 import {WeightMismatchError} from '@tfjs-peft/kernels';
 import {adapterShapes} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
@@ -14,10 +13,9 @@ import {
   weightKey,
 } from '../io/adapter-file.js';
 import type {StoredFile} from '../io/storage.js';
-import {checkName, type Plan, type PlannedSite, planUpgrade} from '../upgrade/plan.js';
-import {describeLayer} from '../upgrade/targets.js';
-import type {ModelState, StoredAdapter} from './state.js';
-import {baseWeights, type LayerVariables, siteVariables, trainedVariables} from './weights.js';
+import {checkName, type Plan, type PlannedSite} from '../upgrade/plan.js';
+import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
+import {baseWeights} from './weights.js';
 
 /** Options of {@link Peft.load}. */
 export interface LoadOptions {
@@ -34,7 +32,7 @@ export interface LoadOptions {
  * @throws WeightMismatchError if the file does not fit the model; errors of `planUpgrade` if its adapter cannot be made there.
  */
 export async function loadInto(
-  state: ModelState,
+  state: AdaptedModel,
   {file, weights}: StoredFile,
   {name = file.name, ignoreBase = false}: LoadOptions,
 ): Promise<void> {
@@ -45,12 +43,11 @@ export async function loadInto(
   const plan = prepare();
   if (plan !== undefined) state.add(plan);
   else state.enable(name);
-  const stored = state.adapters.get(name)!;
-  assign([...siteVariables(state, name, stored), ...trainedOf(state, file)], weights);
+  assign([...state.siteVariables(name), ...trainedOf(state, file)], weights);
 }
 
 /** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
-function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | undefined {
+function planLoad(state: AdaptedModel, file: AdapterFile, name: string): Plan | undefined {
   const existing = state.adapters.get(name);
   if (existing !== undefined) {
     checkExisting(state, name, existing, file);
@@ -59,17 +56,12 @@ function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | un
   checkName(name, []);
   checkLayers(state, file);
   const known = new Set(file.trained.map(({name}) => name));
-  const plan = planUpgrade(
-    state.layers,
-    state.isSite,
-    {
-      adapter: file.adapter,
-      targets: ({name}) => file.sites.some((site) => site.name === name),
-      overrides: file.overrides.map(({site, adapter}) => ({targets: (info) => info.name === site, adapter})),
-      name,
-    },
-    [...state.adapters.keys()],
-  );
+  const plan = state.plan({
+    adapter: file.adapter,
+    targets: ({name}) => file.sites.some((site) => site.name === name),
+    overrides: file.overrides.map(({site, adapter}) => ({targets: (info) => info.name === site, adapter})),
+    name,
+  });
   for (const selected of plan.selected) {
     if (!known.has(selected.info.name)) continue;
     selected.status = 'trained';
@@ -85,34 +77,29 @@ function planLoad(state: ModelState, file: AdapterFile, name: string): Plan | un
 }
 
 /** Whether the model has all layers of the file, with these shapes. */
-function checkLayers(state: ModelState, file: AdapterFile): void {
+function checkLayers(state: AdaptedModel, file: AdapterFile): void {
   const problems: string[] = [];
-  const byPath = new Map(state.layers.map((at) => [at.path, at]));
   for (const {name, kind, shape} of file.sites) {
-    const at = byPath.get(name);
-    if (at === undefined) {
-      problems.push(`layer '${name}' is missing in the model`);
-      continue;
-    }
-    const found = describeLayer(at, state.isSite).info;
-    if (found.kind !== kind) {
-      problems.push(
-        `layer '${name}' is a ${found.className} in the model, but of kind '${kind}' in the file`,
-      );
-    } else if (!sameShape(found.shape!, shape)) {
-      problems.push(`layer '${name}' is [${found.shape}] in the model, but [${shape}] in the file`);
-    }
+    const found = state.siteAt(name);
+    const place = `${state.noun} '${name}'`;
+    if (found === 'missing') problems.push(`${place} is missing in the model`);
+    else if (typeof found === 'string')
+      problems.push(`${place} is ${found} in the model, but of kind '${kind}' in the file`);
+    else if (found.kind !== kind)
+      problems.push(`${place} is of kind '${found.kind}' in the model, but '${kind}' in the file`);
+    else if (!sameShape(found.shape, shape))
+      problems.push(`${place} is [${found.shape}] in the model, but [${shape}] in the file`);
   }
   for (const layer of file.trained) {
-    const at = byPath.get(layer.name);
-    if (at === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
-    else problems.push(...compare(layer, trainedVariables([at])[0]!.file.weights, 'model'));
+    const found = state.variablesAt(layer.name);
+    if (found === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
+    else problems.push(...compare(layer, found.file.weights, 'model'));
   }
   fail(problems, 'The file is of another model', 'Load it into the model that it was trained on.');
 }
 
 /** Whether the model's adapter of that name is the file's. */
-function checkExisting(state: ModelState, name: string, existing: StoredAdapter, file: AdapterFile): void {
+function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapter, file: AdapterFile): void {
   const problems: string[] = [];
   const sites = new Map(file.sites.map((site) => [site.name, site]));
   for (const path of existing.sites.keys()) {
@@ -124,7 +111,7 @@ function checkExisting(state: ModelState, name: string, existing: StoredAdapter,
       problems.push(`site '${site.name}' carries no such adapter in the model`);
       continue;
     }
-    const {dims} = state.site(site.name);
+    const dims = state.dimsAt(site.name);
     const wanted = JSON.stringify(createAdapter(siteConfig(file, site.name), dims).getConfig());
     if (JSON.stringify(config) !== wanted) {
       problems.push(
@@ -133,9 +120,7 @@ function checkExisting(state: ModelState, name: string, existing: StoredAdapter,
     }
     problems.push(...siteProblems({at: {path: site.name}, dims, config}, file));
   }
-  const trained = new Map(
-    trainedVariables(state.trainedLayers).map((layer) => [layer.file.name, layer.file]),
-  );
+  const trained = new Map(state.trainedVariables().map((layer) => [layer.file.name, layer.file]));
   for (const layer of file.trained) {
     const found = trained.get(layer.name);
     if (found === undefined)
@@ -175,7 +160,7 @@ function compare(layer: FileLayer, wanted: readonly FileWeight[], where: string)
   return problems;
 }
 
-async function checkBase(state: ModelState, file: AdapterFile): Promise<void> {
+async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> {
   const base = await baseWeights(state, file.trained);
   if (base.sha256 === file.base.sha256) return;
   const problems: string[] = [];
@@ -202,20 +187,17 @@ function fail(problems: readonly string[], what: string, wayOut: string): void {
   if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
 }
 
-function trainedOf(state: ModelState, file: AdapterFile): LayerVariables<FileLayer>[] {
+function trainedOf(state: AdaptedModel, file: AdapterFile): PlaceVariables[] {
   const wanted = new Set(file.trained.map(({name}) => name));
-  return trainedVariables(state.trainedLayers.filter(({path}) => wanted.has(path)));
+  return state.trainedVariables().filter(({file}) => wanted.has(file.name));
 }
 
-function assign(
-  layers: readonly LayerVariables<FileLayer>[],
-  weights: ReadonlyMap<string, WeightValues>,
-): void {
+function assign(layers: readonly PlaceVariables[], weights: ReadonlyMap<string, WeightValues>): void {
   tf.tidy(() => {
     for (const {file, variables} of layers) {
       for (const [name, variable] of variables) {
         const {shape, values} = weights.get(weightKey(file.name, name))!;
-        (variable as tfl.LayerVariable).write(tf.tensor(values, shape, 'float32'));
+        variable.write(tf.tensor(values, shape, 'float32'));
       }
     }
   });

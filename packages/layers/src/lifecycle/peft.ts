@@ -1,17 +1,29 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions, type RouterContext} from '@tfjs-peft/routers';
+import {GraphState} from '../graph/graph-state.js';
+import {isGraphModel} from '../graph/internals.js';
 import {fetchStored, type Place, type SaveResult, store} from '../io/storage.js';
 import type {SiteUsage} from '../sites/usage.js';
-import {type PlannedSite, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
+import type {PlannedSite, UpgradeConfig} from '../upgrade/plan.js';
+import type {AdaptedModel} from './adapted-model.js';
 import {type LoadOptions, loadInto} from './load.js';
 import {makeReport, type Report} from './report.js';
 import {toStored} from './save.js';
 import {ModelState} from './state.js';
 
+/** A model that can be upgraded. */
+export type UpgradableModel = tfl.LayersModel | GraphModel;
+
 /** The upgrade of each model that has one. */
-const upgrades = new WeakMap<tfl.LayersModel, Peft>();
+const upgrades = new WeakMap<UpgradableModel, Peft<UpgradableModel>>();
+
+/** A model before its first upgrade, whatever its kind. */
+function stateOf(model: UpgradableModel): AdaptedModel {
+  return isGraphModel(model) ? new GraphState(model) : new ModelState(model);
+}
 
 /** Options of {@link Peft.save}. */
 export interface SaveOptions {
@@ -25,34 +37,42 @@ export interface SaveOptions {
  * At most one adapter is active. A model that is compiled is compiled again, with its own loss and metrics and a fresh optimizer of
  * the same class and settings, whenever its set of trainable weights changes. No method changes anything if it throws.
  */
-export class Peft {
-  private state: ModelState;
+export class Peft<M extends UpgradableModel = tfl.LayersModel> {
+  private readonly state: AdaptedModel;
   private last: string | null = null;
   private detached = false;
 
-  private constructor(readonly model: tfl.LayersModel) {
-    this.state = new ModelState(model);
+  private constructor(readonly model: M) {
+    this.state = stateOf(model);
   }
 
   /** For {@link upgrade}. */
-  static async upgrade(model: tfl.LayersModel, config: UpgradeConfig): Promise<Peft> {
-    const peft = upgrades.get(model) ?? new Peft(model);
+  static async upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
+    const peft = Peft.of(model);
     const {state} = peft;
-    const plan = planUpgrade(state.layers, state.isSite, config, [...state.adapters.keys()]);
+    const plan = state.plan(config);
     state.add(plan);
     peft.last = plan.name;
     upgrades.set(model, peft);
     return peft;
   }
 
+  private static of<M extends UpgradableModel>(model: M): Peft<M> {
+    return (upgrades.get(model) as Peft<M> | undefined) ?? new Peft(model);
+  }
+
   /** For `inspect`: the state of a model's upgrade, or one that would be its first. */
-  static stateOf(model: tfl.LayersModel): ModelState {
-    return upgrades.get(model)?.state ?? new ModelState(model);
+  static stateOf(model: UpgradableModel): AdaptedModel {
+    return upgrades.get(model)?.state ?? stateOf(model);
   }
 
   /** For {@link loadPeft}. */
-  static async load(model: tfl.LayersModel, from: Place, options?: LoadOptions): Promise<Peft> {
-    const peft = upgrades.get(model) ?? new Peft(model);
+  static async load<M extends UpgradableModel>(
+    model: M,
+    from: Place,
+    options?: LoadOptions,
+  ): Promise<Peft<M>> {
+    const peft = Peft.of(model);
     await peft.load(from, options);
     return peft;
   }
@@ -77,16 +97,14 @@ export class Peft {
     const {selected, sites} = state.adapters.get(name)!;
     const planned = [...sites].map(([path, config]): PlannedSite => {
       const {at} = selected.find(({info}) => info.name === path)!;
-      return {at, dims: state.site(path).dims, config};
+      return {at, dims: state.dimsAt(path), config};
     });
-    return makeReport(name, selected, planned);
+    return makeReport(state, name, selected, planned);
   }
 
   /** The variables that training changes now: the active adapter's, and those of layers that are trained in full. */
   trainableVariables(): tf.Variable[] {
-    this.live();
-    // tfjs-layers lists a layer's weights once for each model that lists the layer.
-    return [...new Set(this.model.trainableWeights)].map((weight) => weight.read() as tf.Variable);
+    return this.live().trainableVariables();
   }
 
   /**
@@ -177,13 +195,7 @@ export class Peft {
    * @throws ConfigError if there is no such layer.
    */
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
-    const state = this.live();
-    const at = state.layers.find((located) => located.path === path);
-    if (at === undefined) {
-      const known = state.layers.map((located) => `'${located.path}'`).join(', ');
-      throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
-    }
-    state.context.from(at.layer, path, compute);
+    this.live().contextFrom(path, compute);
   }
 
   /**
@@ -215,10 +227,10 @@ export class Peft {
     return usage;
   }
 
-  private live(): ModelState {
+  private live(): AdaptedModel {
     if (this.detached) {
       throw new ConfigError(
-        `This upgrade of model '${this.model.name}' was detached. Call upgrade(model, …) again.`,
+        `This upgrade of ${this.state.label} was detached. Call upgrade(model, …) again.`,
       );
     }
     this.state.checkAlive();

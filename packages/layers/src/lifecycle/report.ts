@@ -1,7 +1,6 @@
-import {internals, type Layer} from '../upgrade/internals.js';
 import {countSite, type PlannedSite} from '../upgrade/plan.js';
-import {countParameters, type Selected, type SiteInfo} from '../upgrade/targets.js';
-import {withParts} from '../upgrade/walk.js';
+import type {Selected, SiteInfo} from '../upgrade/select.js';
+import type {AdaptedModel} from './adapted-model.js';
 
 /** A layer with weights, in a {@link Report}. */
 export interface ReportSite extends Pick<SiteInfo, 'name' | 'kind' | 'shape'> {
@@ -36,6 +35,7 @@ export interface Report {
 
 /** @param sites The sites that carry the adapter; empty if none was chosen yet. */
 export function makeReport(
+  state: AdaptedModel,
   adapter: string | null,
   selected: readonly Selected[],
   sites: readonly PlannedSite[],
@@ -43,7 +43,7 @@ export function makeReport(
   const counts = new Map(sites.map((site) => [site.at.path, countSite(site)]));
   const rows = selected.map(({at, info, status, reason}): ReportSite => {
     const {name, kind, shape} = info;
-    const trainable = status === 'trained' ? countTrained(at.layer) : (counts.get(name)?.trainable ?? 0);
+    const trainable = status === 'trained' ? state.countTrained(at) : (counts.get(name)?.trainable ?? 0);
     return {name, kind, shape, status, reason, trainable};
   });
   const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
@@ -60,11 +60,6 @@ export function makeReport(
     share,
     toString: () => toText(adapter, rows, {trainable, total, share}),
   };
-}
-
-/** All parameters but those that the layer itself never trains, such as moving averages. */
-function countTrained(layer: Layer): number {
-  return countParameters(withParts(layer).flatMap((part) => internals(part)._trainableWeights));
 }
 
 function toText(

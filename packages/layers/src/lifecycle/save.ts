@@ -1,14 +1,14 @@
 import {ConfigError} from '@tfjs-peft/kernels';
 import {type WeightValues, weightKey} from '../io/adapter-file.js';
 import {digest, type StoredFile} from '../io/storage.js';
-import type {ModelState} from './state.js';
-import {baseWeights, siteVariables, trainedVariables} from './weights.js';
+import type {AdaptedModel} from './adapted-model.js';
+import {baseWeights} from './weights.js';
 
 /** The adapter and its weights as they are to be stored. */
-export async function toStored(state: ModelState, name: string): Promise<StoredFile> {
+export async function toStored(state: AdaptedModel, name: string): Promise<StoredFile> {
   const adapter = state.adapters.get(name)!;
-  const sites = siteVariables(state, name, adapter);
-  const trained = trainedVariables(state.trainedLayers);
+  const sites = state.siteVariables(name);
+  const trained = state.trainedVariables();
   // Requested all at once, before anything can change them.
   const reads = [...sites, ...trained].flatMap(({file, variables}) =>
     [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {

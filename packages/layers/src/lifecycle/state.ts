@@ -1,32 +1,32 @@
+import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
-import type {AdapterConfig} from '../adapters/adapter.js';
+import type {RouterContext} from '@tfjs-peft/routers';
+import type {SiteDims} from '../adapters/adapter.js';
+import type {FileSite} from '../io/adapter-file.js';
+import type {Hashable} from '../io/hash.js';
 import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import {standIn} from '../sites/stand-in.js';
-import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
+import type {SiteUsage} from '../sites/usage.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
-import type {Plan} from '../upgrade/plan.js';
+import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
+import type {Selected, Targets} from '../upgrade/select.js';
 import {replaceLayer} from '../upgrade/surgery.js';
-import type {Selected} from '../upgrade/targets.js';
+import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.js';
 import {type Located, mapModel, withParts} from '../upgrade/walk.js';
+import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
 import {ContextStore} from './context.js';
 import {Recompiler} from './recompile.js';
+import {UsageTracking} from './usage-tracking.js';
+import {layerVariables, leafName, siteVariables} from './weights.js';
 
 /** A layer of the model and the layer that stands in for it. */
 interface Site {
   original: Layer;
   layer: PeftLayer;
   holder: Layer;
-}
-
-/** What the model remembers of an adapter besides its weights. */
-export interface StoredAdapter {
-  config: AdapterConfig;
-  /** Config at each site, by the site's path; with all defaults filled in. */
-  sites: Map<string, AdapterConfig>;
-  selected: Selected[];
 }
 
 /** Which upgrade put a layer into a model. */
@@ -36,14 +36,15 @@ const owners = new WeakMap<Layer, ModelState>();
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.
  * Its changes are synchronous and all or nothing.
  */
-export class ModelState {
+export class ModelState implements AdaptedModel {
+  readonly noun = 'layer';
   readonly adapters = new Map<string, StoredAdapter>();
   private readonly sites = new Map<string, Site>();
   private readonly trained = new Map<string, Located>();
   private readonly freezer = new Freezer();
   private readonly recompiler = new Recompiler();
   readonly context = new ContextStore();
-  private tracked: number | null = null;
+  private readonly tracking = new UsageTracking();
   private activeName: string | null = null;
 
   constructor(readonly model: tfl.LayersModel) {
@@ -54,6 +55,10 @@ export class ModelState {
       );
     }
     this.checkAlive();
+  }
+
+  get label(): string {
+    return `model '${this.model.name}'`;
   }
 
   /** @throws ConfigError if the model is disposed. */
@@ -85,14 +90,14 @@ export class ModelState {
   readonly isSite = (layer: Layer): PeftLayer | undefined =>
     layer instanceof PeftLayer && owners.get(layer) === this ? layer : undefined;
 
-  /** The layer at a path that carries an adapter. */
-  site(path: string): PeftLayer {
-    return this.sites.get(path)!.layer;
+  plan(config: UpgradeConfig): Plan<Located> {
+    const select: Select<Located> = (targets, alsoTrain) =>
+      selectLayers(this.layers, this.isSite, targets, alsoTrain);
+    return planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
   }
 
-  /** Layers that are trained in full, in the order of the model. */
-  get trainedLayers(): Located[] {
-    return [...this.trained.values()];
+  select(targets?: Targets): Selected<Located>[] {
+    return selectLayers(this.layers, this.isSite, targets);
   }
 
   /**
@@ -100,7 +105,7 @@ export class ModelState {
    *
    * @throws ConfigError if a layer would be adapted and trained in full, a model is being trained, or cannot be compiled again.
    */
-  add(plan: Plan): void {
+  add(plan: Plan<Located>): void {
     for (const {info, status} of plan.selected) {
       const clash =
         (status === 'adapted' && this.trained.has(info.name)) ||
@@ -173,26 +178,80 @@ export class ModelState {
     this.freezer.restore();
   }
 
-  /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
   trackUsage(tasks: number | null): void {
-    this.tracked = tasks;
-    for (const {layer} of this.sites.values()) {
-      layer.usage?.reset();
-      if (tasks === null) delete layer.usage;
-      else layer.usage = new UsageRecorder(tasks);
-    }
+    this.tracking.set(
+      this.layersOfSites().map(([, layer]) => layer),
+      tasks,
+    );
   }
 
-  /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
-  async usage(reset: boolean): Promise<SiteUsage[] | null> {
-    if (this.tracked === null) return null;
-    const read: SiteUsage[] = [];
-    for (const [path, {layer}] of this.sites) {
-      const usage = await layer.usage!.read(path);
-      if (usage !== null) read.push(usage);
-      if (reset) layer.usage?.reset();
+  usage(reset: boolean): Promise<SiteUsage[] | null> {
+    return this.tracking.read(this.layersOfSites(), reset);
+  }
+
+  trainableVariables(): tf.Variable[] {
+    // tfjs-layers lists a layer's weights once for each model that lists the layer.
+    return [...new Set(this.model.trainableWeights)].map((weight) => weight.read() as tf.Variable);
+  }
+
+  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
+    const at = this.find(path);
+    if (at === undefined) {
+      const known = this.layers.map((located) => `'${located.path}'`).join(', ');
+      throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
     }
-    return read;
+    this.context.from(at.layer, path, compute);
+  }
+
+  /** All parameters of a layer but those that it never trains itself, such as moving averages. */
+  countTrained({layer}: Located): number {
+    return countParameters(withParts(layer).flatMap((part) => internals(part)._trainableWeights));
+  }
+
+  dimsAt(path: string): SiteDims {
+    return this.sites.get(path)!.layer.dims;
+  }
+
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
+    const at = this.find(path);
+    if (at === undefined) return 'missing';
+    const {kind, shape, className} = describeLayer(at, this.isSite).info;
+    return shape === null ? `a ${className}` : {kind, shape};
+  }
+
+  siteVariables(name: string): PlaceVariables<FileSite>[] {
+    return [...this.adapters.get(name)!.sites.keys()].map((path) => {
+      const {layer} = this.sites.get(path)!;
+      return siteVariables(path, layer, layer.adapterWeights(name));
+    });
+  }
+
+  trainedVariables(): PlaceVariables[] {
+    return [...this.trained.values()].map(layerVariables);
+  }
+
+  variablesAt(path: string): PlaceVariables | undefined {
+    const at = this.find(path);
+    return at && layerVariables(at);
+  }
+
+  frozenWeights(except: ReadonlySet<string>): Hashable[] {
+    const frozen = this.layers.filter(({path}) => !except.has(path));
+    return frozen.flatMap(({path, layer}) =>
+      (this.isSite(layer)?.base ?? layer.weights).map((variable) => ({
+        name: `${path}.${leafName(variable)}`,
+        shape: variable.shape as number[],
+        read: () => variable.read().data(),
+      })),
+    );
+  }
+
+  private find(path: string): Located | undefined {
+    return this.layers.find((at) => at.path === path);
+  }
+
+  private layersOfSites(): [string, PeftLayer][] {
+    return [...this.sites].map(([path, {layer}]) => [path, layer]);
   }
 
   private models(): Container[] {
@@ -206,7 +265,7 @@ export class ModelState {
     // The Dense is frozen, or may have been before; what is trained here is the adapter.
     layer.trainable = true;
     layer.context = this.context.get;
-    if (this.tracked !== null) layer.usage = new UsageRecorder(this.tracked);
+    this.tracking.join(layer);
     replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
     owners.set(layer, this);
     this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});

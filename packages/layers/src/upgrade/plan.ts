@@ -6,14 +6,14 @@ import {adapterShapes, countTrainable} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
 import {
   checkTargets,
-  type IsSite,
+  type Noun,
+  type Place,
   type Selected,
-  selectLayers,
+  show,
   type Target,
   type Targets,
   takesIn,
-} from './targets.js';
-import type {Located} from './walk.js';
+} from './select.js';
 
 /** What {@link upgrade} is to do. */
 export interface UpgradeConfig {
@@ -38,7 +38,7 @@ export interface Override {
 }
 
 /** A site that is to carry an adapter. */
-export interface PlannedSite<At = Located> {
+export interface PlannedSite<At = Place> {
   at: At;
   dims: SiteDims;
   /** With all defaults filled in. */
@@ -46,7 +46,7 @@ export interface PlannedSite<At = Located> {
 }
 
 /** An upgrade that was checked in full and that changes nothing yet. */
-export interface Plan<At = Located> {
+export interface Plan<At = Place> {
   name: string;
   adapter: AdapterConfig;
   sites: PlannedSite<At>[];
@@ -54,15 +54,8 @@ export interface Plan<At = Located> {
   seed: number | undefined;
 }
 
-/** What a plan asks of a kind of model. */
-export interface Selecting<At> {
-  /** Decides what becomes of every place with weights; see {@link selectLayers}. */
-  select(targets: Targets | undefined, alsoTrain: Target[] | undefined): Selected<At>[];
-  /** Widths of a site. */
-  dims(selected: Selected<At>): SiteDims;
-  /** Whether targets take in a place. */
-  takesIn(targets: Targets, selected: Selected<At>): boolean;
-}
+/** Decides what becomes of every place of a model; see `selectPlaces`. */
+export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | undefined) => Selected<At>[];
 
 /**
  * Checks an upgrade against a model, of which it changes nothing.
@@ -70,23 +63,9 @@ export interface Selecting<At> {
  * @param existing Names of the adapters that the model has already.
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError.
  */
-export function planUpgrade(
-  layers: readonly Located[],
-  isSite: IsSite,
-  config: UpgradeConfig,
-  existing: readonly string[],
-): Plan {
-  const selecting: Selecting<Located> = {
-    select: (targets, alsoTrain) => selectLayers(layers, isSite, targets, alsoTrain),
-    dims: ({dims}) => dims!,
-    takesIn,
-  };
-  return makePlan(selecting, config, existing);
-}
-
-/** {@link planUpgrade} for any kind of model. */
-export function makePlan<At>(
-  {select, dims, takesIn}: Selecting<At>,
+export function planUpgrade<At extends Place>(
+  noun: Noun,
+  select: Select<At>,
   config: UpgradeConfig,
   existing: readonly string[],
 ): Plan<At> {
@@ -100,12 +79,12 @@ export function makePlan<At>(
   const selected = select(config.targets, config.alsoTrain);
   const sites = selected
     .filter(({status}) => status === 'adapted')
-    .map((place) => ({place, dims: dims(place), config: config.adapter}));
+    .map((place) => ({place, config: config.adapter}));
   for (const override of checkOverrides(config.overrides)) {
     const matched = sites.filter(({place}) => takesIn(override.targets, place));
     if (matched.length === 0) {
       throw new NoTargetError(
-        `The overrides for ${describeTargets(override.targets)} match none of the adapted layers. Correct or remove them.`,
+        `The overrides for ${show(override.targets)} match none of the adapted ${noun}s. Correct or remove them.`,
       );
     }
     for (const site of matched) site.config = merge(site.config, override.adapter);
@@ -115,10 +94,10 @@ export function makePlan<At>(
     adapter,
     selected,
     seed,
-    sites: sites.map(({place: {at, info}, dims, config}) => ({
+    sites: sites.map(({place: {at, info, dims}, config}) => ({
       at,
-      dims,
-      config: checkAdapter(config, dims, info.name),
+      dims: dims!,
+      config: checkAdapter(config, dims!, `${noun === 'layer' ? 'Layer' : 'Node'} '${info.name}'`),
     })),
   };
 }
@@ -168,13 +147,9 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
 }
 
 /** The config with all defaults; declares the weights once without making any, so that nothing is left to go wrong. */
-function checkAdapter(config: AdapterConfig, dims: SiteDims, site: string): AdapterConfig {
+function checkAdapter(config: AdapterConfig, dims: SiteDims, label: string): AdapterConfig {
   const adapter = createAdapter(config, dims);
-  checkApplies(adapter, dims, `Layer '${site}'`);
+  checkApplies(adapter, dims, label);
   adapterShapes(config, dims);
   return adapter.getConfig();
-}
-
-function describeTargets(targets: Targets): string {
-  return Array.isArray(targets) ? `[${targets.map(String).join(', ')}]` : String(targets);
 }

@@ -162,7 +162,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
       sequential,
       {adapter: lora, targets: ['dense_1'], overrides: [{targets: ['dense_10'], adapter: {}}]},
       NoTargetError,
-      /overrides for \[dense_10\]/,
+      /overrides for \['dense_10'\]/,
     ],
     [
       'an override that is not good',

@@ -50,11 +50,14 @@ test.each<[string, keyof typeof MODELS, Targets | undefined, string[]]>([
 test('a predicate sees every layer with weights', () => {
   const seen: SiteInfo[] = [];
   inspect(timeDistributed(), (site) => seen.push(site) > 0);
+  const stock = {className: 'Dense', kind: 'dense', dtype: 'float32'};
+  const sized = (shape: number[], parameters: number) => ({shape, weightShape: shape, parameters});
+  const other = {className: 'Bidirectional', kind: 'other', shape: null, weightShape: [4, 8]};
   expect(seen).toEqual([
-    {name: 'tokens', layer: 'tokens', className: 'Dense', kind: 'dense', shape: [4, 5], parameters: 25},
-    {name: 'each/step', layer: 'step', className: 'Dense', kind: 'dense', shape: [5, 4], parameters: 24},
-    {name: 'rnn', layer: 'rnn', className: 'Bidirectional', kind: 'other', shape: null, parameters: 112},
-    {name: 'head', layer: 'head', className: 'Dense', kind: 'dense', shape: [4, 3], parameters: 15},
+    {name: 'tokens', layer: 'tokens', ...stock, ...sized([4, 5], 25)},
+    {name: 'each/step', layer: 'step', ...stock, ...sized([5, 4], 24)},
+    {name: 'rnn', layer: 'rnn', ...stock, ...other, parameters: 112},
+    {name: 'head', layer: 'head', ...stock, ...sized([4, 3], 15)},
   ]);
 });
 

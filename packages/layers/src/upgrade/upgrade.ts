@@ -1,11 +1,10 @@
-import type * as tfl from '@tensorflow/tfjs-layers';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import type {Place} from '../io/storage.js';
 import type {LoadOptions} from '../lifecycle/load.js';
-import {Peft} from '../lifecycle/peft.js';
+import {Peft, type UpgradableModel} from '../lifecycle/peft.js';
 import {makeReport, type Report} from '../lifecycle/report.js';
-import {planUpgrade, type UpgradeConfig} from './plan.js';
-import {selectLayers, type Targets} from './targets.js';
+import type {UpgradeConfig} from './plan.js';
+import type {Targets} from './select.js';
 
 /**
  * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
@@ -22,7 +21,7 @@ import {selectLayers, type Targets} from './targets.js';
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, each naming the thing and the way out. The model is
  * then unchanged.
  */
-export async function upgrade(model: tfl.LayersModel, config: UpgradeConfig): Promise<Peft> {
+export async function upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
   return Peft.upgrade(model, config);
 }
 
@@ -31,7 +30,11 @@ export async function upgrade(model: tfl.LayersModel, config: UpgradeConfig): Pr
  *
  * @throws As {@link Peft.load} does. The model is then unchanged.
  */
-export async function loadPeft(model: tfl.LayersModel, from: Place, options?: LoadOptions): Promise<Peft> {
+export async function loadPeft<M extends UpgradableModel>(
+  model: M,
+  from: Place,
+  options?: LoadOptions,
+): Promise<Peft<M>> {
   return Peft.load(model, from, options);
 }
 
@@ -42,10 +45,12 @@ export async function loadPeft(model: tfl.LayersModel, from: Place, options?: Lo
  * @param adapter With a config the report counts parameters; without, it only says what matches.
  * @throws As {@link upgrade} does.
  */
-export function inspect(model: tfl.LayersModel, targets?: Targets, adapter?: AdapterConfig): Report {
-  const {layers, isSite} = Peft.stateOf(model);
-  if (adapter === undefined) return makeReport(null, selectLayers(layers, isSite, targets), []);
-  const config: UpgradeConfig = targets === undefined ? {adapter} : {adapter, targets};
-  const {selected, sites} = planUpgrade(layers, isSite, config, []);
-  return makeReport(null, selected, sites);
+export function inspect(model: UpgradableModel, targets?: Targets, adapter?: AdapterConfig): Report {
+  const state = Peft.stateOf(model);
+  if (adapter === undefined) return makeReport(state, null, state.select(targets), []);
+  const {selected, sites} = state.plan({adapter, ...(targets && {targets}), name: FREE});
+  return makeReport(state, null, selected, sites);
 }
+
+/** A dry run asks for no name, and may not fail for one that is taken. */
+const FREE = ' dry run';

@@ -86,7 +86,6 @@ export const matchEinsum: MatchNode = (executor, node) => {
       (value) => tf.reshape(inOrder(value, ofWeight), [...dims]) as tf.Tensor2D,
       ofWeight !== undefined,
     ),
-    kind: 'einsum',
     input(inputs) {
       const x = inputs[1 - weightIndex]!;
       // Ops take two axes at least.

@@ -1,0 +1,229 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import type {SiteDims} from '../adapters/adapter.js';
+import type {FileSite} from '../io/adapter-file.js';
+import type {Hashable} from '../io/hash.js';
+import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
+import {ContextStore} from '../lifecycle/context.js';
+import {UsageTracking} from '../lifecycle/usage-tracking.js';
+import {siteVariables} from '../lifecycle/weights.js';
+import {deriveSeed} from '../random.js';
+import {AdaptedSite} from '../sites/adapted-site.js';
+import {escapeName} from '../sites/adapter-slot.js';
+import type {SiteUsage} from '../sites/usage.js';
+import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
+import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
+import {Interception} from './interception.js';
+import {type Executor, executorOf, type GraphNode} from './internals.js';
+import {describeNodes, type LocatedNode} from './nodes.js';
+import type {NodeSite} from './sites/node-site.js';
+
+/** A node that carries adapters. */
+interface Site {
+  at: LocatedNode;
+  node: NodeSite;
+  adapted: AdaptedSite;
+}
+
+/**
+ * A GraphModel under upgrade. While an adapter is active its sites' nodes run our code, see {@link Interception}; while none is, the
+ * graph is the stock one, node by node.
+ */
+export class GraphState implements AdaptedModel {
+  readonly label = 'the GraphModel';
+  readonly noun = 'node';
+  readonly adapters = new Map<string, StoredAdapter>();
+  readonly context = new ContextStore();
+  /** Whether the model is run to be trained. */
+  training = false;
+  readonly executor: Executor;
+  private readonly interception = new Interception();
+  private readonly sites = new Map<string, Site>();
+  private readonly described: Described<LocatedNode>[];
+  private readonly tracking = new UsageTracking();
+  private activeName: string | null = null;
+
+  /** @throws ConfigError if the model is not loaded, disposed, or built by another version of tfjs-converter. */
+  constructor(readonly model: GraphModel) {
+    this.executor = executorOf(model);
+    this.checkAlive();
+    this.described = describeNodes(this.executor);
+  }
+
+  get active(): string | null {
+    return this.activeName;
+  }
+
+  checkAlive(): void {
+    const weights = Object.values(this.executor.weightMap);
+    if (weights.some((tensors) => tensors.some((tensor) => tensor?.isDisposed))) {
+      throw new ConfigError('The GraphModel is disposed. Load it again.');
+    }
+  }
+
+  plan(config: UpgradeConfig): Plan<LocatedNode> {
+    if (config.alsoTrain !== undefined && config.alsoTrain.length > 0) {
+      throw new ConfigError(
+        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
+      );
+    }
+    return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
+  }
+
+  select(targets?: Targets): Selected<LocatedNode>[] {
+    return selectPlaces(this.noun, this.described, targets);
+  }
+
+  add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
+    const before = this.activeName;
+    try {
+      for (const {at, config} of sites) {
+        const place = this.described.findIndex((described) => described.at.path === at.path);
+        this.makeSite(at).adapted.add(name, config, seed === undefined ? undefined : deriveSeed(seed, place));
+      }
+      this.adapters.set(name, {
+        config: adapter,
+        sites: new Map(sites.map(({at, config}) => [at.path, config])),
+        selected,
+      });
+      this.activate(name);
+    } catch (error) {
+      this.adapters.delete(name);
+      for (const {adapted} of this.sites.values()) if (adapted.names.includes(name)) adapted.remove(name);
+      this.activate(before);
+      throw error;
+    }
+  }
+
+  activate(name: string | null): void {
+    const chosen = (name === null ? undefined : this.adapters.get(name))?.sites;
+    this.interception.clear();
+    for (const [path, {at, node, adapted}] of this.sites) {
+      const active = chosen?.has(path) === true;
+      adapted.activate(active ? name : null);
+      const trainable = new Set(adapted.trainable);
+      for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
+      if (!active) continue;
+      this.interception.set(at.node, (inputs) => this.run(node, adapted, inputs));
+      for (const {node: behind, input} of node.absorbed) {
+        this.interception.set(behind, (inputs) => tf.clone(inputs[input]!));
+      }
+    }
+    this.activeName = name;
+  }
+
+  enable(name: string): void {
+    this.activate(name);
+  }
+
+  detach(): void {
+    this.activate(null);
+    this.trackUsage(null);
+    this.context.clear();
+    for (const {node, adapted} of this.sites.values()) {
+      for (const name of adapted.names) adapted.remove(name);
+      node.dispose?.();
+    }
+    this.sites.clear();
+    this.adapters.clear();
+  }
+
+  /** The sites of the active adapter, by the names of their nodes. */
+  get activeSites(): Map<string, AdaptedSite> {
+    const active = [...this.sites].filter(([, {adapted}]) => adapted.active !== null);
+    return new Map(active.map(([path, {adapted}]) => [path, adapted]));
+  }
+
+  /** The op that a node has of itself. */
+  opOf(node: GraphNode): string {
+    return this.interception.opOf(node);
+  }
+
+  trainableVariables(): tf.Variable[] {
+    const sites = [...this.activeSites.values()];
+    return sites.flatMap(({trainable}) => trainable.map((variable) => variable.read() as tf.Variable));
+  }
+
+  contextFrom(): void {
+    throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
+  }
+
+  trackUsage(tasks: number | null): void {
+    this.tracking.set(
+      [...this.sites.values()].map(({adapted}) => adapted),
+      tasks,
+    );
+  }
+
+  usage(reset: boolean): Promise<SiteUsage[] | null> {
+    return this.tracking.read(
+      [...this.sites].map(([path, {adapted}]) => [path, adapted]),
+      reset,
+    );
+  }
+
+  countTrained(): number {
+    return 0;
+  }
+
+  dimsAt(path: string): SiteDims {
+    return this.sites.get(path)!.node.operation.dims;
+  }
+
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
+    const found = this.described.find(({at}) => at.path === path);
+    if (found === undefined) return this.executor.graph.nodes[path] === undefined ? 'missing' : 'no site';
+    const {kind, shape, className} = found.info;
+    return shape === null ? `a ${className}` : {kind, shape};
+  }
+
+  siteVariables(name: string): PlaceVariables<FileSite>[] {
+    return [...this.adapters.get(name)!.sites.keys()].map((path) => {
+      const {node, adapted} = this.sites.get(path)!;
+      return siteVariables(path, {kind: node.kind, dims: node.operation.dims}, adapted.weightsOf(name));
+    });
+  }
+
+  trainedVariables(): PlaceVariables[] {
+    return [];
+  }
+
+  variablesAt(): undefined {
+    return undefined;
+  }
+
+  frozenWeights(): Hashable[] {
+    return Object.entries(this.executor.weightMap).flatMap(([name, tensors]) =>
+      tensors.map((tensor) => ({
+        name,
+        shape: tensor.shape,
+        read: () => (tensor.dtype === 'string' ? bytesOf(tensor) : tensor.data()),
+      })),
+    );
+  }
+
+  private makeSite(at: LocatedNode): Site {
+    const known = this.sites.get(at.path);
+    if (known !== undefined) return known;
+    const node = at.site!;
+    const adapted = new AdaptedSite(node.operation, () => `Node '${at.path}'`);
+    adapted.build({prefix: `${at.path.split('/').map(escapeName).join('/')}/`, entered: false});
+    adapted.context = this.context.get;
+    this.tracking.join(adapted);
+    const site = {at, node, adapted};
+    this.sites.set(at.path, site);
+    return site;
+  }
+
+  private run(node: NodeSite, adapted: AdaptedSite, inputs: tf.Tensor[]): tf.Tensor {
+    const x = node.input?.(inputs) ?? inputs[0]!;
+    const y = adapted.apply(x, {training: this.training});
+    return node.finish?.(y, inputs) ?? y;
+  }
+}
+
+async function bytesOf(tensor: tf.Tensor): Promise<Uint8Array> {
+  const texts = (await tensor.bytes()) as Uint8Array[];
+  return new Uint8Array(texts.flatMap((text) => [...text, 0]));
+}

@@ -1,0 +1,101 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {Described, Place} from '../upgrade/select.js';
+import {constantAt} from './constants.js';
+import {SITE_OP} from './interception.js';
+import type {Executor, GraphNode} from './internals.js';
+import {matchEinsum} from './sites/einsum.js';
+import {matchLookup} from './sites/lookup.js';
+import {isRefusal, type MatchNode, type NodeSite} from './sites/node-site.js';
+import {matchProduct} from './sites/product.js';
+
+/** Ops whose nodes can be sites. */
+const MATCHERS: Record<string, MatchNode> = {
+  MatMul: matchProduct,
+  _FusedMatMul: matchProduct,
+  BatchMatMul: matchProduct,
+  BatchMatMulV2: matchProduct,
+  Einsum: matchEinsum,
+  GatherV2: matchLookup,
+  Gather: matchLookup,
+};
+
+/** Ops that have a weight as a rule, but cannot be sites. */
+const OTHERS = [
+  'Conv1D',
+  'Conv3D',
+  'Conv2DBackpropInput',
+  'BatchMatMulV3',
+  'SparseMatMul',
+  'FusedBatchNorm',
+  'FusedBatchNormV2',
+  'FusedBatchNormV3',
+  'ResourceGather',
+];
+
+/** A node of a graph, and how it can be a site. */
+export interface LocatedNode extends Place {
+  node: GraphNode;
+  site?: NodeSite;
+}
+
+/**
+ * The nodes of a graph that can be sites, or might be thought so, in the order of the file. The graph must be as it was loaded: what a
+ * node can be depends on its neighbours.
+ */
+export function describeNodes(executor: Executor): Described<LocatedNode>[] {
+  return Object.values(executor.graph.nodes).flatMap((node) => {
+    const described = describeNode(executor, node);
+    return described === undefined ? [] : [described];
+  });
+}
+
+/** A node's name is its path, and the scopes in front of it are what is around it. */
+function placeOf(name: string): Place {
+  const around = [...name.matchAll(/\//g)].map(({index}) => name.slice(0, index));
+  return {path: name, names: [name], around};
+}
+
+function describeNode(executor: Executor, node: GraphNode): Described<LocatedNode> | undefined {
+  const {name, op} = node;
+  const weight = [1, 0].map((input) => constantAt(executor, node, input)).find((w) => w?.dtype === 'float32');
+  const info = {
+    name,
+    layer: name,
+    className: op,
+    kind: 'other',
+    shape: null,
+    weightShape: weight?.shape ?? null,
+    dtype: weight?.dtype ?? null,
+    parameters: weight === undefined ? 0 : tf.util.sizeFromShape(weight.shape),
+  };
+  const refused = (reason: string, asked: boolean): Described<LocatedNode> => ({
+    at: {...placeOf(name), node},
+    info,
+    refusal: {reason, asked},
+  });
+  if (op === SITE_OP) return refused('a site of an adapter that was saved with the model', false);
+  if (!Object.hasOwn(MATCHERS, op)) {
+    return OTHERS.includes(op) && weight !== undefined
+      ? refused(`a ${op}, which cannot carry an adapter; ${Object.keys(MATCHERS).join(', ')} can`, false)
+      : undefined;
+  }
+  const match = MATCHERS[op]!(executor, node);
+  if (isRefusal(match)) {
+    // The converter's shape arithmetic is full of these.
+    if (op.startsWith('Gather') && weight === undefined) return undefined;
+    return refused(`a ${op} that ${match.reason}`, weight !== undefined);
+  }
+  const {dims} = match.operation;
+  return {
+    at: {...placeOf(name), node, site: match},
+    info: {
+      ...info,
+      kind: match.kind,
+      shape: [dims.inputDim, dims.outputDim],
+      weightShape: match.weight.shape,
+      dtype: match.weight.dtype,
+      parameters: tf.util.sizeFromShape(match.weight.shape) + tf.util.sizeFromShape(match.bias?.shape ?? [0]),
+    },
+    dims,
+  };
+}

@@ -1,0 +1,77 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import type {RouterContext} from '@tfjs-peft/routers';
+import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
+import type {FileLayer, FileSite} from '../io/adapter-file.js';
+import type {Hashable} from '../io/hash.js';
+import type {SiteUsage} from '../sites/usage.js';
+import type {Plan, UpgradeConfig} from '../upgrade/plan.js';
+import type {Noun, Place, Selected, Targets} from '../upgrade/select.js';
+import type {ContextStore} from './context.js';
+
+/** What a model remembers of an adapter besides its weights. */
+export interface StoredAdapter {
+  config: AdapterConfig;
+  /** Config at each site, by the site's path; with all defaults filled in. */
+  sites: Map<string, AdapterConfig>;
+  selected: Selected[];
+}
+
+/** A place that a file has weights of, and its variables by the names that they have there. */
+export interface PlaceVariables<F extends FileLayer = FileLayer> {
+  file: F;
+  variables: Map<string, tfl.LayerVariable>;
+}
+
+/**
+ * A model under upgrade, whatever its kind: all that {@link Peft} and its files know of it. Its changes are synchronous and all or
+ * nothing.
+ */
+export interface AdaptedModel {
+  /** What errors call the model, and its places. */
+  readonly label: string;
+  readonly noun: Noun;
+  readonly adapters: ReadonlyMap<string, StoredAdapter>;
+  /** Name of the active adapter; null while the model is as it was before. */
+  readonly active: string | null;
+  readonly context: ContextStore;
+  /** @throws ConfigError if the model is disposed. */
+  checkAlive(): void;
+
+  /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
+  plan(config: UpgradeConfig): Plan;
+  /** What targets would select. */
+  select(targets?: Targets): Selected[];
+  /** Adds an adapter and makes it the active one. On an error the model is as before. */
+  add(plan: Plan): void;
+  /** Makes an adapter active, or none; models that are compiled are not looked at. */
+  activate(name: string | null): void;
+  /** Makes an adapter active, and whatever trains the model ready for that. */
+  enable(name: string): void;
+  /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
+  detach(): void;
+
+  /** The variables that training changes now. */
+  trainableVariables(): tf.Variable[];
+  /** Computes the context whenever some place is run. */
+  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void;
+  /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
+  trackUsage(tasks: number | null): void;
+  /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
+  usage(reset: boolean): Promise<SiteUsage[] | null>;
+
+  /** Number of parameters that would be trained if a place were trained in full. */
+  countTrained(place: Place): number;
+  /** Widths of a site that carries an adapter. */
+  dimsAt(path: string): SiteDims;
+  /** What is at a path as files describe sites; a text if no adapter can be there: why not. */
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
+  /** The sites of an adapter and their variables, in the order of the model. */
+  siteVariables(name: string): PlaceVariables<FileSite>[];
+  /** All places that are trained in full, and their variables. */
+  trainedVariables(): PlaceVariables[];
+  /** The variables of any place; undefined if there is none. */
+  variablesAt(path: string): PlaceVariables | undefined;
+  /** The frozen weights, save those of some places. */
+  frozenWeights(except: ReadonlySet<string>): Hashable[];
+}

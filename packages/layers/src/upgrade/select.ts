@@ -1,0 +1,268 @@
+import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
+import type {SiteDims} from '../adapters/adapter.js';
+
+/** A layer with weights, or a node of a graph, as a target predicate sees it. */
+export interface SiteInfo {
+  /**
+   * Where the layer is: its name, behind the names of the models and wrappers around it, as in `encoder/dense_1`. Of a node: its
+   * name.
+   */
+  name: string;
+  /** The layer's own name. */
+  layer: string;
+  /** The layer's class, or the node's op. */
+  className: string;
+  /** What the layer is to an adapter, such as `dense`, `conv2d` or `lstm`; `other` if it cannot carry one. */
+  kind: string;
+  /** The kernel as a matrix, [inputDim, outputDim]: of a convolution, window and channels by filters. Null for other layers. */
+  shape: [number, number] | null;
+  /** Shape of the kernel as the model has it; null if there is none. */
+  weightShape: number[] | null;
+  /** What the file of the model stores the kernel as, such as `float32`, or `uint8` if it is quantised; null if there is none. */
+  dtype: string | null;
+  /** Number of parameters that the layer has without adapters. */
+  parameters: number;
+}
+
+/**
+ * A layer's name, or path, or that of a model around it; a node's name, or that of a scope around it; a pattern for its path; or an op
+ * (of layers: a class) and a kernel's shape, of which one will do.
+ */
+export type Target = string | RegExp | {op?: string; weightShape?: number[]};
+
+/**
+ * Which layers or nodes to adapt: all Dense layers and matrix products; all projections, which are these, convolutions, the input
+ * products of LSTMs and GRUs, and layers of a registered class; those that a list matches; or those for which a predicate is true.
+ * Embeddings and depthwise convolutions are taken in by name, pattern or predicate only.
+ */
+export type Targets = 'all-dense' | 'all-projections' | Target[] | ((site: SiteInfo) => boolean);
+
+/** A place of a model that can be targeted: a layer or a node. */
+export interface Place {
+  /** Unique within the model. */
+  readonly path: string;
+  /** Each of them names this place and no other. */
+  readonly names: readonly string[];
+  /** What is around it: models, or scopes of names. */
+  readonly around: readonly string[];
+}
+
+/** A place with weights and what becomes of it. */
+export interface Selected<At = Place> {
+  at: At;
+  info: SiteInfo;
+  /** Widths of the site, where there can be one. */
+  dims?: SiteDims | undefined;
+  /**
+   * - `adapted`: carries the adapter, or would.
+   * - `trained`: trained in full, because `alsoTrain` says so.
+   * - `unsupported`: a target matches, but the layer cannot carry an adapter.
+   * - `frozen`: no target matches.
+   */
+  status: 'adapted' | 'trained' | 'unsupported' | 'frozen';
+  reason: string;
+}
+
+/** Why a place cannot carry an adapter. */
+export interface Refusal {
+  /** A text that goes on behind `layer 'x' is`. */
+  reason: string;
+  /** Others of its class can; it is this one's options that do not allow it. */
+  asked: boolean;
+}
+
+/** A place with weights, before anything is decided. */
+export interface Described<At = Place> extends Pick<Selected<At>, 'at' | 'info' | 'dims'> {
+  refusal?: Refusal | undefined;
+}
+
+/** What errors call the places of a model. */
+export type Noun = 'layer' | 'node';
+
+const ALL = {
+  'all-dense': {
+    reason: 'a Dense layer',
+    takes: ({kind}: SiteInfo) => kind === 'dense',
+  },
+  'all-projections': {
+    reason: 'a projection',
+    takes: (_: SiteInfo, dims?: SiteDims) =>
+      dims !== undefined && (dims.kind ?? 'projection') === 'projection',
+  },
+};
+
+/**
+ * Decides for every place with weights whether it is adapted, trained in full, or frozen.
+ *
+ * @throws ConfigError if targets or alsoTrain are of another form; NoTargetError if nothing can be adapted, or an entry of a list
+ * matches nothing; UnsupportedSiteError if an entry matches layers none of which can be adapted, or names such a layer.
+ */
+export function selectPlaces<At extends Place>(
+  noun: Noun,
+  described: readonly Described<At>[],
+  targets: Targets = 'all-dense',
+  alsoTrain: Target[] = [],
+): Selected<At>[] {
+  checkTargets(targets);
+  checkList('alsoTrain', alsoTrain);
+  for (const entry of alsoTrain) {
+    if (!described.some((place) => matches(entry, place))) throw noMatch(noun, 'alsoTrain', entry, described);
+  }
+  const selected = described.map((place): Selected<At> => {
+    const {at, info, dims, refusal} = place;
+    const trained = alsoTrain.find((entry) => matches(entry, place));
+    if (trained !== undefined) {
+      const named =
+        Array.isArray(targets) && targets.find((entry) => typeof entry === 'string' && names(entry, at));
+      if (named) {
+        throw new ConfigError(
+          `${capital(noun)} '${info.name}' is named in targets ('${named}') and matched by alsoTrain (${show(trained)}). ` +
+            'Leave it out of one of them: it is adapted or trained in full.',
+        );
+      }
+      return {at, info, dims, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
+    }
+    const match = firstMatch(targets, place);
+    if (refusal === undefined) {
+      return match === undefined
+        ? {at, info, dims, status: 'frozen', reason: 'no target matches'}
+        : {at, info, dims, status: 'adapted', reason: match};
+    }
+    return {at, info, status: match === undefined ? 'frozen' : 'unsupported', reason: refusal.reason};
+  });
+  if (Array.isArray(targets)) for (const entry of targets) checkEntry(noun, entry, selected);
+  if (!selected.some(({status}) => status === 'adapted')) throw nothingMatches(noun, targets, selected);
+  return selected;
+}
+
+/** @throws ConfigError unless it is one of the three forms of targets. */
+export function checkTargets(targets: unknown, what = 'targets'): void {
+  if (typeof targets === 'function' || (typeof targets === 'string' && Object.hasOwn(ALL, targets))) return;
+  if (!Array.isArray(targets)) {
+    throw new ConfigError(
+      `${what} is ${show(targets)}, but must be 'all-dense', 'all-projections', a list of layer names and patterns such as ` +
+        `['dense_1', /ffn/], or a predicate.`,
+    );
+  }
+  checkList(what, targets);
+}
+
+/** Whether targets take in a place. */
+export function takesIn(targets: Targets, place: Described): boolean {
+  return firstMatch(targets, place) !== undefined;
+}
+
+export function listNames(names: readonly string[], most = 8): string {
+  const shown = names.slice(0, most).map((name) => `'${name}'`);
+  const more = names.length - shown.length;
+  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function checkList(what: string, list: unknown): void {
+  const good = (entry: unknown) =>
+    (typeof entry === 'string' && entry !== '') || entry instanceof RegExp || isShapeTarget(what, entry);
+  if (!Array.isArray(list) || !list.every(good)) {
+    throw new ConfigError(
+      `${what} is ${show(list)}, but must be a list of layer names, RegExps, and objects such as {op: 'MatMul'} and ` +
+        '{weightShape: [64, 64]}.',
+    );
+  }
+}
+
+function isShapeTarget(what: string, entry: unknown): boolean {
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return false;
+  checkOptions(`an entry of ${what}`, entry, ['op', 'weightShape']);
+  const {op, weightShape} = entry as {op?: unknown; weightShape?: unknown};
+  const goodShape =
+    weightShape === undefined || (Array.isArray(weightShape) && weightShape.every(Number.isInteger));
+  return goodShape && (op === undefined ? weightShape !== undefined : typeof op === 'string');
+}
+
+/** Why the targets take in a place, or undefined if they do not. */
+function firstMatch(targets: Targets, place: Described): string | undefined {
+  const {info, dims, refusal} = place;
+  if (typeof targets === 'string') {
+    const {takes, reason} = ALL[targets];
+    // A layer that is left out for its options alone is a gap to be told of.
+    return takes(info, dims) || (targets === 'all-projections' && refusal?.asked) ? reason : undefined;
+  }
+  if (typeof targets === 'function') return targets(info) ? 'the predicate is true' : undefined;
+  const entry = targets.find((target) => matches(target, place));
+  return entry === undefined ? undefined : `target ${show(entry)} matches`;
+}
+
+function matches(entry: Target, {at, info}: Described): boolean {
+  if (typeof entry === 'string') return names(entry, at) || at.around.includes(entry);
+  if (entry instanceof RegExp) {
+    // A copy: a pattern with the flag g or y keeps a position between tests.
+    const pattern = new RegExp(entry.source, entry.flags.replace(/[gy]/g, ''));
+    return pattern.test(at.path) || pattern.test(info.layer);
+  }
+  const {op, weightShape} = entry;
+  const sameShape = (shape: number[]) => JSON.stringify(shape) === JSON.stringify(info.weightShape);
+  return (op === undefined || op === info.className) && (weightShape === undefined || sameShape(weightShape));
+}
+
+/** Whether a text names this very place, not just what is around it. */
+function names(entry: string, at: Place): boolean {
+  return entry === at.path || at.names.includes(entry);
+}
+
+function checkEntry(noun: Noun, entry: Target, selected: readonly Selected[]): void {
+  const matched = selected.filter((place) => matches(entry, place));
+  if (matched.length === 0) throw noMatch(noun, 'targets', entry, selected);
+  const unsupported = matched.filter(({status}) => status === 'unsupported');
+  const named = unsupported.find(({at}) => typeof entry === 'string' && names(entry, at));
+  if (named !== undefined || unsupported.length === matched.length) {
+    const {info, reason} = (named ?? unsupported[0])!;
+    throw new UnsupportedSiteError(
+      `Target ${show(entry)}: ${noun} '${info.name}' is ${reason}. ` +
+        `Choose among: ${listNames(siteNames(selected)) || `none; no ${noun} of the model can`}.`,
+    );
+  }
+}
+
+function noMatch(
+  noun: Noun,
+  what: string,
+  entry: Target,
+  places: readonly Pick<Selected, 'info'>[],
+): NoTargetError {
+  return new NoTargetError(
+    `${what}: ${show(entry)} matches no ${noun} with weights. The model has: ` +
+      `${listNames(places.map(({info}) => info.name)) || 'none'}.`,
+  );
+}
+
+function nothingMatches(noun: Noun, targets: Targets, selected: readonly Selected[]): Error {
+  const unsupported = selected.filter(({status}) => status === 'unsupported').map(({info}) => info.name);
+  const sites = siteNames(selected);
+  const choice =
+    sites.length > 0
+      ? `${capital(noun)}s that can be targeted: ${listNames(sites)}`
+      : `The model has no ${noun} that can carry an adapter`;
+  if (unsupported.length > 0) {
+    return new UnsupportedSiteError(
+      `The targets match only ${noun}s that cannot carry an adapter: ${listNames(unsupported)}. ${choice}.`,
+    );
+  }
+  return new NoTargetError(`Targets ${show(targets)} leave nothing to adapt. ${choice}.`);
+}
+
+function siteNames(selected: readonly Pick<Selected, 'info' | 'dims'>[]): string[] {
+  return selected.filter(({dims}) => dims !== undefined).map(({info}) => info.name);
+}
+
+export function show(value: unknown): string {
+  if (value instanceof RegExp) return String(value);
+  if (typeof value === 'function') return 'predicate';
+  if (typeof value === 'string') return `'${value}'`;
+  if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) return JSON.stringify(value);
+  return String(value);
+}
+
+function capital(noun: Noun): string {
+  return noun === 'layer' ? 'Layer' : 'Node';
+}
