@@ -49,9 +49,9 @@ function recurrent(h: tf.Tensor, kernel: tf.Tensor): tf.Tensor2D {
   return tf.matMul(h as tf.Tensor2D, kernel as tf.Tensor2D);
 }
 
-/** One mask for all steps, as the stock cells have it. */
-function dropout(x: tf.Tensor, rate: number, training: boolean, shape: number[]): tf.Tensor {
-  return training && rate > 0 && rate < 1 ? tf.mul(x, tf.dropout(tf.ones(shape), rate)) : x;
+/** The factors of a dropout that is one for all steps, as the stock cells have it; undefined where there is none. */
+function dropoutMask(shape: number[], rate: number, training: boolean): tf.Tensor | undefined {
+  return training && rate > 0 && rate < 1 ? tf.dropout(tf.ones(shape), rate) : undefined;
 }
 
 function cellOf(layer: tfl.layers.Layer): CellInternals {
@@ -80,7 +80,9 @@ export function recurrentSite(kind: string, step: Step): LayerSite {
     },
     input({layer, inputs: [x], training}) {
       const [batch, , width] = x!.shape as [number, number, number];
-      return dropout(tf.cast(x!, 'float32'), cellOf(layer).dropout, training, [batch, 1, width]);
+      const mask = dropoutMask([batch, 1, width], cellOf(layer).dropout, training);
+      const floats = tf.cast(x!, 'float32');
+      return mask === undefined ? floats : tf.mul(floats, mask);
     },
     finish: (projected, call) => run(projected, call, step),
   };
@@ -89,12 +91,11 @@ export function recurrentSite(kind: string, step: Step): LayerSite {
 function run(projected: tf.Tensor, call: LayerCall, step: Step): tf.Tensor | tf.Tensor[] {
   const {layer, inputs, kwargs, training} = call;
   const cell = cellOf(layer);
-  let mask: tf.Tensor | undefined;
+  const mask = dropoutMask([projected.shape[0]!, cell.units], cell.recurrentDropout, training);
   cell.call = (tensors) => {
-    const [z, h, ...rest] = tensors as tf.Tensor2D[];
-    mask ??= dropout(tf.onesLike(h!), cell.recurrentDropout, training, h!.shape);
-    const dropped = training && cell.recurrentDropout > 0 ? (tf.mul(h!, mask) as tf.Tensor2D) : h!;
-    return step(z!, [dropped, ...rest], cell);
+    const [z, h, ...rest] = tensors as [tf.Tensor2D, tf.Tensor2D, ...tf.Tensor2D[]];
+    const kept = mask === undefined ? h : (tf.mul(h, mask) as tf.Tensor2D);
+    return step(z, [kept, ...rest], cell);
   };
   try {
     // The stock layer's call takes the states that a graph hands over as further inputs from here.
