@@ -5,6 +5,7 @@ import type {CombineAttrs, ScaleName} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum, product} from './matmul.js';
+import {SharedGradients} from './shared-gradients.js';
 
 type Named = Record<string, tf.Tensor2D>;
 
@@ -51,6 +52,7 @@ function scaleGradients(
   named: Named,
   scale: ScaleName,
   heads: Heads,
+  shared: SharedGradients,
   factors: () => [dScaled: tf.Tensor2D, unscaled: tf.Tensor2D],
 ): Record<string, () => tf.Tensor> {
   const gates = named[`${scale}Gates`];
@@ -59,7 +61,7 @@ function scaleGradients(
     return named[scale] === undefined ? {} : {[scale]: () => columnSum(...factors())};
   }
   const count = heads?.[scale] ?? 1;
-  const through = tf.tidy(() => tf.mul(...factors()) as tf.Tensor2D);
+  const through = shared.make(() => tf.mul(...factors()) as tf.Tensor2D);
   return {
     [`${scale}Gates`]: () =>
       count === 1
@@ -84,10 +86,6 @@ function joinHeads(t: tf.Tensor): tf.Tensor2D {
   return tf.reshape(tf.transpose(t, [1, 0, 2]), [rows, heads * width]);
 }
 
-/*
- * Whatever several of the gradients share is computed when gradFunc runs, in the tape's own scope, and not inside one of the
- * functions it returns, each of which tfjs wraps in a tidy of its own.
- */
 tf.registerGradient({
   kernelName: COMBINE,
   saveAllInputs: true,
@@ -101,29 +99,32 @@ tf.registerGradient({
     const z = named.z ?? (saveZ ? outputs.shift() : undefined);
     const u = saveU ? outputs.shift() : undefined;
     const y = outputs.shift();
+    const shared = new SharedGradients();
     const gradients: Record<string, () => tf.Tensor> = {};
 
-    let du = dy;
+    let du: tf.Tensor2D;
     if (named.post !== undefined || named.postGates !== undefined) {
       const activated =
-        activation === 'linear' ? u! : epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation);
+        activation === 'linear'
+          ? u!
+          : shared.make(() => epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation));
       Object.assign(
         gradients,
-        scaleGradients(named, 'post', heads, () => [dy, activated]),
+        scaleGradients(named, 'post', heads, shared, () => [dy, activated]),
       );
-      du = activationGradient(scaled(dy, named, 'post', heads), activation, activated, u);
+      du = shared.make(() => activationGradient(scaled(dy, named, 'post', heads), activation, activated, u));
     } else {
-      du = activationGradient(dy, activation, y, u);
+      du = shared.make(() => activationGradient(dy, activation, y, u), dy);
     }
     gradients.offset = () => columnSum(du);
 
     if (named.alpha !== undefined || named.alphaGates !== undefined) {
       Object.assign(
         gradients,
-        scaleGradients(named, 'alpha', heads, () => [du, z!]),
+        scaleGradients(named, 'alpha', heads, shared, () => [du, z!]),
       );
     }
-    const dz = scaled(du, named, 'alpha', heads);
+    const dz = shared.make(() => scaled(du, named, 'alpha', heads), du, dy);
     gradients.z = () => tf.clone(dz);
     gradients.bias = () => columnSum(dz);
 
@@ -133,13 +134,13 @@ tf.registerGradient({
       gradients.kernel = () => product(scaled(x, named, 'pre', heads), dz, true);
       Object.assign(
         gradients,
-        scaleGradients(named, 'pre', heads, () => [product(dz, kernel!, false, true), x]),
+        scaleGradients(named, 'pre', heads, shared, () => [product(dz, kernel!, false, true), x]),
       );
     }
 
     if (named.h !== undefined)
-      Object.assign(gradients, tailGradients(named, du, attrs as unknown as CombineAttrs));
-    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
+      Object.assign(gradients, tailGradients(named, [dy, du], attrs as unknown as CombineAttrs, shared));
+    return Object.fromEntries(shared.endingWith(names.map((name) => gradients[name]!)).entries());
   },
 });
 
@@ -156,24 +157,26 @@ function activationGradient(
 
 function tailGradients(
   named: Named,
-  du: tf.Tensor2D,
+  [dy, du]: [tf.Tensor2D, tf.Tensor2D],
   {scale, mix, sparse, heads}: CombineAttrs,
+  shared: SharedGradients,
 ): Record<string, () => tf.Tensor> {
-  const dTail = scaled(du, named, 'beta', heads);
+  const dTail = shared.make(() => scaled(du, named, 'beta', heads), du, dy);
   const products = sparse ? sparseTail(named, dTail, scale) : denseTail(named, dTail, scale, mix);
   const {h, gates} = named as {h: tf.Tensor2D; gates?: tf.Tensor2D};
-  const dMixed = products.dMixed();
   const gradients: Record<string, () => tf.Tensor> = {b: products.dB};
   if (mix === 'none') {
-    gradients.h = () => dMixed;
+    gradients.h = products.dMixed;
   } else {
-    const [dh, dGates] = runPeftKernel<tf.Tensor[]>(MIX_GRAD, {dhm: dMixed, h, gates: gates!}, {mix});
-    gradients.h = () => dh!;
-    gradients.gates = () => dGates!;
+    const [dh, dGates] = shared.make(() =>
+      runPeftKernel<tf.Tensor[]>(MIX_GRAD, {dhm: products.dMixed(), h, gates: gates!}, {mix}),
+    );
+    gradients.h = () => shared.take(dh!);
+    gradients.gates = () => shared.take(dGates!);
   }
   Object.assign(
     gradients,
-    scaleGradients(named, 'beta', heads, () => [du, products.tail()]),
+    scaleGradients(named, 'beta', heads, shared, () => [du, products.tail()]),
   );
   return gradients;
 }
