@@ -3,6 +3,7 @@ import type {Described, Place} from '../upgrade/select.js';
 import {constantAt} from './constants.js';
 import {SITE_OP} from './interception.js';
 import type {Executor, GraphNode} from './internals.js';
+import {matchConvolution, matchDepthwise} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';
 import {isRefusal, type MatchNode, type NodeSite} from './sites/node-site.js';
@@ -15,6 +16,10 @@ const MATCHERS: Record<string, MatchNode> = {
   BatchMatMul: matchProduct,
   BatchMatMulV2: matchProduct,
   Einsum: matchEinsum,
+  Conv2D: matchConvolution,
+  _FusedConv2D: matchConvolution,
+  DepthwiseConv2dNative: matchDepthwise,
+  FusedDepthwiseConv2dNative: matchDepthwise,
   GatherV2: matchLookup,
   Gather: matchLookup,
 };

@@ -29,7 +29,7 @@ export interface Operation {
   readonly dims: SiteDims;
   readonly frozen: FrozenBase;
   /** Default: linear. */
-  readonly activation?: SiteActivation;
+  readonly activation?: SiteActivation | undefined;
   /** x W + b, [..., outputDim], before the activation. Default: a product over the last axis, with the adapter's part fused in. */
   base?(x: Tensor): Tensor;
   /** x A for a matrix A [inputDim, R], [..., R] with the output's leading axes. Default: a product over the last axis. */

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {lookup} from '../../sites/operations/lookup.js';
 import {constantAt} from '../constants.js';
 import {attribute} from '../internals.js';
 import type {MatchNode} from './node-site.js';
@@ -14,21 +15,11 @@ export const matchLookup: MatchNode = (executor, node) => {
   if (axis !== 0 || (attribute<number>(node, 'batchDims') ?? 0) !== 0) {
     return {reason: 'looks up along another axis than the first'};
   }
-  const [inputDim, outputDim] = weight.shape as [number, number];
-  const table = () => weight.read() as tf.Tensor2D;
   return {
     kind: 'embedding',
     weight,
     absorbed: [],
     input: (inputs) => tf.cast(inputs[1]!, 'int32'),
-    operation: {
-      dims: {inputDim, outputDim, routerDim: outputDim, kind: 'lookup'},
-      get frozen() {
-        return {kernel: table()};
-      },
-      base: (ids) => tf.gather(table(), ids),
-      project: (ids, a) => tf.gather(a, ids),
-      routed: (ids) => tf.gather(table(), ids),
-    },
+    operation: lookup(() => weight.read() as tf.Tensor2D),
   };
 };

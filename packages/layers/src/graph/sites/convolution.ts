@@ -1,0 +1,87 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {
+  type ConvolutionSource,
+  convolution,
+  depthwiseConvolution,
+  type Pair,
+} from '../../sites/operations/convolution.js';
+import {type Constant, constantAt} from '../constants.js';
+import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
+import {attribute, type Executor, type GraphNode} from '../internals.js';
+import type {MatchNode, NodeSite} from './node-site.js';
+
+interface Matched {
+  weight: Constant;
+  epilogue: Epilogue;
+  source: ConvolutionSource;
+}
+
+/** What convolutions have in common; a text if the node cannot be a site: why not. */
+function matchWindow(
+  executor: Executor,
+  node: GraphNode,
+  columns: (shape: number[]) => number,
+): Matched | string {
+  const weight = constantAt(executor, node, 1);
+  if (weight === undefined) return 'has a filter that is no constant';
+  if (weight.dtype !== 'float32' || weight.shape.length !== 4) {
+    return `has a filter [${weight.shape}] of ${weight.dtype}`;
+  }
+  const format = attribute<string>(node, 'dataFormat') ?? 'nhwc';
+  if (format.toLowerCase() !== 'nhwc')
+    return `has the data format ${format.toUpperCase()}; adapters need NHWC`;
+  const pad = paddingOf(node);
+  if (pad === undefined) return `has the padding ${attribute(node, 'pad')}`;
+  const fused = node.op.includes('Fused') ? fusedEpilogue(executor, node) : undefined;
+  if (typeof fused === 'string') return fused;
+  const width = columns(weight.shape);
+  const epilogue = fused ?? followingEpilogue(executor, node, width, [width]);
+  const {bias, activation} = epilogue;
+  return {
+    weight,
+    epilogue,
+    source: {
+      window: {
+        size: weight.shape.slice(0, 2) as Pair,
+        strides: inner(attribute(node, 'strides')),
+        pad,
+        dilations: inner(attribute(node, 'dilations')),
+      },
+      kernel: weight.read,
+      bias: () => bias && (tf.reshape(bias.read(), [width]) as tf.Tensor1D),
+      activation: () => activation,
+    },
+  };
+}
+
+/** Height and width of [batch, height, width, channels]. */
+function inner(axes: number[] | undefined): Pair {
+  return axes?.length === 4 ? [axes[1]!, axes[2]!] : [1, 1];
+}
+
+function paddingOf(node: GraphNode): ConvolutionSource['window']['pad'] | undefined {
+  const pad = attribute<string>(node, 'pad');
+  if (pad === 'same' || pad === 'valid') return pad;
+  const sides = attribute<number[]>(node, 'explicitPaddings');
+  if (pad !== 'explicit' || sides?.length !== 8) return undefined;
+  return [0, 2, 4, 6].map((at) => [sides[at]!, sides[at + 1]!]) as tf.backend_util.ExplicitPadding;
+}
+
+function siteOf(kind: string, {weight, epilogue}: Matched, operation: NodeSite['operation']): NodeSite {
+  const {bias, absorbed} = epilogue;
+  return {kind, operation, weight, ...(bias && {bias}), absorbed};
+}
+
+/** Conv2D and _FusedConv2D with a constant filter; a Conv1D is one between an ExpandDims and a Squeeze. */
+export const matchConvolution: MatchNode = (executor, node) => {
+  const matched = matchWindow(executor, node, (shape) => shape[3]!);
+  if (typeof matched === 'string') return {reason: matched};
+  return siteOf('conv2d', matched, convolution(matched.source));
+};
+
+/** DepthwiseConv2dNative and its fused form, whose output can only be scaled. */
+export const matchDepthwise: MatchNode = (executor, node) => {
+  const matched = matchWindow(executor, node, (shape) => shape[2]! * shape[3]!);
+  if (typeof matched === 'string') return {reason: matched};
+  return siteOf('depthwiseConv2d', matched, depthwiseConvolution(matched.source));
+};
