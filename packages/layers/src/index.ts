@@ -27,6 +27,7 @@ export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
 export type {AdapterRouterConfig} from './adapters/router-of.js';
+export type {Rename} from './io/rename.js';
 export {
   readSafetensors,
   type SafetensorsFile,
@@ -35,7 +36,7 @@ export {
 } from './io/safetensors.js';
 export type {Place, SaveResult} from './io/storage.js';
 export type {LoadOptions} from './lifecycle/load.js';
-export {Peft, type SaveOptions} from './lifecycle/peft.js';
+export {Peft, type SaveOptions, type UpgradableModel} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';
 export {type UsageCallbackOptions, usageCallback} from './lifecycle/usage-callback.js';
 export {deriveSeed} from './random.js';

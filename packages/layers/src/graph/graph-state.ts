@@ -15,7 +15,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
 import {Interception} from './interception.js';
-import {type Executor, executorOf, type GraphNode} from './internals.js';
+import {type Executor, executorOf, type GraphNode, storedTypes} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
 import type {NodeSite} from './sites/node-site.js';
 
@@ -48,7 +48,7 @@ export class GraphState implements AdaptedModel {
   constructor(readonly model: GraphModel) {
     this.executor = executorOf(model);
     this.checkAlive();
-    this.described = describeNodes(this.executor);
+    this.described = describeNodes(this.executor, storedTypes(model));
   }
 
   get active(): string | null {
@@ -161,6 +161,12 @@ export class GraphState implements AdaptedModel {
       [...this.sites].map(([path, {adapted}]) => [path, adapted]),
       reset,
     );
+  }
+
+  /** Whole numbers are no parameters: they are shapes and axes. */
+  get parameters(): number {
+    const weights = Object.values(this.executor.weightMap).flat();
+    return weights.reduce((sum, {dtype, size}) => sum + (dtype === 'float32' ? size : 0), 0);
   }
 
   countTrained(): number {

@@ -85,6 +85,12 @@ export function artifactsOf(model: GraphModel): tf.io.ModelArtifacts {
   return (model as unknown as GraphModelInternals).artifacts!;
 }
 
+/** What the file stores each constant as: `uint8`, `uint16` or `float16` where the converter has quantised it. */
+export function storedTypes(model: GraphModel): ReadonlyMap<string, string> {
+  const specs = artifactsOf(model)?.weightSpecs ?? [];
+  return new Map(specs.map(({name, dtype, quantization}) => [name, quantization?.dtype ?? dtype]));
+}
+
 /** An attribute of a node as the executor parsed it. */
 export function attribute<T>(node: GraphNode, name: string): T | undefined {
   return node.attrParams[name]?.value as T | undefined;

@@ -47,9 +47,12 @@ export interface LocatedNode extends Place {
  * The nodes of a graph that can be sites, or might be thought so, in the order of the file. The graph must be as it was loaded: what a
  * node can be depends on its neighbours.
  */
-export function describeNodes(executor: Executor): Described<LocatedNode>[] {
+export function describeNodes(
+  executor: Executor,
+  stored: ReadonlyMap<string, string>,
+): Described<LocatedNode>[] {
   return Object.values(executor.graph.nodes).flatMap((node) => {
-    const described = describeNode(executor, node);
+    const described = describeNode(executor, node, stored);
     return described === undefined ? [] : [described];
   });
 }
@@ -60,7 +63,11 @@ function placeOf(name: string): Place {
   return {path: name, names: [name], around};
 }
 
-function describeNode(executor: Executor, node: GraphNode): Described<LocatedNode> | undefined {
+function describeNode(
+  executor: Executor,
+  node: GraphNode,
+  stored: ReadonlyMap<string, string>,
+): Described<LocatedNode> | undefined {
   const {name, op} = node;
   const weight = [1, 0].map((input) => constantAt(executor, node, input)).find((w) => w?.dtype === 'float32');
   const info = {
@@ -70,7 +77,7 @@ function describeNode(executor: Executor, node: GraphNode): Described<LocatedNod
     kind: 'other',
     shape: null,
     weightShape: weight?.shape ?? null,
-    dtype: weight?.dtype ?? null,
+    dtype: weight === undefined ? null : (stored.get(weight.name) ?? weight.dtype),
     parameters: weight === undefined ? 0 : tf.util.sizeFromShape(weight.shape),
   };
   const refused = (reason: string, asked: boolean): Described<LocatedNode> => ({
@@ -98,7 +105,7 @@ function describeNode(executor: Executor, node: GraphNode): Described<LocatedNod
       kind: match.kind,
       shape: [dims.inputDim, dims.outputDim],
       weightShape: match.weight.shape,
-      dtype: match.weight.dtype,
+      dtype: stored.get(match.weight.name) ?? match.weight.dtype,
       parameters: tf.util.sizeFromShape(match.weight.shape) + tf.util.sizeFromShape(match.bias?.shape ?? [0]),
     },
     dims,

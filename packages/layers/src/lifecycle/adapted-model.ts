@@ -60,6 +60,8 @@ export interface AdaptedModel {
   /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
   usage(reset: boolean): Promise<SiteUsage[] | null>;
 
+  /** Number of parameters of the model without adapters. */
+  readonly parameters: number;
   /** Number of parameters that would be trained if a place were trained in full. */
   countTrained(place: Place): number;
   /** Widths of a site that carries an adapter. */

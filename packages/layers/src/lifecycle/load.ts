@@ -12,6 +12,7 @@ import {
   type WeightValues,
   weightKey,
 } from '../io/adapter-file.js';
+import {type Rename, renameSites} from '../io/rename.js';
 import type {StoredFile} from '../io/storage.js';
 import {checkName, type Plan, type PlannedSite} from '../upgrade/plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
@@ -23,6 +24,13 @@ export interface LoadOptions {
   name?: string;
   /** Load although the file was saved with other base weights. Default false. */
   ignoreBase?: boolean;
+  /**
+   * The model's name of each site of the file: an object, a Map, or a function of the file's name. For a file that was saved from a
+   * model of another kind, or whose layers were called otherwise; a site may then be of another kind too, such as a Dense that is a
+   * 1 x 1 convolution here, if its weights have the same shapes. The base is another one then, as a rule: see `ignoreBase`. Default:
+   * the names of the file.
+   */
+  rename?: Rename;
 }
 
 /**
@@ -33,10 +41,11 @@ export interface LoadOptions {
  */
 export async function loadInto(
   state: AdaptedModel,
-  {file, weights}: StoredFile,
-  {name = file.name, ignoreBase = false}: LoadOptions,
+  stored: StoredFile,
+  {name = stored.file.name, ignoreBase = false, rename}: LoadOptions,
 ): Promise<void> {
-  const prepare = () => planLoad(state, file, name);
+  const {file, weights} = rename === undefined ? stored : renameSites(stored, rename);
+  const prepare = () => planLoad(state, file, name, rename !== undefined);
   prepare();
   if (!ignoreBase) await checkBase(state, file);
   // Once more: the model may have changed while the hashes were computed.
@@ -47,14 +56,14 @@ export async function loadInto(
 }
 
 /** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
-function planLoad(state: AdaptedModel, file: AdapterFile, name: string): Plan | undefined {
+function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed: boolean): Plan | undefined {
   const existing = state.adapters.get(name);
   if (existing !== undefined) {
     checkExisting(state, name, existing, file);
     return undefined;
   }
   checkName(name, []);
-  checkLayers(state, file);
+  checkLayers(state, file, renamed);
   const known = new Set(file.trained.map(({name}) => name));
   const plan = state.plan({
     adapter: file.adapter,
@@ -77,7 +86,7 @@ function planLoad(state: AdaptedModel, file: AdapterFile, name: string): Plan | 
 }
 
 /** Whether the model has all layers of the file, with these shapes. */
-function checkLayers(state: AdaptedModel, file: AdapterFile): void {
+function checkLayers(state: AdaptedModel, file: AdapterFile, renamed: boolean): void {
   const problems: string[] = [];
   for (const {name, kind, shape} of file.sites) {
     const found = state.siteAt(name);
@@ -85,7 +94,7 @@ function checkLayers(state: AdaptedModel, file: AdapterFile): void {
     if (found === 'missing') problems.push(`${place} is missing in the model`);
     else if (typeof found === 'string')
       problems.push(`${place} is ${found} in the model, but of kind '${kind}' in the file`);
-    else if (found.kind !== kind)
+    else if (found.kind !== kind && !renamed)
       problems.push(`${place} is of kind '${found.kind}' in the model, but '${kind}' in the file`);
     else if (!sameShape(found.shape, shape))
       problems.push(`${place} is [${found.shape}] in the model, but [${shape}] in the file`);
@@ -95,7 +104,11 @@ function checkLayers(state: AdaptedModel, file: AdapterFile): void {
     if (found === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
     else problems.push(...compare(layer, found.file.weights, 'model'));
   }
-  fail(problems, 'The file is of another model', 'Load it into the model that it was trained on.');
+  fail(
+    problems,
+    'The file is of another model',
+    'Load it into the model that it was trained on, or say how its sites are called here: load(from, {rename: {…}}).',
+  );
 }
 
 /** Whether the model's adapter of that name is the file's. */

@@ -168,7 +168,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    */
   async load(from: Place, options: LoadOptions = {}): Promise<void> {
     this.live();
-    checkOptions('load', options, ['name', 'ignoreBase']);
+    checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
     const stored = await fetchStored(from);
     await loadInto(this.live(), stored, options);
     this.last = options.name ?? stored.file.name;

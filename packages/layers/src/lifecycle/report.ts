@@ -1,9 +1,9 @@
 import {countSite, type PlannedSite} from '../upgrade/plan.js';
-import type {Selected, SiteInfo} from '../upgrade/select.js';
+import type {Noun, Selected, SiteInfo} from '../upgrade/select.js';
 import type {AdaptedModel} from './adapted-model.js';
 
-/** A layer with weights, in a {@link Report}. */
-export interface ReportSite extends Pick<SiteInfo, 'name' | 'kind' | 'shape'> {
+/** A layer with weights, or a node of a graph, in a {@link Report}. */
+export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
   /**
    * `adapted`: carries the adapter (in a dry run: would); `trained`: trained in full; `unsupported`: a target matches, but the layer
    * cannot carry an adapter; `frozen`: no target matches.
@@ -42,13 +42,14 @@ export function makeReport(
 ): Report {
   const counts = new Map(sites.map((site) => [site.at.path, countSite(site)]));
   const rows = selected.map(({at, info, status, reason}): ReportSite => {
-    const {name, kind, shape} = info;
+    const {layer: _, parameters: __, ...shown} = info;
+    const {name} = info;
     const trainable = status === 'trained' ? state.countTrained(at) : (counts.get(name)?.trainable ?? 0);
-    return {name, kind, shape, status, reason, trainable};
+    return {...shown, status, reason, trainable};
   });
   const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
   const trainable = sum(rows.map((row) => row.trainable));
-  const base = sum(selected.map(({info}) => info.parameters));
+  const base = state.parameters;
   const total = base + sum([...counts.values()].map((count) => count.total));
   const share = total === 0 ? 0 : trainable / total;
   return {
@@ -58,29 +59,40 @@ export function makeReport(
     base,
     total,
     share,
-    toString: () => toText(adapter, rows, {trainable, total, share}),
+    toString: () => toText(state.noun, adapter, rows, {trainable, total, share}),
   };
 }
 
+const TRAINABLE = 'trainable';
+
+const NODE_COLUMNS: [string, (row: ReportSite) => string][] = [
+  ['op', ({className}) => className],
+  ['weight', ({weightShape}) => (weightShape === null ? '' : `[${weightShape.join(', ')}]`)],
+  ['stored as', ({dtype}) => dtype ?? ''],
+];
+
 function toText(
+  noun: Noun,
   adapter: string | null,
   rows: readonly ReportSite[],
   {trainable, total, share}: Pick<Report, 'trainable' | 'total' | 'share'>,
 ): string {
-  const cells = [
-    ['layer', 'shape', 'status', 'trainable', 'why'],
-    ...rows.map((row) => [
-      row.name,
-      row.shape?.join(' x ') ?? '',
-      row.status,
-      row.trainable === 0 ? '' : number(row.trainable),
-      row.reason,
-    ]),
+  // A graph's names say less, so its rows say what the node is and how its weight is stored.
+  const columns: [string, (row: ReportSite) => string][] = [
+    [noun, ({name}) => name],
+    ...(noun === 'layer' ? [] : NODE_COLUMNS),
+    ['shape', ({shape}) => shape?.join(' x ') ?? ''],
+    ['status', ({status}) => status],
+    [TRAINABLE, ({trainable}) => (trainable === 0 ? '' : number(trainable))],
+    ['why', ({reason}) => reason],
   ];
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const cells = [columns.map(([title]) => title), ...rows.map((row) => columns.map(([, cell]) => cell(row)))];
+  const widths = columns.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   const lines = cells.map((row) =>
     row
-      .map((cell, column) => (column === 3 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .map((cell, column) =>
+        columns[column]![0] === TRAINABLE ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
       .join('  ')
       .trimEnd(),
   );

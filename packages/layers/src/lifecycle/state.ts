@@ -13,6 +13,7 @@ import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
 import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
 import type {Selected, Targets} from '../upgrade/select.js';
+import {checkRoom} from '../upgrade/sequence.js';
 import {replaceLayer} from '../upgrade/surgery.js';
 import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.js';
 import {type Located, mapModel, withParts} from '../upgrade/walk.js';
@@ -93,7 +94,10 @@ export class ModelState implements AdaptedModel {
   plan(config: UpgradeConfig): Plan<Located> {
     const select: Select<Located> = (targets, alsoTrain) =>
       selectLayers(this.layers, this.isSite, targets, alsoTrain);
-    return planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
+    const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
+    const {containers} = mapModel(this.model);
+    for (const site of plan.sites) checkRoom(site, containers);
+    return plan;
   }
 
   select(targets?: Targets): Selected<Located>[] {
@@ -201,6 +205,11 @@ export class ModelState implements AdaptedModel {
       throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
     }
     this.context.from(at.layer, path, compute);
+  }
+
+  get parameters(): number {
+    const weights = this.layers.flatMap(({layer}) => this.isSite(layer)?.base ?? layer.weights);
+    return countParameters([...new Set(weights)]);
   }
 
   /** All parameters of a layer but those that it never trains itself, such as moving averages. */

@@ -1,6 +1,7 @@
 import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
+import {listNames} from '../names.js';
 
 /** A layer with weights, or a node of a graph, as a target predicate sees it. */
 export interface SiteInfo {
@@ -151,12 +152,6 @@ export function checkTargets(targets: unknown, what = 'targets'): void {
 /** Whether targets take in a place. */
 export function takesIn(targets: Targets, place: Described): boolean {
   return firstMatch(targets, place) !== undefined;
-}
-
-export function listNames(names: readonly string[], most = 8): string {
-  const shown = names.slice(0, most).map((name) => `'${name}'`);
-  const more = names.length - shown.length;
-  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function checkList(what: string, list: unknown): void {

@@ -1,0 +1,6 @@
+/** Names as an error lists them: the first few, and how many more there are. */
+export function listNames(names: readonly string[], most = 8): string {
+  const shown = names.slice(0, most).map((name) => `'${name}'`);
+  const more = names.length - shown.length;
+  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
