@@ -82,9 +82,12 @@ function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonl
 
 /** The shapes that a layer gives, of those that it gets; throws if it cannot take them. */
 function shapesAfter(layer: Layer, inputs: Shape[]): Shape[] {
+  // A batch of some size: some layers look at nothing while an axis is unknown.
+  const shapes = inputs.map(([batch, ...rest]) => [batch ?? 1, ...rest]);
   // The check that tfjs-layers makes of tensors looks at no more than this of them.
-  const asTensors = inputs.map((shape) => ({shape, rank: shape.length, dtype: 'float32'}));
+  const asTensors = shapes.map((shape) => ({shape, rank: shape.length, dtype: 'float32'}));
   (layer as unknown as {assertInputCompatibility(inputs: unknown): void}).assertInputCompatibility(asTensors);
-  const outputs = layer.computeOutputShape(inputs.length === 1 ? inputs[0]! : inputs);
-  return Array.isArray(outputs[0]) ? (outputs as Shape[]) : [outputs as Shape];
+  const outputs = layer.computeOutputShape(shapes.length === 1 ? shapes[0]! : shapes);
+  const listed = (Array.isArray(outputs[0]) ? outputs : [outputs]) as Shape[];
+  return listed.map(([, ...rest]) => [inputs[0]![0]!, ...rest]);
 }
