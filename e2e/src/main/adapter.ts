@@ -1,40 +1,119 @@
-import type {AdapterConfig} from '@tfjs-peft/layers';
+import {type AdapterConfig, createAdapter} from '@tfjs-peft/layers';
 import type {RunOptions} from './options.js';
 
-interface Defaults {
+/** What a run's adapter depends on besides its options. */
+export interface Setting {
+  /** Number of tasks. */
+  tasks: number;
+  /** Width of the model's vectors. */
+  width: number;
+}
+
+interface Sizes {
+  experts?: number;
+  rank?: number;
+  router?: object;
+}
+
+interface Kind {
   experts?: number;
   rank?: number;
   router?: string;
+  /** A scale needs larger steps than a low-rank product. */
   learningRate: number;
+  /** The config from the sizes; by default they are options of the same names. */
+  config?: (sizes: Sizes) => object;
 }
 
-/** Sizes of about the same reach and the learning rates that suit them; a scale needs larger steps than a low-rank product. */
-const DEFAULTS: Record<string, Defaults> = {
-  lora: {rank: 4, learningRate: 3e-3},
-  ia3: {learningRate: 1e-2},
-  molora: {experts: 4, rank: 4, router: 'softmax', learningRate: 3e-3},
-  mov: {experts: 4, router: 'softmax', learningRate: 1e-2},
-};
 /** The delta's scale alpha / rank, the same at any rank. */
 const LORA_SCALE = 4;
 
-const defaultsOf = (type: string): Defaults => DEFAULTS[type] ?? {learningRate: 3e-3};
+const scaled = (rank: number | undefined) => (rank === undefined ? {} : {rank, alpha: LORA_SCALE * rank});
 
-/** The adapter that the options ask for. What a type does not know is passed on, for the layers to refuse it by name. */
-export function adapterConfig(options: RunOptions): AdapterConfig {
-  const defaults = defaultsOf(options.adapter);
-  const experts = options.experts ?? defaults.experts;
-  const rank = options.rank ?? defaults.rank;
-  const router = options.router ?? defaults.router;
-  return {
-    type: options.adapter,
+const asOptions = ({rank, ...sizes}: Sizes) => ({...sizes, ...scaled(rank)});
+
+/** LiME's experts share one module, which has the rank. */
+const overLora = ({rank, ...sizes}: Sizes) => ({...sizes, over: {type: 'lora', ...scaled(rank)}});
+
+/** MoR1E's experts have rank one, and a rank of their number where each has its own pair of vectors. */
+const rankOnes = ({rank, ...sizes}: Sizes) => ({
+  ...sizes,
+  ...(rank === undefined ? {r1: 4, r2: 8} : {mode: '1v1', rank}),
+});
+
+/** Sizes of about the same reach, and the learning rates that suit them. */
+const KINDS: Record<string, Kind> = {
+  lora: {rank: 4, learningRate: 3e-3},
+  dora: {rank: 4, learningRate: 3e-3},
+  'lora-fa': {rank: 4, learningRate: 3e-3},
+  ia3: {learningRate: 1e-2},
+  mov: {experts: 4, router: 'softmax', learningRate: 1e-2},
+  molora: {experts: 4, rank: 4, router: 'softmax', learningRate: 3e-3},
+  mor1e: {learningRate: 3e-3, config: rankOnes},
+  lime: {experts: 4, rank: 4, router: 'zero', learningRate: 3e-3, config: overLora},
+};
+
+export const ADAPTERS = Object.keys(KINDS);
+
+const kindOf = (type: string): Kind => KINDS[type] ?? {learningRate: 3e-3};
+
+/** Options of routers beyond their type. */
+const ROUTERS: Record<string, (setting: Setting, experts: number) => object> = {
+  softmax: () => ({}),
+  'top-k': () => ({type: 'softmax', topK: 2, renormalize: true}),
+  'noisy-top-k': () => ({}),
+  'expert-choice': () => ({}),
+  // The paper's jitter and balance, of which each of ten sites has its share.
+  zero: () => ({jitter: 0.1, importance: 0.01, divergence: 0.001}),
+  intuition: () => ({}),
+  sentence: ({width}) => ({width}),
+  task: ({tasks}, experts) => ({assign: Array.from({length: tasks}, (_, task) => task % experts)}),
+  fixed: () => ({}),
+  composite: () => ({routers: [{type: 'softmax'}, {type: 'intuition'}]}),
+};
+
+export const ROUTER_NAMES = Object.keys(ROUTERS);
+
+/**
+ * The adapter that the options ask for, with all defaults filled in. What a type does not know is passed on, for the layers to refuse it
+ * by name.
+ *
+ * @throws ConfigError if the adapter's type or one of its options is not good.
+ */
+export function adapterConfig(options: RunOptions, setting: Setting): AdapterConfig {
+  const {adapter: type} = options;
+  const kind = kindOf(type);
+  const router = options.router ?? kind.router;
+  // One expert a task, unless their number is given.
+  const experts = options.experts ?? (options.router === 'task' ? setting.tasks : kind.experts);
+  const rank = options.rank ?? kind.rank;
+  const sizes: Sizes = {
     ...(experts !== undefined && {experts}),
-    ...(rank !== undefined && {rank, alpha: LORA_SCALE * rank}),
-    ...(router !== undefined && {router: {type: router}}),
-  } as AdapterConfig;
+    ...(rank !== undefined && {rank}),
+    ...(router !== undefined && {router: {type: router, ...ROUTERS[router]?.(setting, experts ?? 1)}}),
+  };
+  return createAdapter({type, ...(kind.config ?? asOptions)(sizes)} as AdapterConfig).getConfig();
 }
 
 /** The learning rate of the adapter's weights. */
 export function learningRateOf(options: RunOptions): number {
-  return options.lr ?? defaultsOf(options.adapter).learningRate;
+  return options.lr ?? kindOf(options.adapter).learningRate;
+}
+
+/** Experts and their rank, of a config with all defaults. */
+export function sizeOf(adapter: AdapterConfig): {experts?: number; rank?: number} {
+  if (adapter.type === 'mor1e') {
+    const {r1, r2, rank} = adapter as {r1?: number; r2?: number; rank?: number};
+    return {experts: rank ?? r1! * r2!, rank: 1};
+  }
+  const {
+    experts,
+    over,
+    rank = over?.rank,
+  } = adapter as {
+    experts?: number;
+    rank?: number;
+    over?: {rank?: number};
+  };
+  return {...(experts !== undefined && {experts}), ...(rank !== undefined && {rank})};
 }

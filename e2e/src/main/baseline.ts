@@ -2,7 +2,7 @@ import {SPLITS} from '../tasks/task.js';
 import type {ProbeFigures} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
-import {extractFeatures} from './features.js';
+import {extractFeatures, type Features} from './features.js';
 import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head, logitsOf} from './linear.js';
 import {tuneProbe} from './probe.js';
@@ -11,6 +11,8 @@ import {Progress, type ProgressStream} from './progress.js';
 /** The frozen encoder with tuned probes: what the adapter is compared with, and where its heads begin. */
 export interface Baseline {
   heads: Head[];
+  /** Vectors of every split, by task. */
+  vectors: Features['vectors'];
   figures: ProbeFigures[];
   secondsPerToken: number;
 }
@@ -44,5 +46,5 @@ export async function measureBaseline(
     probing.advance(1, `${task.name} ${(100 * test).toFixed(1)}`);
   }
   probing.end();
-  return {heads, figures, secondsPerToken};
+  return {heads, figures, vectors, secondsPerToken};
 }

@@ -1,10 +1,17 @@
 import {SPLITS, type Split, type Task} from '../tasks/task.js';
+import type {TextContext} from './context.js';
 import type {Encoder} from './encoder.js';
 
-/** A split as the model takes it; row i of `tokens` has class `labels[i]`. */
-export interface EncodedSplit {
-  texts: string[];
+/** Texts as the model takes them. */
+export interface Texts {
   tokens: Int32Array[];
+  /** What each brings along for routers, if they read anything. */
+  context?: TextContext[];
+}
+
+/** A split as the model takes it; row i of `tokens` has class `labels[i]`. */
+export interface EncodedSplit extends Texts {
+  texts: string[];
   labels: Int32Array;
 }
 
@@ -25,4 +32,11 @@ export function encodeTask(task: Task, encoder: Pick<Encoder, 'tokenize'>, maxTo
     };
   }
   return encoded;
+}
+
+/** Texts of several splits, one after the other. */
+export function joined(splits: Texts[]): Texts {
+  const tokens = splits.flatMap(({tokens}) => tokens);
+  const context = splits.flatMap(({context}) => context ?? []);
+  return context.length === 0 ? {tokens} : {tokens, context};
 }

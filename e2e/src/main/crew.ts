@@ -1,5 +1,6 @@
 import {availableParallelism} from 'node:os';
 import type {AdapterConfig} from '@tfjs-peft/layers';
+import type {Texts} from './corpus.js';
 import {type Encoder, loadEncoder, type ModelName} from './encoder.js';
 import type {Head} from './linear.js';
 import {
@@ -89,15 +90,16 @@ export class Crew {
    *
    * @param onTexts told how many texts were done; may throw to stop.
    */
-  async encodeAll(tokens: Int32Array[], onTexts: (count: number) => void = () => {}): Promise<Float32Array> {
+  async encodeAll(texts: Texts, onTexts: (count: number) => void = () => {}): Promise<Float32Array> {
     const {width} = this;
+    const {tokens} = texts;
     const vectors = new Float32Array(tokens.length * width);
     const batches = batchesOf(tokens);
     let next = 0;
     const work = async (member: Work) => {
       while (next < batches.length) {
         const rows = batches[next++]!;
-        const values = await member.encode(tokenBatch(tokens, rows));
+        const values = await member.encode(tokenBatch(texts, rows));
         rows.forEach((i, row) => {
           vectors.set(values.subarray(row * width, (row + 1) * width), i * width);
         });
@@ -121,9 +123,14 @@ function sum(a: Float32Array | undefined, b: Float32Array | undefined): Float32A
   return a.map((value, i) => value + b[i]!);
 }
 
-function tokenBatch(tokens: Int32Array[], rows: number[]): TokenBatch {
+/** Some of the texts, padded to the longest of them. */
+export function tokenBatch({tokens, context}: Texts, rows: number[]): TokenBatch {
   const own = rows.map((row) => tokens[row]!);
-  return {tokens: own, length: Math.max(1, ...own.map(({length}) => length))};
+  return {
+    tokens: own,
+    length: Math.max(1, ...own.map(({length}) => length)),
+    ...(context && {context: rows.map((row) => context[row]!)}),
+  };
 }
 
 /** Rows by rising length, cut where the longest times the rows would be too many tokens. */

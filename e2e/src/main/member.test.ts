@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type {AdapterConfig} from '@tfjs-peft/layers';
 import {USE_LITE_WIDTH} from '../models/use-lite.js';
 import {random} from '../tasks/random.js';
 import {useBackend} from './backend.js';
+import type {TextContext} from './context.js';
 import {loadEncoder} from './encoder.js';
 import {Member, type TrainingPart} from './member.js';
 
@@ -24,6 +26,7 @@ describe('Member', () => {
     heads: [0, 0, 0, 0, 1, 1].slice(from, to),
     labels: [0, 1, 2, 1, 1, 0].slice(from, to),
     count: 6,
+    seed: 1,
   });
 
   beforeAll(async () => {
@@ -66,4 +69,30 @@ describe('Member', () => {
     expect(await member.encode(batch)).toEqual(before);
     expect(tf.memory().numTensors).toBe(tensors);
   });
+
+  it.each([
+    [{type: 'mor1e', r1: 2, r2: 2}, (i: number) => ({intuition: Float32Array.of(0.9, 0.1 * i, 0, 0)})],
+    [{type: 'molora', router: {type: 'task'}}, (i: number) => ({task: Float32Array.of(i % 4)})],
+    [{type: 'lime', router: {type: 'zero', jitter: 0.1, importance: 0.1}}, undefined],
+    [{type: 'mov', router: {type: 'noisy-top-k'}}, undefined],
+  ] as [AdapterConfig, ((i: number) => TextContext) | undefined][])(
+    'brings texts’ context and seeded noise to routers: %j',
+    async (config, contextOf) => {
+      const before = tf.memory().numTensors;
+      const starts = await member.adapt(config, 3, heads);
+      await member.assign(starts.map(({values}) => values.map((value) => value + 0.05 * (next() - 0.5))));
+      const context = contextOf && texts.map((_, i) => contextOf(i));
+      const batch = {...part(0, 6), ...(context && {context})};
+      const [first, again] = [await member.gradients(batch), await member.gradients(batch)];
+      expect(again).toEqual(first);
+      const other = await member.gradients({
+        ...batch,
+        seed: 2,
+        ...(context && {context: [...context].reverse()}),
+      });
+      expect(other.loss).not.toBe(first.loss);
+      await member.release();
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
 });

@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig, Peft} from '@tfjs-peft/layers';
+import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
+import {CONTEXT_KEYS, type TextContext} from './context.js';
 import type {Encoder, PreparedBatch} from './encoder.js';
 import {type HeadVariables, headVariables, lossOf} from './heads.js';
 import type {Head} from './linear.js';
@@ -8,6 +10,8 @@ import type {Head} from './linear.js';
 export interface TokenBatch {
   tokens: Int32Array[];
   length: number;
+  /** What each text brings along for routers, if they read anything. */
+  context?: TextContext[];
 }
 
 /** Training texts, padded to `length`, each row with the head that it goes through and its class there. */
@@ -17,6 +21,8 @@ export interface TrainingPart extends TokenBatch {
   labels: number[];
   /** What the sum of losses is divided by: the texts of the whole batch, of which this may be a part. */
   count: number;
+  /** Seed of the routers' noise. */
+  seed: number;
 }
 
 export interface Gradients {
@@ -95,8 +101,8 @@ export class Member implements Work {
     await this.peft.load(folder);
   }
 
-  async encode({tokens, length}: TokenBatch): Promise<Float32Array> {
-    return this.withBatch({tokens, length}, async (batch) => {
+  async encode(texts: TokenBatch): Promise<Float32Array> {
+    return this.withBatch(texts, undefined, async (batch) => {
       const vectors = tf.tidy(() => batch.vectors(false));
       const values = (await vectors.data()) as Float32Array;
       vectors.dispose();
@@ -104,8 +110,9 @@ export class Member implements Work {
     });
   }
 
-  async gradients({tokens, length, heads, labels, count}: TrainingPart): Promise<Gradients> {
-    return this.withBatch({tokens, length}, async (batch) => {
+  async gradients(part: TrainingPart): Promise<Gradients> {
+    const {tokens, heads, labels, count, seed} = part;
+    return this.withBatch(part, seed, async (batch) => {
       const {value, grads} = tf.variableGrads(() => {
         const loss = lossOf(batch.vectors(true), heads, labels, count, this.heads);
         const added = this.encoder.losses().map((own) => tf.mul(own, tokens.length / count));
@@ -128,15 +135,41 @@ export class Member implements Work {
     this.variables = [];
   }
 
+  /** Readies a batch and what it brings along, of which nothing is left behind. */
   private async withBatch<T>(
-    {tokens, length}: TokenBatch,
+    texts: TokenBatch,
+    seed: number | undefined,
     use: (batch: PreparedBatch) => Promise<T>,
   ): Promise<T> {
-    const batch = await this.encoder.prepare(tokens, length);
+    tf.tidy(() => this.upgraded?.setContext(contextOf(texts, seed)));
+    const batch = await this.encoder.prepare(texts.tokens, texts.length);
     try {
       return await use(batch);
     } finally {
       batch.dispose();
+      this.upgraded?.setContext(null);
     }
   }
+}
+
+/** A batch's context: which tokens are none, what the texts bring along, and noise that a seed decides. */
+function contextOf({tokens, length, context = []}: TokenBatch, seed: number | undefined): RouterContext {
+  const whole: RouterContext = {};
+  if (tokens.some((own) => own.length < length)) {
+    const mask = new Float32Array(tokens.length * length);
+    // An empty text is one unknown token.
+    for (const [row, own] of tokens.entries())
+      mask.fill(1, row * length, row * length + Math.max(1, own.length));
+    whole.mask = tf.tensor2d(mask, [tokens.length, length]);
+  }
+  for (const key of CONTEXT_KEYS) {
+    const rows = context.flatMap((own) => own[key] ?? []);
+    if (rows.length > 0) whole[key] = tf.stack(rows.map((row) => tf.tensor1d(row)));
+  }
+  if (seed !== undefined) {
+    const next = uniformNumbers(seed);
+    whole.noise = (shape) =>
+      tf.tensor(Float32Array.from({length: tf.util.sizeFromShape(shape)}, next), shape);
+  }
+  return whole;
 }

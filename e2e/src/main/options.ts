@@ -1,6 +1,7 @@
 import {parseArgs} from 'node:util';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../tasks/builtin.js';
 import {InputError, type Limits} from '../tasks/task.js';
+import {ADAPTERS, ROUTER_NAMES} from './adapter.js';
 import {MODELS, type ModelName} from './encoder.js';
 
 export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
@@ -68,8 +69,9 @@ Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and c
   --tasks a,b           built-in tasks: ${BUILTIN_TASKS.join(', ')} (default ${DEFAULT_TASKS.join(',')})
   --tasks-dir DIR       own tasks instead: DIR/<task>/{train,validation,test}.jsonl, lines {"text": "...", "label": "..."}
   --model NAME          the encoder: ${MODELS.join(', ')} (default use-lite)
-  --adapter TYPE        lora, ia3, molora, mov (default molora)
-  --experts E, --rank R, --router NAME   the adapter's size and router (default: 4 experts, rank 4, softmax)
+  --adapter TYPE        ${ADAPTERS.join(', ')} (default molora)
+  --experts E, --rank R the adapter's size (default: 4 experts, rank 4; mor1e: 4 x 8 experts of rank 1)
+  --router NAME         of molora, mov and lime: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)
   --lr X, --head-lr X   learning rates of adapters and of heads
   --steps N             training steps (default 400, fewer where those would not fit in 4.25 minutes)
   --minutes M           time for the whole run, which sets the steps

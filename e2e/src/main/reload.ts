@@ -1,26 +1,34 @@
 // A second process: base model, adapter and heads from disk, then the same test texts again.
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
 import {useBackend} from './backend.js';
+import {contextNeeds, needsVectors, type TextContext, textContexts} from './context.js';
 import {Crew} from './crew.js';
 import {logitsOf} from './linear.js';
 import {oneLine} from './one-line.js';
 import type {Backend} from './options.js';
-import {adapterFolder, readHeads, readPredictions} from './saved.js';
+import {adapterFolder, readHeads, readPredictions, type SavedHeads} from './saved.js';
 
 /** Any seed but the run's: what is loaded must not depend on how the adapter started. */
 const OTHER_SEED = 987654321;
 
 async function largestDifference(out: string, backend: Backend): Promise<number> {
   await useBackend(backend);
-  const {about, heads} = readHeads(out);
+  const {about, heads, centroids} = readHeads(out);
   const saved = readPredictions(out);
   const crew = await Crew.gather(about.model, backend);
-  await crew.adapt(about.adapter, OTHER_SEED, heads);
-  await crew.load(adapterFolder(out));
   const tokens = saved.flatMap(({texts}) =>
     texts.map((text) => Int32Array.from(crew.encoder.tokenize(text).slice(0, about.maxTokens))),
   );
-  const vectors = await crew.encodeAll(tokens);
+  const context = await contextsOf(
+    crew,
+    about,
+    saved.map(({texts}) => texts.length),
+    tokens,
+    centroids,
+  );
+  await crew.adapt(about.adapter, OTHER_SEED, heads);
+  await crew.load(adapterFolder(out));
+  const vectors = await crew.encodeAll({tokens, ...(context.length > 0 && {context})});
   let difference = 0;
   let start = 0;
   saved.forEach(({texts, logits}, i) => {
@@ -31,6 +39,26 @@ async function largestDifference(out: string, backend: Backend): Promise<number>
     start = end;
   });
   return difference;
+}
+
+/** What the texts bring along, from the frozen model's vectors. `counts` are the texts of each task. */
+async function contextsOf(
+  crew: Crew,
+  {adapter}: SavedHeads,
+  counts: number[],
+  tokens: Int32Array[],
+  centroids: Float32Array | undefined,
+): Promise<TextContext[]> {
+  const needs = contextNeeds(adapter, crew.width);
+  if (Object.keys(needs).length === 0) return [];
+  const vectors = needsVectors(needs) ? await crew.encodeAll({tokens}) : undefined;
+  let start = 0;
+  return counts.flatMap((count, task) => {
+    const end = start + count * crew.width;
+    const own = textContexts(needs, task, count, vectors?.subarray(start, end), centroids);
+    start = end;
+    return own;
+  });
 }
 
 try {

@@ -1,12 +1,15 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import {adapterConfig, learningRateOf} from './adapter.js';
+import {SPLITS} from '../tasks/task.js';
+import {learningRateOf, sizeOf} from './adapter.js';
 import {type Baseline, measureBaseline} from './baseline.js';
 import {type Checkpoint, type Position, writeCheckpoint} from './checkpoint.js';
+import {addContexts, contextNeeds, fitCentroids, needsVectors} from './context.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {splitLogits} from './evaluate.js';
+import {extractFeatures} from './features.js';
 import {fingerprint} from './fingerprint.js';
 import {type Interrupt, Interrupted} from './interrupt.js';
 import {accuracyOf, type Head, standardError} from './linear.js';
@@ -32,6 +35,8 @@ export interface Run {
   crew: Crew;
   tasks: EncodedTask[];
   options: Options;
+  /** With all defaults. */
+  adapter: AdapterConfig;
   seed: number;
   /** Folder for the adapter, heads, predictions and checkpoint. */
   out: string;
@@ -89,13 +94,39 @@ function firstPosition({figures}: Baseline): Position {
 }
 
 /**
+ * Gives every text what the adapter's routers read of it.
+ *
+ * @returns the centroids that were fitted for an intuition.
+ */
+async function bringContext(
+  {crew, tasks, adapter, seed, interrupt, options}: Run,
+  baseline: Baseline | undefined,
+): Promise<Float32Array | undefined> {
+  const needs = contextNeeds(adapter, crew.width);
+  let vectors = baseline?.vectors;
+  if (vectors === undefined && needsVectors(needs)) {
+    const count = tasks.reduce(
+      (sum, task) => sum + SPLITS.reduce((own, split) => own + task[split].labels.length, 0),
+      0,
+    );
+    const progress = new Progress('frozen encoder: texts', count, process.stderr, options.quiet);
+    ({vectors} = await extractFeatures(crew, tasks, interrupt, progress));
+    progress.end();
+  }
+  const train = vectors?.map((own) => own.train) ?? [];
+  const centroids = fitCentroids(needs, train, crew.width, seed);
+  addContexts(tasks, needs, vectors, centroids);
+  return centroids;
+}
+
+/**
  * The main job for one seed: probes on the frozen encoder, the upgrade, training, the test, saving, and a second process that
  * loads what was saved.
  *
  * @throws Interrupted after a checkpoint was written, if the user asked to stop.
  */
 export async function runSeed(run: Run): Promise<Result> {
-  const {crew, tasks, options, seed, out, checkpoint, interrupt} = run;
+  const {crew, tasks, options, adapter, seed, out, checkpoint, interrupt} = run;
   const began = run.alone ? 0 : performance.now();
   const elapsed = () => (performance.now() - began) / 1000 + (checkpoint?.seconds ?? 0);
   const {encoder} = crew;
@@ -104,7 +135,7 @@ export async function runSeed(run: Run): Promise<Result> {
   const show = {stream: process.stderr, quiet: options.quiet};
   const baseline = checkpoint === undefined ? await measureBaseline(crew, tasks, interrupt, show) : undefined;
 
-  const adapter = adapterConfig(options);
+  const centroids = await bringContext(run, baseline);
   const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks, crew.width));
   const probes = checkpoint?.probes ?? baseline!.figures;
   const learningRate = learningRateOf(options);
@@ -120,6 +151,7 @@ export async function runSeed(run: Run): Promise<Result> {
     learningRate,
     penalties: probes.map(({l2}) => l2),
     interrupt,
+    seed,
   };
   const position = checkpoint?.position ?? firstPosition(baseline!);
   const start = checkpoint?.start ?? parameters.snapshot();
@@ -161,6 +193,7 @@ export async function runSeed(run: Run): Promise<Result> {
         tasks: tasks.map(({name, classes}) => ({name, classes})),
       },
       trained,
+      centroids,
     );
     writePredictions(out, tasks, logits);
     if (!options.quiet) process.stderr.write('reloading in a new process\n');
@@ -216,9 +249,4 @@ export async function runSeed(run: Run): Promise<Result> {
     mean: {probe: mean(results.map(({probe}) => probe)), adapted: mean(results.map(({adapted}) => adapted))},
     tasks: results,
   };
-}
-
-function sizeOf(adapter: AdapterConfig): {experts?: number; rank?: number} {
-  const {experts, rank} = adapter as {experts?: number; rank?: number};
-  return {...(experts !== undefined && {experts}), ...(rank !== undefined && {rank})};
 }

@@ -20,22 +20,31 @@ const headsPath = (out: string) => join(out, 'heads.safetensors');
 const logitsPath = (out: string) => join(out, 'logits.safetensors');
 const predictionsPath = (out: string) => join(out, 'predictions.jsonl');
 
-export function writeHeads(out: string, about: SavedHeads, heads: Head[]): void {
+export function writeHeads(out: string, about: SavedHeads, heads: Head[], centroids?: Float32Array): void {
   const arrays = new Map<string, NamedArray>();
   about.tasks.forEach(({classes}, i) => {
     arrays.set(`${i}.kernel`, {shape: [widthOf(heads[i]!), classes.length], values: heads[i]!.kernel});
     arrays.set(`${i}.bias`, {shape: [classes.length], values: heads[i]!.bias});
   });
+  if (centroids !== undefined) {
+    const width = widthOf(heads[0]!);
+    arrays.set('centroids', {shape: [centroids.length / width, width], values: centroids});
+  }
   writeArrays(headsPath(out), arrays, about);
 }
 
-export function readHeads(out: string): {about: SavedHeads; heads: Head[]} {
+export function readHeads(out: string): {
+  about: SavedHeads;
+  heads: Head[];
+  /** Of an adapter that reads an intuition. */
+  centroids: Float32Array | undefined;
+} {
   const {arrays, about} = readArrays<SavedHeads>(headsPath(out));
   const heads = about.tasks.map((_, i) => ({
     kernel: arrays.get(`${i}.kernel`)!.values,
     bias: arrays.get(`${i}.bias`)!.values,
   }));
-  return {about, heads};
+  return {about, heads, centroids: arrays.get('centroids')?.values};
 }
 
 /** Test texts with label and prediction, one JSON object a line, and the logits behind them. */

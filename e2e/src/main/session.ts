@@ -1,6 +1,5 @@
 import {existsSync, mkdirSync, readFileSync, rmSync, statSync} from 'node:fs';
 import {dirname, join} from 'node:path';
-import {createAdapter} from '@tfjs-peft/layers';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
 import {InputError, type Task} from '../tasks/task.js';
@@ -41,8 +40,7 @@ function resumedOptions(options: Options): Options {
 }
 
 /** What would otherwise fail only after minutes of work. */
-function checkEarly({json, ...options}: Options): void {
-  createAdapter(adapterConfig(options));
+function checkEarly({json}: Options): void {
   if (json === undefined) return;
   if (existsSync(json) && statSync(json).isDirectory()) {
     throw new InputError(`--json: ${json} is a folder; name a file`);
@@ -76,8 +74,9 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
   const folderOf = (seed: number) => (several ? join(options.out, `seed-${seed}`) : options.out);
   const loaded = new Map([[options.seeds[0]!, loadTasks(options, options.seeds[0]!)]]);
   await useBackend(options.backend);
-  if (!given.resume) beginRun(options, options.seeds.map(folderOf));
   const crew = await Crew.gather(options.model, options.backend);
+  const adapter = adapterConfig(options, {tasks: loaded.get(options.seeds[0]!)!.length, width: crew.width});
+  if (!given.resume) beginRun(options, options.seeds.map(folderOf));
   const results: Result[] = [];
   for (const seed of options.seeds) {
     const out = folderOf(seed);
@@ -90,7 +89,17 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
       encodeTask(task, crew.encoder, options.maxTokens),
     );
     const checkpoint = given.resume ? readCheckpoint(out) : undefined;
-    const result = await runSeed({crew, tasks, options, seed, out, alone: !several, checkpoint, interrupt});
+    const result = await runSeed({
+      crew,
+      tasks,
+      options,
+      adapter,
+      seed,
+      out,
+      alone: !several,
+      checkpoint,
+      interrupt,
+    });
     writeWhole(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
     rmSync(checkpointPath(out), {force: true});
     results.push(result);

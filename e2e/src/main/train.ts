@@ -1,6 +1,7 @@
+import {hash} from '../tasks/random.js';
 import type {Position} from './checkpoint.js';
-import type {EncodedTask} from './corpus.js';
-import {breathe, type Crew, PARTS} from './crew.js';
+import {type EncodedTask, joined, type Texts} from './corpus.js';
+import {breathe, type Crew, PARTS, tokenBatch} from './crew.js';
 import {splitLogits} from './evaluate.js';
 import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head} from './linear.js';
@@ -27,34 +28,41 @@ export interface Training {
   /** The penalty of each task's head, as its probe was tuned. */
   penalties: number[];
   interrupt: Interrupt;
+  /** Seed of the routers' noise. */
+  seed: number;
 }
 
 /** A batch in parts of about the same work, each with its own padding. */
-function partsOf(batch: Batch, tasks: EncodedTask[]): TrainingPart[] {
+function partsOf(step: number, batch: Batch, {tasks, seed}: Training): TrainingPart[] {
   const rows = batch.flatMap(({task, rows}) => rows.map((row) => ({task, row})));
   const size = Math.ceil(rows.length / PARTS);
   return Array.from({length: PARTS}, (_, part) => rows.slice(part * size, (part + 1) * size))
     .filter((own) => own.length > 0)
-    .map((own) => {
-      const tokens = own.map(({task, row}) => tasks[task]!.train.tokens[row]!);
+    .map((own, part) => {
+      const texts = joined(own.map(({task, row}) => textAt(tasks[task]!.train, row)));
       return {
-        tokens,
-        length: Math.max(1, ...tokens.map(({length}) => length)),
+        ...tokenBatch(texts, [...own.keys()]),
         heads: own.map(({task}) => task),
         labels: own.map(({task, row}) => tasks[task]!.train.labels[row]!),
         count: rows.length,
+        seed: hash(`${seed} ${step} ${part}`),
       };
     });
 }
 
+function textAt({tokens, context}: Texts, row: number): Texts {
+  return {tokens: [tokens[row]!], ...(context && {context: [context[row]!]})};
+}
+
 /** Seconds that a step takes: the mean over some batches, by their tokens. */
-export async function timeStep({crew, sampler, tasks, interrupt}: Training): Promise<number> {
+export async function timeStep(training: Training): Promise<number> {
+  const {crew, sampler, interrupt} = training;
   let tokens = 0;
   let began = 0;
   for (let step = 0; step <= TIMED_STEPS; step++) {
     interrupt.check();
     if (step === 1) began = performance.now();
-    const parts = partsOf(sampler.batchOf(step), tasks);
+    const parts = partsOf(step, sampler.batchOf(step), training);
     await crew.gradients(parts);
     if (step > 0) tokens += parts.reduce((sum, {tokens, length}) => sum + tokens.length * length, 0);
     await breathe();
@@ -150,7 +158,7 @@ export async function train(
   best: Map<string, Float32Array>,
   progress: Progress,
 ): Promise<void> {
-  const {crew, parameters, sampler, steps, learningRate, interrupt, tasks} = training;
+  const {crew, parameters, sampler, steps, learningRate, interrupt} = training;
   const validated = new Set(validationSteps(steps));
   await crew.assign(parameters.values);
   for (;;) {
@@ -162,7 +170,7 @@ export async function train(
     interrupt.check();
     const began = performance.now();
     const batch = sampler.batchOf(position.step);
-    const {loss, gradients} = await crew.gradients(partsOf(batch, tasks));
+    const {loss, gradients} = await crew.gradients(partsOf(position.step, batch, training));
     penalise(gradients, batch, training);
     parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
     await crew.assign(parameters.values);
