@@ -4,7 +4,16 @@ import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import {countTrainable, loadPeft, upgrade} from '../index.js';
+import {
+  type AdapterConfig,
+  countTrainable,
+  loadPeft,
+  type PeftLayer,
+  type ReportSite,
+  type SiteDims,
+  type SiteInfo,
+  upgrade,
+} from '../index.js';
 import {
   ADAPTERS,
   compile,
@@ -13,14 +22,28 @@ import {
   fingerprint,
   MODELS,
   predict,
+  SITE_MODELS,
   snapshot,
   train,
 } from '../testing/models.js';
 
 /** The life of an adapter, over every adapter and every kind of model. */
 const cases = ADAPTERS.flatMap((adapter) =>
-  Object.keys(MODELS).map((model) => ({label: JSON.stringify(adapter), type: adapter.type, adapter, model})),
+  [...Object.entries(MODELS), ...Object.entries(SITE_MODELS)].map(([model, make]) => ({
+    label: JSON.stringify(adapter),
+    type: adapter.type,
+    adapter,
+    model,
+    make,
+    ...(Object.hasOwn(SITE_MODELS, model) && {targets: allThatTake(adapter)}),
+  })),
 );
+
+/** Every site that an adapter can act at, a depthwise convolution's output being for scales alone. */
+function allThatTake({type}: AdapterConfig): (site: SiteInfo) => boolean {
+  const scales = type === 'ia3' || type === 'mov';
+  return ({kind}) => kind !== 'other' && (scales || kind !== 'depthwiseConv2d');
+}
 
 let folder: string;
 
@@ -31,13 +54,13 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, {recursive: true}));
 
-describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
-  const make = () => MODELS[kind]!();
+describe.each(cases)('$label in $model', ({adapter, model: kind, type, make, targets}) => {
+  const where = targets && {targets};
 
   test('starts as the stock model, and is it when disabled', async () => {
     const model = make();
     const stock = await predict(model);
-    const peft = await upgrade(model, {adapter, seed: 3});
+    const peft = await upgrade(model, {adapter, seed: 3, ...where});
     const largest = Math.max(...stock.map(Math.abs));
     const start = await predict(model);
     expect(Math.max(...start.map((value, i) => Math.abs(value - stock[i]!)))).toBeLessThanOrEqual(
@@ -58,16 +81,17 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
   test('trains its own weights and no others, also after model.trainable = true', async () => {
     const model = make();
     const base = new Map(snapshot(model).map((weight) => [weight.id, weight]));
-    const peft = await upgrade(model, {adapter, seed: 3});
+    const peft = await upgrade(model, {adapter, seed: 3, ...where});
     const own = peft.trainableVariables();
     const report = peft.report();
     expect(own.reduce((sum, {size}) => sum + size, 0)).toBe(report.trainable);
     const sites = report.sites.filter(({status}) => status === 'adapted');
+    const dimsOf = ({name, shape}: ReportSite): SiteDims =>
+      targets === undefined
+        ? {inputDim: shape![0], outputDim: shape![1]}
+        : (model.getLayer(name) as unknown as PeftLayer).dims;
     expect(report.trainable).toBe(
-      sites.reduce(
-        (sum, {shape}) => sum + countTrainable(adapter, {inputDim: shape![0], outputDim: shape![1]}),
-        0,
-      ),
+      sites.reduce((sum, site) => sum + countTrainable(adapter, dimsOf(site)), 0),
     );
     for (const touch of [() => {}, () => (model.trainable = true), () => (model.trainable = false)]) {
       touch();
@@ -89,7 +113,7 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
     model.layers.at(-1)!.trainable = false;
     const before = fingerprint(model);
     const memory = tf.memory();
-    const peft = await upgrade(model, {adapter});
+    const peft = await upgrade(model, {adapter, ...where});
     await predict(model);
     peft.detach();
     expectUnchanged(model, before);
@@ -100,7 +124,7 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
   test('goes through files into a fresh copy of the base', async () => {
     const model = make();
     const fresh = [make(), make()] as const;
-    const peft = await upgrade(model, {adapter, seed: 5, name: 'a/b.c "d"'});
+    const peft = await upgrade(model, {adapter, seed: 5, name: 'a/b.c "d"', ...where});
     compile(model, tf.train.adam(0.01));
     await train(model);
     const place = join(folder, `${ADAPTERS.indexOf(adapter)}-${kind}`);
@@ -116,7 +140,7 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
     const loaded = await loadPeft(fresh[0], place);
     expect(loaded.names).toEqual(['a/b.c "d"']);
     expect(await predict(fresh[0])).toEqual(await predict(model));
-    const other = await upgrade(fresh[1], {adapter, name: 'mine', seed: 6});
+    const other = await upgrade(fresh[1], {adapter, name: 'mine', seed: 6, ...where});
     await other.load(place, {name: 'mine'});
     expect(await predict(fresh[1])).toEqual(await predict(model));
   });
@@ -125,7 +149,7 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
   const whole = kind === 'reused' ? () => {} : test;
   whole('is saved and loaded with the whole model', async () => {
     const model = make();
-    await upgrade(model, {adapter, seed: 5});
+    await upgrade(model, {adapter, seed: 5, ...where});
     compile(model, tf.train.adam(0.01));
     await train(model);
     const lines: string[] = [];
@@ -148,12 +172,12 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type}) => {
     const before = fingerprint(model);
     const start = tf.memory();
     for (let cycle = 0; cycle < 20; cycle++) {
-      const peft = await upgrade(model, {adapter});
+      const peft = await upgrade(model, {adapter, ...where});
       if (cycle === 0) {
         await train(model, 1);
         const memory = tf.memory();
         // Two steps an epoch; TimeDistributed goes slice by slice, and slowly.
-        await train(model, ['timeDistributed', 'reused'].includes(kind) ? 8 : 50);
+        await train(model, ['timeDistributed', 'reused', 'text', 'images'].includes(kind) ? 8 : 50);
         expect(tf.memory().numTensors).toBe(memory.numTensors);
         expect(tf.memory().numBytes).toBe(memory.numBytes);
       }

@@ -134,10 +134,66 @@ export const MODELS: Record<string, () => tfl.LayersModel> = {
 
 export {ADAPTERS} from './adapters.js';
 
-/** Inputs for a model, the same in every call. */
+/** Images through convolutions: 3 x 3 with strides, depthwise, and 1 x 1. */
+export function images(): tfl.LayersModel {
+  const init = (seed: number) => ({kernelInitializer: normal(seed), biasInitializer: normal(seed + 100)});
+  return tfl.sequential({
+    name: 'images',
+    layers: [
+      tfl.layers.conv2d({
+        name: 'conv_1',
+        filters: 4,
+        kernelSize: 3,
+        strides: 2,
+        padding: 'same',
+        activation: 'tanh',
+        inputShape: [5, 5, 2],
+        ...init(1),
+      }),
+      tfl.layers.depthwiseConv2d({name: 'conv_10', kernelSize: 2, depthwiseInitializer: normal(2)}),
+      tfl.layers.conv2d({name: 'conv', filters: 6, kernelSize: 1, ...init(3)}),
+      tfl.layers.globalAveragePooling2d({name: 'pool'} as never),
+      dense('head', 3, 4),
+    ],
+  });
+}
+
+/** Tokens, with padding, through an embedding and recurrent layers. */
+export function text(): tfl.LayersModel {
+  const cell = (seed: number) => ({
+    units: 3,
+    kernelInitializer: normal(seed),
+    recurrentInitializer: normal(seed + 10),
+  });
+  return tfl.sequential({
+    name: 'text',
+    layers: [
+      tfl.layers.embedding({
+        name: 'words',
+        inputDim: 7,
+        outputDim: 5,
+        maskZero: true,
+        batchInputShape: [null, 4],
+        embeddingsInitializer: normal(1),
+      }),
+      tfl.layers.lstm({name: 'lstm', returnSequences: true, ...cell(2)}),
+      tfl.layers.gru({name: 'gru', ...cell(3)}),
+      dense('head', 3, 4),
+    ],
+  });
+}
+
+/** Models with sites of every kind, none of which TimeDistributed or a shared layer makes any different. */
+export const SITE_MODELS: Record<string, () => tfl.LayersModel> = {images, text};
+
+/** Inputs for a model, the same in every call; numbers of tokens where the first layer looks them up. */
 export function inputsOf(model: tfl.LayersModel, batch = 5): tf.Tensor[] {
+  const tokens = model.layers.some(({name}) => name === 'words');
   return model.inputs.map(({shape}, i) =>
-    tf.randomNormal([batch, ...(shape.slice(1) as number[])], 0, 1, 'float32', 7 + i),
+    tf.tidy(() => {
+      const values = tf.randomNormal([batch, ...(shape.slice(1) as number[])], 0, 1, 'float32', 7 + i);
+      return tokens ? tf.cast(tf.minimum(tf.mul(tf.abs(values), 3), 6), 'int32') : values;
+    }),
   );
 }
 
