@@ -1,23 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {
-  type CombineParts,
-  ConfigError,
-  combine,
-  DuplicateNameError,
-  type ProjectInputs,
-  project,
-  UnsupportedSiteError,
-} from '@tfjs-peft/kernels';
-import type {RouterContext, Routing} from '@tfjs-peft/routers';
-import type {AdapterConfig, AdapterView} from '../adapters/adapter.js';
+import {ConfigError, DuplicateNameError} from '@tfjs-peft/kernels';
+import type {RouterContext} from '@tfjs-peft/routers';
+import type {Adapter, AdapterConfig} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
 import {createAdapter} from '../adapters/registry.js';
 import {AdapterSlot, type VariableScope} from './adapter-slot.js';
 import {AuxiliaryLoss} from './auxiliary-loss.js';
 import type {Operation} from './operation.js';
+import {runSite} from './run-site.js';
 import type {UsageRecorder} from './usage.js';
-import {contextOf} from './view.js';
 
 /** What a call of a site brings along. */
 export interface CallOptions {
@@ -34,6 +26,8 @@ export interface CallOptions {
 export class AdaptedSite {
   /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
   context?: () => RouterContext | undefined;
+  /** Asked at every training call for what the losses of routers are multiplied by; with 0 they are not computed. Default: 1. */
+  lossScale?: () => number;
   /** Counts what the active adapter's router decides; see {@link Peft.trackUsage}. */
   usage?: UsageRecorder;
   private readonly slots = new Map<string, AdapterSlot>();
@@ -161,6 +155,15 @@ export class AdaptedSite {
     return this.activeSlot?.adapter.virtualTokens ?? 0;
   }
 
+  /**
+   * An adapter itself, built.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  adapterOf(name: string): Adapter {
+    return this.slot(name).adapter;
+  }
+
   /** Whether the active adapter may add to the training loss. */
   get hasLoss(): boolean {
     return this.activeSlot?.adapter.hasLoss === true;
@@ -177,72 +180,23 @@ export class AdaptedSite {
    * @param x The operation's input.
    */
   apply(x: tf.Tensor, {training = false, mask}: CallOptions = {}): tf.Tensor {
-    return tf.tidy(() => {
-      if (this.activeSlot === null) return this.output(x, {});
-      const {adapter} = this.activeSlot;
-      const reading = adapter.reads === 'output' ? this.output(x, {}) : undefined;
-      // What only some adapters look at is computed when they do.
-      const input = lazily(() => reading ?? this.operation.routed?.(x) ?? x);
-      const context = lazily(() => contextOf(input, this.context?.(), mask));
-      const view: AdapterView = {
-        get input() {
-          return input();
-        },
-        get context() {
-          return context();
-        },
-        training,
-        ...this.operation.frozen,
-        project: (request) => this.project(x, request),
-        observe: (routing) => this.observe(routing, training, adapter.virtualTokens ? undefined : context()),
-      };
-      const parts = adapter.parts(view);
-      if (reading === undefined) return this.output(x, parts);
-      if (adapter.virtualTokens) return tf.concat([adapter.prepend!(view), reading], 1);
-      return combine({z: reading, ...parts});
+    const scale = training ? (this.lossScale?.() ?? 1) : 0;
+    return runSite(this.operation, this.activeSlot?.adapter ?? null, x, {
+      label: this.label,
+      training,
+      withLoss: scale !== 0,
+      mask,
+      context: this.context?.(),
+      observe: (routing, context) => {
+        this.usage?.add(routing, context);
+        if (scale === 0 || routing.loss === undefined) return;
+        this.auxiliary.add(scale === 1 ? routing.loss : tf.mul(routing.loss, scale));
+      },
     });
   }
 
   private buildSlot(slot: AdapterSlot, scope: VariableScope): void {
     tf.tidy(() => slot.build(this.operation.dims, scope, this.operation.frozen));
-  }
-
-  /** The site's expression with the operation's own activation, fused where the ops have it. */
-  private output(x: tf.Tensor, parts: CombineParts): tf.Tensor {
-    const {operation} = this;
-    if (parts.pre !== undefined && operation.base !== undefined) {
-      throw new UnsupportedSiteError(
-        `${this.label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter without \`pre\`.`,
-      );
-    }
-    const inputs =
-      operation.base === undefined ? {x, ...operation.frozen, ...parts} : {z: operation.base(x), ...parts};
-    const {activation} = operation;
-    if (activation === undefined) return combine(inputs);
-    if (activation.fused !== undefined) return combine({...inputs, activation: activation.fused});
-    const {post, ...inner} = inputs;
-    const y = activation.apply(combine(inner));
-    return post === undefined ? y : combine({z: y, post});
-  }
-
-  private project(x: tf.Tensor, request: Omit<ProjectInputs, 'x' | 'kernel'>): ReturnType<typeof project> {
-    const {operation} = this;
-    const {kernel} = operation.frozen;
-    const {a, columns} = request;
-    if (operation.dims.kind === 'scaling') {
-      throw new UnsupportedSiteError(
-        `${this.label()}: its output can only be scaled, for it is no product of its input and a matrix. Use ia3 or mov.`,
-      );
-    }
-    if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel})});
-    const h = operation.project(x, a);
-    if (columns === undefined) return {h};
-    return {h, columns: operation.project(x, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]))};
-  }
-
-  private observe(routing: Routing, training: boolean, context: RouterContext | undefined): void {
-    this.usage?.add(routing, context);
-    if (training && routing.loss !== undefined) this.auxiliary.add(routing.loss);
   }
 
   private slot(name: string): AdapterSlot {
@@ -253,12 +207,4 @@ export class AdaptedSite {
     }
     return slot;
   }
-}
-
-function lazily<T>(compute: () => T): () => T {
-  let known: {value: T} | undefined;
-  return () => {
-    known ??= {value: compute()};
-    return known.value;
-  };
 }

@@ -1,0 +1,113 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {
+  type CombineParts,
+  combine,
+  type ProjectInputs,
+  project,
+  UnsupportedSiteError,
+} from '@tfjs-peft/kernels';
+import type {RouterContext, Routing} from '@tfjs-peft/routers';
+import type {Adapter, AdapterView} from '../adapters/adapter.js';
+import type {Operation} from './operation.js';
+import {contextOf} from './view.js';
+
+/** What one run of a site brings along. */
+export interface SiteRun {
+  /** What errors call the site, such as `Layer 'dense_1'`. */
+  label: () => string;
+  training: boolean;
+  /** Whether a router's loss is wanted. Default: as `training`. */
+  withLoss?: boolean;
+  /** A mask with an entry for each row of what routers see; any other value counts as none. */
+  mask?: unknown;
+  context?: RouterContext | undefined;
+  /** Is told what the router decided, and of which of the rows the context speaks. */
+  observe?(routing: Routing, context: RouterContext | undefined): void;
+}
+
+/**
+ * An operation's output with an adapter, activation included; without one, the frozen output.
+ *
+ * @param adapter Built for this operation.
+ * @param x The operation's input.
+ * @throws UnsupportedSiteError if the adapter does what the operation has no way to.
+ */
+export function runSite(
+  operation: Operation,
+  adapter: Adapter | null,
+  x: tf.Tensor,
+  run: SiteRun,
+): tf.Tensor {
+  return tf.tidy(() => {
+    if (adapter === null) return output(operation, x, {}, run);
+    const reading = adapter.reads === 'output' ? output(operation, x, {}, run) : undefined;
+    // What only some adapters look at is computed when they do.
+    const input = lazily(() => reading ?? operation.routed?.(x) ?? x);
+    const context = lazily(() => contextOf(input, run.context, run.mask));
+    const view: AdapterView = {
+      get input() {
+        return input();
+      },
+      get context() {
+        return context();
+      },
+      training: run.training,
+      withLoss: run.withLoss ?? run.training,
+      ...operation.frozen,
+      project: (request) => projectBy(operation, x, request, run),
+      observe: (routing) => {
+        // The mask has no entries for virtual tokens, which are never padding.
+        const {mask: _, ...others} = context() ?? {};
+        run.observe?.(routing, adapter.virtualTokens ? others : context());
+      },
+    };
+    const parts = adapter.parts(view);
+    if (reading === undefined) return output(operation, x, parts, run);
+    if (adapter.virtualTokens) return tf.concat([adapter.prepend!(view), reading], 1);
+    return combine({z: reading, ...parts});
+  });
+}
+
+/** The site's expression with the operation's own activation, fused where the ops have it. */
+function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label}: SiteRun): tf.Tensor {
+  if (parts.pre !== undefined && operation.base !== undefined) {
+    throw new UnsupportedSiteError(
+      `${label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter without \`pre\`.`,
+    );
+  }
+  const inputs =
+    operation.base === undefined ? {x, ...operation.frozen, ...parts} : {z: operation.base(x), ...parts};
+  const {activation} = operation;
+  if (activation === undefined) return combine(inputs);
+  if (activation.fused !== undefined) return combine({...inputs, activation: activation.fused});
+  const {post, ...inner} = inputs;
+  const y = activation.apply(combine(inner));
+  return post === undefined ? y : combine({z: y, post});
+}
+
+function projectBy(
+  operation: Operation,
+  x: tf.Tensor,
+  request: Omit<ProjectInputs, 'x' | 'kernel'>,
+  {label}: SiteRun,
+): ReturnType<typeof project> {
+  const {kernel} = operation.frozen;
+  const {a, columns} = request;
+  if (operation.dims.kind === 'scaling') {
+    throw new UnsupportedSiteError(
+      `${label()}: its output can only be scaled, for it is no product of its input and a matrix. Use ia3 or mov.`,
+    );
+  }
+  if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel})});
+  const h = operation.project(x, a);
+  if (columns === undefined) return {h};
+  return {h, columns: operation.project(x, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]))};
+}
+
+function lazily<T>(compute: () => T): () => T {
+  let known: {value: T} | undefined;
+  return () => {
+    known ??= {value: compute()};
+    return known.value;
+  };
+}
