@@ -15,8 +15,8 @@ export interface Position {
   blended: boolean;
   start: Score;
   best: Score;
-  /** Smoothed training loss. */
-  loss: number;
+  /** Training loss of every step so far. */
+  losses: number[];
   trainingSeconds: number;
 }
 

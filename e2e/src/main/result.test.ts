@@ -18,6 +18,7 @@ const run = (seed: number, probe: number, adapted: number): Result => ({
   baseUnchanged: true,
   reload: {maxDiff: seed / 1e9},
   keptStep: 300,
+  loss: {start: 0.4, end: 0.2 + seed / 10},
   mean: {probe, adapted},
   tasks: [{name: 'emoji', classes: 9, train: 1500, test: 400, majority: 0.2, probe, adapted, stderr: 0.02}],
 });
@@ -27,6 +28,7 @@ describe('meanResult', () => {
     const result = meanResult([run(1, 0.8, 0.84), run(3, 0.82, 0.84)]);
     expect(result).toMatchObject({seeds: [1, 3], seconds: 200, stepMs: 400, baseUnchanged: true});
     expect(result.reload.maxDiff).toBe(3e-9);
+    expect(result.loss.end).toBeCloseTo(0.4);
     expect(result.mean.probe).toBeCloseTo(0.81);
     expect(result.tasks[0]!.probe).toBeCloseTo(0.81);
     expect(result.tasks[0]!.stderr).toBeCloseTo(0.02 / Math.SQRT2);

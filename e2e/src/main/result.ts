@@ -27,6 +27,8 @@ export interface Result {
   baseUnchanged: boolean;
   reload: {maxDiff: number};
   keptStep: number;
+  /** Mean training losses of the first and of the last steps. */
+  loss: {start: number; end: number};
   mean: {probe: number; adapted: number};
   tasks: TaskResult[];
 }
@@ -62,6 +64,7 @@ export function meanResult(runs: Result[]): SeedsResult {
     steps: Math.round(meanOf(runs, ({steps}) => steps)),
     seconds: runs.reduce((sum, {seconds}) => sum + seconds, 0),
     stepMs: meanOf(runs, ({stepMs}) => stepMs),
+    loss: {start: meanOf(runs, ({loss}) => loss.start), end: meanOf(runs, ({loss}) => loss.end)},
     baseUnchanged: runs.every(({baseUnchanged}) => baseUnchanged),
     reload: {maxDiff: Math.max(...runs.map(({reload}) => reload.maxDiff))},
     mean: {probe: meanOf(runs, ({mean}) => mean.probe), adapted: meanOf(runs, ({mean}) => mean.adapted)},

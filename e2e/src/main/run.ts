@@ -30,6 +30,9 @@ const DEFAULT_MINUTES = 4.25;
 /** Saving, and what the second process needs before it can encode. */
 const CLOSING_SECONDS = 5;
 
+/** Steps at both ends of a run whose losses are compared. */
+const LOSS_STEPS = 20;
+
 /** One seed's run: what it works on and where it reports. */
 export interface Run {
   crew: Crew;
@@ -70,6 +73,12 @@ async function chooseSteps(
   return options.minutes === undefined ? Math.min(DEFAULT_STEPS, affordable) : affordable;
 }
 
+/** Mean training losses of the first and of the last steps: one batch alone says little. */
+function lossesOf(losses: number[]): {start: number; end: number} {
+  const count = Math.max(1, Math.min(LOSS_STEPS, losses.length >> 1));
+  return {start: mean(losses.slice(0, count)), end: mean(losses.slice(-count))};
+}
+
 function majorityOf({train, test, classes}: EncodedTask): number {
   const counts = classes.map(() => 0);
   for (const label of train.labels) counts[label]!++;
@@ -90,7 +99,7 @@ const emptyHeads = (tasks: EncodedTask[], width: number): Head[] =>
 
 function firstPosition({figures}: Baseline): Position {
   const start = {step: 0, accuracies: figures.map(({validation}) => validation)};
-  return {step: 0, validated: 0, blended: false, start, best: start, loss: 0, trainingSeconds: 0};
+  return {step: 0, validated: 0, blended: false, start, best: start, losses: [], trainingSeconds: 0};
 }
 
 /**
@@ -246,6 +255,7 @@ export async function runSeed(run: Run): Promise<Result> {
     baseUnchanged,
     reload,
     keptStep: position.best.step,
+    loss: lossesOf(position.losses),
     mean: {probe: mean(results.map(({probe}) => probe)), adapted: mean(results.map(({adapted}) => adapted))},
     tasks: results,
   };

@@ -147,6 +147,9 @@ function validationNote(
   return `validation after step ${step}: ${means}, ${kept ? 'kept' : 'not kept'}; ${each.join(', ')}`;
 }
 
+const smoothLoss = (before: number | undefined, loss: number) =>
+  before === undefined ? loss : LOSS_SMOOTHING * before + (1 - LOSS_SMOOTHING) * loss;
+
 /**
  * Trains from `position` to the last step; the last candidate is the middle between `start` and the end. `position` and `best` are kept up to date step by step, so that whoever catches
  * {@link Interrupted} can write a checkpoint that goes on to the same result.
@@ -160,6 +163,7 @@ export async function train(
 ): Promise<void> {
   const {crew, parameters, sampler, steps, learningRate, interrupt} = training;
   const validated = new Set(validationSteps(steps));
+  let smoothed = position.losses.reduce<number | undefined>(smoothLoss, undefined);
   await crew.assign(parameters.values);
   for (;;) {
     if (validated.has(position.step) && position.validated < position.step) {
@@ -174,11 +178,12 @@ export async function train(
     penalise(gradients, batch, training);
     parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
     await crew.assign(parameters.values);
-    position.loss = position.step === 0 ? loss : LOSS_SMOOTHING * position.loss + (1 - LOSS_SMOOTHING) * loss;
+    position.losses.push(loss);
+    smoothed = smoothLoss(smoothed, loss);
     position.trainingSeconds += (performance.now() - began) / 1000;
     position.step++;
     const rate = position.step / position.trainingSeconds;
-    progress.advance(1, `loss ${position.loss.toFixed(3)}  ${rate.toFixed(2)} step/s`);
+    progress.advance(1, `loss ${smoothed.toFixed(3)}  ${rate.toFixed(2)} step/s`);
     await breathe();
   }
   if (!position.blended) {
