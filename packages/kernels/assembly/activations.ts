@@ -64,7 +64,7 @@ function restMinus1(x: v128, n: v128): v128 {
  */
 // @ts-ignore: decorator
 @inline
-function exponential(x: v128): v128 {
+export function exponential(x: v128): v128 {
   x = clampExponent(x);
   const n = octaves(x);
   const s = power(n);

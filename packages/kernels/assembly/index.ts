@@ -1,9 +1,12 @@
 // The wasm module's exports. It runs on the memory of tfjs's wasm backend, so it must have neither static data nor a heap.
 export {activationGradient} from './activations';
+export {adam} from './adam';
 export {combine, combineScratch} from './combine';
 export {addTo, depthwiseGradient, maxPoolGradient, patches} from './convolution';
 export {gemm, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
+export {layerNorm, layerNormGradient} from './normalize';
 export {tile} from './repeat';
 export {gatherRows, scatterAddRows, spreadRows} from './rows';
 export {segmentSum} from './segment';
+export {softmaxGradient, softmaxRows, streamGates, streamGatesGradient} from './softmax';

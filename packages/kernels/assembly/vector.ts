@@ -93,8 +93,23 @@ export function dot(x: usize, y: usize, size: i32): f32 {
   return sum;
 }
 
+/** The sum of a vector. */
+export function sum(x: usize, size: i32): f32 {
+  let sums = f32x4.splat(0);
+  for (; size >= 4; size -= 4) {
+    sums = f32x4.add(sums, v128.load(x));
+    x += 16;
+  }
+  let total = laneSum(sums);
+  for (; size > 0; --size) {
+    total += load<f32>(x);
+    x += 4;
+  }
+  return total;
+}
+
 // @ts-ignore: decorator
 @inline
-function laneSum(v: v128): f32 {
+export function laneSum(v: v128): f32 {
   return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
 }

@@ -5,9 +5,12 @@ export {combine} from './ops/combine.js';
 import './ops/combine-gradient.js';
 
 export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
+export {softmaxGates} from './ops/gates.js';
+export {layerNorm} from './ops/layer-norm.js';
 export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
+export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
 export {
   ACTIVATIONS,
   type Activation,

@@ -11,6 +11,12 @@ export const EXPERT_OUTER = 'PeftExpertOuter';
 export const ACTIVATION_GRAD = 'PeftActivationGrad';
 export const COLUMN_SUM = 'PeftColumnSum';
 export const ADAM = 'PeftAdam';
+export const LAYER_NORM = 'PeftLayerNorm';
+export const LAYER_NORM_GRAD = 'PeftLayerNormGrad';
+export const GATES = 'PeftGates';
+export const SOFTMAX_GRAD = 'PeftSoftmaxGrad';
+export const STREAM_GATES = 'PeftStreamGates';
+export const STREAM_GATES_GRAD = 'PeftStreamGatesGrad';
 
 type InputMap = Record<string, tf.TensorInfo>;
 

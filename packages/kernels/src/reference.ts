@@ -2,5 +2,7 @@
 export {activationReference, erf} from './reference/activations.js';
 export {type AdamNumbers, adamReference} from './reference/adam.js';
 export {type CombineReferenceInputs, combineReference, mixReference} from './reference/combine.js';
+export {softmaxGatesReference, streamGatesReference} from './reference/gates.js';
 export {numericGradient} from './reference/gradient.js';
+export {layerNormReference} from './reference/layer-norm.js';
 export {at, generate, type Matrix, matMulReference, matrix, transpose, zeros} from './reference/matrix.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BackendError} from '../errors.js';
-import {registerPeftKernels} from '../kernel-registry.js';
+import {MATMUL, registerPeftKernels} from '../kernel-registry.js';
 import {composedKernels} from './composed/index.js';
 
 const FUSED = new Set(['cpu', 'wasm', 'webgl', 'webgpu']);
@@ -30,7 +30,8 @@ function checkSingleCopy(): void {
 function ensureKernel(kernelName: string): void {
   const backendName = tf.getBackend();
   if (tf.getKernel(kernelName, backendName) != null) return;
-  if (FUSED.has(backendName) && !warned.has(backendName)) {
+  const none = tf.getKernel(MATMUL, backendName) == null;
+  if (none && FUSED.has(backendName) && !warned.has(backendName)) {
     warned.add(backendName);
     console.warn(
       `tfjs-peft: the fused kernels of the ${backendName} backend are not registered, so stock ops do their work, slowly. ` +

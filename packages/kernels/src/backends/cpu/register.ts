@@ -1,4 +1,3 @@
-import type {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
@@ -13,26 +12,18 @@ import {
   PROJECT,
   registerPeftKernels,
 } from '../../kernel-registry.js';
+import {registerAdam} from '../../ops/adam.js';
 import type {CombineAttrs} from '../../ops/combine.js';
 import type {MatMulAttrs} from '../../ops/matmul.js';
 import type {Activation, Mix} from '../../types.js';
 import {batchedSizes} from '../product-sizes.js';
 import {activationGradient} from './activations.js';
+import {cpu} from './arrays.js';
 import {combineArrays} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {gemm, multiply, transposed} from './gemm.js';
 import {mixed, mixGradient} from './mix.js';
-
-function cpu(backend: KernelBackend): {
-  read: (tensor: TensorInfo) => Float32Array;
-  write: (shape: number[], values: Float32Array) => TensorInfo;
-} {
-  const math = backend as MathBackendCPU;
-  return {
-    read: (tensor) => math.data.get(tensor.dataId).values as Float32Array,
-    write: (shape, values) => math.makeTensorInfo(shape, 'float32', values),
-  };
-}
+import {smallKernels} from './small-kernels.js';
 
 function batchedMatMul(
   a: TensorInfo,
@@ -62,6 +53,7 @@ function batchedMatMul(
 }
 
 const kernels: Record<string, PeftKernel> = {
+  ...smallKernels,
   [MATMUL]: ({inputs, attrs, backend}) =>
     batchedMatMul(inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs, backend),
   [PROJECT]: ({inputs, attrs, backend}) => {
@@ -107,7 +99,11 @@ const kernels: Record<string, PeftKernel> = {
   },
 };
 
-/** Registers the kernels of tfjs's `cpu` backend; done by importing `@tfjs-peft/kernels/cpu`. Calling it again is harmless. */
+/**
+ * Registers the kernels of tfjs's `cpu` backend, and Adam's (see `registerAdam`); done by importing `@tfjs-peft/kernels/cpu`. Calling it
+ * again is harmless.
+ */
 export function register(): void {
   registerPeftKernels('cpu', kernels);
+  registerAdam();
 }

@@ -25,6 +25,31 @@ export interface WasmExports {
   mixDense(h: N, gates: N, out: N, rows: N, rank: N, width: N): void;
   mixDenseGradient(dhm: N, h: N, gates: N, dh: N, dGates: N, rows: N, rank: N, width: N): void;
   activationGradient(dy: N, ref: N, out: N, size: N, activation: N): void;
+  // biome-ignore format: one line an operand group
+  adam(
+    value: N, m: N, v: N, gradient: N,
+    newValue: N, newM: N, newV: N, size: N,
+    beta1: N, rest1: N, beta2: N, rest2: N,
+    rate: N, correction2: N, epsilon: N,
+  ): void;
+  layerNorm(x: N, gamma: N, beta: N, out: N, rows: N, width: N, epsilon: N): void;
+  // biome-ignore format: one line an operand group
+  layerNormGradient(
+    dy: N, x: N, gamma: N, out: N,
+    rows: N, width: N, epsilon: N, scratch: N,
+  ): void;
+  softmaxRows(x: N, rows: N, width: N, scale: N): void;
+  softmaxGradient(dy: N, y: N, out: N, rows: N, width: N, scale: N): void;
+  // biome-ignore format: one line an operand group
+  streamGates(
+    a: N, b: N, p: N, gates: N,
+    rows: N, width: N, weightA: N, weightB: N, theta: N, floor: N,
+  ): void;
+  // biome-ignore format: one line an operand group
+  streamGatesGradient(
+    dp: N, dGates: N, a: N, b: N, p: N, gates: N, da: N, db: N,
+    rows: N, width: N, weightA: N, weightB: N, floor: N, scratch: N,
+  ): void;
   tile(src: N, dst: N, axes: N, count: N): N;
   segmentSum(x: N, ids: N, out: N, rows: N, width: N, segments: N): void;
   patches(image: N, out: N, channels: N, sizes: N): void;

@@ -12,6 +12,8 @@ import type {Activation, Mix} from '../../types.js';
 import type {CombineAttrs, ScaleName} from '../combine.js';
 import type {MatMulAttrs} from '../matmul.js';
 import {activate, activationGradient} from './activations.js';
+import {composedGates} from './gates.js';
+import {composedNormalize} from './normalize.js';
 
 type Named = Record<string, tf.Tensor2D>;
 
@@ -90,6 +92,8 @@ function mixGradient(dhm: tf.Tensor2D, h: tf.Tensor2D, gates: tf.Tensor2D, mix: 
 
 /** The ops of this package from tfjs-core's ops: right on any backend, at stock speed. */
 export const composedKernels: Record<string, PeftKernel> = {
+  ...composedNormalize,
+  ...composedGates,
   [MATMUL]: ({inputs, attrs}) => {
     const {a, b} = asTensors(inputs) as Record<string, tf.Tensor>;
     const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;

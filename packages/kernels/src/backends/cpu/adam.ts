@@ -1,0 +1,23 @@
+import type {AdamAttrs} from '../../ops/adam.js';
+
+/** A step of Adam for one variable; see `AdamAttrs`. */
+export function adamStep(
+  {value, m, v, gradient}: Record<'value' | 'm' | 'v' | 'gradient', Float32Array>,
+  {learningRate, beta1, beta2, epsilon, correction1, correction2}: AdamAttrs,
+): [newM: Float32Array, newV: Float32Array, newValue: Float32Array] {
+  const [newM, newV, newValue] = [m, v, value].map(({length}) => new Float32Array(length)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const rate = learningRate / correction1;
+  for (let i = 0; i < value.length; i++) {
+    const g = gradient[i]!;
+    const first = beta1 * m[i]! + (1 - beta1) * g;
+    const second = beta2 * v[i]! + (1 - beta2) * g * g;
+    newM[i] = first;
+    newV[i] = second;
+    newValue[i] = value[i]! - (rate * first) / (Math.sqrt(second / correction2) + epsilon);
+  }
+  return [newM, newV, newValue];
+}

@@ -1,0 +1,14 @@
+import type {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+
+/** Tensors of tfjs's cpu backend as the arrays that they are. */
+export function cpu(backend: KernelBackend): {
+  read: (tensor: TensorInfo) => Float32Array;
+  write: (shape: number[], values: Float32Array) => TensorInfo;
+} {
+  const math = backend as MathBackendCPU;
+  return {
+    read: (tensor) => math.data.get(tensor.dataId).values as Float32Array,
+    write: (shape, values) => math.makeTensorInfo(shape, 'float32', values),
+  };
+}

@@ -1,0 +1,65 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '../errors.js';
+import {LAYER_NORM, LAYER_NORM_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
+import {runPeftKernel} from './kernels.js';
+import {columnSum} from './matmul.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
+
+/** The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where there are any. */
+export interface LayerNormAttrs {
+  names: string[];
+  epsilon: number;
+}
+
+/**
+ * Layer normalization over the last axis, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros & Hinton 2016,
+ * arXiv:1607.06450, equation 4), in one kernel, and one for the gradient of x. Only x is kept for the gradient. No gradient is computed
+ * for a gamma or beta that nobody asks for.
+ *
+ * @param x [..., d], float32.
+ * @param gamma [d], float32, or undefined for ones.
+ * @param beta [d], float32, or undefined for zeros.
+ * @param epsilon Added to the variance; at least 0. Default 1e-3, as in Keras.
+ * @returns x's shape.
+ * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if epsilon is negative or no number.
+ */
+export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor1D, beta?: tf.Tensor1D, epsilon = 1e-3): tf.Tensor {
+  checkTensor('layerNorm', 'x', x, ACTIVATION_RANKS);
+  const width = x.shape[x.rank - 1]!;
+  for (const [name, vector] of Object.entries({gamma, beta})) {
+    if (vector === undefined) continue;
+    checkTensor('layerNorm', name, vector, [1]);
+    checkSize('layerNorm', `the size of ${name}`, vector.shape[0]!, width, `x [${x.shape}]`);
+  }
+  if (!(epsilon >= 0) || epsilon === Number.POSITIVE_INFINITY)
+    throw new ConfigError(`layerNorm: epsilon is ${epsilon}, but must be a number of at least 0.`);
+  return tf.tidy(() => {
+    const {tensors, names} = packInputs({x: flatten(x), gamma, beta});
+    return tf.reshape(runPeftKernel(LAYER_NORM, tensors, {names, epsilon}), x.shape);
+  });
+}
+
+tf.registerGradient({
+  kernelName: LAYER_NORM,
+  saveAllInputs: true,
+  gradFunc: (dys, saved, attrs) => {
+    const {names, epsilon} = attrs as unknown as LayerNormAttrs;
+    const dy = dys as tf.Tensor2D;
+    const {x, gamma} = unpackInputs(saved, names) as {x: tf.Tensor2D; gamma?: tf.Tensor1D};
+    const gradients: Record<string, () => tf.Tensor> = {
+      x: () => {
+        const inputs = packInputs({dy, x, gamma});
+        return runPeftKernel(LAYER_NORM_GRAD, inputs.tensors, {names: inputs.names, epsilon});
+      },
+      gamma: () => {
+        const inputs = packInputs({x});
+        return columnSum(
+          dy,
+          runPeftKernel<tf.Tensor2D>(LAYER_NORM, inputs.tensors, {names: inputs.names, epsilon}),
+        );
+      },
+      beta: () => columnSum(dy),
+    };
+    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
+  },
+});
