@@ -2,9 +2,9 @@ import type * as tf from '@tensorflow/tfjs-core';
 import {type Log, UnsupportedModelError} from '../log.js';
 import {byteLength, copyTopology, joinBytes, weightBytes} from '../source.js';
 import {computeBatchStatistics} from './batch-norm.js';
-import {restoreEpsilons} from './epsilon.js';
 import {unfuseActivations} from './fused-activation.js';
 import {type GraphDef, GraphEditor} from './graph-def.js';
+import {restoreHalfScalars} from './half-scalars.js';
 import {refuseRecurrentLoops} from './loops.js';
 
 /**
@@ -24,7 +24,7 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
   let data: Uint8Array | undefined;
   if (specs.some((spec) => spec.quantization?.dtype === 'float16')) {
     data = await weightBytes(artifacts);
-    restoreEpsilons(editor, specs, zeros(specs, data), log);
+    restoreHalfScalars(editor, specs, halves(specs, data), log);
   }
   if (!editor.changed) return artifacts;
 
@@ -50,15 +50,14 @@ function refuseInFunctions(graph: GraphDef): void {
   }
 }
 
-function zeros(specs: readonly tf.io.WeightsManifestEntry[], data: Uint8Array): (name: string) => boolean {
-  const places = new Map<string, [number, number]>();
+/** Reads the first float16 of a weight. */
+function halves(specs: readonly tf.io.WeightsManifestEntry[], data: Uint8Array): (name: string) => number {
+  const places = new Map<string, number>();
   let offset = 0;
   for (const spec of specs) {
-    const length = byteLength(spec, data, offset);
-    places.set(spec.name, [offset, offset + length]);
-    offset += length;
+    places.set(spec.name, offset);
+    offset += byteLength(spec, data, offset);
   }
-  // +0 and -0 differ in the top bit alone, which a float16 has in its second byte.
-  return (name) =>
-    data.subarray(...places.get(name)!).every((byte, i) => (i % 2 === 1 ? byte & 0x7f : byte) === 0);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return (name) => view.getUint16(places.get(name)!, true);
 }
