@@ -1,0 +1,104 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {type Executor, executorOf, type GraphNode} from '../internals.js';
+import {type Cut, cutGraph, type Endpoint, endpointName, findEndpoint, parseEndpoint} from './cut.js';
+import {Rest} from './rest.js';
+
+/** Inputs of a GraphModel, as `predict` takes them. */
+export type GraphInputs = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
+
+/** A batch that went through the frozen part of a graph. */
+export interface PreparedBatch {
+  /** The outputs: synchronous, so that a gradient can be taken. The caller, or a tidy, disposes them. */
+  run(): tf.Tensor[];
+  /** Gives back what the frozen part computed; not the inputs. */
+  dispose(): void;
+}
+
+/** Runs a graph in two parts, see {@link cutGraph}. */
+export class Forward {
+  readonly cut: Cut;
+  private readonly executor: Executor;
+  private readonly rest: Rest;
+
+  /**
+   * @param sources Nodes whose output changes with what is trained.
+   * @param outputs Names of nodes, or of outputs of the signature.
+   * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
+   */
+  constructor(
+    private readonly model: GraphModel,
+    sources: readonly GraphNode[],
+    outputs: readonly string[],
+  ) {
+    this.executor = executorOf(model);
+    const endpoints = outputs.map((name) => findEndpoint(this.executor, name, model.modelSignature));
+    this.cut = cutGraph(this.executor, sources, endpoints);
+    this.rest = new Rest(this.executor, this.cut);
+  }
+
+  /**
+   * Runs the frozen part, by `executeAsync` where it must.
+   *
+   * @throws ConfigError if an input is missing or unknown; what tfjs throws if the graph does not take it.
+   */
+  async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
+    const named = namedInputs(this.model, inputs);
+    const {cut} = this;
+    const given = ({node, index}: Endpoint) => (index === 0 ? named[node.name] : undefined);
+    const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
+    const results = await this.runFront(named, computed.map(endpointName));
+    const byName = new Map(computed.map((endpoint, i) => [endpointName(endpoint), results[i]!]));
+    const valueOf = (endpoint: Endpoint) =>
+      given(endpoint) ??
+      byName.get(endpointName(endpoint)) ??
+      this.executor.weightMap[endpoint.node.name]?.[endpoint.index];
+    const crossing = cut.crossing.map((endpoint) => valueOf(endpoint)!);
+    const foreign = new Set([
+      ...Object.values(named),
+      ...Object.values(this.executor.weightMap).flatMap((tensors) => tensors),
+    ]);
+    return {
+      run: () => {
+        const behind = this.rest.run(crossing);
+        let next = 0;
+        return cut.outputs.map((endpoint) =>
+          cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(valueOf(endpoint)!),
+        );
+      },
+      dispose: () => {
+        for (const tensor of results) if (!foreign.has(tensor)) tensor.dispose();
+      },
+    };
+  }
+
+  private async runFront(inputs: tf.NamedTensorMap, outputs: string[]): Promise<tf.Tensor[]> {
+    if (outputs.length === 0) return [];
+    const result = this.cut.dynamic
+      ? await this.model.executeAsync(inputs, outputs)
+      : this.model.execute(inputs, outputs);
+    return Array.isArray(result) ? result : [result];
+  }
+}
+
+/** Inputs by the names of their nodes. */
+export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTensorMap {
+  const nodes = executorOf(model).graph.inputs;
+  const names = nodes.map(({name}) => name);
+  const expected = `It has ${names.map((name) => `'${name}'`).join(', ') || 'none'}.`;
+  if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
+    const list = Array.isArray(inputs) ? inputs : [inputs];
+    if (list.length !== names.length) {
+      throw new ConfigError(`The GraphModel takes ${names.length} inputs, not ${list.length}. ${expected}`);
+    }
+    return Object.fromEntries(list.map((tensor, i) => [names[i]!, tensor]));
+  }
+  const {inputs: signature} = (model.modelSignature ?? {}) as {inputs?: Record<string, {name?: string}>};
+  const entries = Object.entries(inputs).map(([key, tensor]) => {
+    const [name] = parseEndpoint(signature?.[key]?.name ?? key);
+    if (!names.includes(name)) throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
+    return [name, tensor] as const;
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,86 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {Executor, GraphNode} from '../internals.js';
+import {type Cut, endpointName, parseEndpoint} from './cut.js';
+
+/** What a graph executor of tfjs-converter can do that {@link Executor} does not tell. */
+interface RunningExecutor extends Executor {
+  execute(inputs: tf.NamedTensorMap, outputs: string[]): tf.Tensor[];
+}
+
+type ExecutorClass = new (graph: object) => RunningExecutor;
+
+const PLACEHOLDER = 'tfjs-peft/cut';
+
+/**
+ * The rest of a cut graph, as a graph with an executor of its own: it takes the crossing tensors and runs synchronously, on a gradient
+ * tape if there is one. tfjs's own executor can be fed in the middle of a graph too, but not behind a dynamic node, nor at two outputs
+ * of one node, and it takes the type of a comparison's operands for that of its result.
+ *
+ * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's.
+ */
+export class Rest {
+  private readonly executor: RunningExecutor;
+  private readonly outputs: string[];
+  private readonly crossing: number;
+
+  constructor(
+    private readonly whole: Executor,
+    cut: Cut,
+  ) {
+    const feeds = cut.crossing.map((_, i) => placeholder(`${PLACEHOLDER}/${i}`));
+    const fed = new Map(cut.crossing.map((endpoint, i) => [endpointName(endpoint), feeds[i]!]));
+    const views = new Map([...cut.rest].map((node) => [node, view(node)]));
+    const weights = new Map<GraphNode, GraphNode>();
+    const weightOf = (node: GraphNode): GraphNode => {
+      const known = weights.get(node) ?? view(node);
+      weights.set(node, known);
+      return known;
+    };
+    for (const [node, own] of views) {
+      node.inputs.forEach((input, i) => {
+        const index = parseEndpoint(node.inputNames[i]!)[1];
+        const feed = fed.get(endpointName({node: input, index}));
+        const source = feed ?? views.get(input) ?? weightOf(input);
+        own.inputs.push(source);
+        own.inputNames.push(feed?.name ?? node.inputNames[i]!);
+        source.children.push(own);
+      });
+    }
+    const all = [...feeds, ...weights.values(), ...views.values()];
+    const last = cut.outputs.flatMap(({node}) => views.get(node) ?? []);
+    this.crossing = feeds.length;
+    this.outputs = cut.outputs.filter(({node}) => cut.rest.has(node)).map(endpointName);
+    this.executor = new (whole as object as {constructor: ExecutorClass}).constructor({
+      nodes: Object.fromEntries(all.map((node) => [node.name, node])),
+      inputs: feeds,
+      outputs: last,
+      placeholders: feeds,
+      weights: [...weights.values()],
+      functions: {},
+    });
+  }
+
+  /**
+   * Computes those outputs of the cut that lie in the rest, in their order.
+   *
+   * @param crossing Tensors in the order of the cut's crossing endpoints.
+   */
+  run(crossing: readonly tf.Tensor[]): tf.Tensor[] {
+    if (this.outputs.length === 0) return [];
+    if (this.executor.weightMap !== this.whole.weightMap) this.executor.weightMap = this.whole.weightMap;
+    const feeds = Array.from({length: this.crossing}, (_, i) => [`${PLACEHOLDER}/${i}`, crossing[i]!]);
+    return this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, this.outputs);
+  }
+}
+
+/** A node as the rest sees it: other neighbours, and all else the model's, now and later. */
+function view(node: GraphNode): GraphNode {
+  const own = {inputs: [], inputNames: [], children: []};
+  return Object.assign(Object.create(node) as GraphNode, own);
+}
+
+function placeholder(name: string): GraphNode {
+  const links = {inputs: [], inputNames: [], children: []};
+  const attributes = {attrParams: {}, inputParams: {}, rawAttrs: {}};
+  return {name, op: 'Placeholder', category: 'graph', ...links, ...attributes} as GraphNode;
+}
