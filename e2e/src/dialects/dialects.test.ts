@@ -3,6 +3,8 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 // After tfjs, which registers its own gradients when it is loaded.
 import '@tfjs-peft/kernels/gradients';
+// For its Einsum, which the wasm backend lacks.
+import '@tfjs-peft/kernels/wasm-training';
 import {normalizeArtifacts, type Peft, upgrade} from '@tfjs-peft/layers';
 import {DIALECTS, type Dialect, type EncoderOptions, writeEncoder} from './encoder.js';
 import {SMALL} from './encoder-weights.js';
