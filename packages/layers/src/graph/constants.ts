@@ -7,6 +7,8 @@ export interface Constant {
   name: string;
   shape: number[];
   dtype: tf.DataType;
+  /** The node that takes it, and as which input. */
+  user: {node: GraphNode; input: number};
   /** Its value now: the tensor that the executor holds. */
   read(): tf.Tensor;
 }
@@ -23,7 +25,7 @@ export function constantAt(executor: Executor, node: GraphNode, input: number): 
   if (!Object.hasOwn(executor.weightMap, name)) return undefined;
   const read = () => executor.weightMap[name]![0]!;
   const {shape, dtype} = read();
-  return {name, shape, dtype, read};
+  return {name, shape, dtype, user: {node, input}, read};
 }
 
 /** Half precision is float32 in tfjs, and the cast between them nothing. */

@@ -10,6 +10,8 @@ export interface Epilogue {
   activation?: SiteActivation;
   /** Nodes behind, whose work the site does. */
   absorbed: Absorbed[];
+  /** The last axes of the last of these nodes' output, which the columns are; undefined if that is not known. */
+  tail: number[] | undefined;
 }
 
 /** A node that is to hand on one of its inputs as it is. */
@@ -37,9 +39,10 @@ const ADDING = new Set(['BiasAdd', 'AddV2', 'Add']);
 /**
  * The bias and activation that a fused node has in itself.
  *
+ * @param width Columns of the product.
  * @returns A text if the node has something that a site cannot do: what it is.
  */
-export function fusedEpilogue(executor: Executor, node: GraphNode): Epilogue | string {
+export function fusedEpilogue(executor: Executor, node: GraphNode, width: number): Epilogue | string {
   const ops = attribute<string[]>(node, 'fusedOps') ?? [];
   const names = ops.filter((name) => name !== 'noop');
   const hasBias = names[0] === 'biasadd';
@@ -59,7 +62,7 @@ export function fusedEpilogue(executor: Executor, node: GraphNode): Epilogue | s
     activation = fusedActivation(name);
     if (activation === undefined) return `fuses the activation ${name}, which tfjs cannot run`;
   }
-  return {...(bias && {bias}), ...(activation && {activation}), absorbed: []};
+  return {...(bias && {bias}), ...(activation && {activation}), absorbed: [], tail: [width]};
 }
 
 /**
@@ -79,8 +82,10 @@ export function followingEpilogue(
   let bias: Constant | undefined;
   let at = node;
   let next = soleConsumer(executor, at);
+  let known: number[] | undefined = tail;
   const passReshapes = () => {
     while (next !== undefined && RESHAPING.has(next.op) && next.inputs[0] === at) {
+      if (next.op !== 'Identity') known = undefined;
       at = next;
       next = soleConsumer(executor, at);
     }
@@ -91,6 +96,7 @@ export function followingEpilogue(
     const constant = constantAt(executor, next, 1 - input);
     if (constant?.dtype === 'float32' && isBias(constant.shape, width, at === node ? tail : undefined)) {
       bias = constant;
+      known = axesOf(constant.shape);
       absorbed.push({node: next, input});
       at = next;
       next = soleConsumer(executor, at);
@@ -99,13 +105,18 @@ export function followingEpilogue(
   }
   const activation = next && fusedActivation(next.op.toLowerCase());
   if (activation !== undefined) absorbed.push({node: next!, input: 0});
-  return {...(bias && {bias}), ...(activation && {activation}), absorbed};
+  return {...(bias && {bias}), ...(activation && {activation}), absorbed, tail: known};
+}
+
+/** A shape without the axes of size 1 that it begins with. */
+function axesOf(shape: number[]): number[] {
+  const first = shape.findIndex((size) => size !== 1);
+  return first < 0 ? shape.slice(-1) : shape.slice(first);
 }
 
 /** Whether a constant that is added is a number for each column. */
 function isBias(shape: number[], width: number, tail: number[] | undefined): boolean {
-  const first = shape.findIndex((size) => size !== 1);
-  const axes = first < 0 ? shape.slice(-1) : shape.slice(first);
+  const axes = axesOf(shape);
   if (tf.util.sizeFromShape(axes) !== width || shape.length === 0) return false;
   return tail === undefined
     ? true

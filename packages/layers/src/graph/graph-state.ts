@@ -1,11 +1,13 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
+import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../adapters/adapter.js';
-import type {FileSite} from '../io/adapter-file.js';
+import type {FileSite, WeightValues} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
 import {ContextStore} from '../lifecycle/context.js';
+import {LossScale} from '../lifecycle/loss-scale.js';
 import {UsageTracking} from '../lifecycle/usage-tracking.js';
 import {siteVariables} from '../lifecycle/weights.js';
 import {deriveSeed} from '../random.js';
@@ -15,8 +17,11 @@ import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
 import {Interception} from './interception.js';
-import {type Executor, executorOf, type GraphNode, storedTypes} from './internals.js';
+import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
+import {registerNodes} from './register.js';
+import {mergedArtifacts} from './saving/merged.js';
+import {upgradedArtifacts} from './saving/upgraded.js';
 import type {NodeSite} from './sites/node-site.js';
 
 /** A node that carries adapters. */
@@ -35,6 +40,7 @@ export class GraphState implements AdaptedModel {
   readonly noun = 'node';
   readonly adapters = new Map<string, StoredAdapter>();
   readonly context = new ContextStore();
+  readonly lossScale = new LossScale();
   /** Whether the model is run to be trained. */
   training = false;
   readonly executor: Executor;
@@ -46,6 +52,7 @@ export class GraphState implements AdaptedModel {
 
   /** @throws ConfigError if the model is not loaded, disposed, or built by another version of tfjs-converter. */
   constructor(readonly model: GraphModel) {
+    registerNodes();
     this.executor = executorOf(model);
     this.checkAlive();
     this.described = describeNodes(this.executor, storedTypes(model));
@@ -149,6 +156,10 @@ export class GraphState implements AdaptedModel {
     throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
   }
 
+  get lossSites(): number {
+    return [...this.activeSites.values()].filter(({hasLoss}) => hasLoss).length;
+  }
+
   trackUsage(tasks: number | null): void {
     this.tracking.set(
       [...this.sites.values()].map(({adapted}) => adapted),
@@ -199,6 +210,20 @@ export class GraphState implements AdaptedModel {
     return undefined;
   }
 
+  async modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts> {
+    const source = withWeights(this.model);
+    const sites = [...this.adapters.get(name)!.sites].map(([path, config]) => {
+      const {at, node, adapted} = this.sites.get(path)!;
+      return {path, at: at.node, node, config, adapter: adapted.adapterOf(name), adapted};
+    });
+    if (merged) return mergedArtifacts(source, sites);
+    const valued = sites.map(async ({adapted, ...site}) => ({
+      ...site,
+      weights: await valuesOf(adapted.weightsOf(name)),
+    }));
+    return upgradedArtifacts(source, this.executor, await Promise.all(valued));
+  }
+
   frozenWeights(): Hashable[] {
     return Object.entries(this.executor.weightMap).flatMap(([name, tensors]) =>
       tensors.map((tensor) => ({
@@ -216,6 +241,7 @@ export class GraphState implements AdaptedModel {
     const adapted = new AdaptedSite(node.operation, () => `Node '${at.path}'`);
     adapted.build({prefix: `${at.path.split('/').map(escapeName).join('/')}/`, entered: false});
     adapted.context = this.context.get;
+    adapted.lossScale = this.lossScale.get;
     this.tracking.join(adapted);
     const site = {at, node, adapted};
     this.sites.set(at.path, site);
@@ -227,6 +253,14 @@ export class GraphState implements AdaptedModel {
     const y = adapted.apply(x, {training: this.training});
     return node.finish?.(y, inputs) ?? y;
   }
+}
+
+async function valuesOf(variables: ReadonlyMap<string, LayerVariable>): Promise<Map<string, WeightValues>> {
+  const reads = [...variables].map(async ([name, variable]): Promise<[string, WeightValues]> => {
+    const values = (await variable.read().data()) as Float32Array;
+    return [name, {shape: variable.shape as number[], values: values.slice()}];
+  });
+  return new Map(await Promise.all(reads));
 }
 
 async function bytesOf(tensor: tf.Tensor): Promise<Uint8Array> {

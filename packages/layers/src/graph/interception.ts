@@ -1,9 +1,6 @@
-import {registerOp} from '@tensorflow/tfjs-converter';
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import type {GraphNode} from './internals.js';
-
-/** The op of every node that runs our code. tfjs has one table of ops for all models, so the node says which code by a number. */
-export const SITE_OP = 'TfjsPeftSite';
+import {SITE_OP} from './site-op.js';
 
 /** Computes a node's output of its inputs, in their order in the graph. */
 export type RunNode = (inputs: tf.Tensor[]) => tf.Tensor;
@@ -35,7 +32,6 @@ export class Interception {
 
   /** Lets a node run other code; one that does so already gets the new code. */
   set(node: GraphNode, run: RunNode): void {
-    registerNodes();
     const {runs} = table();
     const known = this.originals.get(node);
     if (known !== undefined) {
@@ -72,15 +68,7 @@ export class Interception {
   }
 }
 
-let registered = false;
-
-/** Registers our op with tfjs-converter; again does nothing. */
-export function registerNodes(): void {
-  if (registered) return;
-  registered = true;
-  registerOp(SITE_OP, ({inputs, attrs}) => {
-    const run = table().runs.get(attrs.site as number);
-    // Custom ops are not tidied by executeAsync.
-    return tf.tidy(() => run!(inputs));
-  });
+/** Runs the node of that number. */
+export function runIntercepted(id: number, inputs: tf.Tensor[]): tf.Tensor {
+  return table().runs.get(id)!(inputs);
 }

@@ -85,6 +85,21 @@ export function artifactsOf(model: GraphModel): tf.io.ModelArtifacts {
   return (model as unknown as GraphModelInternals).artifacts!;
 }
 
+/**
+ * What the model was loaded from, its weights included.
+ *
+ * @throws ConfigError if they are not kept, as where the model was loaded by streaming.
+ */
+export function withWeights(model: GraphModel): tf.io.ModelArtifacts {
+  const artifacts = artifactsOf(model);
+  if (artifacts.weightData === undefined) {
+    throw new ConfigError(
+      'The GraphModel was loaded by streaming, and has kept no copy of its file. Load it without streamWeights.',
+    );
+  }
+  return artifacts;
+}
+
 /** What the file stores each constant as: `uint8`, `uint16` or `float16` where the converter has quantised it. */
 export function storedTypes(model: GraphModel): ReadonlyMap<string, string> {
   const specs = artifactsOf(model)?.weightSpecs ?? [];

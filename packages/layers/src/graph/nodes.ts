@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Described, Place} from '../upgrade/select.js';
 import {constantAt} from './constants.js';
-import {SITE_OP} from './interception.js';
 import type {Executor, GraphNode} from './internals.js';
+import {SITE_OP} from './site-op.js';
 import {matchConvolution, matchDepthwise} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';
-import {isRefusal, type MatchNode, type NodeSite} from './sites/node-site.js';
+import {isRefusal, type MatchNode, type NodeSite, type Refusal} from './sites/node-site.js';
 import {matchProduct} from './sites/product.js';
 
 /** Ops whose nodes can be sites. */
@@ -63,6 +63,11 @@ function placeOf(name: string): Place {
   return {path: name, names: [name], around};
 }
 
+/** How a node can be a site; undefined if nodes of its op cannot be any. */
+export function matchNode(executor: Executor, node: GraphNode): NodeSite | Refusal | undefined {
+  return Object.hasOwn(MATCHERS, node.op) ? MATCHERS[node.op]!(executor, node) : undefined;
+}
+
 function describeNode(
   executor: Executor,
   node: GraphNode,
@@ -86,12 +91,12 @@ function describeNode(
     refusal: {reason, asked},
   });
   if (op === SITE_OP) return refused('a site of an adapter that was saved with the model', false);
-  if (!Object.hasOwn(MATCHERS, op)) {
+  const match = matchNode(executor, node);
+  if (match === undefined) {
     return OTHERS.includes(op) && weight !== undefined
       ? refused(`a ${op}, which cannot carry an adapter; ${Object.keys(MATCHERS).join(', ')} can`, false)
       : undefined;
   }
-  const match = MATCHERS[op]!(executor, node);
   if (isRefusal(match)) {
     // The converter's shape arithmetic is full of these.
     if (op.startsWith('Gather') && weight === undefined) return undefined;

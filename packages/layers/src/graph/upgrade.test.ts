@@ -2,30 +2,11 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {inspect, type Peft, upgrade} from '../index.js';
+import {inspect, upgrade} from '../index.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
+import {close, fill, run} from './testing/run.js';
 
 const input = (seed = 7) => tf.randomUniform(X_SHAPE, -1, 1, 'float32', seed);
-
-async function run(model: GraphModel, x: tf.Tensor): Promise<Float32Array> {
-  const y = model.predict(x) as tf.Tensor;
-  const values = (await y.data()) as Float32Array;
-  y.dispose();
-  return values.slice();
-}
-
-/** The same values for a kind of adapter wherever it is. */
-function fill(peft: Peft<GraphModel>): void {
-  peft.trainableVariables().forEach((variable, i) => {
-    tf.tidy(() => variable.assign(tf.randomUniform(variable.shape, -0.5, 0.5, 'float32', 100 + i)));
-  });
-}
-
-function close(actual: Float32Array, expected: Float32Array, tolerance = 1e-5): void {
-  expect(actual.length).toBe(expected.length);
-  const worst = actual.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
-  expect(worst).toBeLessThan(tolerance);
-}
 
 /** All fields of all nodes, without following them into each other. */
 function snapshot(model: GraphModel): unknown {

@@ -11,6 +11,8 @@ import {
 import {readFromFolder, writeFolder} from './folder.js';
 import {hashWeights} from './hash.js';
 import {modelCard} from './model-card.js';
+import {folderOf, type Place} from './place.js';
+
 import {readSafetensors, writeSafetensors} from './safetensors.js';
 
 /** What {@link Peft.save} wrote. */
@@ -28,9 +30,6 @@ export interface StoredFile {
   file: AdapterFile;
   weights: Map<string, WeightValues>;
 }
-
-/** Where an adapter is stored: a folder or URL, or one of tfjs's IO handlers. */
-export type Place = string | tf.io.IOHandler;
 
 const FORMAT = 'tfjs-peft';
 /** Key of the config among the metadata of the safetensors file. */
@@ -199,14 +198,6 @@ function fromArtifacts({modelTopology, weightSpecs, weightData}: tf.io.ModelArti
     throw new WeightMismatchError(`There are ${data.byteLength - at} bytes behind the last stored weight.`);
   }
   return {file, weights};
-}
-
-/** The folder that a text means, or undefined if it means something else. */
-function folderOf(place: Place): string | undefined {
-  if (typeof place !== 'string') return undefined;
-  // Like the file handler of tfjs-node, so that file://adapter is a folder here, and not on a host.
-  if (place.startsWith('file://')) return place.slice('file://'.length);
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(place) ? undefined : place;
 }
 
 /** Whether it is the URL of a folder on the web; one that ends in .json is a model's that tfjs saved there. */

@@ -8,6 +8,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import type {Plan, UpgradeConfig} from '../upgrade/plan.js';
 import type {Noun, Place, Selected, Targets} from '../upgrade/select.js';
 import type {ContextStore} from './context.js';
+import type {LossScale} from './loss-scale.js';
 
 /** What a model remembers of an adapter besides its weights. */
 export interface StoredAdapter {
@@ -35,6 +36,10 @@ export interface AdaptedModel {
   /** Name of the active adapter; null while the model is as it was before. */
   readonly active: string | null;
   readonly context: ContextStore;
+  /** What its sites multiply the losses of routers by. */
+  readonly lossScale: LossScale;
+  /** How many sites' routers add a loss while training, with the active adapter. */
+  readonly lossSites: number;
   /** @throws ConfigError if the model is disposed. */
   checkAlive(): void;
 
@@ -74,6 +79,12 @@ export interface AdaptedModel {
   trainedVariables(): PlaceVariables[];
   /** The variables of any place; undefined if there is none. */
   variablesAt(path: string): PlaceVariables | undefined;
+  /**
+   * The file of the whole model with an adapter, or with the adapter worked into its weights.
+   *
+   * @throws ConfigError if the model has a `save` that does that; UnsupportedSiteError if an adapter cannot be merged exactly.
+   */
+  modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts>;
   /** The frozen weights, save those of some places. */
   frozenWeights(except: ReadonlySet<string>): Hashable[];
 }

@@ -5,7 +5,9 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {GraphState} from '../graph/graph-state.js';
 import {isGraphModel} from '../graph/internals.js';
-import {fetchStored, type Place, type SaveResult, store} from '../io/storage.js';
+import {storeModel} from '../io/model-folder.js';
+import type {Place} from '../io/place.js';
+import {fetchStored, type SaveResult, store} from '../io/storage.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {PlannedSite, UpgradeConfig} from '../upgrade/plan.js';
 import type {AdaptedModel} from './adapted-model.js';
@@ -64,6 +66,11 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   /** For `inspect`: the state of a model's upgrade, or one that would be its first. */
   static stateOf(model: UpgradableModel): AdaptedModel {
     return upgrades.get(model)?.state ?? stateOf(model);
+  }
+
+  /** For `trainer`: the state of a model's upgrade, if it has one. */
+  static upgradeOf(model: UpgradableModel): AdaptedModel | undefined {
+    return upgrades.get(model)?.state;
   }
 
   /** For {@link loadPeft}. */
@@ -157,6 +164,44 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /**
+   * Stores a whole GraphModel with an adapter, as the converter stores models. `tf.loadGraphModel` loads it where this package is
+   * imported; there it computes what this model does, adapters and routers included, and cannot be trained further: keep the
+   * adapter's own files for that. (The model's own `save` goes on writing the base alone, and a LayersModel's its adapters too.)
+   *
+   * @param to A folder, with or without `file://` (Node only): it gets `model.json` and its weights. Or what the model's own `save`
+   * takes.
+   * @returns Paths of the files, where they went into a folder.
+   * @throws ConfigError if there is no such adapter, no way to save to that place, or the model is a LayersModel.
+   */
+  async saveModel(to: Place, options: SaveOptions = {}): Promise<string[]> {
+    return this.storeModel('saveModel', to, options, false);
+  }
+
+  /**
+   * Stores a whole GraphModel with an adapter worked into its weights: a plain model that needs none of our packages, and costs no
+   * more than the base. Weights of its sites are stored in float32, even if the base is quantised.
+   *
+   * @param to As for {@link saveModel}.
+   * @throws UnsupportedSiteError if that is not exact at some site, as where gates depend on the input; and as {@link saveModel} does.
+   */
+  async merge(to: Place, options: SaveOptions = {}): Promise<string[]> {
+    return this.storeModel('merge', to, options, true);
+  }
+
+  private async storeModel(
+    what: string,
+    to: Place,
+    options: SaveOptions,
+    merged: boolean,
+  ): Promise<string[]> {
+    const state = this.live();
+    checkOptions(what, options, ['name']);
+    const name = options.name ?? this.current();
+    this.check(name);
+    return storeModel(to, await state.modelArtifacts(name, merged));
+  }
+
+  /**
    * Loads an adapter and makes it active. If the model has an adapter of that name, its weights are overwritten; if not, it is made
    * from the file's own config.
    *
@@ -196,6 +241,21 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    */
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
     this.live().contextFrom(path, compute);
+  }
+
+  /** How many sites of the active adapter have a router that adds a loss of its own while training. */
+  get lossSites(): number {
+    return this.live().lossSites;
+  }
+
+  /**
+   * Multiplies the losses of all routers by a factor from now on; with 0 they are not computed. It is 1 at first. In `fit`,
+   * {@link balanceCallback} sets it by a schedule; in a loop of one's own, {@link balanceScale} gives the factor of a step.
+   *
+   * @throws ConfigError if it is no finite number of at least 0.
+   */
+  scaleLosses(factor: number): void {
+    this.live().lossScale.set(factor);
   }
 
   /**

@@ -9,16 +9,19 @@ import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import {standIn} from '../sites/stand-in.js';
 import type {SiteUsage} from '../sites/usage.js';
+import {checkDirections} from '../upgrade/directions.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
+import {FusedLayerNorms} from '../upgrade/layer-norm.js';
 import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
 import type {Selected, Targets} from '../upgrade/select.js';
 import {checkRoom} from '../upgrade/sequence.js';
 import {replaceLayer} from '../upgrade/surgery.js';
 import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.js';
-import {type Located, mapModel, withParts} from '../upgrade/walk.js';
+import {type Located, mapModel, partsAt, withParts} from '../upgrade/walk.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
 import {ContextStore} from './context.js';
+import {LossScale} from './loss-scale.js';
 import {Recompiler} from './recompile.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
@@ -43,8 +46,10 @@ export class ModelState implements AdaptedModel {
   private readonly sites = new Map<string, Site>();
   private readonly trained = new Map<string, Located>();
   private readonly freezer = new Freezer();
+  private readonly norms = new FusedLayerNorms();
   private readonly recompiler = new Recompiler();
   readonly context = new ContextStore();
+  readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
   private activeName: string | null = null;
 
@@ -97,6 +102,7 @@ export class ModelState implements AdaptedModel {
     const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
     const {containers} = mapModel(this.model);
     for (const site of plan.sites) checkRoom(site, containers);
+    checkDirections(plan.sites);
     return plan;
   }
 
@@ -130,9 +136,13 @@ export class ModelState implements AdaptedModel {
       const frozen = layers.filter(
         ({path, layer}) => !this.trained.has(path) && this.isSite(layer) === undefined,
       );
-      this.freezer.freeze(frozen.flatMap(({layer}) => withParts(layer)));
-      this.freezer.train(newlyTrained.flatMap(({layer}) => withParts(layer)));
+      this.freezer.freeze(frozen.flatMap(partsAt));
+      this.freezer.train(newlyTrained.flatMap(partsAt));
       this.freezer.open(models);
+      this.norms.replace(
+        layers.flatMap(({layer}) => withParts(layer)),
+        () => this.activeName !== null,
+      );
       for (const {at, config} of plan.sites) {
         // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
         const place = layers.findIndex(({path}) => path === at.path);
@@ -150,7 +160,7 @@ export class ModelState implements AdaptedModel {
       }
       this.adapters.delete(plan.name);
       for (const {path} of newlyTrained) this.trained.delete(path);
-      this.freezer.freeze(newlyTrained.flatMap(({layer}) => withParts(layer)));
+      this.freezer.freeze(newlyTrained.flatMap(partsAt));
       if (this.adapters.size === 0) this.undo();
       else this.activate(before);
       throw error;
@@ -180,6 +190,10 @@ export class ModelState implements AdaptedModel {
     preparation.commit();
     // Compiling a Sequential writes the variables' trainable bits.
     this.freezer.restore();
+  }
+
+  get lossSites(): number {
+    return this.layersOfSites().filter(([, {site}]) => site.hasLoss).length;
   }
 
   trackUsage(tasks: number | null): void {
@@ -244,6 +258,12 @@ export class ModelState implements AdaptedModel {
     return at && layerVariables(at);
   }
 
+  async modelArtifacts(): Promise<never> {
+    throw new ConfigError(
+      'A LayersModel saves its adapters with itself: call model.save. This is for GraphModels, whose save writes the base alone.',
+    );
+  }
+
   frozenWeights(except: ReadonlySet<string>): Hashable[] {
     const frozen = this.layers.filter(({path}) => !except.has(path));
     return frozen.flatMap(({path, layer}) =>
@@ -274,6 +294,7 @@ export class ModelState implements AdaptedModel {
     // The Dense is frozen, or may have been before; what is trained here is the adapter.
     layer.trainable = true;
     layer.context = this.context.get;
+    layer.site.lossScale = this.lossScale.get;
     this.tracking.join(layer);
     replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
     owners.set(layer, this);
@@ -296,6 +317,7 @@ export class ModelState implements AdaptedModel {
     this.adapters.clear();
     this.trained.clear();
     this.activeName = null;
+    this.norms.restore();
     this.freezer.restore();
   }
 }

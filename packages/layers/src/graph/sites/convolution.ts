@@ -32,9 +32,9 @@ function matchWindow(
     return `has the data format ${format.toUpperCase()}; adapters need NHWC`;
   const pad = paddingOf(node);
   if (pad === undefined) return `has the padding ${attribute(node, 'pad')}`;
-  const fused = node.op.includes('Fused') ? fusedEpilogue(executor, node) : undefined;
-  if (typeof fused === 'string') return fused;
   const width = columns(weight.shape);
+  const fused = node.op.includes('Fused') ? fusedEpilogue(executor, node, width) : undefined;
+  if (typeof fused === 'string') return fused;
   const epilogue = fused ?? followingEpilogue(executor, node, width, [width]);
   const {bias, activation} = epilogue;
   return {
@@ -68,8 +68,8 @@ function paddingOf(node: GraphNode): ConvolutionSource['window']['pad'] | undefi
 }
 
 function siteOf(kind: string, {weight, epilogue}: Matched, operation: NodeSite['operation']): NodeSite {
-  const {bias, absorbed} = epilogue;
-  return {kind, operation, weight, ...(bias && {bias}), absorbed};
+  const {bias, absorbed, tail} = epilogue;
+  return {kind, operation, weight, ...(bias && {bias}), absorbed, tail};
 }
 
 /** Conv2D and _FusedConv2D with a constant filter; a Conv1D is one between an ExpandDims and a Squeeze. */

@@ -76,7 +76,9 @@ export const matchEinsum: MatchNode = (executor, node) => {
   const ofInput = permutation(projection.x, free + contracted);
   const ofOutput = permutation(free + brought, projection.y);
   const epilogue =
-    ofOutput === undefined ? followingEpilogue(executor, node, dims[1], outDims) : {absorbed: []};
+    ofOutput === undefined
+      ? followingEpilogue(executor, node, dims[1], outDims)
+      : {absorbed: [], tail: undefined};
   const leading = (x: tf.Tensor) => [...free].map((letter) => x.shape[projection.x.indexOf(letter)]!);
   return {
     ...plainProduct(
@@ -86,6 +88,12 @@ export const matchEinsum: MatchNode = (executor, node) => {
       (value) => tf.reshape(inOrder(value, ofWeight), [...dims]) as tf.Tensor2D,
       ofWeight !== undefined,
     ),
+    ...(ofWeight && {
+      restore: (kernel: tf.Tensor2D) => {
+        const inMatrixOrder = tf.reshape(kernel, [...sizes(contracted), ...outDims]);
+        return tf.transpose(inMatrixOrder, permutation(contracted + brought, projection.weight));
+      },
+    }),
     input(inputs) {
       const x = inputs[1 - weightIndex]!;
       // Ops take two axes at least.

@@ -19,6 +19,7 @@ export const matchLookup: MatchNode = (executor, node) => {
     kind: 'embedding',
     weight,
     absorbed: [],
+    tail: [weight.shape[1]!],
     input: (inputs) => tf.cast(inputs[1]!, 'int32'),
     operation: lookup(() => weight.read() as tf.Tensor2D),
   };

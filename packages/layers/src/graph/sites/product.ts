@@ -14,7 +14,7 @@ import type {MatchNode, NodeSite} from './node-site.js';
 export function plainProduct(
   weight: Constant,
   [inputDim, outputDim]: readonly [number, number],
-  {bias, activation, absorbed}: Epilogue,
+  {bias, activation, absorbed, tail}: Epilogue,
   toMatrix: (weight: tf.Tensor) => tf.Tensor2D,
   moves: boolean,
 ): NodeSite {
@@ -45,6 +45,7 @@ export function plainProduct(
     weight,
     ...(bias && {bias}),
     absorbed,
+    tail,
     ...(moves && {dispose: forget}),
   };
 }
@@ -68,7 +69,7 @@ export const matchProduct: MatchNode = (executor, node) => {
   }
   const transposed = attribute<boolean>(node, 'transposeB') === true;
   const [inputDim, outputDim] = transposed ? [matrix[1], matrix[0]] : matrix;
-  const fused = node.op === '_FusedMatMul' ? fusedEpilogue(executor, node) : undefined;
+  const fused = node.op === '_FusedMatMul' ? fusedEpilogue(executor, node, outputDim) : undefined;
   if (typeof fused === 'string') return {reason: fused};
   const epilogue = fused ?? followingEpilogue(executor, node, outputDim, [outputDim]);
   const site = plainProduct(
@@ -81,6 +82,7 @@ export const matchProduct: MatchNode = (executor, node) => {
     },
     transposed,
   );
+  if (transposed) site.restore = (kernel) => tf.reshape(tf.transpose(kernel), shape);
   if (attribute<boolean>(node, 'transposeA') === true) {
     site.input = ([x]) =>
       tf.transpose(

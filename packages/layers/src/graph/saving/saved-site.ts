@@ -1,0 +1,61 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {Adapter} from '../../adapters/adapter.js';
+import {createAdapter} from '../../adapters/registry.js';
+import {runSite} from '../../sites/run-site.js';
+import type {NodeSite} from '../sites/node-site.js';
+import {FragmentSite} from './fragment.js';
+import {decodeRecord, type SiteRecord} from './site-record.js';
+
+/**
+ * A site of a model that was saved with its adapters. All its weights are inputs of its node, and so belong to the model; it keeps
+ * none of its own.
+ */
+class SavedSite {
+  private readonly fragment: FragmentSite;
+  private adapter: Adapter | undefined;
+  private weights: readonly tf.Tensor[] = [];
+
+  constructor(private readonly record: SiteRecord) {
+    this.fragment = new FragmentSite(record.fragment);
+  }
+
+  run(inputs: tf.Tensor[]): tf.Tensor {
+    const {fragment, node} = this.record;
+    const own = inputs.slice(0, fragment.inputs.length);
+    this.weights = inputs.slice(own.length);
+    const site = this.fragment.withInputs(own);
+    this.adapter ??= this.build(site);
+    try {
+      const x = site.input?.(own) ?? own[0]!;
+      const y = runSite(site.operation, this.adapter, x, {label: () => `Node '${node}'`, training: false});
+      return site.finish?.(y, own) ?? y;
+    } finally {
+      site.dispose?.();
+      this.weights = [];
+    }
+  }
+
+  private build({operation: {dims}}: NodeSite): Adapter {
+    const {config, weights} = this.record;
+    const adapter = createAdapter(config, dims);
+    adapter.build(dims, (name) => {
+      const index = weights.indexOf(name);
+      return {read: () => this.weights[index]!};
+    });
+    return adapter;
+  }
+}
+
+/** By their records: of equal sites one will do, for they keep nothing. */
+const sites = new Map<string, SavedSite>();
+
+/**
+ * Runs a node that says all of its site.
+ *
+ * @throws ConfigError if the record is not what this version writes, or its adapter is not known here.
+ */
+export function runSaved(record: string, inputs: tf.Tensor[]): tf.Tensor {
+  const site = sites.get(record) ?? new SavedSite(decodeRecord(record));
+  sites.set(record, site);
+  return site.run(inputs);
+}

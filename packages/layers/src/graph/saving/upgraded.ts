@@ -1,0 +1,45 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {AdapterConfig} from '../../adapters/adapter.js';
+import type {WeightValues} from '../../io/adapter-file.js';
+import type {Executor, GraphNode} from '../internals.js';
+import {SITE_OP} from '../site-op.js';
+import {cutFragment} from './fragment.js';
+import type {MergeableSite} from './merged.js';
+import {encodeRecord, RECORD} from './site-record.js';
+import {EditableGraph} from './topology.js';
+
+/** A site and all of its adapter. */
+export interface SiteToSave extends MergeableSite {
+  at: GraphNode;
+  config: AdapterConfig;
+  weights: ReadonlyMap<string, WeightValues>;
+}
+
+/**
+ * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as constants. It loads by
+ * `tf.loadGraphModel` where this package is imported; elsewhere its nodes are refused by name.
+ */
+export function upgradedArtifacts(
+  source: tf.io.ModelArtifacts,
+  executor: Executor,
+  sites: readonly SiteToSave[],
+): tf.io.ModelArtifacts {
+  const graph = new EditableGraph(source);
+  for (const {path, at, node, config, weights} of sites) {
+    const {fragment, sources} = cutFragment(executor, at, node, (name) => graph.node(name));
+    const names = [...weights].map(([name, {shape, values}]) =>
+      graph.addConstant(`${path}/${name}`, shape, values),
+    );
+    for (const {node: behind, input} of node.absorbed) {
+      const passed = graph.node(behind.name).input![input]!;
+      graph.replace(behind.name, {op: 'Identity', input: [passed], attr: {T: {type: 'DT_FLOAT'}}});
+    }
+    const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
+    graph.replace(path, {
+      op: SITE_OP,
+      input: [...sources, ...names],
+      attr: {[RECORD]: {s: btoa(record)}},
+    });
+  }
+  return graph.artifacts();
+}

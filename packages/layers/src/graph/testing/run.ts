@@ -1,0 +1,23 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import type {Peft} from '../../index.js';
+
+export async function run(model: GraphModel, x: tf.Tensor): Promise<Float32Array> {
+  const y = model.predict(x) as tf.Tensor;
+  const values = (await y.data()) as Float32Array;
+  y.dispose();
+  return values.slice();
+}
+
+/** The same values for a kind of adapter wherever it is. */
+export function fill(peft: Peft<GraphModel>): void {
+  peft.trainableVariables().forEach((variable, i) => {
+    tf.tidy(() => variable.assign(tf.randomUniform(variable.shape, -0.5, 0.5, 'float32', 100 + i)));
+  });
+}
+
+export function close(actual: Float32Array, expected: Float32Array, tolerance = 1e-5): void {
+  expect(actual.length).toBe(expected.length);
+  const worst = actual.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
+  expect(worst).toBeLessThan(tolerance);
+}
