@@ -1,5 +1,6 @@
 export * from './errors.js';
 export {registerAdam, unregisterAdam} from './ops/adam.js';
+export {type BlendInputs, blendGates} from './ops/blend.js';
 export {combine} from './ops/combine.js';
 
 import './ops/combine-gradient.js';

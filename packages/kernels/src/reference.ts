@@ -1,6 +1,7 @@
 /** The ops in float64, plain TypeScript, no tfjs: what every kernel is tested against. */
 export {activationReference, erf} from './reference/activations.js';
 export {type AdamNumbers, adamReference} from './reference/adam.js';
+export {blendReference} from './reference/blend.js';
 export {type CombineReferenceInputs, combineReference, mixReference} from './reference/combine.js';
 export {softmaxGatesReference, streamGatesReference} from './reference/gates.js';
 export {numericGradient} from './reference/gradient.js';

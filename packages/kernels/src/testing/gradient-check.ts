@@ -41,9 +41,11 @@ export async function opDeviation({inputs, shapes, reference, op, random}: Check
   };
   const lossOp = (...list: tf.Tensor[]): tf.Scalar => {
     const outputs = op(Object.fromEntries(names.map((name, i) => [name, list[i]!])));
-    const terms = cotangents.map(([name, cotangent]) =>
-      tf.sum(tf.mul(tf.reshape(outputs[name]!, [-1]), tf.tensor1d(Float32Array.from(cotangent)))),
-    );
+    // With a zero at the end: the stock GPU backends have no sum over nothing.
+    const terms = cotangents.map(([name, cotangent]) => {
+      const values = tf.pad(tf.reshape(outputs[name]!, [cotangent.length]), [[0, 1]]);
+      return tf.sum(tf.mul(values, tf.tensor1d(Float32Array.from([...cotangent, 0]))));
+    });
     return tf.addN(terms) as tf.Scalar;
   };
   const got = tf.tidy(() => op(tensors));

@@ -6,10 +6,10 @@ import '../auto.js';
 import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/module.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
-import {columnSumDeviation} from './column-sum-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
+import {smallOpDeviation} from './small-ops.js';
 import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 
 const cases = [...combineCases(144), ...headCases()];
@@ -47,8 +47,8 @@ const page = {
     switched: await adamSwitchDeviation(),
     kernels: await adamKernels(),
   }),
-  /** How far column sums are from those in float64. */
-  columnSum: columnSumDeviation,
+  /** How far an op around the products is from float64, case by case. */
+  smallOp: smallOpDeviation,
   /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */
   async gradientsOff(): Promise<Record<string, number>> {
     const off: Record<string, number> = {};

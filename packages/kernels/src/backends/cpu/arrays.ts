@@ -12,3 +12,12 @@ export function cpu(backend: KernelBackend): {
     write: (shape, values) => math.makeTensorInfo(shape, 'float32', values),
   };
 }
+
+/** The inputs of a kernel, by name. */
+export function arraysOf(
+  inputs: Record<string, TensorInfo>,
+  backend: KernelBackend,
+): Record<string, Float32Array> {
+  const {read} = cpu(backend);
+  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, read(tensor)]));
+}

@@ -1,6 +1,7 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {
   ADAM,
+  BLEND,
+  BLEND_GRAD,
   GATES,
   LAYER_NORM,
   LAYER_NORM_GRAD,
@@ -13,17 +14,11 @@ import type {AdamAttrs} from '../../ops/adam.js';
 import type {GatesAttrs, SoftmaxGradAttrs} from '../../ops/gates.js';
 import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
 import {adamStep} from './adam.js';
-import {cpu} from './arrays.js';
+import {arraysOf, cpu} from './arrays.js';
+import {blend, blendGradient} from './blend.js';
 import {softmaxGradient, softmaxRows, streamGates, streamGatesGradient} from './gates.js';
 import {multiply} from './gemm.js';
 import {normalizedRows, normalizedRowsGradient} from './normalize.js';
-
-type Arrays = Record<string, Float32Array>;
-
-function arraysOf(inputs: Record<string, TensorInfo>, backend: KernelBackend): Arrays {
-  const {read} = cpu(backend);
-  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, read(tensor)]));
-}
 
 /** The kernels around the products: normalization, routers' gates, Adam. */
 export const smallKernels: Record<string, PeftKernel> = {
@@ -63,6 +58,8 @@ export const smallKernels: Record<string, PeftKernel> = {
     const outputs = streamGatesGradient(arrays, shape[1]!, attrs as unknown as StreamGatesAttrs);
     return outputs.map((values) => cpu(backend).write(shape, values));
   },
+  [BLEND]: blend,
+  [BLEND_GRAD]: blendGradient,
   [ADAM]: ({inputs, attrs, backend}) => {
     const outputs = adamStep(arraysOf(inputs, backend) as never, attrs as unknown as AdamAttrs);
     return outputs.map((values) => cpu(backend).write(inputs.value!.shape, values));

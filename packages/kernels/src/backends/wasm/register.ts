@@ -2,6 +2,8 @@ import {getKernel, unregisterKernel} from '@tensorflow/tfjs-core';
 import {
   ACTIVATION_GRAD,
   ADAM,
+  BLEND,
+  BLEND_GRAD,
   COMBINE,
   EXPERT_DOWN,
   EXPERT_OUTER,
@@ -22,6 +24,7 @@ import {
 import {registerAdam} from '../../ops/adam.js';
 import {activationGradient} from './activation-grad.js';
 import {adam} from './adam.js';
+import {blend, blendGradient} from './blend.js';
 import {combine} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {gates, softmaxGradient, streamGates, streamGatesGradient} from './gates.js';
@@ -46,6 +49,8 @@ const kernels: Record<string, PeftKernel> = {
   [SOFTMAX_GRAD]: softmaxGradient,
   [STREAM_GATES]: streamGates,
   [STREAM_GATES_GRAD]: streamGatesGradient,
+  [BLEND]: blend,
+  [BLEND_GRAD]: blendGradient,
   [ADAM]: adam,
 };
 

@@ -2,6 +2,7 @@ import {join} from 'node:path';
 import {chromiumMissing, type OpenPage, openPage} from '../../testing/chromium.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import type {Page} from '../../testing/page.js';
+import {SMALL_OPS} from '../../testing/small-ops.js';
 import {SPARSE_CASES} from '../../testing/sparse-cases.js';
 
 declare const page: Page;
@@ -79,8 +80,10 @@ if (chromiumMissing !== undefined) {
       });
     }
 
-    test('column sums', async () => {
-      expect(await open.page.evaluate(() => page.columnSum())).toBeLessThan(1e-5);
+    test.each(SMALL_OPS)('%s', async (op) => {
+      for (const off of await open.page.evaluate((name) => page.smallOp(name), op)) {
+        expect(off).toBeLessThan(backend === 'wasm' ? 2e-5 : 1e-4);
+      }
     });
 
     test('nothing leaks', async () => {

@@ -4,13 +4,21 @@ import type {CombineAttrs} from '../../ops/combine.js';
 import {ADAM_PARTS, adamUniforms} from '../adam-parts.js';
 import type {Named} from '../combine-stages.js';
 import {adamProgram as webglAdam} from '../webgl/adam.js';
+import * as webglBlend from '../webgl/blend.js';
 import {columnSumProgram as webglColumnSum} from '../webgl/column-sum.js';
 import {combineProgram as webglCombine} from '../webgl/combine.js';
+import * as webglGates from '../webgl/gates.js';
+import * as webglNorm from '../webgl/layer-norm.js';
 import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
+import type {Program as WebglProgram} from '../webgl/program.js';
 import {adamProgram as webgpuAdam} from './adam.js';
+import * as webgpuBlend from './blend.js';
 import {columnSumProgram as webgpuColumnSum} from './column-sum.js';
 import {combineProgram as webgpuCombine} from './combine.js';
+import * as webgpuGates from './gates.js';
+import * as webgpuNorm from './layer-norm.js';
 import {matMulProgram as webgpuMatMul} from './matmul.js';
+import type {Program} from './program.js';
 
 const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
 const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
@@ -32,6 +40,8 @@ const cases: [string, Named, CombineAttrs][] = [
   ['mov by head', {...site, postGates: info(5, 12), postTable: info(4, 3)}, attrs({heads: {post: 3}})],
   ['lime', {...site, h: info(5, 2), b: info(2, 3), betaGates: info(5, 4), betaTable: info(4, 3)}, attrs({})],
 ];
+
+const blended = {token: info(6, 3), sample: info(2, 3), share: info(1, 1), gate: info(1, 1)};
 
 /** A change of a shader's text shows here, so that it is meant and looked at. */
 describe('shader texts', () => {
@@ -63,5 +73,41 @@ describe('shader texts', () => {
     const uniforms = Object.keys(adamUniforms(part, {} as AdamAttrs));
     expect(webgpuAdam(part, [5, 3], uniforms).getUserCode()).toMatchSnapshot();
     expect(webglAdam(part, [5, 3], uniforms).userCode).toMatchSnapshot();
+  });
+
+  test.each<[string, Program, WebglProgram]>([
+    ['softmax', webgpuGates.softmaxProgram([5, 3]), webglGates.softmaxProgram([5, 3])],
+    ['its gradient', webgpuGates.softmaxGradientProgram([5, 3]), webglGates.softmaxGradientProgram([5, 3])],
+    ['streams', webgpuGates.streamsProgram([5, 3]), webglGates.streamsProgram([5, 3])],
+    ['the selection', webgpuGates.keepProgram([5, 3]), webglGates.keepProgram([5, 3])],
+    [
+      "a stream's gradient",
+      webgpuGates.streamGradientProgram([5, 3], true),
+      webglGates.streamGradientProgram([5, 3], true),
+    ],
+    ['blended gates', webgpuBlend.blendProgram(blended, [6, 3]), webglBlend.blendProgram(blended, [6, 3], 3)],
+    [
+      "a blend's scalar",
+      webgpuBlend.blendGradientProgram(blended, 'share'),
+      webglBlend.blendGradientProgram(blended, 'share', 3),
+    ],
+    [
+      'layer normalization',
+      webgpuNorm.layerNormProgram([5, 3], {gamma: true, beta: true}),
+      webglNorm.layerNormProgram([5, 3], {gamma: true, beta: true}),
+    ],
+    [
+      "layer normalization's gradient",
+      webgpuNorm.layerNormGradientProgram([5, 3], true),
+      webglNorm.layerNormGradientProgram([5, 3], true),
+    ],
+  ])('%s in WGSL and GLSL', (_, webgpu, webgl) => {
+    expect(webgpu.getUserCode()).toMatchSnapshot();
+    expect(webgl.userCode).toMatchSnapshot();
+  });
+
+  test("layer normalization's row sums in GLSL", () => {
+    expect(webglNorm.momentsProgram([5, 3]).userCode).toMatchSnapshot();
+    expect(webglNorm.alongProgram([5, 3], true).userCode).toMatchSnapshot();
   });
 });

@@ -7,12 +7,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '../../index.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
-import {columnSumDeviation} from '../../testing/column-sum-cases.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
 import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
 import {randomNumbers, randomValues} from '../../testing/random.js';
+import {SMALL_OPS, smallOpDeviation} from '../../testing/small-ops.js';
 import '../../gradients.js';
 import '../../webgpu.js';
 
@@ -51,8 +51,8 @@ if (dawnMissing !== undefined) {
       expect((await adamKernels()).filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
     });
 
-    test('column sums', async () => {
-      expect(await columnSumDeviation()).toBeLessThan(1e-5);
+    test.each(SMALL_OPS)('%s', async (op) => {
+      for (const off of await smallOpDeviation(op)) expect(off).toBeLessThan(1e-4);
     });
 
     test.each([

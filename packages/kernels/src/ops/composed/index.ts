@@ -12,6 +12,7 @@ import type {Activation, Mix} from '../../types.js';
 import type {CombineAttrs, ScaleName} from '../combine.js';
 import type {MatMulAttrs} from '../matmul.js';
 import {activate, activationGradient} from './activations.js';
+import {composedBlend} from './blend.js';
 import {composedGates} from './gates.js';
 import {composedNormalize} from './normalize.js';
 
@@ -94,6 +95,7 @@ function mixGradient(dhm: tf.Tensor2D, h: tf.Tensor2D, gates: tf.Tensor2D, mix: 
 export const composedKernels: Record<string, PeftKernel> = {
   ...composedNormalize,
   ...composedGates,
+  ...composedBlend,
   [MATMUL]: ({inputs, attrs}) => {
     const {a, b} = asTensors(inputs) as Record<string, tf.Tensor>;
     const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;

@@ -1,0 +1,109 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {BlendAttrs} from '../../ops/blend.js';
+import {type BlendNamed, blendShape} from '../blend.js';
+import {clearBeyond, type Program, reshaped, run} from './program.js';
+
+const UNIFORMS = ['slope', 'tokenFactor', 'sampleFactor'].map((name) => ({name, type: 'float' as const}));
+
+const SIGMOID = `
+  float weightOf(float x) { return 1.0 / (1.0 + exp(clamp(-slope * x, -80.0, 80.0))); }`;
+
+const WEIGHTS = `
+        float share = weightOf(getShare(0, 0).r);
+        float gate = weightOf(getGate(0, 0).r);`;
+
+const variables = (inputs: BlendNamed): string[] =>
+  Object.keys(inputs).map((name) => name[0]!.toUpperCase() + name.slice(1));
+
+/** Runs a program on the inputs as matrices. */
+function runBlend(
+  backend: KernelBackend,
+  program: Program,
+  inputs: BlendNamed,
+  {slope, tokenFactor, sampleFactor}: BlendAttrs,
+): TensorInfo {
+  const matrices = (Object.values(inputs) as TensorInfo[]).map((info) =>
+    info.shape.length === 1 ? reshaped(info, [1, info.shape[0]!]) : info,
+  );
+  return run(backend, program, matrices, [[slope], [tokenFactor], [sampleFactor]]);
+}
+
+/** The blend of gates, by texels of two rows, which can be of two samples. */
+export function blendProgram(inputs: BlendNamed, [rows, width]: [number, number], tokens: number): Program {
+  const terms = [
+    inputs.token && 'share * tokenFactor * getToken(row, column)',
+    inputs.sample &&
+      `(1.0 - share) * sampleFactor * vec4(sampleRow(row / ${tokens}, column), sampleRow((row + 1) / ${tokens}, column))`,
+  ].filter((term) => term !== undefined);
+  const sampleRow = `
+      vec2 sampleRow(int row, int column) {
+        vec4 texel = getSample(row, column);
+        return imod(row, 2) == 0 ? texel.rg : texel.ba;
+      }`;
+  return {
+    variableNames: variables(inputs),
+    outputShape: [rows, width],
+    packedInputs: true,
+    packedOutput: true,
+    customUniforms: UNIFORMS,
+    userCode: `
+      ${SIGMOID}
+      ${inputs.sample === undefined ? '' : sampleRow}
+      void main() {
+        ivec2 at = getOutputCoords();
+        int row = at.x;
+        int column = at.y;
+        ${WEIGHTS}
+        vec4 result = gate * (${terms.join(' + ')});
+        ${clearBeyond(rows, width)}
+        setOutput(result);
+      }`,
+  };
+}
+
+export function blend(backend: KernelBackend, inputs: BlendNamed, attrs: BlendAttrs): TensorInfo {
+  const tokens = inputs.sample === undefined ? 1 : attrs.rows / inputs.sample.shape[0]!;
+  const program = blendProgram(inputs, blendShape(inputs, attrs), tokens);
+  return runBlend(backend, program, inputs, attrs);
+}
+
+const SLOPES = {
+  share: 'share * (1.0 - share) * gate * (p - q)',
+  gate: 'gate * (1.0 - gate) * (share * p + (1.0 - share) * q)',
+};
+
+/** The gradient of one of the two scalars, as [1, 1]. */
+export function blendGradientProgram(inputs: BlendNamed, of: 'share' | 'gate', width: number): Program {
+  const total = (name: string, sum: string): string =>
+    `for (int k = 0; k < ${width}; k++) { vec4 texel = get${name}(0, k); ${sum} += imod(k, 2) == 0 ? texel.r : texel.g; }`;
+  return {
+    variableNames: variables(inputs),
+    outputShape: [1, 1],
+    packedInputs: true,
+    packedOutput: true,
+    customUniforms: UNIFORMS,
+    userCode: `
+      ${SIGMOID}
+      void main() {
+        ${WEIGHTS}
+        float p = 0.0;
+        float q = 0.0;
+        ${inputs.token === undefined ? '' : total('Token', 'p')}
+        ${inputs.sample === undefined ? '' : total('Sample', 'q')}
+        p *= tokenFactor;
+        q *= sampleFactor;
+        setOutput(vec4(slope * ${SLOPES[of]}, 0.0, 0.0, 0.0));
+      }`,
+  };
+}
+
+export function blendGradient(
+  backend: KernelBackend,
+  inputs: BlendNamed,
+  attrs: BlendAttrs,
+  of: 'share' | 'gate',
+): TensorInfo {
+  const width = (inputs.token ?? inputs.sample)!.shape[0]!;
+  const program = blendGradientProgram(inputs, of, width);
+  return reshaped(runBlend(backend, program, inputs, attrs), [1]);
+}

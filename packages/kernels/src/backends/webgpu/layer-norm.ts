@@ -1,0 +1,104 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {LayerNormInputs} from '../gpu-kernels.js';
+import {type Program, run} from './program.js';
+
+const LANES = 64;
+/** The device's limit for each dimension of a dispatch. */
+const MAX_GROUPS = 65535;
+
+/** WGSL that adds up a value of each column over a row's lanes. */
+const reduce = (name: string, value: string): string => `
+        var ${name} = 0.0;
+        for (var i = lane; i < width; i = i + ${LANES}) { let at = start + i; ${name} = ${name} + ${value}; }
+        ${name} = total(${name}, lane) / f32(width);`;
+
+/** A workgroup a row: its lanes share the row's sums. */
+function rowProgram(
+  variableNames: string[],
+  [rows, width]: [number, number],
+  shaderKey: string,
+  code: string,
+): Program {
+  const groups = Math.min(rows, MAX_GROUPS);
+  return {
+    variableNames,
+    outputShape: [rows, width],
+    workgroupSize: [LANES, 1, 1],
+    // Only tells tfjs that the program is not flat.
+    dispatchLayout: {x: [1], y: [0]},
+    dispatch: [groups, Math.ceil(rows / groups), 1],
+    shaderKey,
+    uniforms: 'epsilon : f32,',
+    getUserCode: () => `
+      var<workgroup> partial : array<f32, ${LANES}>;
+      fn total(value : f32, lane : i32) -> f32 {
+        workgroupBarrier();
+        partial[lane] = value;
+        workgroupBarrier();
+        var sum = 0.0;
+        for (var i = 0; i < ${LANES}; i = i + 1) { sum = sum + partial[i]; }
+        return sum;
+      }
+      fn main() {
+        let width = uniforms.outShape[1];
+        let lane = i32(localId.x);
+        // Every workgroup goes through the barriers; those beyond the last row do its work again.
+        let row = min(i32(workgroupId.y) * ${groups} + i32(workgroupId.x), uniforms.outShape[0] - 1);
+        let start = row * width;
+        ${reduce('mean', 'xIn[at]')}
+        ${reduce('variance', '(xIn[at] - mean) * (xIn[at] - mean)')}
+        let factor = inverseSqrt(variance + uniforms.epsilon);
+        ${code}
+      }`,
+  };
+}
+
+const each = (value: string): string =>
+  `for (var i = lane; i < width; i = i + ${LANES}) { let at = start + i; result[at] = ${value}; }`;
+
+export function layerNormProgram(
+  size: [number, number],
+  {gamma, beta}: {gamma: boolean; beta: boolean},
+): Program {
+  return rowProgram(
+    ['xIn', ...(gamma ? ['gammaIn'] : []), ...(beta ? ['betaIn'] : [])],
+    size,
+    `peftLayerNorm_${gamma}_${beta}_${Math.min(size[0], MAX_GROUPS)}`,
+    each(`(xIn[at] - mean) * factor${gamma ? ' * gammaIn[i]' : ''}${beta ? ' + betaIn[i]' : ''}`),
+  );
+}
+
+/** Layer normalization of the rows of x. */
+export function layerNorm(
+  backend: KernelBackend,
+  {x, gamma, beta}: LayerNormInputs,
+  epsilon: number,
+): TensorInfo {
+  const inputs = [x, gamma, beta].filter((input) => input !== undefined);
+  const given = {gamma: gamma !== undefined, beta: beta !== undefined};
+  const program = layerNormProgram(x.shape as [number, number], given);
+  return run(backend, program, inputs, [{type: 'float32', data: [epsilon]}]);
+}
+
+export function layerNormGradientProgram(size: [number, number], gamma: boolean): Program {
+  const d = gamma ? 'dyIn[at] * gammaIn[i]' : 'dyIn[at]';
+  return rowProgram(
+    ['dyIn', 'xIn', ...(gamma ? ['gammaIn'] : [])],
+    size,
+    `peftLayerNormGrad_${gamma}_${Math.min(size[0], MAX_GROUPS)}`,
+    `${reduce('constant', d)}
+        ${reduce('along', `${d} * (xIn[at] - mean) * factor`)}
+        ${each(`factor * (${d} - constant - (xIn[at] - mean) * factor * along)`)}`,
+  );
+}
+
+/** The gradient of x. */
+export function layerNormGradient(
+  backend: KernelBackend,
+  {dy, x, gamma}: {dy: TensorInfo; x: TensorInfo; gamma?: TensorInfo},
+  epsilon: number,
+): TensorInfo {
+  const program = layerNormGradientProgram(x.shape as [number, number], gamma !== undefined);
+  const inputs = [dy, x, gamma].filter((input) => input !== undefined);
+  return run(backend, program, inputs, [{type: 'float32', data: [epsilon]}]);
+}
