@@ -11,7 +11,9 @@ import {close, fill, run} from '../testing/run.js';
 
 const packages = resolve(__dirname, '../../../..');
 const folders: string[] = [];
-afterAll(() => folders.forEach((folder) => rmSync(folder, {recursive: true})));
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, {recursive: true});
+});
 
 function folder(): string {
   // Inside the repository, for Node to find tfjs from there.
