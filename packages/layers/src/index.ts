@@ -27,6 +27,15 @@ export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
 export type {AdapterRouterConfig} from './adapters/router-of.js';
+export type {Batching, GraphArrays, GraphBatch, GraphData, GraphDataset} from './graph/training/batches.js';
+export type {GraphInputs} from './graph/training/forward.js';
+export type {GradientGap} from './graph/training/preflight.js';
+export {
+  type GraphFitOptions,
+  type GraphTrainer,
+  type TrainerOptions,
+  trainer,
+} from './graph/training/trainer.js';
 export type {Rename} from './io/rename.js';
 export {
   readSafetensors,

@@ -1,7 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 
+/** What every gradient from here carries, so that others can tell it from tfjs's own, whichever copy of this package registered it. */
+const SUPPLIED = Symbol.for('tfjs-peft.gradient');
+
 /** tfjs's own registerGradient prints a warning where a gradient is there already. */
 export function replaceGradient(config: tf.GradConfig): void {
+  Object.defineProperty(config.gradFunc, SUPPLIED, {value: true});
   if (tf.getGradient(config.kernelName) != null) tf.unregisterGradient(config.kernelName);
   tf.registerGradient(config);
 }

@@ -94,7 +94,7 @@ function optimizerOf(model: Container): tf.Optimizer | undefined {
 }
 
 /** tfjs's MomentumOptimizer forgets to dispose the learning rate's tensor, which it has from SGD. */
-function disposeOptimizer(optimizer: tf.Optimizer): void {
+export function disposeOptimizer(optimizer: tf.Optimizer): void {
   optimizer.dispose();
   for (const value of Object.values(optimizer)) if (value instanceof tf.Tensor) value.dispose();
 }
@@ -112,8 +112,12 @@ function alike(left: tf.Optimizer, right: tf.Optimizer): boolean {
 
 type OptimizerClass = tf.serialization.SerializableConstructor<tf.Optimizer>;
 
-/** An optimizer of the same class and settings, without the other's moments. */
-function renew(optimizer: tf.Optimizer, model: Container): tf.Optimizer {
+/**
+ * An optimizer of the same class and settings, without the other's moments.
+ *
+ * @throws ConfigError if its class has no working `getConfig` and `fromConfig`.
+ */
+export function renew(optimizer: tf.Optimizer, model: {readonly name: string}): tf.Optimizer {
   try {
     const type = optimizer.constructor as unknown as OptimizerClass;
     const fresh = type.fromConfig(type, optimizer.getConfig());

@@ -117,9 +117,9 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
     }
   };
   for (const {inputs, inputNames} of rest) {
-    inputs.forEach((node, i) => cross({node, index: parseEndpoint(inputNames[i]!)[1]}));
+    for (const [i, node] of inputs.entries()) cross({node, index: parseEndpoint(inputNames[i]!)[1]});
   }
-  outputs.forEach(cross);
+  for (const output of outputs) cross(output);
   const front = new Set([...crossing.values()].map(({node}) => node));
   for (const node of front) if (!isConstant(node)) for (const input of node.inputs) front.add(input);
   return {

@@ -50,21 +50,18 @@ export class Forward {
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
     const results = await this.runFront(named, computed.map(endpointName));
     const byName = new Map(computed.map((endpoint, i) => [endpointName(endpoint), results[i]!]));
-    const valueOf = (endpoint: Endpoint) =>
+    const tensorOf = (endpoint: Endpoint) =>
       given(endpoint) ??
       byName.get(endpointName(endpoint)) ??
       this.executor.weightMap[endpoint.node.name]?.[endpoint.index];
-    const crossing = cut.crossing.map((endpoint) => valueOf(endpoint)!);
-    const foreign = new Set([
-      ...Object.values(named),
-      ...Object.values(this.executor.weightMap).flatMap((tensors) => tensors),
-    ]);
+    const crossing = cut.crossing.map((endpoint) => tensorOf(endpoint)!);
+    const foreign = new Set([...Object.values(named), ...Object.values(this.executor.weightMap).flat()]);
     return {
       run: () => {
         const behind = this.rest.run(crossing);
         let next = 0;
         return cut.outputs.map((endpoint) =>
-          cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(valueOf(endpoint)!),
+          cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)!),
         );
       },
       dispose: () => {
