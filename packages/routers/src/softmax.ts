@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {matMul} from '@tfjs-peft/kernels';
+import {softmaxGates} from '@tfjs-peft/kernels';
 import {checkBoolean, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK} from './top-k.js';
@@ -72,8 +72,7 @@ export class SoftmaxRouter implements Router {
           tf.add(1 - jitter, tf.mul(2 * jitter, tf.reshape(noise(input.shape), rows.shape))),
         );
       }
-      const logits = matMul(seen, this.kernel.read());
-      const flat = tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature!));
+      const flat = softmaxGates(seen, this.kernel.read() as tf.Tensor2D, temperature!);
       const probabilities =
         input.rank === 2 ? flat : tf.reshape(flat, [...input.shape.slice(0, -1), this.experts]);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};

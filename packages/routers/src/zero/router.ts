@@ -10,8 +10,9 @@ import {
   checkPositive,
 } from '../options.js';
 import type {Router, RouterNeeds, RouterView, Routing} from '../router.js';
-import {calmStream, NORMALIZERS, type Normalizer, normalizeStream} from './normalize.js';
-import {SELECTIONS, type Selection, select} from './selection.js';
+import {decide} from './decide.js';
+import {calmStream, NORMALIZERS, type Normalizer} from './normalize.js';
+import {SELECTIONS, type Selection} from './selection.js';
 import {ANCHORS, type Anchor, anchorsOf, spreadOver} from './windows.js';
 
 /** Config of {@link ZeroRouter}. */
@@ -155,31 +156,27 @@ export class ZeroRouter implements Router {
   build(): void {}
 
   /** @throws ConfigError if the view lacks the two streams. */
-  route({base, delta, training, context}: RouterView): Routing {
+  route({base, delta, training, withLoss: wanted = training, context}: RouterView): Routing {
     if (base === undefined || delta === undefined) {
       throw new ConfigError(
         'zero router: it reads the frozen output and the adapter’s own, which this adapter does not show. Use it with lime.',
       );
     }
-    const {gamma, stream, temperature, nGram, anchor, jitter, normalizer} = this.config;
+    const {stream, nGram, anchor, jitter, normalizer} = this.config;
     return tf.tidy(() => {
-      const withLoss = training && this.hasLoss;
+      const withLoss = training && wanted && this.hasLoss;
       const adapted = withLoss ? calmStream(delta, normalizer) : delta;
       const frozen = stream === 'sum' ? tf.add(base, adapted) : base;
       const length = base.rank > 2 ? base.shape[base.rank - 2]! : 1;
       const windowed = nGram > 1 && length > 1;
-      const logitsOf = (tensor: tf.Tensor, weight: number) =>
-        tf.mul(
-          normalizeStream(windowed ? anchorsOf(tensor, nGram, anchor) : tensor, normalizer),
-          weight / temperature,
-        );
-      let logits = tf.add(logitsOf(frozen, 1 - gamma), logitsOf(adapted, gamma));
+      const streams = [frozen, adapted].map((t) => (windowed ? anchorsOf(t, nGram, anchor) : t));
+      const [left, right] = streams as [tf.Tensor, tf.Tensor];
+      let noise: tf.Tensor | undefined;
       if (training && jitter > 0) {
-        const noise = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
-        logits = tf.mul(logits, tf.add(1 - jitter, tf.mul(2 * jitter, noise(logits.shape))));
+        const uniform = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
+        noise = tf.add(1 - jitter, tf.mul(2 * jitter, uniform(left.shape)));
       }
-      const p = tf.softmax(logits);
-      const chosen = select(p, this.config);
+      const {p, ...chosen} = decide(left, right, this.config, noise);
       const spread = (tensor: tf.Tensor) => (windowed ? spreadOver(tensor, nGram, length) : tensor);
       const [probabilities, gates] = [spread(p), spread(chosen.gates)];
       const selected = chosen.selected && spread(chosen.selected);
