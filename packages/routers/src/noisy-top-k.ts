@@ -66,7 +66,7 @@ export class NoisyTopKRouter implements Router {
     this.noise = add('router_noise', [inputDim, this.experts], {type: 'zeros'});
   }
 
-  route({input, training, context}: RouterView): Routing {
+  route({input, training, withLoss = training, context}: RouterView): Routing {
     const {topK, renormalize, noise, balance, zLoss: z} = this.config;
     return tf.tidy(() => {
       const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as tf.Tensor2D;
@@ -83,7 +83,7 @@ export class NoisyTopKRouter implements Router {
       const kept = all ? probabilities : keepTopK(probabilities, topK);
       const gates = renormalize && !all ? tf.div(kept, tf.sum(kept, -1, true)) : kept;
       const routing: Routing = all ? {gates, probabilities} : {gates, probabilities, topK};
-      if (!training || !this.hasLoss) return {...routing};
+      if (!training || !withLoss || !this.hasLoss) return {...routing};
       const terms: tf.Tensor[] = [];
       if (balance > 0) {
         const selected = tf.customGrad((p) => ({

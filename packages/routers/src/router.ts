@@ -40,6 +40,8 @@ export interface RouterView {
   /** The site's input, [..., d], float32. */
   input: Tensor;
   training: boolean;
+  /** Whether anybody will add the router's loss to that of training; if not, it need not be computed. Default: as `training`. */
+  withLoss?: boolean;
   /** The leading columns of the frozen output, [..., needs.base], bias included; there if the router needs them. */
   base?: Tensor;
   /** The leading columns of the adapter's own output, before any modulation, [..., needs.delta]; there if the router needs them. */
@@ -57,7 +59,7 @@ export interface Routing {
   topK?: number;
   /** 1 for the experts that count as chosen, else 0, [..., E]. Default: those whose gate is not 0. */
   selected?: Tensor;
-  /** What training adds to the loss, weighted, a scalar; only while training and if the config asks for it. */
+  /** What training adds to the loss, weighted, a scalar; only while training, if the config asks for it and the view wants it. */
   loss?: Tensor;
 }
 

@@ -33,6 +33,8 @@ export interface AdapterView {
   /** What the router reads, [..., routerDim], float32, with the output's leading axes: the site's input, if it is a plain product. */
   input: Tensor;
   training: boolean;
+  /** Whether anybody will add a router's loss to that of training. Default: as `training`. */
+  withLoss?: boolean;
   /** The frozen kernel as a matrix, [inputDim, outputDim]. */
   kernel: Tensor2D;
   /** The frozen bias, [outputDim], where there is one. */

@@ -1,7 +1,13 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {createRouter, type Router, type RouterConfig, type Routing} from '@tfjs-peft/routers';
+import {
+  createRouter,
+  type Router,
+  type RouterConfig,
+  type RouterView,
+  type Routing,
+} from '@tfjs-peft/routers';
 import type {AdapterView} from './adapter.js';
 
 /** A router config inside an adapter config: the adapter says how many experts there are. */
@@ -39,14 +45,21 @@ export function routerOf(
   return router;
 }
 
+/** What a router sees of an adapter where that is not what the adapter sees of its site. */
+export type Streams = Partial<Pick<RouterView, 'input' | 'base' | 'delta' | 'context'>>;
+
 /** Routes a batch and shows the decision to the site. */
-export function routeAt(router: Router, view: AdapterView): Routing {
-  const {input, training, context} = view;
-  const base = router.needs?.base;
+export function routeAt(router: Router, view: AdapterView, streams: Streams = {}): Routing {
+  const {training, withLoss = training} = view;
+  const {input = view.input, context = view.context, delta} = streams;
+  const columns = router.needs?.base;
+  const base = streams.base ?? (columns ? leadingOutput(view, columns) : undefined);
   const routing = router.route({
     input,
     training,
-    ...(base && {base: leadingOutput(view, base)}),
+    withLoss,
+    ...(base && {base}),
+    ...(delta && {delta}),
     ...(context && {context}),
   });
   view.observe?.(routing);

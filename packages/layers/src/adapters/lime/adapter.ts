@@ -11,7 +11,7 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {type AdapterRouterConfig, configOf, routerOf} from '../router-of.js';
+import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 import {type LimeModuleConfig, limeModule, type SharedModule} from './modules.js';
 import {type LimePromptConfig, leading, PromptModule} from './prompt.js';
 
@@ -118,18 +118,10 @@ export class LimeAdapter implements Adapter {
     if (this.module instanceof PromptModule) return {};
     const {needs} = this.router;
     const shared = this.module.apply(view, {base: needs?.base ?? 0, delta: needs?.delta ?? 0});
-    const {input, training, context} = view;
     const {base, delta} = shared;
-    const routing = this.router.route({
-      input,
-      training,
-      ...(base && {base}),
-      ...(delta && {delta}),
-      ...(context && {context}),
-    });
-    view.observe?.(routing);
+    const routing = routeAt(this.router, view, {...(base && {base}), ...(delta && {delta})});
     const {h, b, scale, alpha, offset, stretch, replaces = false} = shared;
-    const {gates, table} = this.modulation(routing.gates, {mask: context?.mask, replaces});
+    const {gates, table} = this.modulation(routing.gates, {mask: view.context?.mask, replaces});
     const beta = {gates, table: stretched(widened(table, b.shape[1]), stretch)};
     return {h, b, scale, beta, ...(alpha && {alpha}), ...(offset && {offset})};
   }
@@ -141,14 +133,12 @@ export class LimeAdapter implements Adapter {
     const {needs} = this.router;
     const {mask: _, ...context} = view.context ?? {};
     const shape = [batch, ...stream.shape.slice(1)] as [number, number, number];
-    const routing = this.router.route({
+    const routing = routeAt(this.router, view, {
       input: tf.broadcastTo(stream, shape),
-      training: view.training,
       context,
       ...(needs?.base && {base: leading(stream, needs.base)}),
       ...(needs?.delta && {delta: leading(delta, needs.delta)}),
     });
-    view.observe?.(routing);
     const {gates, table} = this.modulation(routing.gates, {});
     const factors = tf.reshape(matMul(tf.reshape(gates, [-1, table.shape[0]]), table), [
       ...gates.shape.slice(0, -1),
