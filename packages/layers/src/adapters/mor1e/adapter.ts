@@ -1,6 +1,13 @@
-import type {Scalar, Tensor, Tensor2D} from '@tensorflow/tfjs-core';
+import type {Tensor, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, ConfigError, matMul, ShapeError} from '@tfjs-peft/kernels';
+import {
+  blendGates,
+  type CombineParts,
+  ConfigError,
+  matMul,
+  ShapeError,
+  softmaxGates,
+} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
@@ -135,30 +142,31 @@ export class Mor1eAdapter implements Adapter {
   parts(view: AdapterView): CombineParts {
     const {input, project} = view;
     const {h} = project({a: this.a.read() as Tensor2D});
-    const omega = tf.sigmoid(tf.mul(this.omega.read(), LOGIT_SCALE));
     const lead = input.shape.slice(0, -1);
-    const terms: Tensor[] = [];
+    const rows = lead.reduce((product, size) => product * size, 1);
+    const flat = (gates: Tensor): Tensor2D => tf.reshape(gates, [rows, this.experts]);
+    let token: Tensor2D | undefined;
     if (this.router !== undefined) {
-      const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as Tensor2D;
-      const token = tf.reshape(tf.softmax(matMul(rows, this.router.read())), [...lead, this.experts]);
-      view.observe?.({gates: token, probabilities: token});
-      terms.push(tf.mul(token, tf.mul(omega, this.tokenFactor)));
+      const gates = softmaxGates(input, this.router.read() as Tensor2D);
+      view.observe?.({gates, probabilities: gates});
+      token = flat(gates);
     }
-    if (this.config.intuition) {
-      terms.push(tf.mul(this.scores(view), tf.mul(tf.sub(1, omega), this.intuitionFactor)));
-    }
-    const mixed = terms.length === 1 ? terms[0]! : tf.add(terms[0]!, terms[1]!);
-    const gate = tf.sigmoid(tf.mul(this.gate.read(), LOGIT_SCALE)) as Scalar;
-    // One sample's scores reach all its tokens, also where no term is as long as the input.
-    const gates = tf.mul(
-      mixed,
-      terms.length === 1 && this.router === undefined ? tf.mul(gate, tf.ones([...lead, 1])) : gate,
-    );
+    const blended = blendGates({
+      ...(token && {token}),
+      ...(this.config.intuition && {sample: this.scores(view)}),
+      share: this.omega.read(),
+      gate: this.gate.read(),
+      rows,
+      slope: LOGIT_SCALE,
+      tokenFactor: this.tokenFactor,
+      sampleFactor: this.intuitionFactor,
+    });
+    const gates = tf.reshape(blended, [...lead, this.experts]);
     return {h, b: this.b.read() as Tensor2D, gates, mix: this.config.mode === 'flex' ? 'dense' : 'expert'};
   }
 
-  /** c with an axis of length 1 for every axis of the input between the first and the last, [batch or 1, 1..., E]. */
-  private scores({input, context}: AdapterView): Tensor {
+  /** c, a row for each sample or one for all, [batch or 1, E]. */
+  private scores({input, context}: AdapterView): Tensor2D {
     const what = 'mor1e adapter';
     const scores = context?.intuition;
     if (scores === undefined) {
@@ -178,9 +186,8 @@ export class Mor1eAdapter implements Adapter {
           'Give a row of scores for each sample.',
       );
     }
-    const mapped = this.mapper === undefined ? scores : matMul(scores, this.mapper.read());
-    const between = input.shape.slice(1, -1).map(() => 1);
-    return tf.reshape(mapped, [scores.shape[0]!, ...between, this.experts]);
+    if (this.mapper === undefined) return scores as Tensor2D;
+    return matMul(scores, this.mapper.read()) as Tensor2D;
   }
 
   getConfig(): Mor1eConfig {
