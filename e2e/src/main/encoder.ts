@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import type {AdapterConfig, Peft} from '@tfjs-peft/layers';
+import type {AdapterConfig, Peft, UpgradableModel} from '@tfjs-peft/layers';
 
 /**
  * A frozen model that makes a vector of a text, and what the main job asks of it: nothing else in this folder knows which model it is,
@@ -15,7 +15,7 @@ export interface Encoder {
   /** The tensors of the model as it came, always in the same order; not copies. */
   weights(): tf.Tensor[];
   /** Upgrades the model at all sites that the main job adapts. */
-  upgrade(adapter: AdapterConfig, seed: number): Promise<Peft>;
+  upgrade(adapter: AdapterConfig, seed: number): Promise<Peft<UpgradableModel>>;
   /** Runs what does not depend on adapters, once for a batch of texts that are padded to `length` tokens. */
   prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch>;
   /** What routers have added to the loss in the last {@link PreparedBatch.vectors} that was training. */
@@ -32,6 +32,8 @@ export interface PreparedBatch {
 /** One file a model, loaded when it is asked for. */
 const ENCODERS = {
   'use-lite': async () => (await import('./encoders/use-lite.js')).UseLiteEncoder.load(),
+  'use-lite-shipped': async () =>
+    (await import('./encoders/use-lite-shipped.js')).UseLiteShippedEncoder.load(),
 } as const satisfies Record<string, () => Promise<Encoder>>;
 
 export type ModelName = keyof typeof ENCODERS;

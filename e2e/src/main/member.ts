@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {AdapterConfig, Peft} from '@tfjs-peft/layers';
+import type {AdapterConfig, Peft, UpgradableModel} from '@tfjs-peft/layers';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
 import {CONTEXT_KEYS, type TextContext} from './context.js';
 import type {Encoder, PreparedBatch} from './encoder.js';
@@ -56,14 +56,14 @@ export interface Work {
 
 /** One encoder in one thread, with its adapter and heads once it has been adapted. */
 export class Member implements Work {
-  private upgraded: Peft | undefined;
+  private upgraded: Peft<UpgradableModel> | undefined;
   private heads: HeadVariables[] = [];
   private variables: tf.Variable[] = [];
 
   constructor(readonly encoder: Encoder) {}
 
   /** The upgrade; there is one between {@link adapt} and {@link release}. */
-  get peft(): Peft {
+  get peft(): Peft<UpgradableModel> {
     return this.upgraded!;
   }
 

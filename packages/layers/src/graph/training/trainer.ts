@@ -17,57 +17,10 @@ import {
 } from './batches.js';
 import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
 import {asTrained, GraphLayer, type TrainedVariable} from './graph-layer.js';
+import {FIT_OPTIONS, type GraphFitOptions, type TrainerOptions} from './options.js';
 import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
 
 type Layer = tfl.layers.Layer;
-
-/** Options of {@link trainer}: those of `compile`, and what comes behind the graph. */
-export interface TrainerOptions {
-  /** As in `model.compile`. Needed by `fit`; without one, `gradients` takes any function of the outputs. */
-  loss?: tfl.ModelCompileArgs['loss'];
-  /** As in `model.compile`: a name or an optimizer, which stays the caller's. Default `'adam'`. */
-  optimizer?: string | tf.Optimizer;
-  /** As in `model.compile`. */
-  metrics?: tfl.ModelCompileArgs['metrics'];
-  /** Nodes to compute, of the middle of the graph too; `name:1` for a node's second output. Default: the model's outputs. */
-  outputs?: string | string[];
-  /**
-   * A layer, or a LayersModel, to put behind the output; with several outputs one for each, null to leave one as it is. What is
-   * trainable in it is trained. A layer without weights gets them when the first batch comes, and loses them with the trainer.
-   */
-  head?: Layer | (Layer | null)[];
-}
-
-/** Options of {@link GraphTrainer.fit}: those of `model.fitDataset`, and for arrays those of {@link Batching}. */
-export interface GraphFitOptions extends Batching {
-  /** Default 1. */
-  epochs?: number;
-  initialEpoch?: number;
-  batchesPerEpoch?: number;
-  /** Data to evaluate after each epoch; its figures are named `val_…`. */
-  validationData?: GraphData;
-  validationBatches?: number;
-  callbacks?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['callbacks'];
-  /** Default 1: progress on the console, as tfjs-layers shows it. */
-  verbose?: 0 | 1;
-  classWeight?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['classWeight'];
-  yieldEvery?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['yieldEvery'];
-}
-
-const FIT_OPTIONS = [
-  'epochs',
-  'initialEpoch',
-  'batchesPerEpoch',
-  'validationData',
-  'validationBatches',
-  'callbacks',
-  'verbose',
-  'classWeight',
-  'yieldEvery',
-  'batchSize',
-  'shuffle',
-  'seed',
-] as const;
 
 /**
  * Trains what a GraphModel carries: the active adapter of its upgrade, weights that were replaced by variables, and new heads.
@@ -81,6 +34,16 @@ const FIT_OPTIONS = [
  */
 export function trainer(model: GraphModel, options: TrainerOptions = {}): GraphTrainer {
   return new GraphTrainer(model, options);
+}
+
+/** A batch that went through what trained weights cannot change. */
+export interface PreparedInputs {
+  /** The outputs behind their heads: synchronous, so that a gradient can be taken. */
+  outputs(training?: boolean): tf.Tensor | tf.Tensor[];
+  /** What routers and heads have added to the loss in the last call that was training. */
+  losses(): tf.Scalar[];
+  /** Gives back what was computed; not the inputs. */
+  dispose(): void;
 }
 
 /** What {@link trainer} makes. */
@@ -185,9 +148,37 @@ export class GraphTrainer {
     }
   }
 
+  /**
+   * Runs what trained weights cannot change, off any gradient tape: the first half of a step of one's own.
+   *
+   * @param inputs They stay the caller's, who keeps them until the batch is disposed.
+   */
+  async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
+    const prepared = await this.prepareBatch({xs: inputs});
+    const inner = await this.build(async () => prepared);
+    return {
+      outputs: (training = false) => {
+        const before = this.current;
+        this.current = prepared;
+        try {
+          return tf.tidy(() => inner.apply(tf.ones([1, 1]), {training}) as tf.Tensor | tf.Tensor[]);
+        } finally {
+          this.current = before;
+        }
+      },
+      losses: () => inner.calculateLosses(),
+      dispose: () => prepared.dispose(),
+    };
+  }
+
   /** The outputs, behind their heads. The inputs stay the caller's. */
   async predict(inputs: GraphInputs): Promise<tf.Tensor | tf.Tensor[]> {
-    return this.withBatch(inputs, (apply) => tf.tidy(() => apply(false)));
+    const prepared = await this.prepare(inputs);
+    try {
+      return prepared.outputs();
+    } finally {
+      prepared.dispose();
+    }
   }
 
   /**
@@ -202,12 +193,17 @@ export class GraphTrainer {
     fn: (outputs: tf.Tensor | tf.Tensor[]) => tf.Scalar,
   ): Promise<{value: tf.Scalar; grads: tf.NamedTensorMap}> {
     this.checkTrainable();
-    return this.withBatch(inputs, (apply, inner) =>
-      tf.variableGrads(() => {
-        const loss = fn(apply(true));
-        return tf.addN([loss, ...inner.calculateLosses()]) as tf.Scalar;
-      }, this.trainableVariables()),
-    );
+    const prepared = await this.prepare(inputs);
+    try {
+      return tf.variableGrads(() => {
+        const loss = fn(prepared.outputs(true));
+        return tf.addN([loss, ...prepared.losses()]) as tf.Scalar;
+      }, this.trainableVariables());
+    } catch (error) {
+      throw explain(error, this.parts().forward.cut);
+    } finally {
+      prepared.dispose();
+    }
   }
 
   /** Gives back the optimizer, if it was named and not given, and the heads that came without weights. The model is the caller's. */
@@ -284,9 +280,10 @@ export class GraphTrainer {
   /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
   private async build(batch: () => Promise<PreparedBatch>): Promise<tfl.LayersModel> {
     if (this.inner === undefined) {
-      const first = await batch();
-      this.current = first;
+      const before = this.current;
+      this.current = await batch();
       const outputs = this.run(false);
+      this.current = before;
       tf.dispose(outputs);
       const shapes = outputs.map(({shape}): tfl.Shape => [null, ...shape.slice(1)]);
       this.layer = new GraphLayer(
@@ -309,11 +306,10 @@ export class GraphTrainer {
     let prepared: PreparedBatch | undefined;
     const inner = await this.build(async () => {
       batch = await first();
-      prepared = await this.prepare(batch);
+      prepared = await this.prepareBatch(batch);
       return prepared;
     }).finally(() => {
       prepared?.dispose();
-      this.current = undefined;
       if (batch !== undefined) disposeBatch(batch);
     });
     const variables = this.trainableVariables();
@@ -329,28 +325,9 @@ export class GraphTrainer {
     return inner;
   }
 
-  private prepare({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
+  private prepareBatch({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
     if (context !== undefined) this.graphState()?.context.set(context);
     return this.parts().forward.prepare(xs);
-  }
-
-  /** Runs something with a batch of inputs, even while `fit` has one of its own. */
-  private async withBatch<T>(
-    inputs: GraphInputs,
-    use: (apply: (training: boolean) => tf.Tensor | tf.Tensor[], inner: tfl.LayersModel) => T,
-  ): Promise<T> {
-    const prepared = await this.prepare({xs: inputs});
-    const before = this.current;
-    try {
-      const inner = await this.build(async () => prepared);
-      this.current = prepared;
-      return use((training) => tf.tidy(() => inner.apply(tf.ones([1, 1]), {training}) as tf.Tensor), inner);
-    } catch (error) {
-      throw explain(error, this.parts().forward.cut);
-    } finally {
-      this.current = before;
-      prepared.dispose();
-    }
   }
 
   /** A dataset as the inner model takes it: each batch is prepared before it is handed on, and is then the one that runs. */
@@ -367,7 +344,7 @@ export class GraphTrainer {
       release();
       const {done, value} = await iterator.next();
       if (value === undefined) return {done: true, value: null};
-      const prepared = await this.prepare(value as GraphBatch);
+      const prepared = await this.prepareBatch(value as GraphBatch);
       const {xs, ys} = value as GraphBatch;
       last = {prepared, xs};
       this.current = prepared;
