@@ -4,22 +4,9 @@ import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, upgrade} from '../../index.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
-import {close, fill, run} from '../testing/run.js';
+import {close, fill, memory, run} from '../testing/run.js';
 
 const input = () => tf.randomUniform(X_SHAPE, -1, 1, 'float32', 7);
-
-/** A handler that keeps what is saved, and gives it back as a file would: by value. */
-function memory() {
-  let kept: tf.io.ModelArtifacts | undefined;
-  return {
-    save: async (artifacts: tf.io.ModelArtifacts) => {
-      kept = JSON.parse(JSON.stringify({...artifacts, weightData: undefined}));
-      kept!.weightData = tf.io.CompositeArrayBuffer.join(artifacts.weightData!).slice(0);
-      return {modelArtifactsInfo: {dateSaved: new Date(), modelTopologyType: 'JSON' as const}};
-    },
-    load: async () => kept!,
-  };
-}
 
 const EXACT: AdapterConfig[] = [
   {type: 'lora', rank: 2},

@@ -21,3 +21,19 @@ export function close(actual: Float32Array, expected: Float32Array, tolerance = 
   const worst = actual.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
   expect(worst).toBeLessThan(tolerance);
 }
+
+/** A handler that keeps what is saved, and gives it back as a file would: by value. */
+export function memory(): {
+  save: tf.io.IOHandler['save'] & {};
+  load: () => Promise<tf.io.ModelArtifacts>;
+} {
+  let kept: tf.io.ModelArtifacts | undefined;
+  return {
+    save: async (artifacts: tf.io.ModelArtifacts) => {
+      kept = JSON.parse(JSON.stringify({...artifacts, weightData: undefined}));
+      kept!.weightData = tf.io.CompositeArrayBuffer.join(artifacts.weightData!).slice(0);
+      return {modelArtifactsInfo: {dateSaved: new Date(), modelTopologyType: 'JSON' as const}};
+    },
+    load: async () => kept!,
+  };
+}
