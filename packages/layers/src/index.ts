@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {registerNodes} from './graph/register.js';
 import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
 import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
 import {PeftDense} from './sites/peft-dense.js';
 import {PeftWrapper} from './sites/peft-wrapper.js';
 
 // Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
+registerNodes();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
 tf.serialization.registerClass(ResetAfterGRUCell);
@@ -29,13 +31,10 @@ export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/reg
 export type {AdapterRouterConfig} from './adapters/router-of.js';
 export type {Batching, GraphArrays, GraphBatch, GraphData, GraphDataset} from './graph/training/batches.js';
 export type {GraphInputs} from './graph/training/forward.js';
+export type {GraphFitOptions, TrainerOptions} from './graph/training/options.js';
 export type {GradientGap} from './graph/training/preflight.js';
-export {
-  type GraphFitOptions,
-  type GraphTrainer,
-  type TrainerOptions,
-  trainer,
-} from './graph/training/trainer.js';
+export {type GraphTrainer, type PreparedInputs, trainer} from './graph/training/trainer.js';
+export type {Place} from './io/place.js';
 export type {Rename} from './io/rename.js';
 export {
   readSafetensors,
@@ -43,7 +42,8 @@ export {
   type StoredTensor,
   writeSafetensors,
 } from './io/safetensors.js';
-export type {Place, SaveResult} from './io/storage.js';
+export type {SaveResult} from './io/storage.js';
+export {type BalanceSchedule, balanceCallback, balanceScale} from './lifecycle/balance.js';
 export type {LoadOptions} from './lifecycle/load.js';
 export {Peft, type SaveOptions, type UpgradableModel} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';

@@ -1,5 +1,5 @@
 import type {AdapterConfig} from '../adapters/adapter.js';
-import type {Place} from '../io/storage.js';
+import type {Place} from '../io/place.js';
 import type {LoadOptions} from '../lifecycle/load.js';
 import {Peft, type UpgradableModel} from '../lifecycle/peft.js';
 import {makeReport, type Report} from '../lifecycle/report.js';
