@@ -26,6 +26,7 @@ import {
   snapshot,
   train,
 } from '../testing/models.js';
+import {mapModel} from '../upgrade/walk.js';
 
 /** The life of an adapter, over every adapter and every kind of model. */
 const cases = ADAPTERS.flatMap((adapter) =>
@@ -89,7 +90,7 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type, make, tar
     const dimsOf = ({name, shape}: ReportSite): SiteDims =>
       targets === undefined
         ? {inputDim: shape![0], outputDim: shape![1]}
-        : (model.getLayer(name) as unknown as PeftLayer).dims;
+        : (mapModel(model).layers.find(({path}) => path === name)!.layer as PeftLayer).dims;
     expect(report.trainable).toBe(
       sites.reduce((sum, site) => sum + countTrainable(adapter, dimsOf(site)), 0),
     );

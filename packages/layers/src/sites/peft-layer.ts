@@ -213,7 +213,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
    * @throws ConfigError if it is not built.
    */
   protected takePlace(): void {
-    if (!this.inner.built) {
+    if (this.base.length === 0) {
       throw new ConfigError(
         `${this.inner.getClassName()} layer '${this.name}' has no weights yet. Build the model first, e.g. call it once.`,
       );

@@ -12,6 +12,9 @@ export type PeftWrapperArgs = PeftLayerArgs & {
 
 interface RecurrentInternals {
   stateful?: boolean;
+  goBackwards?: boolean;
+  returnSequences?: boolean;
+  returnState?: boolean;
   resetStates(states?: tf.Tensor | tf.Tensor[], training?: boolean): void;
 }
 
@@ -63,12 +66,26 @@ export class PeftWrapper extends PeftLayer {
       );
     }
     const [layerClass, fromConfig] = entry;
-    return new cls({...config, layer: fromConfig(layerClass, inner) as never} as never);
+    // A Bidirectional turns its second direction around by the outermost config.
+    const {goBackwards} = config;
+    const stock = goBackwards == null ? inner : {...inner, goBackwards};
+    return new cls({...config, layer: fromConfig(layerClass, stock) as never} as never);
   }
 
   override getConfig(): tf.serialization.ConfigDict {
     const layer = {className: this.inner.getClassName(), config: this.inner.getConfig()};
-    return {...super.getConfig(), layer};
+    const {goBackwards} = this.inner as unknown as RecurrentInternals;
+    return {...super.getConfig(), layer, ...(goBackwards !== undefined && {goBackwards})};
+  }
+
+  /** As the stock layer has it; a Bidirectional asks. */
+  get returnSequences(): boolean | undefined {
+    return (this.inner as unknown as RecurrentInternals).returnSequences;
+  }
+
+  /** As the stock layer has it; a Bidirectional asks. */
+  get returnState(): boolean | undefined {
+    return (this.inner as unknown as RecurrentInternals).returnState;
   }
 
   /** Whether the stock layer keeps its states from batch to batch. */

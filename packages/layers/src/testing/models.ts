@@ -158,7 +158,7 @@ export function images(): tfl.LayersModel {
   });
 }
 
-/** Tokens, with padding, through an embedding and recurrent layers. */
+/** Tokens, with padding, through an embedding, an LSTM in both directions and a GRU. */
 export function text(): tfl.LayersModel {
   const cell = (seed: number) => ({
     units: 3,
@@ -176,7 +176,11 @@ export function text(): tfl.LayersModel {
         batchInputShape: [null, 4],
         embeddingsInitializer: normal(1),
       }),
-      tfl.layers.lstm({name: 'lstm', returnSequences: true, ...cell(2)}),
+      tfl.layers.bidirectional({
+        name: 'both',
+        mergeMode: 'concat',
+        layer: tfl.layers.lstm({name: 'lstm', returnSequences: true, ...cell(2)}) as never,
+      }),
       tfl.layers.gru({name: 'gru', ...cell(3)}),
       dense('head', 3, 4),
     ],

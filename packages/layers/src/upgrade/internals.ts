@@ -42,6 +42,17 @@ export interface ContainerInternals {
 
 export type Container = Layer & ContainerInternals;
 
+/** Fields of a Bidirectional: the layer that it was made of, which only its config shows, and the two that run. */
+export interface BidirectionalInternals {
+  layer: Layer;
+  forwardLayer: Layer;
+  backwardLayer: Layer;
+}
+
+export function isBidirectional(layer: Layer): layer is Layer & BidirectionalInternals {
+  return layer.getClassName() === 'Bidirectional';
+}
+
 export function internals(layer: Layer): LayerInternals {
   return layer as unknown as LayerInternals;
 }

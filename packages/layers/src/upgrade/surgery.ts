@@ -1,4 +1,14 @@
-import {type Container, internals, isContainer, type Layer} from './internals.js';
+import {
+  type BidirectionalInternals,
+  type Container,
+  internals,
+  isBidirectional,
+  isContainer,
+  type Layer,
+} from './internals.js';
+
+/** What each Bidirectional was made of. */
+const templates = new WeakMap<Layer, Layer>();
 
 /**
  * Puts one layer in another's place, behind the same symbolic tensors, so that the models around it stay the user's own objects.
@@ -26,9 +36,25 @@ export function replaceLayer(from: Layer, to: Layer, holder: Layer, containers: 
     replaceIn(container.outputLayers, from, to);
     for (const layers of Object.values(container.layersByDepth)) replaceIn(layers, from, to);
   }
-  if (!isContainer(holder)) (holder as unknown as {layer: Layer}).layer = to;
+  if (isBidirectional(holder)) replaceDirection(holder, from, to);
+  else if (!isContainer(holder)) (holder as unknown as {layer: Layer}).layer = to;
 }
 
 function replaceIn(layers: Layer[], from: Layer, to: Layer): void {
   for (let i = 0; i < layers.length; i++) if (layers[i] === from) layers[i] = to;
+}
+
+/** A Bidirectional is saved by the config of the layer that it was made of, from which both directions are made again. */
+function replaceDirection(holder: Layer & BidirectionalInternals, from: Layer, to: Layer): void {
+  const template = templates.get(holder) ?? holder.layer;
+  templates.set(holder, template);
+  holder[holder.forwardLayer === from ? 'forwardLayer' : 'backwardLayer'] = to;
+  const {forwardLayer, backwardLayer} = holder;
+  const directions = [forwardLayer, backwardLayer];
+  holder.layer = directions.every((layer) => layer.getClassName() === template.getClassName())
+    ? template
+    : (Object.create(forwardLayer, {
+        getConfig: {value: () => ({...forwardLayer.getConfig(), name: template.name})},
+        losses: {get: () => directions.flatMap(({losses}) => losses)},
+      }) as Layer);
 }

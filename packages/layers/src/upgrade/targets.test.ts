@@ -52,11 +52,12 @@ test('a predicate sees every layer with weights', () => {
   inspect(timeDistributed(), (site) => seen.push(site) > 0);
   const stock = {className: 'Dense', kind: 'dense', dtype: 'float32'};
   const sized = (shape: number[], parameters: number) => ({shape, weightShape: shape, parameters});
-  const other = {className: 'Bidirectional', kind: 'other', shape: null, weightShape: [4, 8]};
+  const direction = {...stock, className: 'LSTM', kind: 'lstm', ...sized([4, 8], 56)};
   expect(seen).toEqual([
     {name: 'tokens', layer: 'tokens', ...stock, ...sized([4, 5], 25)},
     {name: 'each/step', layer: 'step', ...stock, ...sized([5, 4], 24)},
-    {name: 'rnn', layer: 'rnn', ...stock, ...other, parameters: 112},
+    {name: 'rnn/forward_lstm', layer: 'forward_lstm', ...direction},
+    {name: 'rnn/backward_lstm', layer: 'backward_lstm', ...direction},
     {name: 'head', layer: 'head', ...stock, ...sized([4, 3], 15)},
   ]);
 });

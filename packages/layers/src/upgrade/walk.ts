@@ -1,15 +1,22 @@
-import {buildContainer, type Container, isContainer, isLayer, type Layer} from './internals.js';
+import {
+  buildContainer,
+  type Container,
+  isBidirectional,
+  isContainer,
+  isLayer,
+  type Layer,
+} from './internals.js';
 
 /** A layer of a model, and where it is. */
 export interface Located {
   layer: Layer;
   /** Names from the outermost model inwards, joined by `/`; unique within a model. */
   path: string;
-  /** The layer's own name, its path, and its wrapper's name and path: each of them names this layer and no other. */
+  /** The layer's own name, its path, and its wrapper's name and path: each of them names this layer and no other, or both directions. */
   names: readonly string[];
   /** Names and paths of the models around it. */
   around: readonly string[];
-  /** The model that lists the layer, or the TimeDistributed that wraps it. */
+  /** The model that lists the layer, or the TimeDistributed or Bidirectional that wraps it. */
   holder: Layer;
 }
 
@@ -19,12 +26,12 @@ export interface ModelMap {
   models: Container[];
   /** The models, and the inner ones through which Sequentials run. */
   containers: Container[];
-  /** Every layer that is not a model or a TimeDistributed, once, in the order of `model.layers`. */
+  /** Every layer that is not a model, a TimeDistributed or a Bidirectional, once, in the order of `model.layers`. */
   layers: Located[];
 }
 
 /**
- * Maps a model: nested models and the contents of TimeDistributed are entered, a layer that is used several times comes once, under
+ * Maps a model: nested models, the contents of TimeDistributed and both directions of Bidirectional are entered, a layer that is used several times comes once, under
  * the path that is met first.
  */
 export function mapModel(model: Layer): ModelMap {
@@ -54,6 +61,11 @@ export function mapModel(model: Layer): ModelMap {
       visit(wrapped, layer, wanted, around, names);
       return;
     }
+    if (isBidirectional(layer)) {
+      for (const direction of [layer.forwardLayer, layer.backwardLayer])
+        visit(direction, layer, wanted, around, names);
+      return;
+    }
     // Layer names may hold slashes, so two different places can spell the same path.
     let path = wanted;
     for (let copy = 2; paths.has(path); copy++) path = `${wanted}~${copy}`;
@@ -72,6 +84,12 @@ export function mapModel(model: Layer): ModelMap {
   seen.add(model);
   if (isContainer(model)) enter(model, '', []);
   return {models, containers, layers};
+}
+
+/** {@link withParts} of a layer; and, of one direction of a Bidirectional, what the two were made of, which is what is saved of them. */
+export function partsAt({layer, holder}: Located): Layer[] {
+  const parts = withParts(layer);
+  return isBidirectional(holder) ? [...withParts(holder.layer), ...parts] : parts;
 }
 
 /** A layer and everything inside it that holds weights: wrapped layers, both directions of an RNN, its cells, a composite's parts. */

@@ -31,7 +31,10 @@ export function decide(
   const unlimited = maxActive === undefined || maxActive >= experts;
   const fused = selection === 'all' || (selection === 'auto' && unlimited);
   if (fused && normalizer === 'token' && noise === undefined) {
-    const {probabilities, gates} = streamGates(frozen, adapted, {
+    // A prompt's own stream is one for all samples.
+    const shared = !tf.util.arraysEqual(adapted.shape, frozen.shape);
+    const own = shared ? tf.broadcastTo(adapted, frozen.shape) : adapted;
+    const {probabilities, gates} = streamGates(frozen, own, {
       weights,
       theta: selection === 'all' ? null : theta,
       floor: NORM_FLOOR,
