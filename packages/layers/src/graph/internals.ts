@@ -25,7 +25,13 @@ export interface GraphNode {
 
 /** What runs a model's graph. */
 export interface Executor {
-  readonly graph: {nodes: Record<string, GraphNode>; outputs: GraphNode[]; inputs: GraphNode[]};
+  readonly graph: {
+    nodes: Record<string, GraphNode>;
+    outputs: GraphNode[];
+    inputs: GraphNode[];
+    /** What control flow calls: branches, and bodies of loops. */
+    functions?: Record<string, {nodes: Record<string, GraphNode>}>;
+  };
   /** The constants, by the name of their node. */
   weightMap: Record<string, tf.Tensor[]>;
 }

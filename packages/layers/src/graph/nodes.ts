@@ -51,11 +51,30 @@ export function describeNodes(
   executor: Executor,
   stored: ReadonlyMap<string, string>,
 ): Described<LocatedNode>[] {
-  return Object.values(executor.graph.nodes).flatMap((node) => {
+  const own = Object.values(executor.graph.nodes).flatMap((node) => {
     const described = describeNode(executor, node, stored);
     return described === undefined ? [] : [described];
   });
+  return [...own, ...describeFunctions(executor)];
 }
+
+/** Nodes that control flow runs, where no adapter can be: which model, and which turn of a loop, they run for is known to none. */
+function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
+  return Object.entries(graph.functions ?? {}).flatMap(([name, {nodes}]) =>
+    Object.values(nodes)
+      .filter(({op}) => Object.hasOwn(MATCHERS, op) && !op.startsWith('Gather'))
+      .map((node) => ({
+        at: {...placeOf(`${name}/${node.name}`), node},
+        info: {...NO_SITE, name: `${name}/${node.name}`, layer: node.name, className: node.op},
+        refusal: {
+          reason: `a ${node.op} inside of the function '${name}', which control flow runs; adapters are for the graph itself`,
+          asked: false,
+        },
+      })),
+  );
+}
+
+const NO_SITE = {kind: 'other', shape: null, weightShape: null, dtype: null, parameters: 0};
 
 /** A node's name is its path, and the scopes in front of it are what is around it. */
 function placeOf(name: string): Place {

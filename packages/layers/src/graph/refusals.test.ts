@@ -1,6 +1,6 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
-import type {GraphModel} from '@tensorflow/tfjs-converter';
+import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {inspect, loadPeft, type Targets, upgrade} from '../index.js';
 import {GraphBuilder} from './testing/builder.js';
@@ -153,4 +153,39 @@ test('hostile names are names like any other', async () => {
   await loadPeft(other, place);
   const x = tf.ones([2, 3]);
   expect(await run(other, x)).toEqual(await run(model, x));
+});
+
+test('an adapter that makes sequences longer is refused', async () => {
+  const graph = new GraphBuilder();
+  graph.input('ids', [-1, 3], 'DT_INT32');
+  graph.weight('table', [7, 4]);
+  graph.integers('axis', 0);
+  const model = await graph.output(graph.node('GatherV2', 'lookup', ['table', 'ids', 'axis'])).load();
+  const adapter = {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 2}} as const;
+  await expect(upgrade(model, {adapter, targets: ['lookup']})).rejects.toThrow(
+    /Node 'lookup' cannot get virtual tokens/,
+  );
+});
+
+test('products that control flow runs are listed as what they are', async () => {
+  const graph = new GraphBuilder();
+  graph.input('x', [-1, 4]);
+  graph.weight('w', [4, 4]);
+  const artifacts = graph.output(graph.node('MatMul', 'site', ['x', 'w'])).artifacts();
+  const float = {name: 'x', type: 'DT_FLOAT'};
+  (artifacts.modelTopology as {library: object}).library = {
+    function: [
+      {
+        signature: {name: 'body', inputArg: [float], outputArg: [{...float, name: 'y'}]},
+        nodeDef: [{name: 'product', op: 'MatMul', input: ['x', 'x'], attr: {}}],
+        ret: {y: 'product:product:0'},
+      },
+    ],
+  };
+  const {sites} = inspect(await loadGraphModel({load: async () => artifacts}));
+  expect(sites.map(({name, status}) => [name, status])).toEqual([
+    ['site', 'adapted'],
+    ['body/product', 'frozen'],
+  ]);
+  expect(sites[1]!.reason).toMatch(/inside of the function 'body', which control flow runs/);
 });

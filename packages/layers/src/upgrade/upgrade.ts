@@ -8,16 +8,22 @@ import type {Targets} from './select.js';
 
 /**
  * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
- * `summary` go on working, and only the adapter (and what `alsoTrain` names) is trained.
+ * `summary` (or `execute` and `executeAsync`) go on working, and only the adapter (and what `alsoTrain` names) is trained.
  *
- * Each targeted Dense gives its place to a {@link PeftDense} that shares its kernel and bias. Every other weight that the model has
- * now is frozen, also against `model.trainable = true`, and BatchNormalization runs in inference mode. Nested models, shared layers
- * and a Dense inside TimeDistributed are taken in. A compiled model is compiled again with its own loss and metrics and a fresh
- * optimizer of the same class and settings. A second call with another name stores a second adapter beside the first, and makes it
- * the active one.
+ * Of a LayersModel, each targeted layer gives its place to a {@link PeftLayer} that shares its weights. Every other weight that the
+ * model has now is frozen, also against `model.trainable = true`, and BatchNormalization runs in inference mode. Nested models,
+ * shared layers and a Dense inside TimeDistributed are taken in. A compiled model is compiled again with its own loss and metrics and
+ * a fresh optimizer of the same class and settings. Upgrade the outermost model: models that use some of its layers from outside are
+ * not told.
  *
- * Upgrade the outermost model: models that use some of its layers from outside are not told.
+ * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
+ * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
+ * behind a Reshape, and an activation, belong to the site. {@link trainer} trains it. Its `save` goes on writing the file that it was
+ * loaded from; see {@link Peft.saveModel} and {@link Peft.merge}.
  *
+ * A second call with another name stores a second adapter beside the first, and makes it the active one.
+ *
+ * @param model What `tf.loadLayersModel`, `tf.model`, `tf.sequential` or `tf.loadGraphModel` gives.
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, each naming the thing and the way out. The model is
  * then unchanged.
  */
@@ -39,7 +45,8 @@ export async function loadPeft<M extends UpgradableModel>(
 }
 
 /**
- * Says what {@link upgrade} would do, and changes nothing.
+ * Says what {@link upgrade} would do, and changes nothing: for each layer with weights, or node that can carry an adapter or might be
+ * thought to, its class or op, the shape and stored type of its weight, and why it is left out if it is.
  *
  * @param targets Default `'all-dense'`.
  * @param adapter With a config the report counts parameters; without, it only says what matches.

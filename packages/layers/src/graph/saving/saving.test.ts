@@ -2,7 +2,9 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import {type AdapterConfig, upgrade} from '../../index.js';
+import {GraphBuilder} from '../testing/builder.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 import {close, fill, memory, run} from '../testing/run.js';
 
@@ -68,4 +70,62 @@ describe.each(Object.keys(DIALECTS))('a graph in the dialect %s', (dialect) => {
     );
     expect(saved).not.toHaveBeenCalled();
   });
+});
+
+test('a constant that two nodes share is changed only for the one that is merged', async () => {
+  const graph = new GraphBuilder();
+  graph.input('x', [-1, 4]);
+  graph.weight('w', [4, 4]);
+  graph.node('MatMul', 'first', ['x', 'w']);
+  const model = await graph.output(graph.node('MatMul', 'second', ['first', 'w'])).load();
+  const x = tf.ones([2, 4]);
+  for (const targets of [['first'], ['second'], ['first', 'second']]) {
+    const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}, targets});
+    fill(peft);
+    const place = memory();
+    await peft.merge(place);
+    close(await run(await loadGraphModel(place), x), await run(model, x));
+    peft.detach();
+  }
+});
+
+test('what follows an activation is merged as a product of its own, or refused where its axes are not known', async () => {
+  const build = (reshaped: boolean) => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 4]);
+    graph.weight('w', [4, 4]);
+    graph.integers('pairs', [-1, 2, 2]);
+    let last = graph.node('MatMul', 'site', ['x', 'w']);
+    if (reshaped) last = graph.node('Reshape', 'reshaped', [last, 'pairs']);
+    return graph.output(graph.node('Sigmoid', 'y', [last])).load();
+  };
+  const model = await build(false);
+  const peft = await upgrade(model, {adapter: {type: 'ia3'}});
+  fill(peft);
+  const place = memory();
+  await peft.merge(place);
+  close(await run(await loadGraphModel(place), tf.ones([2, 4])), await run(model, tf.ones([2, 4])));
+  const other = await upgrade(await build(true), {adapter: {type: 'ia3'}});
+  await expect(other.merge(memory())).rejects.toThrow(/Node 'site' cannot be merged: .* of unknown shape/);
+});
+
+test('a record that is damaged is refused', async () => {
+  const model = await DIALECTS.fused!().load();
+  const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}});
+  const place = memory();
+  await peft.saveModel(place);
+  const artifacts = await place.load();
+  for (const {op, attr} of (
+    artifacts.modelTopology as {node: {op: string; attr: Record<string, {s: string}>}[]}
+  ).node) {
+    if (op === 'TfjsPeftSite') attr.peft!.s = btoa('7b7d');
+  }
+  const loaded = await loadGraphModel({load: async () => artifacts});
+  expect(() => loaded.predict(input())).toThrow(/another version of @tfjs-peft\/layers, or is damaged/);
+});
+
+test('a LayersModel saves itself', async () => {
+  const layers = tfl.sequential({layers: [tfl.layers.dense({units: 2, inputShape: [3]})]});
+  const peft = await upgrade(layers, {adapter: {type: 'lora', rank: 1}});
+  await expect(peft.saveModel(memory())).rejects.toThrow(/call model\.save/);
 });
