@@ -167,4 +167,26 @@ describe('configs', () => {
       expect(Math.abs(variance.dataSync()[0]! - 1)).toBeLessThan(0.2);
     },
   );
+
+  test('LiME in the released form acts at an Embedding on the vector that was looked up', async () => {
+    await tf.setBackend('cpu');
+    const site = SITE_CASES.find(({name}) => name === 'embedding')!;
+    const router: AdapterRouterConfig = {type: 'fixed', gates: [0.25, 0.75]};
+    const over = {type: 'lora', rank: 2, alpha: 4} as const;
+    const {stock, layer} = standIn(site, {type: 'lime', experts: 2, form: 'code', over, router});
+    disturb(layer, 'default');
+    const weight = (name: string) => layer.adapterWeights('default').get(name)!.read() as tf.Tensor2D;
+    expect([weight('lora_A').shape, weight('lora_B').shape]).toEqual([
+      [6, 2],
+      [2, 6],
+    ]);
+    const x = inputOf(site);
+    const z = stock.call(x, {}) as tf.Tensor;
+    const rows = tf.reshape(z, [-1, 6]) as tf.Tensor2D;
+    const change = tf.mul(tf.matMul(tf.matMul(rows, weight('lora_A')), weight('lora_B')), 2);
+    const mixed = tf.matMul(tf.tensor2d([[0.25, 0.75]]), weight('modulators'));
+    const factors = tf.add(mixed, tf.mul(weight('gamma'), weight('shared_modulator')));
+    const want = tf.add(z, tf.reshape(tf.mul(change, factors), z.shape));
+    expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
+  });
 });
