@@ -15,6 +15,8 @@ const AROUND_THE_CELL = [
   'unroll',
 ];
 
+const OF_THE_CELL = ['units', 'activation', 'recurrent_activation', 'use_bias'];
+
 /** Recurrent layers whose Keras default tfjs does not have, and wrappers that say more than tfjs reads. */
 export const recurrent: LayerRule = (layer, log) => {
   if (layer.config.time_major === true) {
@@ -43,15 +45,13 @@ function resetAfterGru(layer: LayerConfig): {name: string; config: Record<string
         'instead, or train it with reset_after=False.',
     );
   }
-  const {units, activation, recurrent_activation, use_bias} = config;
+  const pick = (keys: readonly string[]) =>
+    Object.fromEntries(keys.filter((key) => config[key] !== undefined).map((key) => [key, config[key]]));
   const cell = {
     class_name: 'PeftResetAfterGRUCell',
-    config: {name: `${nameOf(layer)}_cell`, units, activation, recurrent_activation, use_bias},
+    config: {name: `${nameOf(layer)}_cell`, ...pick(OF_THE_CELL)},
   };
-  const around = Object.fromEntries(
-    AROUND_THE_CELL.filter((key) => config[key] !== undefined).map((key) => [key, config[key]]),
-  );
-  return {name: 'RNN', config: {...around, cell}};
+  return {name: 'RNN', config: {...pick(AROUND_THE_CELL), cell}};
 }
 
 /** What two layers of the same settings may differ in. */
