@@ -9,7 +9,12 @@ const LOADERS: Record<string, () => Promise<string | undefined>> = {
     return undefined;
   },
   wasm: async () => {
-    await Promise.all([import('@tensorflow/tfjs-backend-wasm'), import('@tfjs-peft/kernels/wasm')]);
+    await Promise.all([
+      import('@tensorflow/tfjs-backend-wasm'),
+      import('@tfjs-peft/kernels/wasm'),
+      // The gradient of a lookup takes a kernel that the stock backend lacks.
+      import('@tfjs-peft/kernels/wasm-training'),
+    ]);
     return undefined;
   },
   webgpu: async () => {

@@ -7,8 +7,7 @@ import {runCase} from './run.js';
 const DATA = join(__dirname, '../../golden');
 
 const adapters = readCases(join(DATA, 'mov-molora'));
-/** All but the prompt and embedding sites, and the loss that is averaged over layers. */
-const experts = readCases(join(DATA, 'lime-mor1e')).filter(({id}) => !/prompt|embedding|balance/.test(id));
+const experts = readCases(join(DATA, 'lime-mor1e'));
 const quantisers = readCases(join(DATA, 'mp-ismoe')).filter(
   ({system, config}) => system === 'quant' && config.format !== 'nf4',
 );
@@ -20,7 +19,7 @@ async function expectPass(golden: GoldenCase): Promise<void> {
 
 test('the due cases are there', () => {
   expect(adapters).toHaveLength(28);
-  expect(experts).toHaveLength(41);
+  expect(experts).toHaveLength(47);
   expect(quantisers.length).toBe(43);
 });
 

@@ -1,15 +1,21 @@
-import type {AdapterConfig, LimeModuleConfig} from '@tfjs-peft/layers';
+import type {AdapterConfig, LimeConfig, LimeModuleConfig} from '@tfjs-peft/layers';
 import type {ZeroRouterConfig} from '@tfjs-peft/routers';
-import {type GoldenCase, NotExpressible} from '../format.js';
+import {type Golden, type GoldenCase, NotExpressible, tensorOf} from '../format.js';
 import {asStored, cutTo, groupedBy, type Reform} from './expert-weights.js';
 
 export interface ExpertCase {
   config: AdapterConfig;
   reform: Reform;
+  /** Names of the layer's weights where they are not the usual ones. */
+  names?: Record<string, string>;
 }
 
 interface LimeData {
   peft: string;
+  scale?: number;
+  eps?: number;
+  dropout?: number;
+  training?: boolean;
   num_experts: number;
   rank: number;
   alpha?: number;
@@ -23,9 +29,14 @@ interface LimeData {
   normaliser: string;
   routing_streams?: string;
   n_gram?: number;
+  n_gram_applied?: boolean;
   jitter?: number;
   use_shared_modulator: boolean;
-  layers?: unknown;
+  virtual_tokens?: number;
+  learnable_base?: boolean;
+  input_conditioned?: boolean;
+  conditioning?: string;
+  input_projection?: boolean;
 }
 
 interface Mor1eData {
@@ -39,6 +50,9 @@ interface Mor1eData {
   use_intuition: boolean;
   use_router: boolean;
   use_mapper: boolean;
+  dropout?: number;
+  training?: boolean;
+  logit_scale?: number;
   token_coefficient: number;
   intuition_coefficient: number;
 }
@@ -58,46 +72,92 @@ function present<T extends object>(options: T): Partial<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value != null)) as Partial<T>;
 }
 
-export function limeCase({config: c, form}: GoldenCase): ExpertCase {
-  const config = c as unknown as LimeData;
-  const type = {lora: 'lora', dora: 'dora', lora_fa: 'lora-fa', slice: 'slice'}[config.peft];
-  if (type === undefined) throw new NotExpressible(`LiME over ${config.peft}: the sites are Dense layers`);
-  if (config.layers !== undefined) throw new NotExpressible('a balance loss averaged over layers');
+const STREAMS = ['base,delta', 'base+delta,delta', 'base_only', 'prompt+input,delta', 'prompt,delta'];
+const NORMALIZERS: Record<string, 'token' | 'batch'> = {token: 'token', batch_slice: 'batch'};
+const MODULES: Record<string, LimeModuleConfig['type']> = {
+  lora: 'lora',
+  lora_embedding: 'lora',
+  dora: 'dora',
+  lora_fa: 'lora-fa',
+  lora_fa_embedding: 'lora-fa',
+  slice: 'slice',
+};
+/** The data look `lora_b` up by the token's number, and keep `lora_a`; the layers call the factor at the input A. */
+const SWAPPED = {lora_a: 'lora_B', lora_b: 'lora_A'};
+/** Divides by at least so much, in the data and in ours. */
+const NORM_FLOOR = 1e-6;
+
+function moduleOf(config: LimeData): LimeConfig['over'] {
+  if (config.peft === 'prompt') {
+    const conditioning = config.input_conditioned ? (config.conditioning ?? 'mean') : 'none';
+    if (!['mean', 'first', 'last', 'none'].includes(conditioning)) {
+      throw new NotExpressible(`a prompt conditioned by ${conditioning}`);
+    }
+    return {
+      type: 'prompt',
+      virtualTokens: config.virtual_tokens!,
+      learnableBase: config.learnable_base === true,
+      conditioning: conditioning as 'mean',
+      inputProjection: config.input_projection === true,
+    };
+  }
+  const type = Object.hasOwn(MODULES, config.peft) ? MODULES[config.peft]! : undefined;
+  if (type === undefined) throw new NotExpressible(`LiME over ${config.peft}`);
+  const alpha = config.alpha ?? (config.scale == null ? undefined : config.scale * config.rank);
+  return {type, ...present({rank: config.rank, ...(type !== 'slice' && {alpha})})} as LimeModuleConfig;
+}
+
+function routerOf(config: LimeData): LimeConfig['router'] {
   const selection = SELECTIONS[config.topk_mode];
   if (selection === undefined) throw new NotExpressible(`selection ${config.topk_mode}`);
+  const normalizer = NORMALIZERS[config.normaliser];
+  if (normalizer === undefined) throw new NotExpressible(`normaliser ${config.normaliser}`);
   const streams = config.routing_streams ?? 'base,delta';
-  const router = {
-    type: 'zero' as const,
+  if (!STREAMS.includes(streams)) throw new NotExpressible(`routing streams ${streams}`);
+  return {
+    type: 'zero',
     selection,
-    normalizer: config.normaliser === 'token' ? ('token' as const) : ('batch' as const),
-    stream: streams.startsWith('base+delta') ? ('sum' as const) : ('base' as const),
+    normalizer,
+    stream: streams.startsWith('base+delta') ? 'sum' : 'base',
     ...present({
       temperature: config.temperature,
       gamma: streams === 'base_only' ? 0 : config.gamma_routing,
       theta: config.theta,
       topK: config.topk_mode === 'argmax' ? 1 : config.top_k,
-      maxActive: config.max_active,
+      maxActive: config.topk_mode === 'auto_hard_capped' ? config.max_active : undefined,
       sharpness: config.topk_temperature,
-      nGram: config.n_gram,
+      nGram: config.n_gram_applied === false ? 1 : config.n_gram,
       jitter: config.jitter,
     }),
   };
-  const over = {type, ...present({rank: config.rank, alpha: config.alpha})} as LimeModuleConfig;
+}
+
+export function limeCase({config: c, form}: GoldenCase): ExpertCase {
+  const config = c as unknown as LimeData;
+  if (config.dropout && config.training !== false) throw new NotExpressible('dropout in an adapter');
+  if (config.eps != null && config.eps !== NORM_FLOOR) {
+    throw new NotExpressible(`a normaliser's floor of ${config.eps}`);
+  }
   return {
     config: {
       type: 'lime',
       experts: config.num_experts,
-      over,
+      over: moduleOf(config)!,
       sharedModulator: config.use_shared_modulator,
       form: form as 'paper' | 'code',
-      router,
+      router: routerOf(config)!,
     },
-    reform: type === 'slice' ? cutTo(config.rank) : asStored,
+    reform: config.peft === 'slice' ? cutTo(config.rank) : asStored,
+    ...(config.peft === 'lora_fa_embedding' && {names: SWAPPED}),
   };
 }
 
-export function mor1eCase({config: c}: GoldenCase): ExpertCase {
+export function mor1eCase({config: c}: GoldenCase, tensors: Map<string, Golden>): ExpertCase {
   const config = c as unknown as Mor1eData;
+  if (config.dropout && config.training !== false) throw new NotExpressible('dropout in an adapter');
+  if (config.logit_scale != null && config.logit_scale !== 100) {
+    throw new NotExpressible(`scalars that are multiplied by ${config.logit_scale}`);
+  }
   const {r, num_experts: experts} = config;
   switch (config.mode) {
     case 'flex':
@@ -110,7 +170,7 @@ export function mor1eCase({config: c}: GoldenCase): ExpertCase {
           tokenGate: config.use_router,
           tokenFactor: config.token_coefficient,
           intuitionFactor: config.intuition_coefficient,
-          ...(config.use_mapper ? {clusters: 32} : {}),
+          ...(config.use_mapper && {clusters: tensorOf(tensors, 'param.intuition_mapper').shape[0]!}),
         },
         reform: asStored,
       };
