@@ -1,4 +1,4 @@
-import {ConfigError, DuplicateNameError, NoTargetError} from '@tfjs-peft/kernels';
+import {ConfigError, DuplicateNameError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
@@ -97,7 +97,7 @@ export function planUpgrade<At extends Place>(
     sites: sites.map(({place: {at, info, dims}, config}) => ({
       at,
       dims: dims!,
-      config: checkAdapter(config, dims!, `${noun === 'layer' ? 'Layer' : 'Node'} '${info.name}'`),
+      config: checkAdapter(config, dims!, noun, info.name),
     })),
   };
 }
@@ -147,9 +147,17 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
 }
 
 /** The config with all defaults; declares the weights once without making any, so that nothing is left to go wrong. */
-function checkAdapter(config: AdapterConfig, dims: SiteDims, label: string): AdapterConfig {
+function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: Noun, name: string): AdapterConfig {
   const adapter = createAdapter(config, dims);
+  const label = `${noun === 'layer' ? 'Layer' : 'Node'} '${name}'`;
   checkApplies(adapter, dims, label);
+  // A graph keeps its lengths in constants and shapes of their own, of which nothing tells which are this one's.
+  if (noun === 'node' && adapter.virtualTokens) {
+    throw new UnsupportedSiteError(
+      `${label} cannot get ${adapter.virtualTokens} virtual tokens, for a GraphModel does not say where the length of its sequences is ` +
+        'fixed. Use an adapter without a prompt.',
+    );
+  }
   adapterShapes(config, dims);
   return adapter.getConfig();
 }

@@ -5,6 +5,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {type AdapterConfig, inspect, upgrade} from '../index.js';
 import {copy, dense, expectUnchanged, fingerprint} from '../testing/models.js';
+import {planUpgrade} from './plan.js';
 
 const ADAPTER: AdapterConfig = {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 3}};
 
@@ -117,6 +118,21 @@ test.each<[string, (embedded: Symbolic, positions: Symbolic) => Symbolic, RegExp
     expect(() => inspect(model, ['words'], ADAPTER)).toThrow(message);
   },
 );
+
+test('a node of a graph has no place for a prompt', () => {
+  const info = {
+    name: 'words',
+    layer: 'words',
+    className: 'GatherV2',
+    kind: 'lookup',
+    shape: [9, 4] as [number, number],
+  };
+  const dims = {inputDim: 9, outputDim: 4, kind: 'lookup'} as const;
+  const selected = {at: {path: 'words'}, info, dims, status: 'adapted', reason: ''};
+  const plan = () => planUpgrade('node', () => [selected as never], {adapter: ADAPTER}, []);
+  expect(plan).toThrow(UnsupportedSiteError);
+  expect(plan).toThrow(/Node 'words' cannot get 3 virtual tokens.*GraphModel/);
+});
 
 test('an Embedding inside TimeDistributed has no place for a prompt', async () => {
   const input = tfl.input({shape: [2, null], dtype: 'int32'});
