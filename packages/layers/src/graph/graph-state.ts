@@ -18,7 +18,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
 import {Interception} from './interception.js';
-import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
+import {type Executor, executorOf, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
 import {registerNodes} from './register.js';
 import {mergedArtifacts} from './saving/merged.js';
@@ -151,11 +151,6 @@ export class GraphState implements AdaptedModel {
   get activeSites(): Map<string, AdaptedSite> {
     const active = [...this.sites].filter(([, {adapted}]) => adapted.active !== null);
     return new Map(active.map(([path, {adapted}]) => [path, adapted]));
-  }
-
-  /** The op that a node has of itself. */
-  opOf(node: GraphNode): string {
-    return this.interception.opOf(node);
   }
 
   trainableVariables(): tf.Variable[] {

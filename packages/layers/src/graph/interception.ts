@@ -7,7 +7,8 @@ export type RunNode = (inputs: tf.Tensor[]) => tf.Tensor;
 
 interface Table {
   next: number;
-  readonly runs: Map<number, RunNode>;
+  /** Weakly held, so that a model that nobody uses any more can go without having been detached. */
+  readonly runs: Map<number, WeakRef<RunNode>>;
 }
 
 const SHARED = Symbol.for('tfjs-peft.graph.nodes');
@@ -27,35 +28,19 @@ function table(): Table {
 export class Interception {
   private readonly originals = new Map<
     GraphNode,
-    Pick<GraphNode, 'op' | 'category' | 'rawAttrs'> & {id: number}
+    Pick<GraphNode, 'op' | 'category' | 'rawAttrs'> & {id: number; run: RunNode}
   >();
 
-  /** Lets a node run other code; one that does so already gets the new code. */
+  /** Lets a node run other code. */
   set(node: GraphNode, run: RunNode): void {
-    const {runs} = table();
-    const known = this.originals.get(node);
-    if (known !== undefined) {
-      runs.set(known.id, run);
-      return;
-    }
     const id = table().next++;
     const {op, category, rawAttrs} = node;
-    runs.set(id, run);
-    this.originals.set(node, {op, category, rawAttrs, id});
+    table().runs.set(id, new WeakRef(run));
+    this.originals.set(node, {op, category, rawAttrs, id, run});
     node.op = SITE_OP;
     node.category = 'custom';
     // A new object: the old one belongs to the file that the model was loaded from.
     node.rawAttrs = {site: {i: id}};
-  }
-
-  /** The op that a node has of itself. */
-  opOf(node: GraphNode): string {
-    return this.originals.get(node)?.op ?? node.op;
-  }
-
-  /** Whether a node runs other code now. */
-  has(node: GraphNode): boolean {
-    return this.originals.has(node);
   }
 
   /** Brings all nodes back exactly as they were. */
@@ -70,5 +55,5 @@ export class Interception {
 
 /** Runs the node of that number. */
 export function runIntercepted(id: number, inputs: tf.Tensor[]): tf.Tensor {
-  return table().runs.get(id)!(inputs);
+  return table().runs.get(id)!.deref()!(inputs);
 }

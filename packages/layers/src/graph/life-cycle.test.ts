@@ -3,6 +3,8 @@ import '@tfjs-peft/kernels/cpu';
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -198,4 +200,20 @@ describe('files', () => {
     await expect(loadPeft(other, join(folder, 'base'))).rejects.toThrow(/'first\/b' has other values/);
     expect(await run(other, input())).toEqual(before);
   });
+});
+
+test('a model that is dropped without being detached is collected', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const dropped = await (async () => {
+    const model = await fused();
+    await upgrade(model, {adapter: {type: 'lora', rank: 2}});
+    await run(model, input());
+    return new WeakRef(model);
+  })();
+  for (let i = 0; i < 20 && dropped.deref() !== undefined; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    collect();
+  }
+  expect(dropped.deref() === undefined).toBe(true);
 });
