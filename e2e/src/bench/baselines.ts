@@ -64,6 +64,23 @@ export const molora =
     return activated(tf.add(product(x, site, training), delta), site);
   };
 
+/**
+ * MoLoRA as it is often written, and as LiME's paper compares with: one expert after the other, each with factors of its own,
+ * `lora_A_0` and so on.
+ */
+export const moloraLoop =
+  (experts: number, rank: number, alpha: number): Baseline =>
+  (x, site, training) => {
+    const gates = tf.split(gatesOf(x, site), experts, 1);
+    let y = product(x, site, training);
+    for (let expert = 0; expert < experts; expert++) {
+      const [a, b] = [site.weights[`lora_A_${expert}`], site.weights[`lora_B_${expert}`]] as tf.Tensor2D[];
+      const delta = tf.matMul(tf.matMul(x, a!), b!);
+      y = tf.add(y, tf.mul(delta, tf.mul(gates[expert]!, alpha / rank)));
+    }
+    return activated(y, site);
+  };
+
 /** MoR1E with a token gate and an intuition, both mixed by ω = sigmoid(100 omega). */
 export const mor1e =
   (r1: number, r2: number): Baseline =>

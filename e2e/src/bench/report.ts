@@ -34,7 +34,7 @@ export function row(fields: Omit<Row, 'ratio'>): Row {
 
 function figure(value: number, unit: string): string {
   if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(2)} MB`;
-  if (unit === 'calls') return `${value} calls`;
+  if (unit === 'calls' || unit === 'parameters') return `${value} ${unit}`;
   return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
 }
 

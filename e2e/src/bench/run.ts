@@ -7,6 +7,7 @@ export const SUITES: Record<string, () => Promise<Suite>> = {
   layer: async () => (await import('./suites/layer.js')).layerSuite,
   gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
   model: async () => (await import('./suites/model.js')).modelSuite,
+  adapters: async () => (await import('./suites/adapters.js')).adaptersSuite,
 };
 
 export interface Measured {

@@ -4,6 +4,7 @@ import {type AdapterConfig, adapterShapes, PeftDense, upgrade} from '@tfjs-peft/
 import {buildUseLite} from '../../models/use-lite.js';
 import type {UseLiteWeights} from '../../models/use-lite-weights.js';
 import * as baselines from '../baselines.js';
+import type {Side} from '../step.js';
 
 export interface ModelCase {
   adapter: AdapterConfig;
@@ -19,12 +20,6 @@ export const MODEL_CASES: Record<string, ModelCase> = {
   },
   'use-lite/mov': {adapter: {type: 'mov', experts: 4}, baseline: baselines.mov},
 };
-
-/** One side of a case: a model, and what is trained of it. */
-export interface Side {
-  forward(ids: tf.Tensor, training: boolean): tf.Tensor;
-  trained: tf.Variable[];
-}
 
 type Dense = layers.Layer & {
   kernel: {read(): tf.Tensor2D; shape: [number, number]};

@@ -2,27 +2,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import {checkBackend} from '../../golden/backend.js';
 import {type Profile, profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
+import {type Side, stepOf} from '../step.js';
 import {kernelsFor, type Side as Turn} from '../stock.js';
 import {isGpu, roundsOf, type Suite, type SuiteOptions} from '../suite.js';
-import {composedModel, MODEL_CASES, type Side, upgradedModel} from './model-cases.js';
+import {composedModel, MODEL_CASES, upgradedModel} from './model-cases.js';
 
 const [VOCABULARY, WIDTH] = [8000, 512];
 
 /** Texts and their tokens. The GPU here may be one that a CPU plays. */
 const sizeOf = ({size, backend}: SuiteOptions): [number, number] =>
   size ?? (isGpu(backend) ? [4, 8] : [32, 32]);
-
-/** One training step of an adapter on mean((y - target)²) with Adam. */
-function stepOf(side: Side, ids: tf.Tensor, target: tf.Tensor) {
-  const optimizer: tf.Optimizer = tf.train.adam(1e-3, 0.9, 0.999, 1e-7);
-  return () => {
-    const loss = () => tf.mean(tf.square(tf.sub(side.forward(ids, true), target))) as tf.Scalar;
-    const {value, grads} = tf.variableGrads(loss, side.trained);
-    optimizer.applyGradients(grads);
-    tf.dispose(grads);
-    return value;
-  };
-}
 
 async function checkSame(name: string, ours: Side, baseline: Side, ids: tf.Tensor): Promise<void> {
   const largest = tf.tidy(() =>
