@@ -4,9 +4,11 @@ import type {Side} from './stock.js';
 
 /** One thing measured in two ways. Each function does its work once and returns what has to be disposed of. */
 export interface Contest {
-  ours: () => tf.TensorContainer;
-  baseline: () => tf.TensorContainer;
+  ours: Work;
+  baseline: Work;
 }
+
+type Work = () => tf.TensorContainer | Promise<tf.TensorContainer>;
 
 export interface Rounds {
   rounds: number;
@@ -27,9 +29,9 @@ async function settle(result: tf.TensorContainer): Promise<void> {
   if (first instanceof tf.Tensor && tf.getBackend().startsWith('web')) await first.data();
 }
 
-async function once(work: () => tf.TensorContainer): Promise<number> {
+async function once(work: Work): Promise<number> {
   const start = performance.now();
-  const result = work();
+  const result = await work();
   await settle(result);
   const time = performance.now() - start;
   tf.dispose(result);
@@ -68,11 +70,11 @@ export interface Profile {
 }
 
 /** Launches of one run, see {@link countLaunches}, tfjs's kernel calls, and the peak bytes beyond those alive before. */
-export async function profile(work: () => tf.TensorContainer): Promise<Profile> {
+export async function profile(work: Work): Promise<Profile> {
   const before = tf.memory().numBytes;
   const counter = countLaunches();
-  const {kernels, peakBytes} = await tf.profile(() => {
-    tf.dispose(work());
+  const {kernels, peakBytes} = await tf.profile(async () => {
+    tf.dispose(await work());
     return [];
   });
   return {

@@ -5,6 +5,7 @@ import type {Suite, SuiteOptions} from './suite.js';
 /** One file a suite, loaded only when it is asked for. */
 export const SUITES: Record<string, () => Promise<Suite>> = {
   layer: async () => (await import('./suites/layer.js')).layerSuite,
+  graph: async () => (await import('./suites/graph.js')).graphSuite,
   gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
   model: async () => (await import('./suites/model.js')).modelSuite,
   adapters: async () => (await import('./suites/adapters.js')).adaptersSuite,

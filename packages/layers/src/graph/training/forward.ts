@@ -5,7 +5,10 @@ import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import {type Cut, cutGraph, type Endpoint, endpointName, findEndpoint, parseEndpoint} from './cut.js';
 import {Rest} from './rest.js';
 
-/** Inputs of a GraphModel, as `predict` takes them. */
+/**
+ * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
+ * then not run: so the frozen part need run only once for each sample.
+ */
 export type GraphInputs = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 
 /** A batch that went through the frozen part of a graph. */
@@ -83,6 +86,7 @@ export class Forward {
 export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTensorMap {
   const nodes = executorOf(model).graph.inputs;
   const names = nodes.map(({name}) => name);
+  const all = executorOf(model).graph.nodes;
   const expected = `It has ${names.map((name) => `'${name}'`).join(', ') || 'none'}.`;
   if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
@@ -94,7 +98,7 @@ export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTen
   const {inputs: signature} = (model.modelSignature ?? {}) as {inputs?: Record<string, {name?: string}>};
   const entries = Object.entries(inputs).map(([key, tensor]) => {
     const [name] = parseEndpoint(signature?.[key]?.name ?? key);
-    if (!names.includes(name)) throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
+    if (all[name] === undefined) throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
     return [name, tensor] as const;
   });
   return Object.fromEntries(entries);

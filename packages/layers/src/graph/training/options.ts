@@ -15,8 +15,9 @@ export interface TrainerOptions {
   /** Nodes to compute, of the middle of the graph too; `name:1` for a node's second output. Default: the model's outputs. */
   outputs?: string | string[];
   /**
-   * A layer, or a LayersModel, to put behind the output; with several outputs one for each, null to leave one as it is. What is
-   * trainable in it is trained. A layer without weights gets them when the first batch comes, and loses them with the trainer.
+   * A layer, or a LayersModel, to put behind the output; with several outputs one that takes all of them, or a list with one for each,
+   * null to leave an output as it is. What is trainable in it is trained. A layer without weights gets them when the first batch comes,
+   * and loses them with the trainer.
    */
   head?: Layer | (Layer | null)[];
 }

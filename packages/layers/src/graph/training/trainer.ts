@@ -15,6 +15,7 @@ import {
   type GraphBatch,
   type GraphData,
 } from './batches.js';
+import {endpointName} from './cut.js';
 import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
 import {asTrained, GraphLayer, type TrainedVariable} from './graph-layer.js';
 import {FIT_OPTIONS, type GraphFitOptions, type TrainerOptions} from './options.js';
@@ -70,10 +71,10 @@ export class GraphTrainer {
     executorOf(model);
     const {outputs = model.outputNodes, head} = options;
     this.outputs = [outputs].flat();
-    this.heads = Array.isArray(head) ? head : head === undefined ? this.outputs.map(() => null) : [head];
-    if (this.heads.length !== this.outputs.length) {
+    this.heads = [head ?? this.outputs.map(() => null)].flat();
+    if (Array.isArray(head) && head.length !== this.outputs.length) {
       throw new ConfigError(
-        `head: ${this.heads.length} heads for ${this.outputs.length} outputs. Give one for each, null to leave an output as it is.`,
+        `head: ${head.length} heads for ${this.outputs.length} outputs. Give one for each, null to leave an output as it is.`,
       );
     }
     this.ownHeads = this.heads.filter((layer) => layer !== null && !layer.built) as Layer[];
@@ -84,6 +85,14 @@ export class GraphTrainer {
   trainableVariables(): tf.Variable[] {
     const heads = this.heads.flatMap((head) => head?.trainableWeights ?? []);
     return [...this.graphVariables(), ...heads].map((variable) => variable.read() as tf.Variable);
+  }
+
+  /**
+   * Names of the tensors that what is trained takes from the frozen part. Computed once for each sample, by `model.execute(inputs,
+   * names)`, they can be fed in place of the inputs wherever this trainer takes some.
+   */
+  get crossing(): string[] {
+    return this.parts().forward.cut.crossing.map(endpointName);
   }
 
   /**
@@ -292,7 +301,11 @@ export class GraphTrainer {
       );
       const samples = tfl.input({shape: [1]});
       const behind = [this.layer.apply(samples)].flat() as tfl.SymbolicTensor[];
-      const ends = behind.map((output, i) => (this.heads[i]?.apply(output) ?? output) as tfl.SymbolicTensor);
+      const groups = this.heads.length === behind.length ? behind.map((output) => [output]) : [behind];
+      const ends = groups.flatMap((group, i) => {
+        const end = this.heads[i]?.apply(group.length === 1 ? group[0]! : group) ?? group;
+        return end as tfl.SymbolicTensor | tfl.SymbolicTensor[];
+      });
       this.inner = tfl.model({inputs: samples, outputs: ends});
     }
     this.layer!.setVariables(this.graphVariables());
