@@ -24,7 +24,7 @@ export async function mergedArtifacts(
 ): Promise<tf.io.ModelArtifacts> {
   const graph = new EditableGraph(source);
   for (const {path, node, adapter} of sites) {
-    const merged = mergeSite(node.operation, adapter, `Node '${path}'`);
+    const merged = await mergeSite(node.operation, adapter, `Node '${path}'`);
     try {
       await write(graph, path, node, merged);
     } finally {
