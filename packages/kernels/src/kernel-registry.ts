@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {onMatrices, onMatrixTensors} from './leading-axes.js';
 
 export const MATMUL = 'PeftMatMul';
 export const PROJECT = 'PeftProject';
@@ -32,6 +33,8 @@ export type PeftKernel = (call: {
 interface CallAttrs {
   names?: string[];
   saveY?: boolean;
+  /** The axes before the last of those tensors that have a row for each position; see leading-axes.ts. */
+  leading?: number[];
 }
 
 /**
@@ -64,23 +67,32 @@ export function replaceKernel(config: tf.KernelConfig): void {
 }
 
 /** Registers kernels of ours for one backend, which need not exist yet; replaces what stood there. */
-export function registerPeftKernels(backendName: string, kernels: Record<string, PeftKernel>): void {
+export function registerPeftKernels(
+  backendName: string,
+  kernels: Record<string, PeftKernel>,
+  /** Whether the kernels are composed of tfjs's ops, and so work on tensors and return them. */
+  composed = false,
+): void {
   for (const [kernelName, kernel] of Object.entries(kernels)) {
     replaceKernel({
       kernelName,
       backendName,
       kernelFunc: ({inputs, attrs, backend}) => {
-        const {names, saveY} = (attrs ?? {}) as CallAttrs;
-        const outputs = kernel({
-          inputs: unpackInputs(inputs as InputMap, names),
-          attrs: attrs ?? {},
-          backend: backend as tf.KernelBackend,
-        });
+        const {names, saveY, leading} = (attrs ?? {}) as CallAttrs;
+        const own = backend as tf.KernelBackend;
+        const run = (named: InputMap) => kernel({inputs: named, attrs: attrs ?? {}, backend: own});
+        const named = unpackInputs(inputs as InputMap, names);
+        const outputs =
+          leading === undefined
+            ? run(named)
+            : composed
+              ? onMatrixTensors(run, named, leading)
+              : onMatrices(run, named, leading, own);
         if (!saveY) return outputs;
         // The gradient keeps y under a handle of its own, so that a y which it doesn't need is not kept alive.
         const list = Array.isArray(outputs) ? outputs : [outputs];
         const {dataId, shape, dtype} = list[0]!;
-        (backend as tf.KernelBackend).incRef(dataId);
+        own.incRef(dataId);
         return [...list, {dataId, shape, dtype}];
       },
     });

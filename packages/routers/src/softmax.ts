@@ -63,18 +63,12 @@ export class SoftmaxRouter implements Router {
   route({input, training, context}: RouterView): Routing {
     const {temperature, topK, renormalize, jitter = 0} = this.config;
     return tf.tidy(() => {
-      const rows = input.rank === 2 ? input : tf.reshape(input, [-1, input.shape[input.rank - 1]!]);
-      let seen = rows;
+      let seen = input;
       if (training && jitter > 0) {
         const noise = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
-        seen = tf.mul(
-          rows,
-          tf.add(1 - jitter, tf.mul(2 * jitter, tf.reshape(noise(input.shape), rows.shape))),
-        );
+        seen = tf.mul(input, tf.add(1 - jitter, tf.mul(2 * jitter, noise(input.shape))));
       }
-      const flat = softmaxGates(seen, this.kernel.read() as tf.Tensor2D, temperature!);
-      const probabilities =
-        input.rank === 2 ? flat : tf.reshape(flat, [...input.shape.slice(0, -1), this.experts]);
+      const probabilities = softmaxGates(seen, this.kernel.read() as tf.Tensor2D, temperature);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};
       const kept = keepTopK(probabilities, topK);
       const gates = renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept;

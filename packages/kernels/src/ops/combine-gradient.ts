@@ -5,6 +5,7 @@ import type {CombineAttrs, ScaleName} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum, product} from './matmul.js';
+import {asMatrix, shapedAs} from './shapes.js';
 import {SharedGradients} from './shared-gradients.js';
 
 type Named = Record<string, tf.Tensor2D>;
@@ -92,14 +93,16 @@ tf.registerGradient({
   // y itself is kept only through the second handle that the kernel returns when the gradient needs it.
   outputsToSave: [false, true, true, true],
   gradFunc: (dys, saved, attrs) => {
-    const {names, activation, saveZ, saveU, heads} = attrs as unknown as CombineAttrs;
-    const named = unpackInputs(saved.slice(0, names.length), names) as Named;
-    const outputs = saved.slice(names.length) as tf.Tensor2D[];
-    const dy = (Array.isArray(dys) ? dys[0]! : dys) as tf.Tensor2D;
+    const {names, activation, saveZ, saveU, heads, leading} = attrs as unknown as CombineAttrs;
+    const shared = new SharedGradients();
+    const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
+    const inputs = saved.slice(0, names.length);
+    const named = unpackInputs(inputs.map(matrix), names) as Named;
+    const outputs = saved.slice(names.length).map(matrix);
+    const dy = matrix(Array.isArray(dys) ? dys[0]! : dys);
     const z = named.z ?? (saveZ ? outputs.shift() : undefined);
     const u = saveU ? outputs.shift() : undefined;
     const y = outputs.shift();
-    const shared = new SharedGradients();
     const gradients: Record<string, () => tf.Tensor> = {};
 
     let du: tf.Tensor2D;
@@ -140,7 +143,8 @@ tf.registerGradient({
 
     if (named.h !== undefined)
       Object.assign(gradients, tailGradients(named, [dy, du], attrs as unknown as CombineAttrs, shared));
-    return Object.fromEntries(shared.endingWith(names.map((name) => gradients[name]!)).entries());
+    const shaped = names.map((name, i) => shapedAs(inputs[i]!, gradients[name]!));
+    return Object.fromEntries(shared.endingWith(shaped).entries());
   },
 });
 

@@ -10,7 +10,7 @@ import {
   type Scale,
 } from '../types.js';
 import {runPeftKernel} from './kernels.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, leadingAttr, leadingSize, withLeading} from './shapes.js';
 import {choosesSparse} from './sparse.js';
 
 export const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
@@ -32,6 +32,8 @@ export interface CombineAttrs {
   saveU: boolean;
   /** Also return a second handle of y. */
   saveY: boolean;
+  /** Axes before the last; see leading-axes.ts. */
+  leading?: number[];
 }
 
 /**
@@ -59,18 +61,19 @@ export function combine(inputs: CombineInputs): tf.Tensor {
   checkVector('offset', offset, outputDim);
   checkTail(inputs, mix, rows, outputDim);
   return tf.tidy(() => {
+    const leading = base.shape.slice(0, -1);
     const named: Record<string, tf.Tensor | undefined> = {
-      ...(x === undefined ? {z: flatten(z!)} : {x: flatten(x), kernel, bias}),
-      h: h && flatten(h),
+      ...(x === undefined ? {z} : {x, kernel, bias}),
+      h: withLeading(h, leading),
       b,
-      gates: gates && flatten(gates),
+      gates: withLeading(gates, leading),
       offset,
     };
     for (const name of SCALES) {
       const scale = inputs[name];
       if (scale === undefined) continue;
       const width = name === 'pre' ? x!.shape[x!.rank - 1]! : outputDim;
-      Object.assign(named, scaleInputs(name, scale, rows, width));
+      Object.assign(named, scaleInputs(name, scale, leading, width));
     }
     const heads = headsOf(inputs);
     const recording = isRecording();
@@ -88,10 +91,10 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       saveZ: recording && inputs.alpha !== undefined && z === undefined,
       saveU,
       saveY: recording && !saveU && activation !== 'linear',
+      ...leadingAttr(leading, tensors),
     };
     const result = runPeftKernel<tf.Tensor | tf.Tensor[]>(COMBINE, tensors, {...attrs});
-    const y = Array.isArray(result) ? result[0]! : result;
-    return tf.reshape(y, [...base.shape.slice(0, -1), outputDim]);
+    return Array.isArray(result) ? result[0]! : result;
   });
 }
 
@@ -185,19 +188,25 @@ function takesSparse(
   return choosesSparse('combine', {topK, sparse}, {rows, width, all: h!.shape[h!.rank - 1]!, gates: gates!});
 }
 
-function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number): Record<string, tf.Tensor> {
+function scaleInputs(
+  name: ScaleName,
+  scale: Scale,
+  leading: number[],
+  width: number,
+): Record<string, tf.Tensor> {
   if (!('gates' in scale)) {
     checkVector(name, scale, width);
     return {[name]: scale};
   }
   const {gates, table, heads} = scale;
   checkTensor('combine', `${name}.gates`, gates, ACTIVATION_RANKS);
-  const leading = heads === undefined ? gates.shape : gates.shape.slice(0, -1);
+  const byRow = heads === undefined ? gates.shape : gates.shape.slice(0, -1);
+  const rows = tf.util.sizeFromShape(leading);
   if (heads !== undefined) checkHeads(name, heads, gates, width);
   checkSize(
     'combine',
     `the number of rows of ${name}.gates [${gates.shape}]`,
-    leadingSize(leading),
+    leadingSize(byRow),
     rows,
     'the base product',
   );
@@ -211,7 +220,8 @@ function scaleInputs(name: ScaleName, scale: Scale, rows: number, width: number)
     width,
     name === 'pre' ? 'the input' : 'the output',
   );
-  const flat = heads === undefined ? flatten(gates) : tf.reshape(gates, [rows, heads * experts]);
+  const same = tf.util.arraysEqual(gates.shape.slice(0, leading.length), leading);
+  const flat = same ? gates : tf.reshape(gates, [rows, (heads ?? 1) * experts]);
   return {[`${name}Gates`]: flat, [`${name}Table`]: table};
 }
 

@@ -3,12 +3,14 @@ import {ConfigError} from '../errors.js';
 import {GATES, SOFTMAX_GRAD} from '../kernel-registry.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
+import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, leadingAttr, shapedAs} from './shapes.js';
 import {SharedGradients} from './shared-gradients.js';
 
 /** The attributes of the gates kernel, whose inputs are x [n, d] and kernel [d, E]. */
 export interface GatesAttrs {
   temperature: number;
+  /** Axes before the last; see leading-axes.ts. */
+  leading?: number[];
 }
 
 /** The attributes of the kernel of the gradient of softmax(scale · x), whose inputs are dy and the softmax's values y, [n, E]. */
@@ -32,8 +34,11 @@ export function softmaxGates(x: tf.Tensor, kernel: tf.Tensor2D, temperature = 1)
   if (!(temperature > 0))
     throw new ConfigError(`softmaxGates: temperature is ${temperature}, but must be above 0.`);
   return tf.tidy(() => {
-    const gates = runPeftKernel<tf.Tensor>(GATES, {x: flatten(x), kernel}, {temperature});
-    return tf.reshape(gates, [...x.shape.slice(0, -1), kernel.shape[1]]);
+    const inputs = {x, kernel};
+    return runPeftKernel<tf.Tensor>(GATES, inputs, {
+      temperature,
+      ...leadingAttr(x.shape.slice(0, -1), inputs),
+    });
   });
 }
 
@@ -42,14 +47,16 @@ tf.registerGradient({
   inputsToSave: ['x', 'kernel'],
   outputsToSave: [true],
   gradFunc: (dys, saved, attrs) => {
-    const [x, kernel, gates] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-    const scale = 1 / (attrs as unknown as GatesAttrs).temperature;
+    const {temperature, leading} = attrs as unknown as GatesAttrs;
     const shared = new SharedGradients();
+    const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
+    const [x, kernel, y] = saved.map(matrix) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+    const dy = matrix(dys as tf.Tensor);
     const dLogits = shared.make(() =>
-      runPeftKernel<tf.Tensor2D>(SOFTMAX_GRAD, {dy: dys as tf.Tensor, y: gates}, {scale}),
+      runPeftKernel<tf.Tensor2D>(SOFTMAX_GRAD, {dy, y}, {scale: 1 / temperature}),
     );
     const [dx, dKernel] = shared.endingWith([
-      () => product(dLogits, kernel, false, true),
+      shapedAs(saved[0]!, () => product(dLogits, kernel, false, true)),
       () => product(x, dLogits, true),
     ]);
     return {x: dx!, kernel: dKernel!};

@@ -39,7 +39,7 @@ function ensureKernel(kernelName: string): void {
     );
   }
   const missing = Object.entries(composedKernels).filter(([name]) => tf.getKernel(name, backendName) == null);
-  registerPeftKernels(backendName, Object.fromEntries(missing));
+  registerPeftKernels(backendName, Object.fromEntries(missing), true);
 }
 
 /** Runs a kernel of ours on the active backend, through the gradient tape if one is recording. */

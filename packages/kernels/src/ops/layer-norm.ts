@@ -3,12 +3,14 @@ import {ConfigError} from '../errors.js';
 import {LAYER_NORM, LAYER_NORM_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum} from './matmul.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingAttr} from './shapes.js';
 
 /** The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where there are any. */
 export interface LayerNormAttrs {
   names: string[];
   epsilon: number;
+  /** Axes before the last; see leading-axes.ts. */
+  leading?: number[];
 }
 
 /**
@@ -34,8 +36,9 @@ export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor1D, beta?: tf.Tensor1D,
   if (!(epsilon >= 0) || epsilon === Number.POSITIVE_INFINITY)
     throw new ConfigError(`layerNorm: epsilon is ${epsilon}, but must be a number of at least 0.`);
   return tf.tidy(() => {
-    const {tensors, names} = packInputs({x: flatten(x), gamma, beta});
-    return tf.reshape(runPeftKernel(LAYER_NORM, tensors, {names, epsilon}), x.shape);
+    const {tensors, names} = packInputs({x, gamma, beta});
+    const attrs = {names, epsilon, ...leadingAttr(x.shape.slice(0, -1), tensors)};
+    return runPeftKernel<tf.Tensor>(LAYER_NORM, tensors, attrs);
   });
 }
 
@@ -43,22 +46,17 @@ tf.registerGradient({
   kernelName: LAYER_NORM,
   saveAllInputs: true,
   gradFunc: (dys, saved, attrs) => {
-    const {names, epsilon} = attrs as unknown as LayerNormAttrs;
-    const dy = dys as tf.Tensor2D;
-    const {x, gamma} = unpackInputs(saved, names) as {x: tf.Tensor2D; gamma?: tf.Tensor1D};
+    const {names, ...rest} = attrs as unknown as LayerNormAttrs;
+    const dy = dys as tf.Tensor;
+    const {x, gamma} = unpackInputs(saved, names) as {x: tf.Tensor; gamma?: tf.Tensor1D};
+    const run = (kernelName: string, inputs: Record<string, tf.Tensor | undefined>): tf.Tensor => {
+      const packed = packInputs(inputs);
+      return runPeftKernel(kernelName, packed.tensors, {...rest, names: packed.names});
+    };
     const gradients: Record<string, () => tf.Tensor> = {
-      x: () => {
-        const inputs = packInputs({dy, x, gamma});
-        return runPeftKernel(LAYER_NORM_GRAD, inputs.tensors, {names: inputs.names, epsilon});
-      },
-      gamma: () => {
-        const inputs = packInputs({x});
-        return columnSum(
-          dy,
-          runPeftKernel<tf.Tensor2D>(LAYER_NORM, inputs.tensors, {names: inputs.names, epsilon}),
-        );
-      },
-      beta: () => columnSum(dy),
+      x: () => run(LAYER_NORM_GRAD, {dy, x, gamma}),
+      gamma: () => columnSum(flatten(dy), flatten(run(LAYER_NORM, {x}))),
+      beta: () => columnSum(flatten(dy)),
     };
     return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
   },

@@ -4,7 +4,17 @@ import {PROJECT, packInputs, unpackInputs} from '../kernel-registry.js';
 import {expertDown} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingSize} from './shapes.js';
+import {
+  ACTIVATION_RANKS,
+  asMatrix,
+  checkSize,
+  checkTensor,
+  flatten,
+  leadingAttr,
+  leadingSize,
+  shapedAs,
+} from './shapes.js';
+import {SharedGradients} from './shared-gradients.js';
 import {choosesSparse} from './sparse.js';
 
 /** Inputs of {@link project}. */
@@ -58,13 +68,9 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
       const h = expertDown(chosen, {scale: 1, transposeW: false});
       return {h: tf.reshape(h, [...x.shape.slice(0, -1), a.shape[1]])};
     }
-    const {tensors, names} = packInputs({
-      x: flatten(x),
-      a,
-      kernel: columns === undefined ? undefined : kernel,
-    });
-    const outputs = runPeftKernel<tf.Tensor[]>(PROJECT, tensors, {columns: columns ?? 0, names});
-    const [h, taken] = outputs.map((t) => tf.reshape(t, [...x.shape.slice(0, -1), t.shape[1]!]));
+    const {tensors, names} = packInputs({x, a, kernel: columns === undefined ? undefined : kernel});
+    const attrs = {columns: columns ?? 0, names, ...leadingAttr(x.shape.slice(0, -1), tensors)};
+    const [h, taken] = runPeftKernel<tf.Tensor[]>(PROJECT, tensors, attrs);
     return taken === undefined ? {h: h!} : {h: h!, columns: taken};
   });
 }
@@ -85,10 +91,16 @@ tf.registerGradient({
   kernelName: PROJECT,
   saveAllInputs: true,
   gradFunc: (dys, saved, attrs) => {
-    const {names, columns} = attrs as unknown as {names: string[]; columns: number};
-    const {x, a, kernel} = unpackInputs(saved, names) as Record<string, tf.Tensor2D>;
+    const {names, columns, leading} = attrs as unknown as {
+      names: string[];
+      columns: number;
+      leading?: number[];
+    };
+    const shared = new SharedGradients();
+    const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
+    const {x, a, kernel} = unpackInputs(saved.map(matrix), names) as Record<string, tf.Tensor2D>;
     // tfjs unwraps the list where there is only one output.
-    const [dh, dColumns] = (Array.isArray(dys) ? dys : [dys]) as tf.Tensor2D[];
+    const [dh, dColumns] = [dys].flat().map(matrix);
     const gradients: Record<string, () => tf.Tensor> = {
       x: () => {
         const through = product(dh!, a!, false, true);
@@ -103,6 +115,7 @@ tf.registerGradient({
           [0, kernel!.shape[1] - columns],
         ]),
     };
-    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
+    const shaped = names.map((name, i) => shapedAs(saved[i]!, gradients[name]!));
+    return Object.fromEntries(shared.endingWith(shaped).entries());
   },
 });

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
+import {matrixShape} from '../leading-axes.js';
 
 /** Throws unless `tensor` is float32 and of one of the ranks. */
 export function checkTensor(op: string, name: string, tensor: tf.Tensor, ranks: readonly number[]): void {
@@ -34,3 +35,34 @@ export function leadingSize(shape: readonly number[]): number {
 
 /** The ranks that activations may have: [..., d] with 1 to 5 leading axes. */
 export const ACTIVATION_RANKS = [2, 3, 4, 5, 6] as const;
+
+/**
+ * `tensor` with the leading axes that a kernel of matrices is told of, or flat where it has others, and as many rows.
+ */
+export function withLeading<T extends tf.Tensor | undefined>(tensor: T, leading: readonly number[]): T {
+  if (tensor === undefined || tensor.rank <= 2) return tensor;
+  const own = tensor.shape.slice(0, leading.length);
+  return tf.util.arraysEqual(own, [...leading]) ? tensor : (flatten(tensor) as tf.Tensor as T);
+}
+
+/** The attribute that tells a kernel of leading axes, if there is a tensor that has any; see leading-axes.ts. */
+export function leadingAttr(leading: number[], tensors: tf.NamedTensorMap): {leading?: number[]} {
+  return Object.values(tensors).some(({rank}) => rank > 2) ? {leading} : {};
+}
+
+/** `tensor` as the matrix that its kernel saw. */
+export function asMatrix(tensor: tf.Tensor, leading: number[] | undefined): tf.Tensor2D {
+  if (leading === undefined || tensor.rank <= 2) return tensor as tf.Tensor2D;
+  return tf.reshape(tensor, matrixShape(tensor.shape, leading));
+}
+
+/** A gradient function that gives its result the shape of what it is the gradient of. */
+export function shapedAs(tensor: tf.Tensor, gradient: () => tf.Tensor): () => tf.Tensor {
+  if (tensor.rank <= 2) return gradient;
+  return () => {
+    const flat = gradient();
+    const shaped = tf.reshape(flat, tensor.shape);
+    flat.dispose();
+    return shaped;
+  };
+}

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
 import {STREAM_GATES, STREAM_GATES_GRAD} from '../kernel-registry.js';
 import {runPeftKernel} from './kernels.js';
-import {ACTIVATION_RANKS, checkTensor, flatten} from './shapes.js';
+import {ACTIVATION_RANKS, checkTensor, leadingAttr} from './shapes.js';
 
 /** Options of {@link streamGates}. */
 export interface StreamGatesOptions {
@@ -49,8 +49,9 @@ export function streamGates(
   if (!(floor > 0)) throw new ConfigError(`streamGates: floor is ${floor}, but must be above 0.`);
   const attrs: StreamGatesAttrs = {weightA, weightB, theta, floor};
   return tf.tidy(() => {
-    const outputs = runPeftKernel<tf.Tensor[]>(STREAM_GATES, {a: flatten(a), b: flatten(b)}, {...attrs});
-    const [probabilities, gates] = outputs.map((t) => tf.reshape(t, a.shape));
+    const inputs = {a, b};
+    const axes = leadingAttr(a.shape.slice(0, -1), inputs);
+    const [probabilities, gates] = runPeftKernel<tf.Tensor[]>(STREAM_GATES, inputs, {...attrs, ...axes});
     return {probabilities: probabilities!, gates: gates ?? probabilities!};
   });
 }

@@ -12,7 +12,7 @@ export type TestBackend = (typeof TEST_BACKENDS)[number];
 
 /** Makes the backend active, with our kernels or the composed ones. */
 export async function useBackend(name: TestBackend): Promise<void> {
-  if (name === 'composed') registerPeftKernels('cpu', composedKernels);
+  if (name === 'composed') registerPeftKernels('cpu', composedKernels, true);
   else registerCpu();
   (wasm as {register?: () => void}).register?.();
   await tf.setBackend(name === 'composed' ? 'cpu' : name);
