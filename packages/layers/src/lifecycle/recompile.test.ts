@@ -158,3 +158,18 @@ test('a nested model that is compiled too trains the adapter inside it', async (
   peft.detach();
   expect(inner.optimizer).toBe(own);
 });
+
+test('a model compiled after the upgrade with an optimizer of its own leaves nothing behind when all ends', async () => {
+  const life = async () => {
+    const model = sequential();
+    const peft = await upgrade(model, {adapter: lora});
+    model.compile({optimizer: 'adam', loss: 'meanSquaredError'});
+    await train(model);
+    peft.detach();
+    model.dispose();
+  };
+  await life();
+  const {numTensors} = tf.memory();
+  await life();
+  expect(tf.memory().numTensors).toBe(numTensors);
+});

@@ -58,12 +58,12 @@ export class Recompiler {
     return {
       abandon,
       commit: () => {
-        for (const {model, optimizer} of changes) this.compile(model, optimizer);
+        for (const {model, optimizer} of changes) this.compile(model, optimizer, ending);
       },
     };
   }
 
-  private compile(model: Container, optimizer: tf.Optimizer): void {
+  private compile(model: Container, optimizer: tf.Optimizer, ending: boolean): void {
     const {collectedTrainableWeights: collected, loss, metrics, isOptimizerOwned} = running(model);
     const current = optimizerOf(model)!;
     const original = this.originals.get(model);
@@ -72,11 +72,12 @@ export class Recompiler {
       disposeOptimizer(optimizer);
       return;
     }
-    if (original === undefined)
+    // One that came after the upgrade began does not come back when it ends.
+    if (original === undefined && !ending)
       this.originals.set(model, {optimizer: current, owned: isOptimizerOwned ?? false});
     (model as unknown as tfl.LayersModel).compile({optimizer, loss, metrics});
     for (const part of [model, running(model)]) part.isOptimizerOwned = returns ? original!.owned : true;
-    const kept = this.originals.get(model)!.optimizer;
+    const kept = this.originals.get(model)?.optimizer;
     if (current !== optimizer && current !== kept && (made.has(current) || isOptimizerOwned))
       disposeOptimizer(current);
   }
