@@ -19,7 +19,8 @@ const applies = (site: SiteCase) =>
 function fresh(site: SiteCase, name: string, adapters: Record<string, AdapterConfig>): PeftWrapper {
   const stock = site.make();
   const {batchInputShape: _, ...config} = stock.getConfig();
-  const layer = new (stock.constructor as new (config: object) => tf.layers.Layer)({...config, name});
+  const stockClass = stock.constructor as typeof PeftWrapper;
+  const layer: tf.layers.Layer = stockClass.fromConfig(stockClass as never, {...config, name});
   const wrapper = new PeftWrapper({layer, name});
   for (const [adapter, config] of Object.entries(adapters)) wrapper.addAdapter(adapter, config);
   return wrapper;
@@ -156,6 +157,12 @@ describe('what cannot be a site is refused by name', () => {
       'a convolution with channels first',
       () => tf.layers.conv2d({filters: 2, kernelSize: 3, name: 'c', dataFormat: 'channelsFirst'}),
       /Layer 'c' has dataFormat 'channelsFirst', but adapters need 'channelsLast'/,
+    ],
+    [
+      'stacked cells',
+      () =>
+        tf.layers.rnn({name: 'r', cell: [tf.layers.lstmCell({units: 2}), tf.layers.lstmCell({units: 2})]}),
+      /Layer 'r' runs a StackedRNNCells/,
     ],
     ['a layer without weights', () => tf.layers.flatten({name: 'f'}), /Layer 'f' is a Flatten.*registerSite/],
     [

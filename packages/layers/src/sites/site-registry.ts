@@ -3,7 +3,7 @@ import {Registry} from '@tfjs-peft/routers';
 import {convolutionSite, DEPTHWISE} from './kinds/convolution.js';
 import {DENSE} from './kinds/dense.js';
 import {EMBEDDING} from './kinds/embedding.js';
-import {GRU, LSTM, SIMPLE_RNN} from './kinds/recurrent.js';
+import {recurrentSite} from './kinds/recurrent.js';
 import type {LayerSite} from './layer-site.js';
 
 const sites = new Registry<LayerSite>('site', () => ({
@@ -12,9 +12,10 @@ const sites = new Registry<LayerSite>('site', () => ({
   Conv2D: convolutionSite('conv2d'),
   DepthwiseConv2D: DEPTHWISE,
   Embedding: EMBEDDING,
-  LSTM,
-  GRU,
-  SimpleRNN: SIMPLE_RNN,
+  LSTM: recurrentSite('lstm'),
+  GRU: recurrentSite('gru'),
+  SimpleRNN: recurrentSite('simpleRNN'),
+  RNN: recurrentSite('rnn'),
 }));
 
 /**

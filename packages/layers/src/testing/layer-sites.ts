@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
-import {type AdapterConfig, PeftWrapper} from '../index.js';
+import {type AdapterConfig, PeftWrapper, ResetAfterGRUCell} from '../index.js';
 import {normal} from './sites.js';
 
 /** A layer of each class and form that is a site, and inputs for it. */
 export interface SiteCase {
   name: string;
-  /** A fresh layer, the same values every time. */
+  /** A fresh layer. */
   make(): tf.layers.Layer;
   inputShape: number[];
   /** Input values for a batch; normal ones if left out. */
@@ -86,6 +86,12 @@ export const SITE_CASES: SiteCase[] = [
   {
     name: 'gru, backwards, last output',
     make: () => tf.layers.gru({units: 4, goBackwards: true, ...recurrent} as never),
+    inputShape: [4, 5],
+    recurrent: true,
+  },
+  {
+    name: 'rnn of a GRU that resets after its product, as Keras has it',
+    make: () => tf.layers.rnn({cell: new ResetAfterGRUCell({units: 4}) as never, returnSequences: true}),
     inputShape: [4, 5],
     recurrent: true,
   },

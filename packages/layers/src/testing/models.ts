@@ -173,7 +173,7 @@ export function text(): tfl.LayersModel {
         inputDim: 7,
         outputDim: 5,
         maskZero: true,
-        batchInputShape: [null, 4],
+        batchInputShape: [null, 3],
         embeddingsInitializer: normal(1),
       }),
       tfl.layers.bidirectional({
