@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {nameOf} from './config.js';
+import {everyLayer, type LayerConfig, nameOf} from './config.js';
 import type {LayerRule} from './rules.js';
 
 const KEYS = ['activation', 'recurrent_activation'];
@@ -48,4 +48,20 @@ function activationName(value: unknown): string | undefined {
   // Keras 3 writes a function as an object, its own ones by name.
   const {class_name, config} = value as {class_name?: unknown; config?: unknown};
   return class_name === 'function' && typeof config === 'string' ? config : undefined;
+}
+
+/**
+ * Keras 3 gave a name another function: its `hard_sigmoid` is relu6(x + 3) / 6, that of Keras 2 and tfjs 0.2 x + 0.5.
+ *
+ * @throws UnsupportedModelError naming the layer.
+ */
+export function refuseOtherMeanings(model: LayerConfig): void {
+  for (const {layer} of everyLayer(model)) {
+    const key = KEYS.find((each) => layer.config[each] === 'hard_sigmoid');
+    if (key === undefined) continue;
+    throw new UnsupportedModelError(
+      `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} 'hard_sigmoid' of Keras 3, which is another function in tfjs. Train it with ` +
+        "'sigmoid', or convert the model as a GraphModel (--output_format=tfjs_graph_model).",
+    );
+  }
 }

@@ -19,6 +19,7 @@ const CLASSES: Record<string, ClassKeywords> = {
   Conv1D: GROUPS,
   Conv2D: GROUPS,
   Conv3D: GROUPS,
+  Conv2DTranspose: {only: {output_padding: [null]}},
   SeparableConv2D: {drop: ['kernel_initializer', 'kernel_regularizer', 'kernel_constraint'], ...GROUPS},
   BatchNormalization: {only: {renorm: [false]}},
   LayerNormalization: {only: {rms_scaling: [false]}},
@@ -45,7 +46,7 @@ export const keywords: LayerRule = (layer, log) => {
     log('keyword', nameOf(layer), `${key} says nothing in ${layer.class_name}, and tfjs refuses it.`);
   }
   for (const [key, values] of Object.entries(only)) {
-    const value = config[key] ?? values[0];
+    const value = config[key] ?? values[0]!;
     if (!values.includes(value)) throw unsupported(layer, key, value);
   }
 };

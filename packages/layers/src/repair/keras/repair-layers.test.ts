@@ -102,6 +102,15 @@ describe('a layer that tfjs lacks is refused by name, with the way out', () => {
   });
 });
 
+test("Keras 3's hard_sigmoid is refused, that of Keras 2 is tfjs's", async () => {
+  const artifacts = sequentialArtifacts([4], [dense(4, 4, {activation: 'hard_sigmoid'})]);
+  await expect(load(artifacts)).resolves.toBeDefined();
+  (artifacts.modelTopology as {keras_version: string}).keras_version = '3.15.1';
+  await expect(load(artifacts)).rejects.toThrow(
+    /'dense_0' \(Dense\) has the activation 'hard_sigmoid' of Keras 3/,
+  );
+});
+
 test('silu, a class name with a package, and a dtype policy', async () => {
   const policy = {class_name: 'DTypePolicy', config: {name: 'mixed_float16'}};
   const {model, repairs} = await load(
@@ -195,7 +204,7 @@ describe('a GRU with reset_after', () => {
     const {model} = await load(sequentialArtifacts([4, 2], [gru()]));
     const x = tf.randomNormal<tf.Rank.R3>([1, 4, 2], 0, 1, 'float32', 3);
     const [w, u, b] = [range(2, 9), range(3, 9), range(2, 9)].map(({values: numbers, shape}) =>
-      tf.tensor(numbers, shape),
+      tf.tensor<tf.Rank>(numbers, shape),
     ) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
     const [inputBias, recurrentBias] = tf.unstack(b) as [tf.Tensor, tf.Tensor];
     let h: tf.Tensor2D = tf.zeros([1, 3]);
@@ -274,6 +283,25 @@ describe('weights', () => {
       await expect(refused).rejects.toThrow(WeightMismatchError);
       await expect(refused).rejects.toThrow(message);
     }
+  });
+
+  test('of a .keras file, by any of its spellings; not of several layers in one wrapper', async () => {
+    for (const path of [
+      'layers/dense/vars/',
+      'layers\\dense\\vars\\',
+      '_layer_checkpoint_dependencies/dense/vars/',
+    ]) {
+      const artifacts = sequentialArtifacts([3], [dense(2, 3)]);
+      artifacts.weightSpecs = artifacts.weightSpecs!.map((spec, i) => ({...spec, name: `${path}${i}`}));
+      const {model} = await load(artifacts);
+      expect(values(model.getWeights()[1]!)).toEqual([...Float32Array.from(range(2).values)]);
+    }
+    const artifacts = sequentialArtifacts([3], [dense(2, 3)]);
+    artifacts.weightSpecs = artifacts.weightSpecs!.map((spec, i) => ({
+      ...spec,
+      name: `layers/dense/part_${i}/vars/0`,
+    }));
+    await expect(load(artifacts)).rejects.toThrow(/'dense_0' holds several layers \(part_0, part_1\)/);
   });
 
   test('that are states of random generators are left out, with their bytes', async () => {

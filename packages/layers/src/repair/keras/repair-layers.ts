@@ -23,7 +23,7 @@ export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): P
     );
   }
   const paths = kerasPaths(model);
-  applyRules(model, log);
+  applyRules(model, String(topology.keras_version ?? ''), log);
   const repaired = {...artifacts, modelTopology: topology};
   if (artifacts.weightSpecs === undefined) return repaired;
 

@@ -1,5 +1,5 @@
 import type {Log} from '../log.js';
-import {activations} from './activations.js';
+import {activations, refuseOtherMeanings} from './activations.js';
 import {causalConvolutions} from './causal.js';
 import {classNames} from './class-names.js';
 import {everyContainer, everyLayer, type LayerConfig} from './config.js';
@@ -33,12 +33,14 @@ const LAYER_RULES: readonly LayerRule[] = [
 /**
  * Rewrites the config of a model, in place, into one that tfjs-layers reads.
  *
+ * @param kerasVersion the version that wrote it, as `3.15.1`; empty if unknown.
  * @throws UnsupportedModelError naming a layer that tfjs cannot be given, and the way out.
  */
-export function applyRules(model: LayerConfig, log: Log): void {
+export function applyRules(model: LayerConfig, kerasVersion: string, log: Log): void {
   for (const {layer} of [{layer: model}, ...everyLayer(model)])
     for (const rule of LAYER_RULES) rule(layer, log);
   for (const container of [...everyContainer(model)])
     for (const rule of CONTAINER_RULES) rule(container, log);
+  if (Number.parseInt(kerasVersion, 10) >= 3) refuseOtherMeanings(model);
   refuseUnknown(model);
 }

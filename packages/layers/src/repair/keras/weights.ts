@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {WeightMismatchError} from '@tfjs-peft/kernels';
-import type {Log} from '../log.js';
+import {type Log, UnsupportedModelError} from '../log.js';
 import type {ExpectedWeight} from './probe.js';
 import {namesIn} from './weight-paths.js';
 
@@ -35,14 +35,16 @@ export function renameWeights(
       nobodys.add(spec);
       continue;
     }
-    const key = VARS.test(spec.name) ? layerByPath(spec.name, paths) : layerByName(spec.name, expected, full);
+    const key = VARS.test(pathOf(spec.name))
+      ? layerByPath(spec.name, paths)
+      : layerByName(spec.name, expected, full);
     if (key === undefined || !expected.has(key)) throw noLayer(spec, expected);
     byLayer.set(key, [...(byLayer.get(key) ?? []), spec]);
   }
 
   const renamed = new Map<Spec, Spec>();
   for (const [key, weights] of expected) {
-    const given = inLayerOrder(byLayer.get(key) ?? []);
+    const given = inLayerOrder(key, byLayer.get(key) ?? []);
     for (const [i, spec] of pair(key, weights, given).entries()) {
       const {name} = weights[i]!;
       if (spec.name !== name) log('weight-names', name, `the weight '${spec.name}' of the file.`);
@@ -57,12 +59,17 @@ export function renameWeights(
   });
 }
 
+/** Older files write the same path with other separators and another name for `layers`. */
+function pathOf(name: string): string {
+  return name.replaceAll('\\', '/').replaceAll('_layer_checkpoint_dependencies/', 'layers/');
+}
+
 function isGeneratorState(name: string): boolean {
   return /seed_generator/.test(name);
 }
 
 function layerByPath(name: string, paths: ReadonlyMap<string, string>): string | undefined {
-  return paths.get(VARS.exec(name)!.groups!.layer!);
+  return paths.get(VARS.exec(pathOf(name))!.groups!.layer!);
 }
 
 /** The layer whose own name and, where several layers have it, the names of the models around it, are in the weight's name. */
@@ -85,15 +92,25 @@ function layerByName(
   return undefined;
 }
 
-/** A Bidirectional's weights are sorted by name in a `.keras` file, so that the backward ones come first. */
-function inLayerOrder(specs: readonly Spec[]): Spec[] {
-  const place = ({name}: Spec): [inside: number, index: number] => {
-    const {inside = '', index = '0'} = VARS.exec(name)?.groups ?? {};
-    return [inside.startsWith('backward') ? 1 : 0, Number(index)];
+/**
+ * A Bidirectional's weights are sorted by name in a `.keras` file, so that the backward ones come first. Of several layers inside
+ * any other wrapper or cell the order cannot be known.
+ */
+function inLayerOrder(key: string, specs: readonly Spec[]): Spec[] {
+  const place = ({name}: Spec) => {
+    const {inside = '', index = '0'} = VARS.exec(pathOf(name))?.groups ?? {};
+    return {inside, backward: inside.startsWith('backward_') ? 1 : 0, index: Number(index)};
   };
+  const inside = new Set(specs.map((spec) => place(spec).inside));
+  if (inside.size > 1 && ![...inside].every((name) => /^(for|back)ward_/.test(name))) {
+    throw new UnsupportedModelError(
+      `Layer '${namesIn(key).join('/')}' holds several layers (${[...inside].join(', ')}), whose order a .keras file does not say. Save the model as ` +
+        '.h5 and convert that.',
+    );
+  }
   return [...specs].sort((a, b) => {
     const [p, q] = [place(a), place(b)];
-    return p[0] - q[0] || p[1] - q[1];
+    return p.backward - q.backward || p.index - q.index;
   });
 }
 
