@@ -25,6 +25,18 @@ const ADAPTERS: Record<string, (router: AdapterRouterConfig) => AdapterConfig> =
       ]),
     ),
   ),
+  ...Object.fromEntries(
+    (['paper', 'code'] as const).map((form) => [
+      `lime over prompt, ${form}`,
+      (router: AdapterRouterConfig): AdapterConfig => ({
+        type: 'lime',
+        experts: 3,
+        over: {type: 'prompt', virtualTokens: 2},
+        form,
+        router,
+      }),
+    ]),
+  ),
 };
 
 const ROUTERS: AdapterRouterConfig[] = [
@@ -146,7 +158,8 @@ describe.each(SITES)('a $name', (site) => {
       expect(() => createAdapter(adapter)).toThrow(refusal);
       return;
     }
-    if (site.scaling && !name.startsWith('mov')) {
+    const isPrompt = name.startsWith('lime over prompt');
+    if ((site.scaling && !name.startsWith('mov')) || (isPrompt && site.name !== 'embedding')) {
       expectRefused(site, adapter);
       return;
     }
@@ -165,7 +178,11 @@ describe.each(SITES)('a $name', (site) => {
     const whole = (await sums.data()).every((sum) => Math.abs(sum - 1) < 1e-5);
     expect(whole || createRouter({...router, experts: 3} as RouterConfig).normalized !== true).toBe(true);
 
-    if (name.startsWith('mov')) {
+    if (isPrompt) {
+      // A change of zero leaves the base prompt before the tokens, whoever routes.
+      const prompt = tf.expandDims(layer.adapterWeights('default').get('prompt_base')!.read(), 0);
+      expect(await deviation(got, tf.concat([tf.tile(prompt, [2, 1, 1]), base], 1))).toBeLessThan(2e-6);
+    } else if (name.startsWith('mov')) {
       // All vectors start at one, so MoV scales by the sum of the gates: not the identity where that is not 1.
       factors.rows = sums;
       factors.place = name === 'mov' ? 'post' : 'alpha';
