@@ -53,6 +53,31 @@ const projections = ({heads, d, dFf}: T5) => {
 
 describe('trainable parameters over a T5 v1.1', () => {
   it.each([
+    ['base', 247_577_856],
+    ['large', 783_150_080],
+    ['XL', 2_849_757_184],
+    ['XXL', 11_135_332_352],
+  ])('are few of those of %s, of which these sites have most', (size, expected) => {
+    const {layers, d, dFf} = T5_SIZES[size]!;
+    const {attention, mlp} = projections(T5_SIZES[size]!);
+    // The second branch of the MLP has no adapter in the released code.
+    const kernels = (sites: SiteDims[]) => sites.reduce((n, s) => n + s.inputDim * s.outputDim, 0);
+    const inLayers = 3 * layers * kernels(attention) + 2 * layers * (kernels(mlp) + d * dFf);
+    const vocabulary = 2 * 32_128 * d;
+    const biases = 2 * 32 * T5_SIZES[size]!.heads;
+    const norms = (2 * layers + 1 + 3 * layers + 1) * d;
+    expect(inLayers + vocabulary + biases + norms).toBe(expected);
+    expect(total(size, {type: 'mov', experts: 60}, scaledAsReleased) / expected).toBeLessThan(0.04);
+  });
+
+  it('MoV-60 of XXL has 0.863 % of 11 billion, (IA)³ of XL 0.018 % of 3', () => {
+    const mov = total('XXL', {type: 'mov', experts: 60}, scaledAsReleased);
+    expect(mov).toBe(94_924_800);
+    expect(((100 * mov) / 11e9).toFixed(3)).toBe('0.863');
+    expect(((100 * total('XL', {type: 'ia3'}, scaled)) / 3e9).toFixed(3)).toBe('0.018');
+  });
+
+  it.each([
     ['base', 104_448],
     ['large', 282_624],
     ['XL', 540_672],
@@ -152,6 +177,15 @@ describe('trainable parameters over a LLaVA-OneVision (LiME, tables 2 and 7)', (
     ['0.5B', 'LiME over LoRA-FA', lime('lora-fa'), 344_160],
   ])('%s: %s', (size, _method, config, expected) => {
     expect(over(LLAVA[size], config)).toBe(expected);
+  });
+
+  it.each([
+    ['7B', 3584, 89_601],
+    ['0.5B', 896, 22_401],
+  ])('%s: LiME over a prompt of 10 tokens', (_size, d, expected) => {
+    const embedding: SiteDims = {inputDim: 152_000, outputDim: d, kind: 'lookup'};
+    const over = {type: 'prompt', virtualTokens: 10, learnableBase: true} as const;
+    expect(countTrainable({type: 'lime', experts: 4, over}, embedding)).toBe(expected);
   });
 
   it('LiME has at least 3 times fewer than MoLoRA with 8 experts of rank 4 at a square layer', () => {
