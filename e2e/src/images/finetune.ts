@@ -22,7 +22,7 @@ export interface FinetuneOptions {
   /** Images of each class to train on, and to test on. */
   train: number;
   test: number;
-  /** Passes over the images: of the probe, and of the adapters with the head that the probe found. */
+  /** Passes over the images: of the probe, and of the adapters with a head that starts as the probe's did. */
   probeEpochs: number;
   epochs: number;
   batchSize: number;
@@ -117,7 +117,7 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
 
   peft.disable();
   const start = probing.getWeights().map((weight) => weight.clone());
-  let best: {figures: Figures; weights: tf.Tensor[]} | undefined;
+  let best: Figures | undefined;
   const pick = ({xs, ys}: typeof training, names: string[]) => ({
     xs: Object.fromEntries(names.map((name) => [name, xs[name]!])),
     ys,
@@ -133,14 +133,12 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
     await own.fit(pick(training, outputs), {epochs: probeEpochs, batchSize, seed, verbose: 0});
     const result = await figures(own, pick(testing, outputs));
     onNote(`probe at rate ${rate}: accuracy ${result.accuracy.toFixed(3)}, loss ${result.loss.toFixed(3)}`);
-    if (best === undefined || result.accuracy > best.figures.accuracy) {
-      tf.dispose(best?.weights);
-      best = {figures: result, weights: probing.getWeights().map((weight) => weight.clone())};
-    }
+    if (best === undefined || result.accuracy > best.accuracy) best = result;
     own.dispose();
   }
-  probing.setWeights(best!.weights);
-  tf.dispose([start, best!.weights]);
+  // From the start again: a head that knows its images by heart leaves the adapters nothing to learn from.
+  probing.setWeights(start);
+  tf.dispose(start);
 
   peft.enable();
   const fed = whole.crossing;
@@ -154,5 +152,5 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
   probing.dispose();
   tf.dispose([training, testing]);
   model.dispose();
-  return {probe: best!.figures, adapted, trainable};
+  return {probe: best!, adapted, trainable};
 }

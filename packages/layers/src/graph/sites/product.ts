@@ -77,7 +77,8 @@ export const matchProduct: MatchNode = (executor, node) => {
     [inputDim, outputDim],
     epilogue,
     (value) => {
-      const flat = tf.reshape(value, matrix) as tf.Tensor2D;
+      // An alias would be one more tensor that the gradient tape holds.
+      const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
       return transposed ? tf.transpose(flat) : flat;
     },
     transposed,

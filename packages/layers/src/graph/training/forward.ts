@@ -73,6 +73,10 @@ export class Forward {
     };
   }
 
+  dispose(): void {
+    this.rest.dispose();
+  }
+
   private async runFront(inputs: tf.NamedTensorMap, outputs: string[]): Promise<tf.Tensor[]> {
     if (outputs.length === 0) return [];
     const result = this.cut.dynamic

@@ -1,6 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {Interception} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
 import {type Cut, endpointName, parseEndpoint} from './cut.js';
+import {reshaping} from './reshaping.js';
 
 /** What a graph executor of tfjs-converter can do that {@link Executor} does not tell. */
 interface RunningExecutor extends Executor {
@@ -22,6 +24,7 @@ export class Rest {
   private readonly executor: RunningExecutor;
   private readonly outputs: string[];
   private readonly crossing: number;
+  private readonly own = new Interception();
 
   constructor(
     private readonly whole: Executor,
@@ -45,6 +48,10 @@ export class Rest {
         own.inputNames.push(feed?.name ?? node.inputNames[i]!);
         source.children.push(own);
       });
+    }
+    for (const [node, own] of views) {
+      const run = cut.carrying.has(node) ? reshaping(node) : undefined;
+      if (run !== undefined) this.own.set(own, run);
     }
     const all = [...feeds, ...weights.values(), ...views.values()];
     const last = cut.outputs.flatMap(({node}) => views.get(node) ?? []);
@@ -70,6 +77,10 @@ export class Rest {
     if (this.executor.weightMap !== this.whole.weightMap) this.executor.weightMap = this.whole.weightMap;
     const feeds = Array.from({length: this.crossing}, (_, i) => [`${PLACEHOLDER}/${i}`, crossing[i]!]);
     return this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, this.outputs);
+  }
+
+  dispose(): void {
+    this.own.clear();
   }
 }
 

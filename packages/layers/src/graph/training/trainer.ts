@@ -221,6 +221,7 @@ export class GraphTrainer {
     for (const head of this.ownHeads) if (head.built) head.dispose();
     this.compiled = undefined;
     this.inner = undefined;
+    this.forward?.forward.dispose();
     this.forward = undefined;
   }
 
@@ -257,6 +258,7 @@ export class GraphTrainer {
       this.outputs,
     );
     const own = new Set(sites.map((name): GraphNode => nodes[name]!));
+    this.forward?.forward.dispose();
     this.forward = {key, forward, gaps: findGaps(forward.cut, own)};
     return this.forward;
   }
