@@ -110,3 +110,29 @@ test('a router that reads the frozen output is refused where nothing can be proj
   const {layer: good} = standIn(conv, {type: 'mov', experts: 2, router});
   expect((good.call(normal([2, 5, 4, 3], 1), {}) as tf.Tensor).shape).toEqual([2, 3, 2, 6]);
 });
+
+test('a mask that was set counts where it fits, else the one that is passed along, else none', () => {
+  const site = siteOf();
+  const masks: unknown[] = [];
+  registerAdapter(
+    'Test_Mask',
+    (): Adapter => ({
+      type: 'Test_Mask',
+      build() {},
+      parts: ({context}) => {
+        masks.push(context?.mask?.arraySync());
+        return {};
+      },
+      getConfig: () => ({type: 'Test_Mask'}) as unknown as AdapterConfig,
+    }),
+  );
+  site.add('a', {type: 'Test_Mask'} as unknown as AdapterConfig);
+  site.activate('a');
+  const mask = tf.tensor2d([[1, 0]]);
+  const longer = tf.tensor2d([[1, 1, 0]], [1, 3], 'bool');
+  site.context = () => ({mask});
+  site.apply(normal([1, 2, 3], 1), {mask: tf.ones([1, 2])});
+  site.apply(normal([1, 3, 3], 1), {mask: longer});
+  site.apply(normal([1, 4, 3], 1), {mask: longer});
+  expect(masks).toEqual([[[1, 0]], [[1, 1, 0]], undefined]);
+});
