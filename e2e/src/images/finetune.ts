@@ -35,6 +35,10 @@ export interface FinetuneResult {
   /** Accuracy and loss on the test images: of a head on frozen features, and with adapters. */
   probe: Figures;
   adapted: Figures;
+  /** With a head that has learnt nothing: the loss on the test images, and how far the upgrade moved any feature of them. */
+  start: {loss: number; largestChange: number};
+  /** Adapted nodes by their op. */
+  sites: Record<string, number>;
   trainable: number;
 }
 
@@ -85,6 +89,29 @@ const figures = async (
   return {accuracy: acc!, loss: loss!};
 };
 
+/** Some of the nodes' values, and the classes. */
+const pick = ({xs, ys}: {xs: tf.NamedTensorMap; ys: tf.Tensor1D}, names: string[]) => ({
+  xs: Object.fromEntries(names.map((name) => [name, xs[name]!])),
+  ys,
+});
+
+/** The largest difference between what a node gave and what it gives now, from the tensors that lie before it. */
+async function changeOf(
+  model: GraphModel,
+  values: tf.NamedTensorMap,
+  before: string[],
+  node: string,
+): Promise<number> {
+  const feeds = Object.fromEntries(before.map((name) => [name, values[name]!]));
+  const change = tf.tidy(() => {
+    const now = model.execute(feeds, node) as tf.Tensor;
+    return tf.max(tf.abs(tf.sub(now, values[node]!)));
+  });
+  const [largest] = await change.data();
+  change.dispose();
+  return largest!;
+}
+
 /**
  * Handwritten digits by nsfwjs's MobileNetV2, a GraphModel: a head on its frozen features, and then the same head with MoLoRA at the
  * pointwise convolutions of the last blocks and at the last product. The blocks before run once for each image.
@@ -102,7 +129,11 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
     targets: NSFW_MOBILENET_SITES,
     seed,
   });
-  const {trainable} = peft.report();
+  const report = peft.report();
+  const sites: Record<string, number> = {};
+  for (const {status, className} of report.sites) {
+    if (status === 'adapted') sites[className] = (sites[className] ?? 0) + 1;
+  }
   const probing = makeHead(model, seed);
   const whole = trainer(model, {
     ...compiled,
@@ -111,17 +142,18 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
     optimizer: tf.train.adam(learningRate),
   } as never);
   const nodes = [...whole.crossing, ...outputs];
+  // Features of the untouched model: those of the head's probe.
+  peft.disable();
   const training = await compute(model, images.train, nodes);
   const testing = await compute(model, images.test, nodes);
+  peft.enable();
   onNote('the frozen part has run');
+  const before = await figures(whole, pick(testing, whole.crossing));
+  const largestChange = await changeOf(whole.model, testing.xs, whole.crossing, features);
 
   peft.disable();
   const start = probing.getWeights().map((weight) => weight.clone());
   let best: Figures | undefined;
-  const pick = ({xs, ys}: typeof training, names: string[]) => ({
-    xs: Object.fromEntries(names.map((name) => [name, xs[name]!])),
-    ys,
-  });
   for (const rate of PROBE_RATES) {
     probing.setWeights(start);
     const own = trainer(model, {
@@ -152,5 +184,11 @@ export async function finetuneDigits(options: FinetuneOptions): Promise<Finetune
   probing.dispose();
   tf.dispose([training, testing]);
   model.dispose();
-  return {probe: best!, adapted, trainable};
+  return {
+    probe: best!,
+    adapted,
+    start: {loss: before.loss, largestChange},
+    sites,
+    trainable: report.trainable,
+  };
 }
