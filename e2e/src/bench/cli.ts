@@ -1,12 +1,13 @@
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
 import {BACKENDS, needsPage} from '../golden/backend.js';
 import {runInChromium} from './chromium.js';
 import {machine} from './machine.js';
 import {type BenchReport, fewestRounds, table} from './report.js';
 import {runSuite, SUITES} from './run.js';
 
-const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]`;
+const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--threads N] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]`;
 
 function count(option: string, value: string | undefined, least: number): number | undefined {
   if (value === undefined) return undefined;
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       backend: {type: 'string', default: 'wasm'},
+      threads: {type: 'string'},
       cases: {type: 'string'},
       size: {type: 'string'},
       rounds: {type: 'string'},
@@ -49,6 +51,7 @@ async function main(): Promise<void> {
   const progress = process.stderr.isTTY;
   const {rows, gpu} = await (needsPage(values.backend) ? runInChromium : runSuite)(suite, {
     backend: values.backend,
+    threads: count('threads', values.threads, 1),
     cases: regex(values.cases),
     size: sizeOf(values.size),
     rounds: count('rounds', values.rounds, 1),
@@ -68,6 +71,8 @@ async function main(): Promise<void> {
   };
   console.log(table(report));
   if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
+  // Its threads would go on waiting for work.
+  if (values.threads !== undefined) tf.removeBackend('wasm');
 }
 
 main().catch((error) => {

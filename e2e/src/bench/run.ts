@@ -23,7 +23,12 @@ export interface Measured {
  * @throws Error if the GPU refused anything.
  */
 export async function runSuite(suite: string, options: SuiteOptions): Promise<Measured> {
-  const gpu = await useBackend(options.backend);
+  const {threads = 1, backend} = options;
+  const {useThreads, checkThreads} = threads > 1 ? await import('./threads.js') : {};
+  if (threads > 1 && backend !== 'wasm') throw new Error(`the ${backend} backend has no threads`);
+  await useThreads?.(threads);
+  const gpu = await useBackend(backend);
+  await checkThreads?.(threads);
   const rows = await (await SUITES[suite]!())({
     ...options,
     onRow: (row) => {

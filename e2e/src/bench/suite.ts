@@ -4,6 +4,8 @@ import type {Row} from './report.js';
 
 export interface SuiteOptions extends Partial<Rounds> {
   backend: string;
+  /** Threads of the wasm backend, in Node. Default 1. */
+  threads?: number | undefined;
   /** Which cases to run. Default all. */
   cases?: RegExp | undefined;
   /** Called as each row is measured. */

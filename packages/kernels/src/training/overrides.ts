@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {onAttach} from '../backends/wasm/attach.js';
 import {replaceKernel} from '../kernel-registry.js';
+import {noteStockKernel} from '../stock-kernels.js';
 
 const BACKEND = 'wasm';
 
@@ -39,6 +40,7 @@ export function restoreKernel(kernelName: string): void {
     else replaceKernel(active.stock);
   }
   wanted.delete(kernelName);
+  noteStockKernel(kernelName, undefined);
 }
 
 function apply(kernelName: string): void {
@@ -49,6 +51,7 @@ function apply(kernelName: string): void {
   const ours = {...current, kernelFunc: override.kernel(current.kernelFunc)};
   replaceKernel(ours);
   override.active = {ours, stock: current};
+  noteStockKernel(kernelName, current.kernelFunc);
 }
 
 interface GradientOverride {

@@ -7,6 +7,7 @@ import {bestModuleBytes} from './module.js';
 
 /** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
 interface Heap {
+  tfjs?: {getThreadsCount?(): number};
   HEAPU8: Uint8Array;
   _malloc(bytes: number): number;
   _free(pointer: number): void;
@@ -29,6 +30,11 @@ export class WasmKernels {
     private readonly heap: Heap,
     private readonly memory: WebAssembly.Memory,
   ) {}
+
+  /** How many threads XNNPACK has here; our kernels have one. */
+  get threads(): number {
+    return this.heap.tfjs?.getThreadsCount?.() ?? 1;
+  }
 
   /** A 64-byte aligned block that stays valid until the next call; it grows on demand and is never given back. */
   scratch(bytes: number): number {

@@ -5,6 +5,7 @@ import {ACTIVATIONS, type Activation} from '../../types.js';
 import {attach, type WasmKernels} from './attach.js';
 import {ExpertProducts} from './experts.js';
 import {mixInto} from './mix.js';
+import {leavesToThreads, threadedProduct} from './threads.js';
 
 type Inputs = Record<string, TensorInfo | undefined>;
 
@@ -120,12 +121,31 @@ export function biasActivation(
 export const combine: PeftKernel = ({inputs, attrs, backend}) =>
   combineInfos(backend, inputs, attrs as unknown as CombineAttrs);
 
+/** x W + bias by XNNPACK, where that has several threads and it pays. */
+function threadedBase(wasm: WasmKernels, {x, kernel, bias, pre, preGates}: Inputs): TensorInfo | undefined {
+  if (x === undefined || kernel === undefined || pre !== undefined || preGates !== undefined)
+    return undefined;
+  const [rows, dIn] = x.shape as [number, number];
+  const dOut = kernel.shape[1]!;
+  if (!leavesToThreads(wasm, rows, dOut, dIn)) return undefined;
+  return {...threadedProduct(wasm, {a: x, b: kernel, bias}, [rows, dOut, dIn]), shape: [rows, dOut]};
+}
+
 export function combineInfos(
   backend: KernelBackend,
   inputs: Inputs,
   {scale, mix, activation, saveZ, saveU, sparse, heads}: Omit<CombineAttrs, 'names' | 'saveY'>,
 ): TensorInfo[] {
   const wasm = attach(backend);
+  const threaded = threadedBase(wasm, inputs);
+  if (threaded !== undefined) {
+    // The base product is there already, with its bias; the rest goes over it.
+    const {x: _x, kernel: _kernel, bias: _bias, ...others} = inputs;
+    const attrs = {scale, mix, activation, saveZ, saveU, ...(sparse && {sparse}), ...(heads && {heads})};
+    const outputs = combineInfos(backend, {...others, z: threaded}, attrs);
+    backend.disposeData(threaded.dataId);
+    return outputs;
+  }
   const {x, kernel, z, h, b, gates} = inputs;
   const base = (z ?? x)!;
   const rows = base.shape[0]!;

@@ -4,6 +4,7 @@ import {backend_util, util} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-registry.js';
 import type {MatMulAttrs} from '../../ops/matmul.js';
 import {attach} from './attach.js';
+import {leavesToThreads, threadedTransposed} from './threads.js';
 
 const FLOAT = 4;
 
@@ -43,6 +44,10 @@ export function multiply(operands: Operands, backend: KernelBackend): TensorInfo
   // One b for all and a's batches one after the other: the batch is only more rows.
   const fold = batchB === 1 && batchA === batch && !transposeA;
   const [count, rows] = fold ? [1, m * batch] : [batch, m];
+  if (count === 1 && leavesToThreads(wasm, rows, n, k)) {
+    const product = threadedTransposed(wasm, operands, [rows, n, k]);
+    return {...product, shape: [...outer, m, n]};
+  }
   const scratch = wasm.scratch(gemmScratch(rows, n, k, Number(transposeA)));
   const out = wasm.output([...outer, m, n]);
   const [pA, pB, pOut] = [a, b, out].map((t) => wasm.pointerTo(t)) as [number, number, number];

@@ -1,6 +1,7 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-registry.js';
 import {attach} from './attach.js';
+import {leavesToThreads, threadedProduct} from './threads.js';
 
 /** h = x A, and x W[:, :columns], read in place through W's row stride. */
 export const project: PeftKernel = ({inputs, attrs, backend}) => {
@@ -9,6 +10,10 @@ export const project: PeftKernel = ({inputs, attrs, backend}) => {
   const [rows, dIn] = x.shape as [number, number];
   const scratch = wasm.scratch(wasm.exports.gemmScratch(rows, 1, dIn, 0));
   const times = (matrix: TensorInfo, columns: number): TensorInfo => {
+    if (columns === matrix.shape[1] && leavesToThreads(wasm, rows, columns, dIn)) {
+      const product = threadedProduct(wasm, {a: x, b: matrix}, [rows, columns, dIn]);
+      return {...product, shape: [rows, columns]};
+    }
     const out = wasm.output([rows, columns]);
     const [left, right, to] = [x, matrix, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
     wasm.exports.gemm(left, right, to, 1, rows, columns, dIn, 0, 0, matrix.shape[1]!, 0, 0, scratch);

@@ -1,0 +1,14 @@
+import type {KernelFunc} from '@tensorflow/tfjs-core';
+
+/** Kernels of the wasm backend that ours have replaced, by name: what still needs the stock one finds it here. */
+const replaced = new Map<string, KernelFunc>();
+
+export function stockKernel(kernelName: string): KernelFunc | undefined {
+  return replaced.get(kernelName);
+}
+
+/** Says which stock kernel ours stands in front of; undefined once it is back in its place. */
+export function noteStockKernel(kernelName: string, kernel: KernelFunc | undefined): void {
+  if (kernel === undefined) replaced.delete(kernelName);
+  else replaced.set(kernelName, kernel);
+}
