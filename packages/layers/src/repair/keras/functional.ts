@@ -67,7 +67,7 @@ function isRef(value: unknown): value is TensorRef {
 }
 
 /** One reference, a list of them, or a dictionary of them by name. */
-function endpoints(value: unknown): TensorRef[] {
+export function endpoints(value: unknown): TensorRef[] {
   if (isRef(value)) return [value];
   return Object.values(value as Record<string, unknown>).flatMap(endpoints);
 }

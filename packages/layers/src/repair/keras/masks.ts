@@ -1,5 +1,6 @@
 import {UnsupportedModelError} from '../log.js';
 import {type LayerConfig, layersOf, nameOf, type TensorRef} from './config.js';
+import {endpoints} from './functional.js';
 import type {ContainerRule} from './rules.js';
 import {type Keras3Node, keras3Nodes, sameTensor, tensorRef, tensorsIn} from './tensors.js';
 
@@ -19,6 +20,8 @@ export const dropMasks: ContainerRule = (container, log) => {
     const root = MASK_OPS.has(layer.class_name) ? rootOf(layer, byName) : undefined;
     if (root !== undefined) masks.set(nameOf(layer), root);
   }
+  // What is data to anyone is no mask.
+  for (const [name] of endpoints(container.config.output_layers ?? [])) masks.delete(name);
   for (const layer of layers) {
     for (const {args, kwargs = {}} of keras3Nodes(layer)) {
       if (!masks.has(nameOf(layer)))
