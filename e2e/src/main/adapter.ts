@@ -63,8 +63,8 @@ const ROUTERS: Record<string, (setting: Setting, experts: number) => object> = {
   'top-k': () => ({type: 'softmax', topK: 2, renormalize: true}),
   'noisy-top-k': () => ({}),
   'expert-choice': () => ({}),
-  // The paper's jitter and balance, of which each of ten sites has its share.
-  zero: () => ({jitter: 0.1, importance: 0.01, divergence: 0.001}),
+  // The paper's jitter and balance.
+  zero: () => ({jitter: 0.1, importance: 0.1, divergence: 0.01}),
   intuition: () => ({}),
   sentence: ({width}) => ({width}),
   task: ({tasks}, experts) => ({assign: Array.from({length: tasks}, (_, task) => task % experts)}),

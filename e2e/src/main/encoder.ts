@@ -18,14 +18,14 @@ export interface Encoder {
   upgrade(adapter: AdapterConfig, seed: number): Promise<Peft<UpgradableModel>>;
   /** Runs what does not depend on adapters, once for a batch of texts that are padded to `length` tokens. */
   prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch>;
-  /** What routers have added to the loss in the last {@link PreparedBatch.vectors} that was training. */
-  losses(): tf.Scalar[];
 }
 
 /** A batch up to the first adapter. */
 export interface PreparedBatch {
   /** Vectors of the texts, [texts, width]: synchronous, so that a gradient can be taken of what is made of them. */
   vectors(training: boolean): tf.Tensor2D;
+  /** What routers have added to the loss in the last {@link vectors} that was training. */
+  losses(): tf.Scalar[];
   dispose(): void;
 }
 

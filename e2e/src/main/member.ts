@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {AdapterConfig, Peft, UpgradableModel} from '@tfjs-peft/layers';
+import {type AdapterConfig, balanceScale, type Peft, type UpgradableModel} from '@tfjs-peft/layers';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
 import {CONTEXT_KEYS, type TextContext} from './context.js';
 import type {Encoder, PreparedBatch} from './encoder.js';
@@ -69,6 +69,8 @@ export class Member implements Work {
 
   async adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
     this.upgraded = await this.encoder.upgrade(adapter, seed);
+    const {lossSites} = this.upgraded;
+    if (lossSites > 0) this.upgraded.scaleLosses(balanceScale({average: true}, 0, lossSites));
     this.heads = heads.map(headVariables);
     const named: [string, tf.Variable][] = [
       ...this.peft
@@ -115,7 +117,7 @@ export class Member implements Work {
     return this.withBatch(part, seed, async (batch) => {
       const {value, grads} = tf.variableGrads(() => {
         const loss = lossOf(batch.vectors(true), heads, labels, count, this.heads);
-        const added = this.encoder.losses().map((own) => tf.mul(own, tokens.length / count));
+        const added = batch.losses().map((own) => tf.mul(own, tokens.length / count));
         return tf.addN([loss, ...added]) as tf.Scalar;
       }, this.variables);
       const loss = (await value.data())[0]!;

@@ -42,15 +42,13 @@ export class UseLiteShippedEncoder implements Encoder {
   async prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch> {
     const inputs = raggedTokens(tokens, length);
     const prepared = await this.trainer.prepare(inputs);
-    this.losses = () => prepared.losses();
     return {
       vectors: (training) => prepared.outputs(training) as tf.Tensor2D,
+      losses: () => prepared.losses(),
       dispose: () => {
         prepared.dispose();
         tf.dispose([inputs.values, inputs.indices]);
       },
     };
   }
-
-  losses: () => tf.Scalar[] = () => [];
 }

@@ -38,11 +38,8 @@ export class UseLiteEncoder implements Encoder {
     const ids = tf.tensor2d(padTokens(tokens, length, USE_LITE_PADDING), [tokens.length, length], 'int32');
     return {
       vectors: (training) => this.model.apply(ids, {training}) as tf.Tensor2D,
+      losses: () => this.model.calculateLosses(),
       dispose: () => ids.dispose(),
     };
-  }
-
-  losses(): tf.Scalar[] {
-    return this.model.calculateLosses();
   }
 }
