@@ -50,12 +50,14 @@ test('ops between tensors are layers, outputs may be a dictionary, and calls are
         inner,
         layer('Add', 'plus', {}, call([kt('x'), kt('inner', 1)])),
         layer('Tanh', 'squash', {}, call([kt('plus')])),
+        layer('Concatenate', 'both', {}, call([[kt('plus'), kt('x')]], {axis: 1})),
       ],
       [['x', 0, 0]],
-      {sum: ['plus', 0, 0], squashed: ['squash', 0, 0]},
+      {sum: ['plus', 0, 0], squashed: ['squash', 0, 0], both: ['both', 0, 0]},
     ),
   );
-  const [sum, squashed] = model.predict(tf.tensor2d([[1, -2, 3]])) as [tf.Tensor, tf.Tensor];
+  const [sum, squashed, both] = model.predict(tf.tensor2d([[1, -2, 3]])) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  expect(Array.from(both.dataSync())).toEqual([2, -2, 6, 1, -2, 3]);
   expect(Array.from(sum.dataSync())).toEqual([2, -2, 6]);
   expect(squashed.dataSync()[1]).toBeCloseTo(Math.tanh(-2), 5);
 });

@@ -26,6 +26,14 @@ export const convertOps: ContainerRule = (container, log) => {
       layer.class_name = 'Activation';
       layer.config.activation = activation === 'silu' ? 'swish' : activation;
     }
+    if (layer.class_name === 'Concatenate' && layer.config.axis === undefined) {
+      // An op says its axis where it is called, a layer in its config.
+      for (const {kwargs = {}} of nodes) {
+        layer.config.axis = kwargs.axis ?? 0;
+        delete kwargs.axis;
+        log('op', nameOf(layer), 'the op Concatenate is the layer of that name.');
+      }
+    }
     if (!MERGES.has(layer.class_name)) continue;
     for (const node of nodes) {
       if (Array.isArray(node.args[0])) continue;
