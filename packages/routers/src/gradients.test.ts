@@ -41,9 +41,9 @@ beforeAll(() => tf.setBackend('cpu'));
 
 describe.each(ROUTERS)('%j', (config) => {
   const inputs = {
-    input: tf.variable(wave([2, 5, 3], 1)),
-    base: tf.variable(wave([2, 5, 4], 2)),
-    delta: tf.variable(wave([2, 5, 4], 3)),
+    input: tf.variable(wave([2, 4, 3], 1)),
+    base: tf.variable(wave([2, 4, 4], 2)),
+    delta: tf.variable(wave([2, 4, 4], 3)),
     intuition: tf.variable(wave([2, 4], 6)),
     sentence: tf.variable(wave([2, 3], 7)),
   };
@@ -64,7 +64,7 @@ describe.each(ROUTERS)('%j', (config) => {
   }
 
   it('has the gradient of its gates, by all that it reads', () => {
-    const cotangent = wave([2, 5, 4], 5);
+    const cotangent = wave([2, 4, 4], 5);
     expect(expectGradients(() => tf.mul(run().gates, cotangent))).toBeGreaterThan(0);
   });
 

@@ -112,6 +112,22 @@ describe('usage', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('is logged in fit by task and expert', async () => {
+    const m = model();
+    const peft = await upgrade(m, {adapter, targets: ['hidden'], seed: 1});
+    peft.contextFrom('task_number', ([task]) => ({task: task!}));
+    m.compile({optimizer: 'sgd', loss: 'meanSquaredError'});
+    const callbacks = usageCallback(peft, {tasks: 3});
+    const {history} = await m.fit(inputs(), normal([6, 2], 9), {epochs: 2, verbose: 0, callbacks});
+    for (let task = 0; task < 3; task++) {
+      for (let expert = 0; expert < 3; expert++) {
+        const share = task === expert ? 1 : 0;
+        expect(history[`hidden/task_${task}/share_${expert}`]).toEqual([share, share]);
+      }
+    }
+    for (const share of history['hidden/share_1'] as number[]) expect(share).toBeCloseTo(1 / 3, 6);
+  });
+
   it('is logged in fit, epoch by epoch', async () => {
     const m = model();
     const peft = await upgrade(m, {adapter: {type: 'lime', experts: 2}, targets: ['hidden'], seed: 2});

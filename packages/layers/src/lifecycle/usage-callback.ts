@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
+import type {ExpertUsage} from '../sites/usage.js';
 import type {Peft} from './peft.js';
 
 /** Options of {@link usageCallback}. */
@@ -10,8 +11,8 @@ export interface UsageCallbackOptions {
 }
 
 /**
- * A callback for `fit` that tracks how experts are used, and at the end of every epoch adds `<site>/entropy` and `<site>/active` of
- * that epoch to its logs, and so to the history.
+ * A callback for `fit` that tracks how experts are used, and at the end of every epoch adds that epoch's figures to its logs, and so to
+ * the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks `<site>/task_<task>/entropy` and so on.
  */
 export function usageCallback(peft: Peft, options: UsageCallbackOptions = {}): tfl.CustomCallbackArgs {
   return {
@@ -19,9 +20,11 @@ export function usageCallback(peft: Peft, options: UsageCallbackOptions = {}): t
       peft.trackUsage({tasks: options.tasks ?? 0});
     },
     onEpochEnd: async (epoch, logs) => {
-      for (const {site, share, entropy, active} of await peft.usage({reset: true})) {
-        if (logs !== undefined)
-          Object.assign(logs, {[`${site}/entropy`]: entropy, [`${site}/active`]: active});
+      for (const usage of await peft.usage({reset: true})) {
+        const {site, share, entropy, active, tasks = []} = usage;
+        Object.assign(logs ?? {}, figures(site, usage));
+        for (const [task, own] of tasks.entries())
+          Object.assign(logs ?? {}, figures(`${site}/task_${task}`, own));
         const shares = share.map((value) => `${(100 * value).toFixed(1)} %`).join(', ');
         options.print?.(
           `epoch ${epoch + 1}, ${site}: ${shares}; entropy ${entropy.toFixed(3)}, ${active.toFixed(2)} active`,
@@ -29,4 +32,9 @@ export function usageCallback(peft: Peft, options: UsageCallbackOptions = {}): t
       }
     },
   };
+}
+
+function figures(prefix: string, {share, entropy, active}: ExpertUsage): Record<string, number> {
+  const shares = share.map((value, expert) => [`${prefix}/share_${expert}`, value] as const);
+  return {[`${prefix}/entropy`]: entropy, [`${prefix}/active`]: active, ...Object.fromEntries(shares)};
 }

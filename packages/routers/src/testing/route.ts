@@ -53,9 +53,10 @@ export function expectGradient(loss: () => tf.Tensor, at: tf.Variable, tolerance
     at.assign(tf.tensor(changed, at.shape));
     return tf.sum(loss()).dataSync()[0]!;
   };
+  const here = moved(0, 0);
   let kinks = 0;
   values.forEach((_, i) => {
-    const [below, here, above] = [moved(i, -step), moved(i, 0), moved(i, step)];
+    const [below, above] = [moved(i, -step), moved(i, step)];
     const slope = (above - below) / (2 * step);
     const size = Math.max(1, Math.abs(slope));
     if (Math.abs(above - 2 * here + below) > 0.1 * step * size) kinks++;
