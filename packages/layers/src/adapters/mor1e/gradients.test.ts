@@ -26,17 +26,17 @@ it.each<[Mor1eConfig, string[]]>([
     variable.write(tf.mul(normal(variable.shape as number[], 8), sizeOf(name)));
   }
   const x = normal([2, 3, 3], 5);
-  const cotangent = normal([2, 3, 4], 6).dataSync<'float32'>();
+  const cotangent = Array.from(normal([2, 3, 4], 6).dataSync());
   const forward = () => layer.call(x, {training: true}) as tf.Tensor;
   const variables = weights.map(([, variable]) => variable.read() as tf.Variable);
   const {grads} = tf.variableGrads(
     () => tf.sum(tf.mul(forward(), tf.tensor(cotangent, [2, 3, 4]))) as tf.Scalar,
     variables,
   );
-  const loss = () =>
-    forward()
-      .dataSync()
-      .reduce((sum, value, i) => sum + value * cotangent[i]!, 0);
+  const loss = () => {
+    const y = forward().dataSync();
+    return cotangent.reduce((sum, factor, i) => sum + factor * y[i]!, 0);
+  };
   expect(weights.map(([name]) => name)).toEqual(expect.arrayContaining(names));
   for (const [i, [name]] of weights.entries()) {
     const variable = variables[i]!;
