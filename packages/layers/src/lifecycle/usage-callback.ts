@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {ExpertUsage} from '../sites/usage.js';
-import type {Peft} from './peft.js';
+import type {Peft, UpgradableModel} from './peft.js';
 
 /** Options of {@link usageCallback}. */
 export interface UsageCallbackOptions {
@@ -14,7 +14,10 @@ export interface UsageCallbackOptions {
  * A callback for `fit` that tracks how experts are used, and at the end of every epoch adds that epoch's figures to its logs, and so to
  * the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks `<site>/task_<task>/entropy` and so on.
  */
-export function usageCallback(peft: Peft, options: UsageCallbackOptions = {}): tfl.CustomCallbackArgs {
+export function usageCallback(
+  peft: Peft<UpgradableModel>,
+  options: UsageCallbackOptions = {},
+): tfl.CustomCallbackArgs {
   return {
     onTrainBegin: async () => {
       peft.trackUsage({tasks: options.tasks ?? 0});
