@@ -44,6 +44,11 @@ const SUPPLIED: ReadonlySet<string> = new Set([
 /** What gradients of that entry point carry. */
 const MARK = Symbol.for('tfjs-peft.gradient');
 
+/** Puts the gradients of that entry point, if it was imported, back over those that tfjs-layers registered later. */
+function registerAgain(): void {
+  (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
+}
+
 /** Convolutions, of which tfjs has no gradient where they are dilated. */
 const CONVOLUTIONS: Readonly<Record<string, string>> = {
   Conv2D: 'Conv2D',
@@ -61,7 +66,8 @@ function gapOf(node: GraphNode): GradientGap | undefined {
   const {name, op} = node;
   if (Object.hasOwn(CONVOLUTIONS, op)) {
     if (!isDilated(node) || op.includes('Depthwise')) return undefined;
-    return {node: name, op, kernel: CONVOLUTIONS[op]!, supplied: false};
+    if (op === 'Conv2D' && MARK in (tf.getGradient('Conv2D')?.gradFunc ?? {})) return undefined;
+    return {node: name, op, kernel: CONVOLUTIONS[op]!, supplied: op === 'Conv2D'};
   }
   const kernel = KERNELS[op] ?? op;
   const gap = {node: name, op, kernel, supplied: SUPPLIED.has(kernel)};
@@ -80,6 +86,7 @@ function gapOf(node: GraphNode): GradientGap | undefined {
  * @param sources Nodes that are trained themselves: what they do is the adapter's, not their op's.
  */
 export function findGaps(cut: Cut, sources: ReadonlySet<GraphNode>): GradientGap[] {
+  registerAgain();
   return [...cut.carrying].flatMap((node) => (sources.has(node) ? [] : (gapOf(node) ?? [])));
 }
 

@@ -14,6 +14,17 @@ const Y = (samples: number, seed = 8) => tf.randomUniform([samples, 3, 5], -1, 1
 
 const ADAPTER = {type: 'molora', experts: 2, rank: 2} as const;
 
+/** tfjs's own, as importing tfjs-layers later would put it over ours. */
+const STOCK_SQUARED_DIFFERENCE: tf.GradConfig = {
+  kernelName: 'SquaredDifference',
+  inputsToSave: ['a', 'b'],
+  gradFunc: (dy, saved) => {
+    const [a, b] = saved as [tf.Tensor, tf.Tensor];
+    const twice = () => tf.mul(dy as tf.Tensor, tf.mul(tf.sub(a, b), 2));
+    return {a: twice, b: () => tf.neg(twice())};
+  },
+};
+
 describe.each(Object.keys(DIALECTS))('training in the dialect %s', (dialect) => {
   it('lowers the loss, changes nothing else, and keeps its history', async () => {
     const model = await DIALECTS[dialect]!().load();
@@ -245,6 +256,39 @@ describe('a trainer', () => {
       async () => expect(await (stock.predict(xs) as tf.Tensor).data()).toEqual(want),
     ]);
     expect(losses).toEqual(reference);
+  });
+
+  it('has the right gradient of a layer norm, whatever was imported first', async () => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 4]);
+    graph.weight('w', [4, 4]);
+    graph.weight('small', [], {values: [1e-5]});
+    graph.integers('last', [-1]);
+    graph.node('MatMul', 'product', ['x', 'w'], {transpose_a: false, transpose_b: false});
+    graph.node('Mean', 'mean', ['product', 'last'], {keep_dims: true});
+    graph.node('SquaredDifference', 'square', ['product', 'mean']);
+    graph.node('Mean', 'variance', ['square', 'last'], {keep_dims: true});
+    graph.node('AddV2', 'some', ['variance', 'small']);
+    graph.node('Rsqrt', 'scale', ['some']);
+    graph.node('Mul', 'scaled', ['product', 'scale']);
+    const model = await graph.output('scaled').load();
+    const peft = await upgrade(model, {adapter: {type: 'lora', rank: 1}, seed: 1});
+    tf.unregisterGradient('SquaredDifference');
+    tf.registerGradient(STOCK_SQUARED_DIFFERENCE);
+    const own = trainer(model);
+    expect(own.preflight()).toEqual([]);
+    const x = tf.randomNormal([3, 4], 0, 1, 'float32', 1);
+    const loss = (out: tf.Tensor | tf.Tensor[]) => tf.sum(tf.pow(out as tf.Tensor, 3)) as tf.Scalar;
+    const {grads} = await own.gradients(x, loss);
+    const b = peft.trainableVariables()[1]!;
+    const direction = tf.reshape(tf.range(0, b.size), b.shape);
+    const at = async (step: number) => {
+      tf.tidy(() => b.assign(tf.mul(direction, step)));
+      return (await loss(await own.predict(x)).data())[0]!;
+    };
+    const difference = ((await at(0.01)) - (await at(-0.01))) / 0.02;
+    const [wanted] = await tf.sum(tf.mul(grads[b.name]!, direction)).data();
+    expect(Math.abs(difference - wanted!)).toBeLessThan(0.02 * Math.abs(wanted!));
   });
 
   it('names ops without a right gradient, and who supplies it', async () => {
