@@ -1,9 +1,8 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
-import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../adapters/adapter.js';
-import {createAdapter} from '../adapters/registry.js';
 import type {FileSite, WeightValues} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
@@ -76,17 +75,7 @@ export class GraphState implements AdaptedModel {
         'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
       );
     }
-    const plan = planUpgrade<LocatedNode>(this.noun, (targets) => this.select(targets), config, [
-      ...this.adapters.keys(),
-    ]);
-    for (const {at, dims, config} of plan.sites) {
-      if ((createAdapter(config, dims).virtualTokens ?? 0) === 0) continue;
-      throw new UnsupportedSiteError(
-        `Node '${at.path}' cannot get virtual tokens, for a graph has the lengths of its sequences worked in. Use an adapter without a ` +
-          'prompt, or upgrade the model as a LayersModel.',
-      );
-    }
-    return plan;
+    return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
   }
 
   select(targets?: Targets): Selected<LocatedNode>[] {

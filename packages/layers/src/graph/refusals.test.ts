@@ -163,7 +163,7 @@ test('an adapter that makes sequences longer is refused', async () => {
   const model = await graph.output(graph.node('GatherV2', 'lookup', ['table', 'ids', 'axis'])).load();
   const adapter = {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 2}} as const;
   await expect(upgrade(model, {adapter, targets: ['lookup']})).rejects.toThrow(
-    /Node 'lookup' cannot get virtual tokens/,
+    /Node 'lookup' cannot get 2 virtual tokens/,
   );
 });
 
