@@ -6,6 +6,7 @@ export {addTo, depthwiseGradient, maxPoolGradient, patches} from './convolution'
 export {gemm, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
 export {layerNorm, layerNormGradient} from './normalize';
+export {columnSum} from './sums';
 export {transpose} from './pack';
 export {tile} from './repeat';
 export {gatherRows, scatterAddRows, spreadRows} from './rows';

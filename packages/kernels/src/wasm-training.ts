@@ -1,7 +1,7 @@
 /**
  * Makes tfjs's wasm backend fit for training: its matrix products (BatchMatMul, _FusedMatMul) cost the same in every transposition
  * and when batched, and take integers and every bias that broadcasts; Tile, through which tfjs-layers' LayerNormalization goes, is a
- * copy whose gradient is a sum; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
+ * copy whose gradient is a sum; a sum over leading axes, which the gradient of every bias and scale is, is one pass; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
  * (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
  * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers the replacements, if the backend has been imported before;
  * otherwise call {@link register} after that.
@@ -13,6 +13,7 @@ import {MISSING_KERNELS} from './training/missing.js';
 import {restoreKernel, supplyKernel} from './training/overrides.js';
 import {registerProducts, unregisterProducts} from './training/products.js';
 import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
+import {registerSum, unregisterSum} from './training/sum.js';
 import {registerTile, unregisterTile} from './training/tile.js';
 
 /** Puts our kernels in place of the stock ones. Calling it again is harmless, and needed after a later import of the backend. */
@@ -22,6 +23,7 @@ export function register(): void {
   registerSharedValues();
   registerFusedBias();
   registerClip();
+  registerSum();
   for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
 }
 
@@ -32,6 +34,7 @@ export function unregister(): void {
   unregisterSharedValues();
   unregisterFusedBias();
   unregisterClip();
+  unregisterSum();
   for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
 }
 

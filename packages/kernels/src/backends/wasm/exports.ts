@@ -50,6 +50,7 @@ export interface WasmExports {
     dp: N, dGates: N, a: N, b: N, p: N, gates: N, da: N, db: N,
     rows: N, width: N, weightA: N, weightB: N, floor: N, scratch: N,
   ): void;
+  columnSum(a: N, b: N, out: N, rows: N, width: N): void;
   transpose(src: N, lds: N, rows: N, columns: N, dst: N, ldd: N): void;
   tile(src: N, dst: N, axes: N, count: N): N;
   segmentSum(x: N, ids: N, out: N, rows: N, width: N, segments: N): void;

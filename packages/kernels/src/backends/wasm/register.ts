@@ -4,6 +4,7 @@ import {
   ADAM,
   BLEND,
   BLEND_GRAD,
+  COLUMN_SUM,
   COMBINE,
   EXPERT_DOWN,
   EXPERT_OUTER,
@@ -25,6 +26,7 @@ import {registerAdam} from '../../ops/adam.js';
 import {activationGradient} from './activation-grad.js';
 import {adam} from './adam.js';
 import {blend, blendGradient} from './blend.js';
+import {columnSum} from './column-sum.js';
 import {combine} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {gates, softmaxGradient, streamGates, streamGatesGradient} from './gates.js';
@@ -51,6 +53,7 @@ const kernels: Record<string, PeftKernel> = {
   [STREAM_GATES_GRAD]: streamGatesGradient,
   [BLEND]: blend,
   [BLEND_GRAD]: blendGradient,
+  [COLUMN_SUM]: columnSum,
   [ADAM]: adam,
 };
 
