@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 
 import * as tf from '@tensorflow/tfjs';
 import {normalizeArtifacts, UnsupportedModelError} from '../../index.js';
-import {graphArtifacts, type SmallGraph} from '../testing.js';
+import {graphArtifacts, type SmallGraph} from '../testing/artifacts.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 

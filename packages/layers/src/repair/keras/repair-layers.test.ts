@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/cpu';
 import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
 import {normalizeArtifacts, type Repair, UnsupportedModelError, upgrade} from '../../index.js';
-import {sequentialArtifacts} from '../testing.js';
+import {sequentialArtifacts} from '../testing/artifacts.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 
