@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {loadBuiltinTasks} from '../../tasks/builtin.js';
 import {random} from '../../tasks/random.js';
@@ -94,6 +95,7 @@ describe('USE-lite as shipped', () => {
         trainers[0]!.parameters.values.map(({length}) => length).sort(),
       );
       const losses: number[][] = [];
+      const alive: number[] = [];
       for (let step = 0; step < STEPS; step++) {
         const batch = Array.from({length: BATCH}, (_, i) => examples[(step * BATCH + i) % examples.length]!);
         const row: number[] = [];
@@ -111,8 +113,10 @@ describe('USE-lite as shipped', () => {
           row.push(loss);
         }
         losses.push(row);
+        alive.push(tf.memory().numTensors);
       }
       for (const [mine, other] of losses) expect(Math.abs(mine! - other!)).toBeLessThan(1e-3);
+      expect(alive.at(-1)).toBe(alive[0]);
       const mean = (rows: number[][]) => rows.reduce((sum, [, own]) => sum + own!, 0) / rows.length;
       expect(mean(losses.slice(-5))).toBeLessThan(mean(losses.slice(0, 5)) - 0.2);
       await first.release();
