@@ -2,8 +2,8 @@ import {cpSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {useBackend} from './backend.js';
-import {findIndexes} from './format.js';
-import {runGolden} from './run.js';
+import {findIndexes, readCases} from './format.js';
+import {runCase, runGolden} from './run.js';
 
 const DATA = join(__dirname, '../../golden');
 let folder: string;
@@ -45,6 +45,26 @@ test('what the packages cannot express is a failure that names it', async () => 
     'not expressible: site logits of mov in the form of the code',
     'not expressible: system hypernet',
   ]);
+});
+
+test.each<[string, object, string]>([
+  ['lime-prompt-mean', {conditioning: 'attention'}, 'a prompt conditioned by attention'],
+  ['lime-paper-lora-auto', {dropout: 0.1}, 'dropout in an adapter'],
+  ['lime-paper-lora-auto', {eps: 1e-3}, "a normaliser's floor of 0.001"],
+  ['lime-paper-lora-auto', {routing_streams: 'input'}, 'routing streams input'],
+  ['lime-paper-lora-auto', {peft: 'houlsby'}, 'LiME over houlsby'],
+  ['mor1e-rank1', {logit_scale: 10}, 'scalars that are multiplied by 10'],
+])('of %s with %j, it says: %s', async (id, change, why) => {
+  const golden = readCases(join(DATA, 'lime-mor1e')).find((found) => found.id === id)!;
+  const result = await runCase({...golden, config: {...golden.config, ...change}});
+  expect(result).toMatchObject({ok: false, why: `not expressible: ${why}`});
+});
+
+test('a loss that is balanced at other steps is another loss', async () => {
+  const golden = readCases(join(DATA, 'lime-mor1e')).find(({id}) => id === 'lime-balance-two-layers')!;
+  const result = await runCase({...golden, config: {...golden.config, balance_every: 3}});
+  expect(result.forward).toBeGreaterThan(1e-5);
+  expect(result.why).toMatch(/forward of out\.loss_per_call deviates/);
 });
 
 test('a folder without data is an error', async () => {
