@@ -22,6 +22,7 @@ export interface NodeDef {
 
 export interface GraphDef {
   node: NodeDef[];
+  versions?: {producer?: number};
   library?: {function?: {signature?: {name?: string}; nodeDef?: NodeDef[]}[]};
 }
 

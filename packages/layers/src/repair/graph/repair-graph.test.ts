@@ -174,6 +174,14 @@ test('a recurrent loop of Enter and tensor lists is refused; one without lists p
   await expect(refused).rejects.toThrow(/'lstm\/while\/Enter' .* --control_flow_v2=True/);
 });
 
+test('a graph without versions loads', async () => {
+  const artifacts = graphArtifacts({inputs: {x: [2]}, nodes: {y: {op: 'Relu', input: ['x']}}});
+  delete (artifacts.modelTopology as {versions?: object}).versions;
+  await expect(tf.loadGraphModel(tf.io.fromMemory(artifacts))).rejects.toThrow(TypeError);
+  const model = await tf.loadGraphModel(normalizeArtifacts(artifacts));
+  expectClose(model.execute({x: tf.tensor1d([-1, 2])}, 'y') as tf.Tensor, tf.tensor1d([0, 2]));
+});
+
 test('scalars that float16 made 0 or infinite are restored', async () => {
   const artifacts = graphArtifacts({
     inputs: {x: [3]},

@@ -21,6 +21,15 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
   const editor = new GraphEditor(graph);
   computeBatchStatistics(editor, specs, log);
   unfuseActivations(editor, log);
+  if (graph.versions === undefined) {
+    graph.versions = {};
+    editor.changed = true;
+    log(
+      'versions',
+      'modelTopology',
+      'tfjs fails on a graph that does not say its version; this one says none.',
+    );
+  }
   let data: Uint8Array | undefined;
   if (specs.some((spec) => spec.quantization?.dtype === 'float16')) {
     data = await weightBytes(artifacts);
