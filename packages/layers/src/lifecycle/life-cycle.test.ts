@@ -163,7 +163,12 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type, make, tar
     expect(again.trainableWeights.map(({originalName}) => originalName)).toEqual(
       model.trainableWeights.map(({originalName}) => originalName),
     );
-    expect(await predict(again)).toEqual(await predict(model));
+    // Not bit for bit: a loaded model is not upgraded, so its LayerNormalization is not the one kernel that an upgrade makes of it.
+    const [loaded, saved] = [await predict(again), await predict(model)];
+    expect(loaded.length).toBe(saved.length);
+    loaded.forEach((value, i) => {
+      expect(Math.abs(value - saved[i]!)).toBeLessThan(kind === 'normalized' ? 1e-6 : Number.MIN_VALUE);
+    });
   });
 
   test('leaks nothing over steps and cycles', async () => {
