@@ -76,6 +76,9 @@ function transposedProduct(
   transpose(outT, rowA, n, m, out, <usize>n << 2);
 }
 
+/** Bytes of B that stay in the first-level cache beside the rows of A. */
+const IN_CACHE: usize = 16384;
+
 function product(
   a: usize, b: usize, out: usize, m: i32, n: i32, k: i32, rowB: usize, transposeB: bool, scratch: usize,
 ): void {
@@ -87,8 +90,8 @@ function product(
     let ldq = <usize>width << 2;
     if (transposeB) {
       packPanelTransposed(b + <usize>j * rowB, rowB, k, columns, width, panel);
-    } else if (columns >= width && m <= 4) {
-      // One row of tiles: packing would be a pass of its own.
+    } else if (columns >= width && (m <= 4 || (m <= 64 && <usize>k * rowB <= IN_CACHE))) {
+      // A few rows of tiles over a matrix that is in the cache as it is: packing would be a pass of its own.
       q = b + (<usize>j << 2);
       ldq = rowB;
     } else {
