@@ -5,6 +5,7 @@ import type {CombineAttrs, ScaleName} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum, product} from './matmul.js';
+import {modulatedPays, modulatedTail} from './modulated-tail.js';
 import {asMatrix, shapedAs} from './shapes.js';
 import {SharedGradients} from './shared-gradients.js';
 
@@ -165,6 +166,9 @@ function tailGradients(
   {scale, mix, sparse, heads}: CombineAttrs,
   shared: SharedGradients,
 ): Record<string, () => tf.Tensor> {
+  if (mix === 'none' && heads?.beta === undefined && modulatedPays(named)) {
+    return modulatedTail(named, du, scale, shared);
+  }
   const dTail = shared.make(() => scaled(du, named, 'beta', heads), du, dy);
   const products = sparse ? sparseTail(named, dTail, scale) : denseTail(named, dTail, scale, mix);
   const {h, gates} = named as {h: tf.Tensor2D; gates?: tf.Tensor2D};
