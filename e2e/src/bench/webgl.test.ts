@@ -23,10 +23,10 @@ if (chromiumMissing !== undefined) {
       Object.fromEntries(rows.filter((row) => row.metric === metric).map((row) => [row.case, row.ratio]));
     expect(Object.keys(ratios('launches'))).toHaveLength(6);
     for (const [name, ratio] of Object.entries(ratios('launches'))) {
-      expect({name, ratio: ratio <= 0.5 ? 0.5 : ratio}).toEqual({name, ratio: 0.5});
+      expect({name, ratio: Math.max(ratio, 0.5)}).toEqual({name, ratio: 0.5});
     }
     for (const [name, ratio] of Object.entries(ratios('peak-bytes'))) {
-      expect({name, ratio: ratio <= 1 ? 1 : ratio}).toEqual({name, ratio: 1});
+      expect({name, ratio: Math.max(ratio, 1)}).toEqual({name, ratio: 1});
     }
   });
 }
