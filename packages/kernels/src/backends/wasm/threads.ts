@@ -1,5 +1,5 @@
-import type {TensorInfo} from '@tensorflow/tfjs-core';
-import {_FusedMatMul, getKernel} from '@tensorflow/tfjs-core';
+import type {KernelFunc, TensorInfo} from '@tensorflow/tfjs-core';
+import {_FusedMatMul, BatchMatMul, getKernel} from '@tensorflow/tfjs-core';
 import {stockKernel} from '../../stock-kernels.js';
 import type {WasmKernels} from './attach.js';
 
@@ -12,11 +12,17 @@ const LEAST_COLUMNS = 16;
 
 /** Whether a product is left to tfjs's own, XNNPACK's, which has all of the backend's threads where ours has one. */
 export function leavesToThreads(wasm: WasmKernels, m: number, n: number, k: number): boolean {
-  return wasm.threads > 1 && n >= LEAST_COLUMNS && m > 1 && m * n * k >= LEAST_WORK && stock() !== undefined;
+  return (
+    wasm.threads > 1 &&
+    n >= LEAST_COLUMNS &&
+    m > 1 &&
+    m * n * k >= LEAST_WORK &&
+    stock(BatchMatMul) !== undefined
+  );
 }
 
-function stock() {
-  return stockKernel(_FusedMatMul) ?? getKernel(_FusedMatMul, 'wasm')?.kernelFunc;
+function stock(kernelName: string): KernelFunc | undefined {
+  return stockKernel(kernelName) ?? getKernel(kernelName, 'wasm')?.kernelFunc;
 }
 
 /** a · b + bias by XNNPACK, for a [m, k] and b [k, n] of any shape that holds so many numbers; [1, m, n]. */
@@ -25,7 +31,7 @@ export function threadedProduct(
   {a, b, bias}: {a: TensorInfo; b: TensorInfo; bias?: TensorInfo | undefined},
   [m, n, k]: [number, number, number],
 ): TensorInfo {
-  return stock()!({
+  return stock(bias === undefined ? BatchMatMul : _FusedMatMul)!({
     inputs: {a: {...a, shape: [1, m, k]}, b: {...b, shape: [1, k, n]}, ...(bias && {bias})},
     attrs: {transposeA: false, transposeB: false, activation: 'linear'},
     backend: wasm.backend,
