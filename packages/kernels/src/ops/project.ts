@@ -103,10 +103,10 @@ tf.registerGradient({
     const [dh, dColumns] = [dys].flat().map(matrix);
     const gradients: Record<string, () => tf.Tensor> = {
       x: () => {
-        const through = product(dh!, a!, false, true);
-        if (kernel === undefined) return through;
+        if (kernel === undefined) return product(dh!, a!, false, true);
+        // One product over both, so that nothing of x's size is written twice.
         const head = tf.slice(kernel, [0, 0], [kernel.shape[0], columns]);
-        return tf.add(through, product(dColumns!, head, false, true));
+        return product(tf.concat([dh!, dColumns!], 1), tf.concat([a!, head], 1), false, true);
       },
       a: () => product(x!, dh!, true),
       kernel: () =>
