@@ -16,10 +16,15 @@ export interface Constant {
 /** Ops that only hand on what they get. */
 const PASSING = new Set(['Identity', 'StopGradient', 'Snapshot', 'PreventGradient']);
 
+/** Whether a node only hands on what it gets. */
+export function isPassing({op}: GraphNode): boolean {
+  return PASSING.has(op);
+}
+
 /** The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it gets something computed. */
 export function constantAt(executor: Executor, node: GraphNode, input: number): Constant | undefined {
   let source = node.inputs[input];
-  while (source !== undefined && (PASSING.has(source.op) || isFloatCast(source))) source = source.inputs[0];
+  while (source !== undefined && (isPassing(source) || isFloatCast(source))) source = source.inputs[0];
   if (source === undefined) return undefined;
   const {name} = source;
   if (!Object.hasOwn(executor.weightMap, name)) return undefined;

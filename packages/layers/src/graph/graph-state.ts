@@ -17,7 +17,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
 import {Interception} from './interception.js';
-import {type Executor, executorOf, storedTypes, withWeights} from './internals.js';
+import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
 import {registerNodes} from './register.js';
 import {mergedArtifacts} from './saving/merged.js';
@@ -140,6 +140,14 @@ export class GraphState implements AdaptedModel {
   get activeSites(): Map<string, AdaptedSite> {
     const active = [...this.sites].filter(([, {adapted}]) => adapted.active !== null);
     return new Map(active.map(([path, {adapted}]) => [path, adapted]));
+  }
+
+  /** Nodes whose work a site of the active adapter does, and which of their inputs they hand on. */
+  get absorbed(): Map<GraphNode, number> {
+    const active = [...this.sites.values()].filter(({adapted}) => adapted.active !== null);
+    return new Map(
+      active.flatMap(({node}) => node.absorbed.map(({node: behind, input}) => [behind, input] as const)),
+    );
   }
 
   trainableVariables(): tf.Variable[] {

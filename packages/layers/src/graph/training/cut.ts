@@ -1,11 +1,6 @@
 import {ConfigError, NoGradientError} from '@tfjs-peft/kernels';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
-
-/** An output of a node. */
-export interface Endpoint {
-  node: GraphNode;
-  index: number;
-}
+import {type Endpoint, endpointName, inputOf, parseEndpoint} from './endpoint.js';
 
 /** A graph in two parts: what trained weights cannot change, and the rest. */
 export interface Cut {
@@ -49,17 +44,6 @@ const CONSTANT_OUTPUTS = new Set([
   'OnesLike',
   'ZerosLike',
 ]);
-
-/** `node`, `node:1`, or `node:name:1` as the converter writes outputs. */
-export function parseEndpoint(name: string): [node: string, index: number] {
-  const parts = name.split(':');
-  return [parts[0]!, parts.length === 1 ? 0 : Number(parts.at(-1))];
-}
-
-/** The name by which the executor knows an endpoint. */
-export function endpointName({node, index}: Endpoint): string {
-  return index === 0 ? node.name : `${node.name}:${index}`;
-}
 
 /** Whether a node runs only by `executeAsync`. */
 function isAsynchronous({category}: GraphNode): boolean {
@@ -116,8 +100,8 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
       crossing.set(endpointName(endpoint), endpoint);
     }
   };
-  for (const {inputs, inputNames} of rest) {
-    for (const [i, node] of inputs.entries()) cross({node, index: parseEndpoint(inputNames[i]!)[1]});
+  for (const node of rest) {
+    for (const i of node.inputs.keys()) cross(inputOf(node, i));
   }
   for (const output of outputs) cross(output);
   const front = new Set([...crossing.values()].map(({node}) => node));

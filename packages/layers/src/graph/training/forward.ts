@@ -2,8 +2,10 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
-import {type Cut, cutGraph, type Endpoint, endpointName, findEndpoint, parseEndpoint} from './cut.js';
+import {type Cut, cutGraph, findEndpoint} from './cut.js';
+import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
 import {Rest} from './rest.js';
+import {Shortcuts} from './shortcuts.js';
 
 /**
  * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
@@ -23,22 +25,31 @@ export interface PreparedBatch {
 export class Forward {
   readonly cut: Cut;
   private readonly executor: Executor;
+  private readonly shortcuts: Shortcuts;
   private readonly rest: Rest;
 
   /**
    * @param sources Nodes whose output changes with what is trained.
    * @param outputs Names of nodes, or of outputs of the signature.
+   * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
    * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
    */
   constructor(
     private readonly model: GraphModel,
     sources: readonly GraphNode[],
     outputs: readonly string[],
+    absorbed: ReadonlyMap<GraphNode, number> = new Map(),
   ) {
     this.executor = executorOf(model);
     const endpoints = outputs.map((name) => findEndpoint(this.executor, name, model.modelSignature));
     this.cut = cutGraph(this.executor, sources, endpoints);
-    this.rest = new Rest(this.executor, this.cut);
+    this.shortcuts = new Shortcuts(this.executor, this.cut, absorbed);
+    this.rest = new Rest(this.executor, this.cut, this.shortcuts);
+  }
+
+  /** Nodes whose work another node does. */
+  get replaced(): ReadonlySet<GraphNode> {
+    return this.shortcuts.replaced;
   }
 
   /**
@@ -49,6 +60,7 @@ export class Forward {
   async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
     const named = namedInputs(this.model, inputs);
     const {cut} = this;
+    await this.rest.prepare();
     const given = ({node, index}: Endpoint) => (index === 0 ? named[node.name] : undefined);
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
     const results = await this.runFront(named, computed.map(endpointName));

@@ -83,11 +83,11 @@ function gapOf(node: GraphNode): GradientGap | undefined {
 /**
  * The ops between what is trained and the outputs through which no right gradient flows now.
  *
- * @param sources Nodes that are trained themselves: what they do is the adapter's, not their op's.
+ * @param replaced Nodes that run other code than their op's, or none: those that are trained among them.
  */
-export function findGaps(cut: Cut, sources: ReadonlySet<GraphNode>): GradientGap[] {
+export function findGaps(cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGap[] {
   registerAgain();
-  return [...cut.carrying].flatMap((node) => (sources.has(node) ? [] : (gapOf(node) ?? [])));
+  return [...cut.carrying].flatMap((node) => (replaced.has(node) ? [] : (gapOf(node) ?? [])));
 }
 
 /**

@@ -17,12 +17,17 @@ const SHAPES: Record<string, (node: GraphNode, inputs: tf.Tensor[]) => number[]>
   },
 };
 
+/** Whether a node only reshapes. */
+export function isReshaping({op}: GraphNode): boolean {
+  return Object.hasOwn(SHAPES, op);
+}
+
 /**
  * What a node that only reshapes does, without keeping its input for the gradient: tfjs's own Reshape keeps the whole tensor to know its
  * shape, and a converted model reshapes around every product.
  */
 export function reshaping(node: GraphNode): RunNode | undefined {
-  if (!Object.hasOwn(SHAPES, node.op)) return undefined;
+  if (!isReshaping(node)) return undefined;
   const shapeOf = SHAPES[node.op]!;
   return (inputs) => {
     const x = inputs[0]!;

@@ -1,8 +1,11 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {Interception} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
-import {type Cut, endpointName, parseEndpoint} from './cut.js';
+import type {Cut} from './cut.js';
+import {endpointName} from './endpoint.js';
+import {layerNormRun} from './layer-norms.js';
 import {reshaping} from './reshaping.js';
+import type {Shortcuts} from './shortcuts.js';
 
 /** What a graph executor of tfjs-converter can do that {@link Executor} does not tell. */
 interface RunningExecutor extends Executor {
@@ -18,40 +21,42 @@ const PLACEHOLDER = 'tfjs-peft/cut';
  * tape if there is one. tfjs's own executor can be fed in the middle of a graph too, but not behind a dynamic node, nor at two outputs
  * of one node, and it takes the type of a comparison's operands for that of its result.
  *
- * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's.
+ * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's. It has the
+ * nodes only that it needs by its {@link Shortcuts}.
  */
 export class Rest {
   private readonly executor: RunningExecutor;
   private readonly outputs: string[];
   private readonly crossing: number;
   private readonly own = new Interception();
+  private readonly norms: (() => Promise<void>)[] = [];
+  private prepared: Promise<void> | undefined;
 
   constructor(
     private readonly whole: Executor,
     cut: Cut,
+    shortcuts: Shortcuts,
   ) {
     const feeds = cut.crossing.map((_, i) => placeholder(`${PLACEHOLDER}/${i}`));
     const fed = new Map(cut.crossing.map((endpoint, i) => [endpointName(endpoint), feeds[i]!]));
-    const views = new Map([...cut.rest].map((node) => [node, view(node)]));
+    const views = new Map<GraphNode, GraphNode>();
     const weights = new Map<GraphNode, GraphNode>();
-    const weightOf = (node: GraphNode): GraphNode => {
-      const known = weights.get(node) ?? view(node);
-      weights.set(node, known);
-      return known;
+    const viewIn = (known: Map<GraphNode, GraphNode>, node: GraphNode): GraphNode => {
+      const own = known.get(node) ?? view(node);
+      known.set(node, own);
+      return own;
     };
+    for (const {node} of cut.outputs) if (cut.rest.has(node)) viewIn(views, node);
+    // A map may grow while one goes through it.
     for (const [node, own] of views) {
-      node.inputs.forEach((input, i) => {
-        const index = parseEndpoint(node.inputNames[i]!)[1];
-        const feed = fed.get(endpointName({node: input, index}));
-        const source = feed ?? views.get(input) ?? weightOf(input);
+      for (const endpoint of shortcuts.inputsOf(node)) {
+        const feed = fed.get(endpointName(endpoint));
+        const source = feed ?? viewIn(cut.rest.has(endpoint.node) ? views : weights, endpoint.node);
         own.inputs.push(source);
-        own.inputNames.push(feed?.name ?? node.inputNames[i]!);
+        own.inputNames.push(feed?.name ?? endpointName(endpoint));
         source.children.push(own);
-      });
-    }
-    for (const [node, own] of views) {
-      const run = cut.carrying.has(node) ? reshaping(node) : undefined;
-      if (run !== undefined) this.own.set(own, run);
+      }
+      this.replace(node, own, cut, shortcuts);
     }
     const all = [...feeds, ...weights.values(), ...views.values()];
     const last = cut.outputs.flatMap(({node}) => views.get(node) ?? []);
@@ -79,8 +84,22 @@ export class Rest {
     return this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, this.outputs);
   }
 
+  /** Reads what the code of its own takes from the graph. To be awaited before the first run. */
+  prepare(): Promise<void> {
+    this.prepared ??= Promise.all(this.norms.map((ready) => ready())).then(() => undefined);
+    return this.prepared;
+  }
+
   dispose(): void {
     this.own.clear();
+  }
+
+  /** Lets a view run code of its own, where there is such. */
+  private replace(node: GraphNode, own: GraphNode, {carrying}: Cut, {norms}: Shortcuts): void {
+    const norm = norms.get(node);
+    if (norm !== undefined) this.norms.push(async () => this.own.set(own, await layerNormRun(norm)));
+    const run = carrying.has(node) ? reshaping(node) : undefined;
+    if (run !== undefined) this.own.set(own, run);
   }
 }
 

@@ -15,7 +15,7 @@ import {
   type GraphBatch,
   type GraphData,
 } from './batches.js';
-import {endpointName} from './cut.js';
+import {endpointName} from './endpoint.js';
 import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
 import {asTrained, GraphLayer, type TrainedVariable} from './graph-layer.js';
 import {FIT_OPTIONS, type GraphFitOptions, type TrainerOptions} from './options.js';
@@ -256,8 +256,9 @@ export class GraphTrainer {
       this.model,
       names.map((name) => nodes[name]!),
       this.outputs,
+      this.graphState()?.absorbed,
     );
-    const own = new Set(sites.map((name): GraphNode => nodes[name]!));
+    const own = new Set([...sites.map((name): GraphNode => nodes[name]!), ...forward.replaced]);
     this.forward?.forward.dispose();
     this.forward = {key, forward, gaps: findGaps(forward.cut, own)};
     return this.forward;
