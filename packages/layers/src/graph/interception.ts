@@ -53,6 +53,12 @@ export class Interception {
   }
 }
 
+/** The code that an intercepted node runs now; undefined for any other. */
+export function runOf({op, rawAttrs}: GraphNode): RunNode | undefined {
+  const {i: id} = (rawAttrs?.site ?? {}) as {i?: number};
+  return op === SITE_OP && id !== undefined ? (inputs) => runIntercepted(id, inputs) : undefined;
+}
+
 /** Runs the node of that number. */
 export function runIntercepted(id: number, inputs: tf.Tensor[]): tf.Tensor {
   return table().runs.get(id)!.deref()!(inputs);

@@ -8,6 +8,7 @@ import {
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
+import {KeptMatrix} from './kept-matrix.js';
 import type {MatchNode, NodeSite} from './node-site.js';
 
 interface Matched {
@@ -76,7 +77,10 @@ function siteOf(kind: string, {weight, epilogue}: Matched, operation: NodeSite['
 export const matchConvolution: MatchNode = (executor, node) => {
   const matched = matchWindow(executor, node, (shape) => shape[3]!);
   if (typeof matched === 'string') return {reason: matched};
-  return siteOf('conv2d', matched, convolution(matched.source));
+  const {weight, source} = matched;
+  const matrix = new KeptMatrix(weight, (kernel) => tf.reshape(kernel, [-1, weight.shape[3]!]));
+  const operation = convolution({...source, matrix: () => matrix.read()});
+  return {...siteOf('conv2d', matched, operation), dispose: () => matrix.dispose()};
 };
 
 /** DepthwiseConv2dNative and its fused form, whose output can only be scaled. */

@@ -86,7 +86,6 @@ export const matchEinsum: MatchNode = (executor, node) => {
       dims,
       epilogue,
       (value) => tf.reshape(inOrder(value, ofWeight), [...dims]) as tf.Tensor2D,
-      ofWeight !== undefined,
     ),
     ...(ofWeight && {
       restore: (kernel: tf.Tensor2D) => {

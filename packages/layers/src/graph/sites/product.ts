@@ -3,39 +3,25 @@ import type {FrozenBase, Operation} from '../../sites/operation.js';
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute} from '../internals.js';
+import {KeptMatrix} from './kept-matrix.js';
 import type {MatchNode, NodeSite} from './node-site.js';
 
 /**
  * A plain product over the last axis with a constant.
  *
  * @param toMatrix The kernel [inputDim, outputDim] of the constant.
- * @param moves Whether `toMatrix` computes: then it is done once, and kept.
  */
 export function plainProduct(
   weight: Constant,
   [inputDim, outputDim]: readonly [number, number],
   {bias, activation, absorbed, tail}: Epilogue,
   toMatrix: (weight: tf.Tensor) => tf.Tensor2D,
-  moves: boolean,
 ): NodeSite {
-  let kept: {from: tf.Tensor; matrix: tf.Tensor2D} | undefined;
-  const forget = () => {
-    kept?.matrix.dispose();
-    kept = undefined;
-  };
-  const matrix = () => {
-    const from = weight.read();
-    if (!moves) return toMatrix(from);
-    if (kept?.from !== from) {
-      forget();
-      kept = {from, matrix: tf.tidy(() => tf.keep(toMatrix(from)))};
-    }
-    return kept!.matrix;
-  };
+  const matrix = new KeptMatrix(weight, toMatrix);
   const operation: Operation = {
     dims: {inputDim, outputDim},
     get frozen(): FrozenBase {
-      return {kernel: matrix(), ...(bias && {bias: tf.reshape(bias.read(), [outputDim])})};
+      return {kernel: matrix.read(), ...(bias && {bias: tf.reshape(bias.read(), [outputDim])})};
     },
     ...(activation && {activation}),
   };
@@ -46,7 +32,7 @@ export function plainProduct(
     ...(bias && {bias}),
     absorbed,
     tail,
-    ...(moves && {dispose: forget}),
+    dispose: () => matrix.dispose(),
   };
 }
 
@@ -72,17 +58,10 @@ export const matchProduct: MatchNode = (executor, node) => {
   const fused = node.op === '_FusedMatMul' ? fusedEpilogue(executor, node, outputDim) : undefined;
   if (typeof fused === 'string') return {reason: fused};
   const epilogue = fused ?? followingEpilogue(executor, node, outputDim, [outputDim]);
-  const site = plainProduct(
-    weight,
-    [inputDim, outputDim],
-    epilogue,
-    (value) => {
-      // An alias would be one more tensor that the gradient tape holds.
-      const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
-      return transposed ? tf.transpose(flat) : flat;
-    },
-    transposed,
-  );
+  const site = plainProduct(weight, [inputDim, outputDim], epilogue, (value) => {
+    const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
+    return transposed ? tf.transpose(flat) : flat;
+  });
   if (transposed) site.restore = (kernel) => tf.reshape(tf.transpose(kernel), shape);
   if (attribute<boolean>(node, 'transposeA') === true) {
     site.input = ([x]) =>

@@ -5,7 +5,7 @@ import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
 import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
 import {Rest} from './rest.js';
-import {Shortcuts} from './shortcuts.js';
+import {PlainSteps, ShortSteps} from './steps.js';
 
 /**
  * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
@@ -25,12 +25,16 @@ export interface PreparedBatch {
 export class Forward {
   readonly cut: Cut;
   private readonly executor: Executor;
-  private readonly shortcuts: Shortcuts;
+  private readonly steps: ShortSteps;
   private readonly rest: Rest;
+  /** What runs while the adapter is not active that was when the graph was cut. */
+  private plain: Rest | undefined;
+  private disposed = false;
 
   /**
    * @param sources Nodes whose output changes with what is trained.
    * @param outputs Names of nodes, or of outputs of the signature.
+   * @param sites Those of them that an adapter is active at.
    * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
    * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
    */
@@ -38,18 +42,19 @@ export class Forward {
     private readonly model: GraphModel,
     sources: readonly GraphNode[],
     outputs: readonly string[],
+    sites: ReadonlySet<GraphNode> = new Set(),
     absorbed: ReadonlyMap<GraphNode, number> = new Map(),
   ) {
     this.executor = executorOf(model);
     const endpoints = outputs.map((name) => findEndpoint(this.executor, name, model.modelSignature));
     this.cut = cutGraph(this.executor, sources, endpoints);
-    this.shortcuts = new Shortcuts(this.executor, this.cut, absorbed);
-    this.rest = new Rest(this.executor, this.cut, this.shortcuts);
+    this.steps = new ShortSteps(this.executor, this.cut, sites, absorbed);
+    this.rest = new Rest(this.executor, this.cut, this.steps);
   }
 
-  /** Nodes whose work another node does. */
+  /** Nodes that run other code than their op's, or none. */
   get replaced(): ReadonlySet<GraphNode> {
-    return this.shortcuts.replaced;
+    return this.steps.replaced;
   }
 
   /**
@@ -60,7 +65,7 @@ export class Forward {
   async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
     const named = namedInputs(this.model, inputs);
     const {cut} = this;
-    await this.rest.prepare();
+    await this.steps.prepare();
     const given = ({node, index}: Endpoint) => (index === 0 ? named[node.name] : undefined);
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
     const results = await this.runFront(named, computed.map(endpointName));
@@ -73,7 +78,7 @@ export class Forward {
     const foreign = new Set([...Object.values(named), ...Object.values(this.executor.weightMap).flat()]);
     return {
       run: () => {
-        const behind = this.rest.run(crossing);
+        const behind = this.currentRest().run(crossing);
         let next = 0;
         return cut.outputs.map((endpoint) =>
           cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)!),
@@ -87,6 +92,19 @@ export class Forward {
 
   dispose(): void {
     this.rest.dispose();
+    this.plain?.dispose();
+    this.disposed = true;
+  }
+
+  private currentRest(): Rest {
+    if (this.disposed) {
+      throw new ConfigError(
+        'The batch was prepared by a trainer that is disposed, or for other sites than are trained now. Prepare it again.',
+      );
+    }
+    if (this.steps.hold) return this.rest;
+    this.plain ??= new Rest(this.executor, this.cut, new PlainSteps(this.cut));
+    return this.plain;
   }
 
   private async runFront(inputs: tf.NamedTensorMap, outputs: string[]): Promise<tf.Tensor[]> {

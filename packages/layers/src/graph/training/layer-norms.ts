@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {layerNorm} from '@tfjs-peft/kernels';
 import {type Constant, constantAt, isPassing} from '../constants.js';
-import type {RunNode} from '../interception.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
 import {add, multiply, negate, product, type Sum} from './sums.js';
@@ -57,19 +56,27 @@ export function findLayerNorms(
   });
 }
 
-/** What computes the norm in one kernel of x, where it goes over the last axis, and by tfjs's ops over another. */
-export async function layerNormRun(norm: LayerNormNodes): Promise<RunNode> {
-  const [epsilon] = (await norm.epsilon.read().data()) as Float32Array;
-  const {axis} = norm;
-  return ([x]) => {
-    const [gamma, beta] = [norm.gamma.read(), norm.beta.read()];
-    if (isOverLast(x!, axis, [gamma, beta])) {
-      return layerNorm(x!, gamma as tf.Tensor1D, beta as tf.Tensor1D, epsilon);
+/** Computes a norm in one kernel of x, where it goes over the last axis, and by tfjs's ops over another. */
+export class FusedNorm {
+  private epsilon: number | undefined;
+
+  constructor(readonly nodes: LayerNormNodes) {}
+
+  /** To be awaited before the first run: a GPU's values cannot be read at once. */
+  async prepare(): Promise<void> {
+    this.epsilon ??= ((await this.nodes.epsilon.read().data()) as Float32Array)[0];
+  }
+
+  run(x: tf.Tensor): tf.Tensor {
+    const {axis} = this.nodes;
+    const [gamma, beta] = [this.nodes.gamma.read(), this.nodes.beta.read()];
+    if (isOverLast(x, axis, [gamma, beta])) {
+      return layerNorm(x, gamma as tf.Tensor1D, beta as tf.Tensor1D, this.epsilon);
     }
-    const {mean, variance} = tf.moments(x!, axis, true);
-    const scale = tf.mul(tf.rsqrt(tf.add(variance, epsilon!)), gamma);
-    return tf.add(tf.mul(tf.sub(x!, mean), scale), beta);
-  };
+    const {mean, variance} = tf.moments(x, axis, true);
+    const scale = tf.mul(tf.rsqrt(tf.add(variance, this.epsilon!)), gamma);
+    return tf.add(tf.mul(tf.sub(x, mean), scale), beta);
+  }
 }
 
 function isOverLast({shape, rank}: tf.Tensor, axis: number, vectors: tf.Tensor[]): boolean {
@@ -114,6 +121,7 @@ function matchMoments(executor: Executor, root: GraphNode): Moments | undefined 
   const at = constantAt(executor, shifted, 0) === undefined ? 1 : 0;
   const epsilon = constantAt(executor, shifted, at);
   if (epsilon?.dtype !== 'float32' || tf.util.sizeFromShape(epsilon.shape) !== 1) return undefined;
+  if (epsilon.read() instanceof tf.Variable) return undefined;
   const {node: variance} = sourceOf(shifted, 1 - at);
   const axis = meanAxis(executor, variance);
   const pair = axis === undefined ? undefined : differenceOf(sourceOf(variance, 0).node);

@@ -3,9 +3,7 @@ import {Interception} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
 import type {Cut} from './cut.js';
 import {endpointName} from './endpoint.js';
-import {layerNormRun} from './layer-norms.js';
-import {reshaping} from './reshaping.js';
-import type {Shortcuts} from './shortcuts.js';
+import type {Steps} from './steps.js';
 
 /** What a graph executor of tfjs-converter can do that {@link Executor} does not tell. */
 interface RunningExecutor extends Executor {
@@ -21,21 +19,19 @@ const PLACEHOLDER = 'tfjs-peft/cut';
  * tape if there is one. tfjs's own executor can be fed in the middle of a graph too, but not behind a dynamic node, nor at two outputs
  * of one node, and it takes the type of a comparison's operands for that of its result.
  *
- * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's. It has the
- * nodes only that it needs by its {@link Shortcuts}.
+ * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's. It has
+ * only the nodes that it needs by its {@link Steps}.
  */
 export class Rest {
   private readonly executor: RunningExecutor;
   private readonly outputs: string[];
   private readonly crossing: number;
   private readonly own = new Interception();
-  private readonly norms: (() => Promise<void>)[] = [];
-  private prepared: Promise<void> | undefined;
 
   constructor(
     private readonly whole: Executor,
     cut: Cut,
-    shortcuts: Shortcuts,
+    steps: Steps,
   ) {
     const feeds = cut.crossing.map((_, i) => placeholder(`${PLACEHOLDER}/${i}`));
     const fed = new Map(cut.crossing.map((endpoint, i) => [endpointName(endpoint), feeds[i]!]));
@@ -49,14 +45,15 @@ export class Rest {
     for (const {node} of cut.outputs) if (cut.rest.has(node)) viewIn(views, node);
     // A map may grow while one goes through it.
     for (const [node, own] of views) {
-      for (const endpoint of shortcuts.inputsOf(node)) {
+      const {inputs, run} = steps.of(node);
+      for (const endpoint of inputs) {
         const feed = fed.get(endpointName(endpoint));
         const source = feed ?? viewIn(cut.rest.has(endpoint.node) ? views : weights, endpoint.node);
         own.inputs.push(source);
         own.inputNames.push(feed?.name ?? endpointName(endpoint));
         source.children.push(own);
       }
-      this.replace(node, own, cut, shortcuts);
+      if (run !== undefined) this.own.set(own, run);
     }
     const all = [...feeds, ...weights.values(), ...views.values()];
     const last = cut.outputs.flatMap(({node}) => views.get(node) ?? []);
@@ -84,22 +81,8 @@ export class Rest {
     return this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, this.outputs);
   }
 
-  /** Reads what the code of its own takes from the graph. To be awaited before the first run. */
-  prepare(): Promise<void> {
-    this.prepared ??= Promise.all(this.norms.map((ready) => ready())).then(() => undefined);
-    return this.prepared;
-  }
-
   dispose(): void {
     this.own.clear();
-  }
-
-  /** Lets a view run code of its own, where there is such. */
-  private replace(node: GraphNode, own: GraphNode, {carrying}: Cut, {norms}: Shortcuts): void {
-    const norm = norms.get(node);
-    if (norm !== undefined) this.norms.push(async () => this.own.set(own, await layerNormRun(norm)));
-    const run = carrying.has(node) ? reshaping(node) : undefined;
-    if (run !== undefined) this.own.set(own, run);
   }
 }
 

@@ -256,11 +256,11 @@ export class GraphTrainer {
       this.model,
       names.map((name) => nodes[name]!),
       this.outputs,
+      new Set(sites.map((name): GraphNode => nodes[name]!)),
       this.graphState()?.absorbed,
     );
-    const own = new Set([...sites.map((name): GraphNode => nodes[name]!), ...forward.replaced]);
     this.forward?.forward.dispose();
-    this.forward = {key, forward, gaps: findGaps(forward.cut, own)};
+    this.forward = {key, forward, gaps: findGaps(forward.cut, forward.replaced)};
     return this.forward;
   }
 

@@ -20,6 +20,8 @@ export interface ConvolutionSource {
   window: Window;
   /** Asked at every call; of four axes, or three where the image is a sequence. */
   kernel(): tf.Tensor;
+  /** The kernel as a matrix [window · channels, outputs], where one is at hand. */
+  matrix?(): tf.Tensor2D;
   bias(): tf.Tensor1D | undefined;
   activation?(): SiteActivation | undefined;
 }
@@ -114,10 +116,9 @@ class Convolution implements Operation {
 
   get frozen(): FrozenBase {
     const bias = this.source.bias();
-    return {
-      kernel: tf.reshape(this.source.kernel(), [this.dims.inputDim, -1]) as tf.Tensor2D,
-      ...(bias && {bias}),
-    };
+    const kernel =
+      this.source.matrix?.() ?? (tf.reshape(this.source.kernel(), [this.dims.inputDim, -1]) as tf.Tensor2D);
+    return {kernel, ...(bias && {bias})};
   }
 
   get activation(): SiteActivation | undefined {

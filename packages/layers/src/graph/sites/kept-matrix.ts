@@ -1,0 +1,39 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {Constant} from '../constants.js';
+
+/**
+ * A frozen weight as the matrix of a site, made once: made in each step, it would be on the gradient tape with all that it is made of,
+ * even where it is the same numbers in another shape.
+ */
+export class KeptMatrix {
+  private kept: {from: tf.Tensor; matrix: tf.Tensor2D} | undefined;
+
+  constructor(
+    private readonly weight: Constant,
+    private readonly toMatrix: (weight: tf.Tensor) => tf.Tensor,
+  ) {}
+
+  /** The matrix of the weight that the executor holds now. */
+  read(): tf.Tensor2D {
+    const from = this.weight.read();
+    // Its values change, and its gradient has to pass.
+    if (from instanceof tf.Variable) return this.toMatrix(from) as tf.Tensor2D;
+    if (this.kept?.from !== from) {
+      this.dispose();
+      this.kept = {from, matrix: this.make(from)};
+    }
+    return this.kept!.matrix;
+  }
+
+  dispose(): void {
+    if (this.kept?.matrix !== this.kept?.from) this.kept!.matrix.dispose();
+    this.kept = undefined;
+  }
+
+  private make(from: tf.Tensor): tf.Tensor2D {
+    return tf.tidy(() => {
+      const made = this.toMatrix(from) as tf.Tensor2D;
+      return made === from ? made : tf.keep(made);
+    });
+  }
+}

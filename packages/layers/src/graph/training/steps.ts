@@ -1,0 +1,128 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {isPassing} from '../constants.js';
+import {type RunNode, runOf} from '../interception.js';
+import type {Executor, GraphNode} from '../internals.js';
+import type {Cut} from './cut.js';
+import {type Endpoint, inputOf} from './endpoint.js';
+import {FusedNorm, findLayerNorms} from './layer-norms.js';
+import {isReshaping, Reshapes, reshape} from './reshaping.js';
+
+/** What a node of the rest of a cut graph gets, and the code of its own for that, if it does not run the node's. */
+export interface Step {
+  inputs: Endpoint[];
+  run?: RunNode;
+}
+
+export interface Steps {
+  of(node: GraphNode): Step;
+}
+
+/** Each node by itself. */
+export class PlainSteps implements Steps {
+  constructor(private readonly cut: Cut) {}
+
+  of(node: GraphNode): Step {
+    const inputs = node.inputs.map((_, i) => inputOf(node, i));
+    if (!this.cut.carrying.has(node) || !isReshaping(node)) return {inputs};
+    const reshapes = new Reshapes([node]);
+    return {inputs, run: ([x, ...params]) => reshape(x!, reshapes.shape(x!.shape, params))};
+  }
+}
+
+/**
+ * Fewer nodes that give the same: until the gradient is through, tfjs keeps what each node gives and the gradient of it, even if the
+ * node does nothing. The graph is left as it is.
+ */
+export class ShortSteps implements Steps {
+  /** Nodes that run other code than their op's, or none, since another does their work. */
+  readonly replaced: ReadonlySet<GraphNode>;
+  /** Layer norms in several nodes, by the last of them, which does it all. */
+  private readonly norms: ReadonlyMap<GraphNode, FusedNorm>;
+
+  /**
+   * @param sites Nodes that an adapter is active at.
+   * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
+   */
+  constructor(
+    executor: Executor,
+    private readonly cut: Cut,
+    private readonly sites: ReadonlySet<GraphNode>,
+    private readonly absorbed: ReadonlyMap<GraphNode, number>,
+  ) {
+    const visible = new Set(cut.outputs.map(({node}) => node));
+    const norms = findLayerNorms(executor, cut.rest, visible).filter(
+      ({end, inner}) => ![end, ...inner].some((node) => absorbed.has(node)),
+    );
+    this.norms = new Map(norms.map((norm) => [norm.end, new FusedNorm(norm)]));
+    this.replaced = new Set([
+      ...sites,
+      ...absorbed.keys(),
+      ...norms.flatMap(({end, inner}) => [end, ...inner]),
+    ]);
+  }
+
+  /** Whether the adapter is still at all nodes where it was. */
+  get hold(): boolean {
+    return [...this.sites, ...this.absorbed.keys()].every((node) => runOf(node) !== undefined);
+  }
+
+  /** Reads what the steps take from the graph. To be awaited before the first run. */
+  async prepare(): Promise<void> {
+    await Promise.all([...this.norms.values()].map((norm) => norm.prepare()));
+  }
+
+  of(node: GraphNode): Step {
+    const norm = this.norms.get(node);
+    if (norm !== undefined) return {inputs: [this.through(norm.nodes.x)], run: ([x]) => norm.run(x!)};
+    if (this.isReshape(node)) {
+      const {source, shape, params} = this.reshapesUpTo({node, index: 0});
+      return {inputs: [source, ...params], run: ([x, ...given]) => reshape(x!, shape(x!, given))};
+    }
+    const inputs = node.inputs.map((_, i) => this.through(inputOf(node, i)));
+    return this.sites.has(node) ? this.siteStep(node, inputs) : {inputs};
+  }
+
+  /** A site reshapes for itself, which is nothing to do where the shape stays. */
+  private siteStep(node: GraphNode, [first, ...others]: Endpoint[]): Step {
+    const {source, shape, params} = this.reshapesUpTo(first!);
+    if (source === first) return {inputs: [first!, ...others]};
+    return {
+      inputs: [source, ...others, ...params],
+      run: ([x, ...given]) => {
+        const to = shape(x!, given.slice(others.length));
+        const same = to.length === x!.rank && to.every((size, i) => size === x!.shape[i]);
+        return runOf(node)!([same ? x! : reshape(x!, to), ...given.slice(0, others.length)]);
+      },
+    };
+  }
+
+  /** What comes before the nodes that only reshape, up to an endpoint, and the shape that they give it. */
+  private reshapesUpTo(endpoint: Endpoint): {
+    source: Endpoint;
+    params: Endpoint[];
+    shape(x: tf.Tensor, params: readonly tf.Tensor[]): number[];
+  } {
+    const nodes: GraphNode[] = [];
+    let source = endpoint;
+    while (this.isReshape(source.node)) {
+      nodes.unshift(source.node);
+      source = this.through(inputOf(source.node, 0));
+    }
+    const reshapes = new Reshapes(nodes);
+    const params = reshapes.params.map((param) => this.through(param));
+    return {source, params, shape: (x, given) => reshapes.shape(x.shape, given)};
+  }
+
+  private isReshape(node: GraphNode): boolean {
+    return this.cut.carrying.has(node) && isReshaping(node);
+  }
+
+  /** An endpoint, or that before it which is the same. */
+  private through(endpoint: Endpoint): Endpoint {
+    let at = endpoint;
+    while (this.cut.rest.has(at.node) && (this.absorbed.has(at.node) || isPassing(at.node))) {
+      at = inputOf(at.node, this.absorbed.get(at.node) ?? 0);
+    }
+    return at;
+  }
+}
