@@ -170,4 +170,36 @@ describe('upgraded', () => {
       }
     },
   );
+
+  test.each(
+    BACKENDS.flatMap((backend) =>
+      DIALECTS.flatMap((dialect) =>
+        (['erf', 'tanh'] as const).map((gelu) => [backend, dialect, gelu] as const),
+      ),
+    ),
+  )('trains on %s in %s with GELU by %s as its nodes do one by one', async (backend, dialect, gelu) => {
+    await tf.setBackend(backend);
+    const model = await load({dialect, gelu});
+    const before = pooled(model);
+    const peft = await upgrade(model, {adapter: {type: 'molora', experts: 2, rank: 2}, seed: 1});
+    fill(peft);
+    const variables = peft.trainableVariables();
+    const {grads: want} = tf.variableGrads(() => loss(model), variables);
+    const [input_ids, attention_mask, token_type_ids] = inputs();
+    const xs = {input_ids, attention_mask, token_type_ids};
+    const training = trainer(model, {outputs: 'Identity_1'});
+    expect(difference((await training.predict(xs)) as tf.Tensor, pooled(model))).toBeLessThan(1e-5);
+    let grads: tf.NamedTensorMap = {};
+    const {kernels} = await tf.profile(async () => {
+      const lossOf = (y: tf.Tensor | tf.Tensor[]) =>
+        tf.losses.meanSquaredError(target(), y as tf.Tensor) as tf.Scalar;
+      grads = (await training.gradients(xs, lossOf)).grads;
+      return [];
+    });
+    expect(kernels.filter(({name}) => name === 'PeftLayerNorm')).toHaveLength(2 * SMALL.layers);
+    for (const {name} of variables) expect(difference(grads[name]!, want[name]!)).toBeLessThan(1e-5);
+    training.dispose();
+    peft.detach();
+    expect(pooled(model).dataSync()).toEqual(before.dataSync());
+  });
 });
