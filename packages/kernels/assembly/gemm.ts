@@ -1,4 +1,5 @@
 import {block2x16, block4x8, WIDE, WIDE_ROW} from './block';
+import {fetch} from './fetch';
 import {packPanel, packPanelTransposed, transpose} from './pack';
 import {copyRows, TILE} from './tile';
 import {rowProducts, rowSum} from './vector';
@@ -6,6 +7,9 @@ import {rowProducts, rowSum} from './vector';
 /** Columns of the narrow tile, and bytes of a row of it. */
 const NARROW = 8;
 const NARROW_ROW: usize = 32;
+
+/** Bytes of several A and B that stay in the second-level cache until they are used. */
+const AHEAD: usize = 524288;
 
 /** Whether A^T B is cheaper as the transpose of B^T A: then A, by far the larger, is packed as it lies in memory. */
 function swaps(m: i32, n: i32, k: i32): bool {
@@ -35,7 +39,17 @@ export function gemm(
   const rowB = <usize>ldb << 2;
   // Whether B is one column that lies in memory as a vector, and A one row.
   const column = n == 1 && (transposeB || ldb == 1);
+  // So many small matrices are read ahead at once, where B is packed across its rows; a B that all share is in the cache anyway.
+  const each = strideA + strideB;
+  const ahead = transposeB && !transposeA && min(m, n) > 1 && strideB > 0 && each <= AHEAD / 4 ? <i32>(AHEAD / each) : 0;
+  let fetched = 0;
   for (; batch > 0; --batch) {
+    if (ahead > 0 && fetched == 0) {
+      fetched = min(ahead, batch);
+      fetch(b, <usize>fetched * strideB, scratch);
+      fetch(a, <usize>fetched * strideA, scratch);
+    }
+    --fetched;
     if (column && transposeA) {
       rowSum(b, a, rowA, k, m, out);
     } else if (column) {
@@ -50,6 +64,30 @@ export function gemm(
     a += strideA;
     b += strideB;
     out += <usize>m * <usize>n * 4;
+  }
+}
+
+/**
+ * h[rows, rank] = x · A and z[rows, columns] = x · W[:, :columns], for rows of W `ldw` floats apart and rank + columns at most 8: side by
+ * side in one narrow tile, they cost as much as one of them.
+ */
+export function gemmPair(
+  x: usize, a: usize, rank: i32, w: usize, ldw: i32, columns: i32, h: usize, z: usize, rows: i32, k: i32, scratch: usize,
+): void {
+  const ldx = <usize>k << 2;
+  const ldh = <usize>rank << 2;
+  const ldz = <usize>columns << 2;
+  const panel = scratch + TILE;
+  packPanel(a, ldh, k, rank, NARROW, panel);
+  copyRows(w, <usize>ldw << 2, panel + ldh, NARROW_ROW, k, columns);
+  for (; rows > 0; rows -= 4) {
+    block4x8(rows, x, ldx, k, panel, NARROW_ROW, scratch, NARROW_ROW);
+    const count = min(rows, 4);
+    copyRows(scratch, NARROW_ROW, h, ldh, count, rank);
+    copyRows(scratch + ldh, NARROW_ROW, z, ldz, count, columns);
+    x += 4 * ldx;
+    h += 4 * ldh;
+    z += 4 * ldz;
   }
 }
 

@@ -3,7 +3,7 @@ export {activationGradient} from './activations';
 export {adam} from './adam';
 export {combine, combineScratch} from './combine';
 export {addTo, depthwiseGradient, maxPoolGradient, patches} from './convolution';
-export {gemm, gemmScratch} from './gemm';
+export {gemm, gemmPair, gemmScratch} from './gemm';
 export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
 export {layerNorm, layerNormGradient} from './normalize';
 export {columnSum} from './sums';

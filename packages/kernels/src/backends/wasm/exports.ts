@@ -10,6 +10,11 @@ export interface WasmExports {
     transposeA: N, transposeB: N,
     scratch: N,
   ): void;
+  // biome-ignore format: one line an operand group
+  gemmPair(
+    x: N, a: N, rank: N, w: N, ldw: N, columns: N,
+    h: N, z: N, rows: N, k: N, scratch: N,
+  ): void;
   gemmScratch(m: N, n: N, k: N, transposeA: N): N;
   combine(struct: N, scale: N, scratch: N): void;
   combineScratch(dIn: N, dOut: N, depth: N): N;

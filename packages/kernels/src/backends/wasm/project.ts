@@ -3,6 +3,9 @@ import type {PeftKernel} from '../../kernel-registry.js';
 import {attach} from './attach.js';
 import {leavesToThreads, threadedProduct} from './threads.js';
 
+/** The columns of the narrowest tile of the wasm module. */
+const NARROW = 8;
+
 /** h = x A, and x W[:, :columns], read in place through W's row stride. */
 export const project: PeftKernel = ({inputs, attrs, backend}) => {
   const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
@@ -19,6 +22,13 @@ export const project: PeftKernel = ({inputs, attrs, backend}) => {
     wasm.exports.gemm(left, right, to, 1, rows, columns, dIn, 0, 0, matrix.shape[1]!, 0, 0, scratch);
     return out;
   };
-  const h = times(a, a.shape[1]!);
-  return kernel === undefined ? [h] : [h, times(kernel, attrs.columns as number)];
+  const rank = a.shape[1]!;
+  if (kernel === undefined) return [times(a, rank)];
+  const columns = attrs.columns as number;
+  if (rows === 1 || rank + columns > NARROW) return [times(a, rank), times(kernel, columns)];
+  const outputs = [wasm.output([rows, rank]), wasm.output([rows, columns])];
+  const at = [x, a, kernel, ...outputs].map((t) => wasm.pointerTo(t));
+  const [pX, pA, pW, pH, pZ] = at as [number, number, number, number, number];
+  wasm.exports.gemmPair(pX, pA, rank, pW, kernel.shape[1]!, columns, pH, pZ, rows, dIn, scratch);
+  return outputs;
 };
