@@ -58,28 +58,32 @@ export function findLayerNorms(
 
 /** Computes a norm in one kernel of x, where it goes over the last axis, and by tfjs's ops over another. */
 export class FusedNorm {
-  private epsilon: number | undefined;
+  private epsilon: {from: tf.Tensor; value: number} | undefined;
 
   constructor(readonly nodes: LayerNormNodes) {}
 
   /** To be awaited before the first run: a GPU's values cannot be read at once. */
   async prepare(): Promise<void> {
-    this.epsilon ??= ((await this.nodes.epsilon.read().data()) as Float32Array)[0];
+    const from = this.nodes.epsilon.read();
+    if (this.epsilon?.from === from) return;
+    this.epsilon = {from, value: ((await from.data()) as Float32Array)[0]!};
   }
 
   run(x: tf.Tensor): tf.Tensor {
     const {axis} = this.nodes;
+    const {value: epsilon} = this.epsilon!;
     const [gamma, beta] = [this.nodes.gamma.read(), this.nodes.beta.read()];
     if (isOverLast(x, axis, [gamma, beta])) {
-      return layerNorm(x, gamma as tf.Tensor1D, beta as tf.Tensor1D, this.epsilon);
+      return layerNorm(x, gamma as tf.Tensor1D, beta as tf.Tensor1D, epsilon);
     }
     const {mean, variance} = tf.moments(x, axis, true);
-    const scale = tf.mul(tf.rsqrt(tf.add(variance, this.epsilon!)), gamma);
+    const scale = tf.mul(tf.rsqrt(tf.add(variance, epsilon)), gamma);
     return tf.add(tf.mul(tf.sub(x, mean), scale), beta);
   }
 }
 
-function isOverLast({shape, rank}: tf.Tensor, axis: number, vectors: tf.Tensor[]): boolean {
+function isOverLast({shape, rank, dtype}: tf.Tensor, axis: number, vectors: tf.Tensor[]): boolean {
+  if (dtype !== 'float32') return false;
   if (rank < RANKS.least || rank > RANKS.most || (axis !== -1 && axis !== rank - 1)) return false;
   return vectors.every((vector) => vector.rank === 1 && vector.size === shape[rank - 1]);
 }
