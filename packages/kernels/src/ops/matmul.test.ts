@@ -65,10 +65,12 @@ describe.each(TEST_BACKENDS)('matMul and project on %s', (backend) => {
     const batched = (t: tf.Tensor): tf.Tensor3D =>
       tf.reshape(t, [t.rank === 3 ? t.shape[0]! : 1, t.shape.at(-2)!, t.shape.at(-1)!]);
     const weights = tf.tensor(values(3 * 5 * 4), [3, 5, 4]);
-    const ours = tf.grads((x: tf.Tensor, y: tf.Tensor) => tf.sum(tf.mul(matMul(x, y), weights)));
+    const ours = tf.grads((x: tf.Tensor, y: tf.Tensor) =>
+      tf.sum(tf.mul(matMul(x, y, false, false, 3), weights)),
+    );
     const stock = tf.grads((x: tf.Tensor, y: tf.Tensor) => {
       const tile = (t: tf.Tensor3D): tf.Tensor3D => (t.shape[0] === 3 ? t : tf.concat([t, t, t], 0));
-      return tf.sum(tf.mul(tf.matMul(tile(batched(x)), tile(batched(y))), weights));
+      return tf.sum(tf.mul(tf.mul(tf.matMul(tile(batched(x)), tile(batched(y))), 3), weights));
     });
     const got = ours([a, b]);
     const want = stock([a, b]);

@@ -9,10 +9,17 @@ import {checkTensor} from './shapes.js';
  *
  * @param a [M, K], or [batch, M, K]; with `transposeA` its last two axes are swapped. float32.
  * @param b [K, N], or [batch, K, N]; with `transposeB` its last two axes are swapped. float32.
+ * @param scale Multiplies the product. Default 1.
  * @returns [M, N], or [batch, M, N] if either operand has rank 3; a batch of 1 or a missing batch axis is broadcast.
  * @throws ShapeError if ranks, dtypes, inner sizes or batch sizes do not fit.
  */
-export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
+export function matMul(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  transposeA = false,
+  transposeB = false,
+  scale = 1,
+): tf.Tensor {
   checkTensor('matMul', 'a', a, [2, 3]);
   checkTensor('matMul', 'b', b, [2, 3]);
   const innerA = a.shape[a.rank - (transposeA ? 2 : 1)]!;
@@ -30,7 +37,7 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transpose
       `matMul: batch sizes ${batchA} of a and ${batchB} of b must be equal, or one of them 1.`,
     );
   }
-  return product(a, b, transposeA, transposeB);
+  return product(a, b, transposeA, transposeB, scale);
 }
 
 /** The attributes of the matMul kernel. */

@@ -108,7 +108,7 @@ class LowRank implements SharedModule {
       ...(columns && {
         base: stretched(bias === undefined ? columns : tf.add(columns, head(bias, base)), base),
       }),
-      ...(delta > 0 && {delta: stretched(tf.mul(times(h, head(b, delta) as Tensor2D), scale), delta)}),
+      ...(delta > 0 && {delta: stretched(times(h, head(b, delta) as Tensor2D, scale), delta)}),
     };
   }
 
@@ -230,8 +230,9 @@ function tailOf(tensor: Tensor, from: number): Tensor {
   );
 }
 
-/** h [..., r] times a matrix. */
-function times(h: Tensor, matrix: Tensor2D): Tensor {
+/** h [..., r] times a matrix and a number. */
+function times(h: Tensor, matrix: Tensor2D, scale = 1): Tensor {
+  if (h.rank === 2) return matMul(h, matrix, false, false, scale);
   const rows = tf.reshape(h, [-1, h.shape[h.rank - 1]!]) as Tensor2D;
-  return tf.reshape(matMul(rows, matrix), [...h.shape.slice(0, -1), matrix.shape[1]]);
+  return tf.reshape(matMul(rows, matrix, false, false, scale), [...h.shape.slice(0, -1), matrix.shape[1]]);
 }
