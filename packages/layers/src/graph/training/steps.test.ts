@@ -96,7 +96,12 @@ describe('the nodes of a graph that are trained', () => {
     await upgraded(model);
     const own = trainer(model, {outputs: ['rsqrt', 'y']});
     const want = model.execute(X(), ['rsqrt', 'y']) as tf.Tensor[];
-    const got = (await own.predict(X())) as tf.Tensor[];
+    let got: tf.Tensor[] = [];
+    const {kernelNames} = await tf.profile(async () => {
+      got = (await own.predict(X())) as tf.Tensor[];
+      return [];
+    });
+    expect(kernelNames).not.toContain('PeftLayerNorm');
     got.forEach((y, i) => {
       close(y.dataSync() as Float32Array, want[i]!.dataSync() as Float32Array);
     });
@@ -127,11 +132,7 @@ describe('the nodes of a graph that are trained', () => {
     const model = await DIALECTS.tensordot!().load();
     const peft = await upgraded(model);
     const kernels = await compare(model, peft.trainableVariables());
-    const stock = await tf.profile(() => {
-      tf.dispose(tf.variableGrads(() => loss(model.predict(X()) as tf.Tensor), peft.trainableVariables()));
-      return [];
-    });
-    const reshapes = (names: string[]) => names.filter((name) => name === 'Reshape').length;
-    expect(reshapes(kernels)).toBeLessThan(reshapes(stock.kernels.map(({name}) => name)));
+    // So tfjs calls an op that brings its gradient along, as our reshapes do. One is left, behind the last site.
+    expect(kernels.filter((name) => name === 'unnamed scope')).toHaveLength(1);
   });
 });
