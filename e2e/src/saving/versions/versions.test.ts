@@ -1,0 +1,72 @@
+import '@tensorflow/tfjs-backend-wasm';
+import '@tfjs-peft/kernels/auto';
+import {readdirSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import {loadPeft} from '@tfjs-peft/layers';
+import {folderHandler} from '../../fixtures/folder-handler.js';
+import {contextOfBatch, graphInputs, layersInputs} from './bases.js';
+import {graphCases, layersCases} from './cases.js';
+
+interface Expected {
+  shape: number[];
+  data: number[];
+}
+
+const SAVED = join(process.cwd(), 'e2e', 'saved');
+const versions = readdirSync(SAVED).filter((name) => /^\d+\.\d+\.\d+$/.test(name));
+
+const names = (folder: string) => readdirSync(folder).sort();
+
+function largestDifference(output: tf.Tensor, folder: string): number {
+  const {shape, data} = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected;
+  expect(output.shape).toEqual(shape);
+  return tf.tidy(() => tf.max(tf.abs(tf.sub(output, tf.tensor(data, shape)))).dataSync()[0]!);
+}
+
+test('every case of the first version has its files', () => {
+  expect(names(join(SAVED, '0.1.0', 'layers'))).toEqual(Object.keys(layersCases()).sort());
+  expect(names(join(SAVED, '0.1.0', 'graph'))).toEqual(Object.keys(graphCases()).sort());
+});
+
+describe.each(versions)('what %s saved', (version) => {
+  const folder = join(SAVED, version);
+
+  describe.each(['cpu', 'wasm'])('on %s', (backend) => {
+    beforeAll(() => tf.setBackend(backend));
+
+    test.each(names(join(folder, 'layers')))('%s loads onto a LayersModel', async (name) => {
+      const model = await tf.loadLayersModel(folderHandler(join(folder, 'layers-base')));
+      const base = model.predict(layersInputs()) as tf.Tensor;
+      const from = join(folder, 'layers', name);
+      const peft = await loadPeft(model, from);
+      peft.setContext(contextOfBatch());
+      expect(largestDifference(model.predict(layersInputs()) as tf.Tensor, from)).toBeLessThan(1e-5);
+      expect(largestDifference(base, from)).toBeGreaterThan(1e-4);
+      peft.detach();
+    });
+
+    test.each(names(join(folder, 'graph')))('%s loads onto a GraphModel', async (name) => {
+      const model = await tf.loadGraphModel(folderHandler(join(folder, 'graph-base')));
+      const base = model.execute(graphInputs()) as tf.Tensor;
+      const from = join(folder, 'graph', name);
+      const peft = await loadPeft(model, from);
+      peft.setContext(contextOfBatch());
+      expect(largestDifference(model.execute(graphInputs()) as tf.Tensor, from)).toBeLessThan(1e-5);
+      expect(largestDifference(base, from)).toBeGreaterThan(1e-4);
+      peft.detach();
+    });
+
+    test('a LayersModel saved whole loads with its adapters', async () => {
+      const whole = join(folder, 'layers-whole');
+      const model = await tf.loadLayersModel(folderHandler(whole));
+      expect(largestDifference(model.predict(layersInputs()) as tf.Tensor, whole)).toBeLessThan(1e-5);
+    });
+
+    test('a GraphModel saved whole loads with its adapters', async () => {
+      const whole = join(folder, 'graph-whole');
+      const model = await tf.loadGraphModel(folderHandler(whole));
+      expect(largestDifference(model.execute(graphInputs()) as tf.Tensor, whole)).toBeLessThan(1e-5);
+    });
+  });
+});
