@@ -8,6 +8,7 @@ import type {Hashable} from '../io/hash.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
 import {ContextStore} from '../lifecycle/context.js';
 import {LossScale} from '../lifecycle/loss-scale.js';
+import {checkIdle} from '../lifecycle/training-lock.js';
 import {UsageTracking} from '../lifecycle/usage-tracking.js';
 import {siteVariables} from '../lifecycle/weights.js';
 import {deriveSeed} from '../random.js';
@@ -69,6 +70,10 @@ export class GraphState implements AdaptedModel {
     }
   }
 
+  checkIdle(): void {
+    checkIdle(this.model);
+  }
+
   plan(config: UpgradeConfig): Plan<LocatedNode> {
     if (config.alsoTrain !== undefined && config.alsoTrain.length > 0) {
       throw new ConfigError(
@@ -83,6 +88,7 @@ export class GraphState implements AdaptedModel {
   }
 
   add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
+    this.checkIdle();
     const before = this.activeName;
     try {
       for (const {at, config} of sites) {
@@ -121,10 +127,12 @@ export class GraphState implements AdaptedModel {
   }
 
   enable(name: string): void {
+    this.checkIdle();
     this.activate(name);
   }
 
   detach(): void {
+    this.checkIdle();
     this.activate(null);
     this.trackUsage(null);
     this.context.clear();

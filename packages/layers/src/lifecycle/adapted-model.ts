@@ -42,6 +42,8 @@ export interface AdaptedModel {
   readonly lossSites: number;
   /** @throws ConfigError if the model is disposed. */
   checkAlive(): void;
+  /** @throws ConfigError if the model is being trained, and so must not change. */
+  checkIdle(): void;
 
   /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
   plan(config: UpgradeConfig): Plan;

@@ -130,9 +130,13 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   /**
    * Makes no adapter active, so that the outputs are the base model's bit for bit; save for layers that were trained in full. An
    * optimizer keeps its moments until another adapter is enabled.
+   *
+   * @throws ConfigError if the model is being trained.
    */
   disable(): void {
-    this.live().activate(null);
+    const state = this.live();
+    state.checkIdle();
+    state.activate(null);
   }
 
   /**
@@ -212,7 +216,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * round). The model is then unchanged.
    */
   async load(from: Place, options: LoadOptions = {}): Promise<void> {
-    this.live();
+    this.live().checkIdle();
     checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
     const stored = await fetchStored(from);
     await loadInto(this.live(), stored, options);

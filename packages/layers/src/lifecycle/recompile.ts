@@ -40,11 +40,9 @@ export class Recompiler {
       for (const {optimizer} of changes) if (made.has(optimizer)) disposeOptimizer(optimizer);
       changes.length = 0;
     };
+    checkIdle(models);
     try {
       for (const model of models) {
-        if (running(model).isTraining) {
-          throw new ConfigError(`Model '${model.name}' is being trained. Wait for fit to end.`);
-        }
         const current = optimizerOf(model);
         if (current == null) continue;
         const original = ending ? this.originals.get(model)?.optimizer : undefined;
@@ -80,6 +78,14 @@ export class Recompiler {
     const kept = this.originals.get(model)?.optimizer;
     if (current !== optimizer && current !== kept && (made.has(current) || isOptimizerOwned))
       disposeOptimizer(current);
+  }
+}
+
+/** @throws ConfigError if a model is being trained. */
+export function checkIdle(models: readonly Container[]): void {
+  const busy = models.find((model) => running(model).isTraining);
+  if (busy !== undefined) {
+    throw new ConfigError(`Model '${busy.name}' is being trained. Wait for fit to end, or stop it.`);
   }
 }
 

@@ -22,7 +22,7 @@ import {type Located, mapModel, partsAt, withParts} from '../upgrade/walk.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
 import {ContextStore} from './context.js';
 import {LossScale} from './loss-scale.js';
-import {Recompiler} from './recompile.js';
+import {checkIdle, Recompiler} from './recompile.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
 
@@ -72,6 +72,10 @@ export class ModelState implements AdaptedModel {
     if (internals(this.model as unknown as Layer)._refCount === 0) {
       throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
     }
+  }
+
+  checkIdle(): void {
+    checkIdle(this.models());
   }
 
   /** Name of the active adapter; null while the model is as it was before. */

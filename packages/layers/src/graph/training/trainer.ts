@@ -5,6 +5,7 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {Peft} from '../../lifecycle/peft.js';
 import {disposeOptimizer, renew} from '../../lifecycle/recompile.js';
+import {checkIdle, whileTraining} from '../../lifecycle/training-lock.js';
 import type {GraphState} from '../graph-state.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
 import {
@@ -109,12 +110,22 @@ export class GraphTrainer {
    *
    * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used; or `{xs, ys}` with all samples.
    * @returns Losses and metrics by epoch, as `model.fitDataset` gives them.
-   * @throws ConfigError if there is no loss, nothing to train, or an option is unknown; NoGradientError if no right gradient flows.
+   * @throws ConfigError if there is no loss, nothing to train, or an option is unknown, or the model is being trained;
+   * NoGradientError if no right gradient flows.
    */
   async fit(data: GraphData, options: GraphFitOptions = {}): Promise<tfl.History> {
     checkOptions('fit', options, FIT_OPTIONS);
     const {validationData, batchSize, shuffle = true, seed, ...args} = options;
     const source = asDataset(data, {batchSize, shuffle, seed} as Batching);
+    return whileTraining(this.model, () => this.train(source, validationData, batchSize, args));
+  }
+
+  private async train(
+    source: ReturnType<typeof asDataset>,
+    validationData: GraphData | undefined,
+    batchSize: number | undefined,
+    args: Omit<GraphFitOptions, 'validationData' | 'batchSize'>,
+  ): Promise<tfl.History> {
     this.checkTrainable();
     const inner = await this.compile(() => firstBatch(source));
     const train = this.dataset(source);
@@ -215,8 +226,13 @@ export class GraphTrainer {
     }
   }
 
-  /** Gives back the optimizer, if it was named and not given, and the heads that came without weights. The model is the caller's. */
+  /**
+   * Gives back the optimizer, if it was named and not given, and the heads that came without weights. The model is the caller's.
+   *
+   * @throws ConfigError if the model is being trained.
+   */
   dispose(): void {
+    checkIdle(this.model);
     if (this.compiled?.owned) disposeOptimizer(this.inner!.optimizer);
     for (const head of this.ownHeads) if (head.built) head.dispose();
     this.compiled = undefined;
