@@ -43,6 +43,14 @@ export interface GraphModelInternals {
   artifacts?: tf.io.ModelArtifacts;
 }
 
+/**
+ * The node that an op from outside runs for. Were it not there, the value itself, which is new in every run: then nothing is known of
+ * the run before.
+ */
+export function nodeOf(value: object): object {
+  return (value as {node?: GraphNode}).node ?? value;
+}
+
 /** By structure, not by class: a page may hold two copies of tfjs-converter. */
 export function isGraphModel(model: unknown): model is GraphModel {
   const candidate = model as Partial<GraphModel> | null;

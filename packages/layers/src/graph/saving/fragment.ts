@@ -79,6 +79,11 @@ export class FragmentSite {
     return this.site;
   }
 
+  /** Lets go of the inputs, so that they do not outlive the model that they are of. */
+  release(): void {
+    this.executor.weightMap = {};
+  }
+
   private recognise(): NodeSite {
     const match = matchNode(this.executor, this.executor.graph.nodes[nameOf(0)]!);
     if (match === undefined || isRefusal(match)) {

@@ -31,6 +31,7 @@ class SavedSite {
       return site.finish?.(y, own) ?? y;
     } finally {
       site.dispose?.();
+      this.fragment.release();
       this.weights = [];
     }
   }
@@ -46,16 +47,17 @@ class SavedSite {
   }
 }
 
-/** By their records: of equal sites one will do, for they keep nothing. */
-const sites = new Map<string, SavedSite>();
+/** By the nodes that say them, and let go with these: a site keeps the sizes of its model's constants, which the record does not say. */
+const sites = new WeakMap<object, SavedSite>();
 
 /**
  * Runs a node that says all of its site.
  *
+ * @param node The node, an object of one model alone.
  * @throws ConfigError if the record is not what this version writes, or its adapter is not known here.
  */
-export function runSaved(record: string, inputs: tf.Tensor[]): tf.Tensor {
-  const site = sites.get(record) ?? new SavedSite(decodeRecord(record));
-  sites.set(record, site);
+export function runSaved(node: object, record: string, inputs: tf.Tensor[]): tf.Tensor {
+  const site = sites.get(node) ?? new SavedSite(decodeRecord(record));
+  sites.set(node, site);
   return site.run(inputs);
 }

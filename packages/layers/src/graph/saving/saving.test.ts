@@ -129,3 +129,81 @@ test('a LayersModel saves itself', async () => {
   const peft = await upgrade(layers, {adapter: {type: 'lora', rank: 1}});
   await expect(peft.saveModel(memory())).rejects.toThrow(/call model\.save/);
 });
+
+describe('saved models that differ in the sizes of their constants alone', () => {
+  const conv = (window: number[]) => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 5, 5, 2]);
+    graph.weight('w', [...window, 2, 3]);
+    graph.node('Conv2D', 'site', ['x', 'w'], {strides: [1, 1, 1, 1], padding: 'SAME'});
+    return graph.output('site');
+  };
+  const einsum = (output: number[]) => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 4, 5]);
+    graph.weight('w', [5, ...output]);
+    return graph.output(graph.node('Einsum', 'site', ['x', 'w'], {equation: 'abc,cde->abde'}));
+  };
+  const product = (width: number) => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, width]);
+    graph.weight('w', [width, 6 - width]);
+    graph.weight('b', [6 - width]);
+    graph.node('MatMul', 'site', ['x', 'w']);
+    return graph.output(graph.node('BiasAdd', 'y', ['site', 'b']));
+  };
+  const scaled = (multiplier: number) => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 5, 5, 2]);
+    graph.weight('w', [3, 3, 2, multiplier]);
+    graph.node('DepthwiseConv2dNative', 'site', ['x', 'w'], {strides: [1, 1, 1, 1], padding: 'SAME'});
+    return graph.output('site');
+  };
+
+  it.each<[string, () => GraphBuilder[], number[][], AdapterConfig]>([
+    ['windows', () => [conv([1, 3]), conv([3, 1])], [[2, 5, 5, 2]], {type: 'lora', rank: 2}],
+    ['windows, scaled', () => [conv([1, 3]), conv([3, 1])], [[2, 5, 5, 2]], {type: 'ia3'}],
+    ['heads', () => [einsum([1, 3]), einsum([3, 1])], [[2, 4, 5]], {type: 'molora', experts: 2, rank: 1}],
+    [
+      'widths',
+      () => [product(2), product(4)],
+      [
+        [2, 2],
+        [2, 4],
+      ],
+      {type: 'lora', rank: 2},
+    ],
+    ['multipliers', () => [scaled(1), scaled(2)], [[2, 5, 5, 2]], {type: 'ia3'}],
+  ])('run each with their own %s', async (_, build, shapes, adapter) => {
+    const pairs = await Promise.all(
+      build().map(async (graph, i) => {
+        const model = await graph.load();
+        const peft = await upgrade(model, {targets: ['site'], adapter, seed: 1});
+        fill(peft);
+        const place = memory();
+        await peft.saveModel(place);
+        const x = tf.randomUniform(shapes[i % shapes.length]!, -1, 1, 'float32', 3);
+        return {model, copy: await loadGraphModel(place), x};
+      }),
+    );
+    // Twice, since the second run of the one comes after the first of the other.
+    for (const {model, copy, x} of [...pairs, ...pairs]) {
+      const [y, expected] = [copy.predict(x) as tf.Tensor, model.predict(x) as tf.Tensor];
+      expect(y.shape).toEqual(expected.shape);
+      expect(await y.array()).toEqual(await expected.array());
+    }
+  });
+});
+
+test('a saved model that is disposed leaves nothing behind', async () => {
+  const model = await DIALECTS.tensordot!().load();
+  const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}});
+  const place = memory();
+  await peft.saveModel(place);
+  const x = input();
+  const before = tf.memory();
+  const loaded = await loadGraphModel(place);
+  await run(loaded, x);
+  loaded.dispose();
+  expect(tf.memory()).toEqual(before);
+});
