@@ -18,10 +18,13 @@ export interface StoredAdapter {
   selected: Selected[];
 }
 
+/** What a file has values of. */
+export type StoredVariable = Pick<tfl.LayerVariable, 'shape' | 'read'> & {write(value: tf.Tensor): unknown};
+
 /** A place that a file has weights of, and its variables by the names that they have there. */
 export interface PlaceVariables<F extends FileLayer = FileLayer> {
   file: F;
-  variables: Map<string, tfl.LayerVariable>;
+  variables: Map<string, StoredVariable>;
 }
 
 /**
@@ -77,8 +80,8 @@ export interface AdaptedModel {
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
   /** The sites of an adapter and their variables, in the order of the model. */
   siteVariables(name: string): PlaceVariables<FileSite>[];
-  /** All places that are trained in full, and their variables. */
-  trainedVariables(): PlaceVariables[];
+  /** The places that an adapter trains in full, and its own values of them. */
+  trainedVariables(name: string): PlaceVariables[];
   /** The variables of any place; undefined if there is none. */
   variablesAt(path: string): PlaceVariables | undefined;
   /**
@@ -87,6 +90,6 @@ export interface AdaptedModel {
    * @throws ConfigError if the model has a `save` that does that; UnsupportedSiteError if an adapter cannot be merged exactly.
    */
   modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts>;
-  /** The frozen weights, save those of some places. */
+  /** The base's weights, save those of some places. */
   frozenWeights(except: ReadonlySet<string>): Hashable[];
 }

@@ -52,7 +52,7 @@ export async function loadInto(
   const plan = prepare();
   if (plan !== undefined) state.add(plan);
   else state.enable(name);
-  assign([...state.siteVariables(name), ...trainedOf(state, file)], weights);
+  assign([...state.siteVariables(name), ...state.trainedVariables(name)], weights);
 }
 
 /** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
@@ -133,7 +133,12 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
     }
     problems.push(...siteProblems({at: {path: site.name}, dims, config}, file));
   }
-  const trained = new Map(state.trainedVariables().map((layer) => [layer.file.name, layer.file]));
+  const trained = new Map(state.trainedVariables(name).map((layer) => [layer.file.name, layer.file]));
+  const given = new Set(file.trained.map((layer) => layer.name));
+  for (const path of trained.keys()) {
+    if (!given.has(path))
+      problems.push(`layer '${path}' is trained in full in the model, but not in the file`);
+  }
   for (const layer of file.trained) {
     const found = trained.get(layer.name);
     if (found === undefined)
@@ -198,11 +203,6 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
 
 function fail(problems: readonly string[], what: string, wayOut: string): void {
   if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
-}
-
-function trainedOf(state: AdaptedModel, file: AdapterFile): PlaceVariables[] {
-  const wanted = new Set(file.trained.map(({name}) => name));
-  return state.trainedVariables().filter(({file}) => wanted.has(file.name));
 }
 
 function assign(layers: readonly PlaceVariables[], weights: ReadonlyMap<string, WeightValues>): void {

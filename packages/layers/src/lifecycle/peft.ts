@@ -109,7 +109,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     return makeReport(state, name, selected, planned);
   }
 
-  /** The variables that training changes now: the active adapter's, and those of layers that are trained in full. */
+  /** The variables that training changes now: the active adapter's, and its own of layers that it trains in full. */
   trainableVariables(): tf.Variable[] {
     return this.live().trainableVariables();
   }
@@ -128,8 +128,8 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /**
-   * Makes no adapter active, so that the outputs are the base model's bit for bit; save for layers that were trained in full. An
-   * optimizer keeps its moments until another adapter is enabled.
+   * Makes no adapter active, so that the outputs are the base model's bit for bit. An optimizer keeps its moments until another adapter
+   * is enabled.
    *
    * @throws ConfigError if the model is being trained.
    */
@@ -141,8 +141,8 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
 
   /**
    * Brings the model back: the same layer objects with the same tensors, trainable as before, and, if it was compiled when the
-   * upgrade began, with the optimizer of then. All adapters are disposed, and this object refuses further use. Layers that were
-   * trained in full keep their values.
+   * upgrade began, with the optimizer of then. All adapters are disposed, with what was trained beside them, and this object refuses
+   * further use. What is to be kept has to be saved before.
    *
    * @throws ConfigError if the model is being trained.
    */
@@ -153,7 +153,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /**
-   * Stores an adapter, and the layers that were trained in full, with the names and hashes of the frozen weights.
+   * Stores an adapter, and the layers that it trains in full, with the names and hashes of the frozen weights.
    *
    * @param to A folder, with or without `file://` (Node only): it gets `adapter_model.safetensors`, `adapter_config.json` and a
    * `README.md`. Or any other URL that tfjs can save to, such as `indexeddb://my-adapter`, or an IOHandler.

@@ -8,7 +8,7 @@ import {baseWeights} from './weights.js';
 export async function toStored(state: AdaptedModel, name: string): Promise<StoredFile> {
   const adapter = state.adapters.get(name)!;
   const sites = state.siteVariables(name);
-  const trained = state.trainedVariables();
+  const trained = state.trainedVariables(name);
   // Requested all at once, before anything can change them.
   const reads = [...sites, ...trained].flatMap(({file, variables}) =>
     [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {

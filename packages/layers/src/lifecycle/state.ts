@@ -23,6 +23,7 @@ import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.
 import {ContextStore} from './context.js';
 import {LossScale} from './loss-scale.js';
 import {checkIdle, Recompiler} from './recompile.js';
+import {TrainedLayers} from './trained-layers.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
 
@@ -44,7 +45,7 @@ export class ModelState implements AdaptedModel {
   readonly noun = 'layer';
   readonly adapters = new Map<string, StoredAdapter>();
   private readonly sites = new Map<string, Site>();
-  private readonly trained = new Map<string, Located>();
+  private readonly trained = new TrainedLayers();
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
   private readonly recompiler = new Recompiler();
@@ -133,15 +134,12 @@ export class ModelState implements AdaptedModel {
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
     const before = this.activeName;
-    const trained = plan.selected.filter(({status}) => status === 'trained').map(({at}) => at);
-    const newlyTrained = trained.filter(({path}) => !this.trained.has(path));
     try {
-      for (const at of newlyTrained) this.trained.set(at.path, at);
-      const frozen = layers.filter(
-        ({path, layer}) => !this.trained.has(path) && this.isSite(layer) === undefined,
+      this.trained.add(
+        plan.name,
+        plan.selected.filter(({status}) => status === 'trained').map(({at}) => at),
       );
-      this.freezer.freeze(frozen.flatMap(partsAt));
-      this.freezer.train(newlyTrained.flatMap(partsAt));
+      this.freezer.freeze(layers.filter(({layer}) => this.isSite(layer) === undefined).flatMap(partsAt));
       this.freezer.open(models);
       this.norms.replace(
         layers.flatMap(({layer}) => withParts(layer)),
@@ -158,13 +156,7 @@ export class ModelState implements AdaptedModel {
       this.activate(plan.name);
     } catch (error) {
       preparation.abandon();
-      for (const {at} of plan.sites) {
-        const layer = this.sites.get(at.path)?.layer;
-        if (layer?.adapterNames.includes(plan.name)) layer.removeAdapter(plan.name);
-      }
-      this.adapters.delete(plan.name);
-      for (const {path} of newlyTrained) this.trained.delete(path);
-      this.freezer.freeze(newlyTrained.flatMap(partsAt));
+      this.drop(plan.name);
       if (this.adapters.size === 0) this.undo();
       else this.activate(before);
       throw error;
@@ -176,6 +168,10 @@ export class ModelState implements AdaptedModel {
   activate(name: string | null): void {
     const {sites} = (name === null ? undefined : this.adapters.get(name)) ?? {sites: new Map()};
     for (const [path, {layer}] of this.sites) layer.activate(sites.has(path) ? name : null);
+    this.trained.activate(name);
+    const trained = this.trained.of(name);
+    this.freezer.freeze(this.trained.all.filter((at) => !trained.includes(at)).flatMap(partsAt));
+    this.freezer.train(trained.flatMap(partsAt));
     this.activeName = name;
   }
 
@@ -232,7 +228,7 @@ export class ModelState implements AdaptedModel {
 
   /** All parameters of a layer but those that it never trains itself, such as moving averages. */
   countTrained({layer}: Located): number {
-    return countParameters(withParts(layer).flatMap((part) => internals(part)._trainableWeights));
+    return countParameters(withParts(layer).flatMap((part) => this.freezer.trainableOf(part)));
   }
 
   dimsAt(path: string): SiteDims {
@@ -253,8 +249,8 @@ export class ModelState implements AdaptedModel {
     });
   }
 
-  trainedVariables(): PlaceVariables[] {
-    return [...this.trained.values()].map(layerVariables);
+  trainedVariables(name: string): PlaceVariables[] {
+    return this.trained.variablesOf(name);
   }
 
   variablesAt(path: string): PlaceVariables | undefined {
@@ -274,7 +270,7 @@ export class ModelState implements AdaptedModel {
       (this.isSite(layer)?.base ?? layer.weights).map((variable) => ({
         name: `${path}.${leafName(variable)}`,
         shape: variable.shape as number[],
-        read: () => variable.read().data(),
+        read: () => this.trained.baseOf(variable).data(),
       })),
     );
   }
@@ -306,19 +302,25 @@ export class ModelState implements AdaptedModel {
     return layer;
   }
 
+  /** Takes an adapter away from all places, and disposes what is its own. */
+  private drop(name: string): void {
+    for (const {layer} of this.sites.values()) {
+      if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
+    }
+    this.trained.remove(name);
+    this.adapters.delete(name);
+  }
+
   private undo(): void {
     const {containers} = mapModel(this.model);
     this.trackUsage(null);
     this.context.clear();
+    for (const name of [...this.adapters.keys()]) this.drop(name);
     for (const {original, layer, holder} of this.sites.values()) {
-      for (const name of this.adapters.keys()) {
-        if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
-      }
       replaceLayer(layer, original, holder, containers);
       owners.delete(layer);
     }
     this.sites.clear();
-    this.adapters.clear();
     this.trained.clear();
     this.activeName = null;
     this.norms.restore();

@@ -9,7 +9,7 @@ import type {AdaptedModel, PlaceVariables} from './adapted-model.js';
 export function siteVariables(
   name: string,
   {kind, dims}: {kind: string; dims: SiteDims},
-  variables: Map<string, tfl.LayerVariable>,
+  variables: PlaceVariables['variables'],
 ): PlaceVariables<FileSite> {
   const shape: [number, number] = [dims.inputDim, dims.outputDim];
   return {file: {name, kind, shape, weights: describe(variables)}, variables};
@@ -17,7 +17,7 @@ export function siteVariables(
 
 /** A layer and its variables. */
 export function layerVariables({path, layer}: Located): PlaceVariables {
-  const variables = new Map<string, tfl.LayerVariable>();
+  const variables: PlaceVariables['variables'] = new Map();
   for (const variable of layer.weights) {
     const name = leafName(variable);
     // Both directions of an RNN have weights of the same names.
@@ -36,7 +36,7 @@ export async function baseWeights(
   return hashWeights(state.frozenWeights(new Set(trained.map(({name}) => name))));
 }
 
-function describe(variables: ReadonlyMap<string, tfl.LayerVariable>): FileLayer['weights'] {
+function describe(variables: PlaceVariables['variables']): FileLayer['weights'] {
   return [...variables].map(([name, {shape}]) => ({name, shape: [...shape] as number[]}));
 }
 

@@ -1,12 +1,13 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {type Container, internals, type Layer} from './internals.js';
+import {wrapCall} from './wrap-call.js';
 
 interface LayerRecord {
   trainable: boolean;
   trainableWeights: tfl.LayerVariable[];
   nonTrainableWeights: tfl.LayerVariable[];
-  /** `call` where the instance had one of its own. */
-  call: PropertyDescriptor | undefined;
+  /** Lets a BatchNormalization out of inference mode. */
+  release?: (() => void) | undefined;
 }
 
 /**
@@ -30,7 +31,6 @@ export class Freezer {
       trainable: layer.trainable,
       trainableWeights: _trainableWeights,
       nonTrainableWeights: _nonTrainableWeights,
-      call: Object.getOwnPropertyDescriptor(layer, 'call'),
     });
     for (const variable of [..._trainableWeights, ..._nonTrainableWeights]) {
       if (!this.bits.has(variable)) this.bits.set(variable, variable.trainable);
@@ -54,19 +54,24 @@ export class Freezer {
       // So that a saved model is loaded as frozen as it was.
       layer.trainable = false;
       if (layer.getClassName() === 'BatchNormalization') {
-        const {call} = internals(layer);
-        layer.call = (inputs, kwargs) => call.call(layer, inputs, {...kwargs, training: false});
+        this.layers.get(layer)!.release = wrapCall(
+          layer,
+          (call) => (inputs, kwargs) => call(inputs, {...kwargs, training: false}),
+        );
       }
     }
   }
 
-  /** Makes layers trainable in full, whatever they were before; all but the weights that they do not train themselves. */
+  /** Makes frozen layers trainable in full, whatever they were before; all but the weights that they do not train themselves. */
   train(layers: readonly Layer[]): void {
-    for (const layer of layers) this.note(layer);
-    for (const layer of layers) {
-      if (this.frozen.delete(layer)) restoreLists(layer, this.layers.get(layer)!);
-    }
-    for (const layer of layers) layer.trainable = true;
+    const thawed = layers.filter((layer) => this.frozen.delete(layer));
+    for (const layer of thawed) restoreLists(layer, this.layers.get(layer)!);
+    for (const layer of thawed) layer.trainable = true;
+  }
+
+  /** The weights that a layer trains when it is not frozen. */
+  trainableOf(layer: Layer): readonly tfl.LayerVariable[] {
+    return this.layers.get(layer)?.trainableWeights ?? internals(layer)._trainableWeights;
   }
 
   /** Lets trainable weights inside a model be seen through a model that was frozen as a whole. */
@@ -93,6 +98,6 @@ function restoreLists(layer: Layer, record: LayerRecord): void {
   // The fields, not their setters, which wrappers and RNNs take away.
   internals(layer)._trainableWeights = record.trainableWeights;
   internals(layer)._nonTrainableWeights = record.nonTrainableWeights;
-  if (record.call === undefined) delete (layer as Partial<Layer>).call;
-  else Object.defineProperty(layer, 'call', record.call);
+  record.release?.();
+  record.release = undefined;
 }

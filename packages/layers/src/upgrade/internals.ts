@@ -42,6 +42,11 @@ export interface ContainerInternals {
 
 export type Container = Layer & ContainerInternals;
 
+/** Fields of a layer's weight: the variable that it reads and writes. */
+export interface VariableInternals {
+  val: tf.Variable;
+}
+
 /** Fields of a Bidirectional: the layer that it was made of, which only its config shows, and the two that run. */
 export interface BidirectionalInternals {
   layer: Layer;

@@ -1,7 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {layerNorm} from '@tfjs-peft/kernels';
-import {internals, type Layer} from './internals.js';
+import type {Layer} from './internals.js';
+import {wrapCall} from './wrap-call.js';
 
 /** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
 interface LayerNormalization {
@@ -34,25 +35,24 @@ function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | u
  * input's size, and keeps all four until the gradient is through. Layers that have a `call` of their own are left alone.
  */
 export class FusedLayerNorms {
-  private readonly calls = new Map<Layer, Layer['call']>();
+  private readonly releases = new Map<Layer, () => void>();
 
   /** @param isActive Asked at each call: if not, the stock call runs, and gives the stock bits. */
   replace(layers: readonly Layer[], isActive: () => boolean): void {
     for (const layer of layers) {
       if (layer.getClassName() !== 'LayerNormalization' || Object.hasOwn(layer, 'call')) continue;
-      const {call: stock} = internals(layer);
-      const ours: Layer['call'] = (inputs, kwargs) =>
-        (isActive() ? callFused(layer, inputs) : undefined) ?? stock.call(layer, inputs, kwargs);
-      layer.call = ours;
-      this.calls.set(layer, ours);
+      const release = wrapCall(
+        layer,
+        (stock) => (inputs, kwargs) =>
+          (isActive() ? callFused(layer, inputs) : undefined) ?? stock(inputs, kwargs),
+      );
+      this.releases.set(layer, release);
     }
   }
 
   /** Brings the stock calls back, but for layers to which somebody else has given a call since. */
   restore(): void {
-    for (const [layer, ours] of this.calls) {
-      if (internals(layer).call === ours) delete (layer as Partial<Layer>).call;
-    }
-    this.calls.clear();
+    for (const release of this.releases.values()) release();
+    this.releases.clear();
   }
 }

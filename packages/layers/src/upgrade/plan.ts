@@ -23,7 +23,11 @@ export interface UpgradeConfig {
   targets?: Targets;
   /** Name of the adapter. Default `'default'`. */
   name?: string;
-  /** Layers to train in full, such as a new head; by name, path or pattern, or the name of a nested model. Default none. */
+  /**
+   * Layers to train in full, such as a new head; by name, path or pattern, or the name of a nested model. Their values belong to the
+   * adapter, as PEFT's `modules_to_save`: it begins with a copy of the base's, which is switched, saved, loaded and removed with it.
+   * Default none.
+   */
   alsoTrain?: Target[];
   /** Other options for some of the sites; where several match a site, the later ones win. */
   overrides?: Override[];
