@@ -1,25 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {checkCall} from './kernel-checks.js';
 import {onMatrices, onMatrixTensors} from './leading-axes.js';
 
-export const MATMUL = 'PeftMatMul';
-export const PROJECT = 'PeftProject';
-export const COMBINE = 'PeftCombine';
-export const MIX = 'PeftMix';
-export const MIX_GRAD = 'PeftMixGrad';
-export const EXPERT_DOWN = 'PeftExpertDown';
-export const EXPERT_UP = 'PeftExpertUp';
-export const EXPERT_OUTER = 'PeftExpertOuter';
-export const ACTIVATION_GRAD = 'PeftActivationGrad';
-export const COLUMN_SUM = 'PeftColumnSum';
-export const BLEND = 'PeftBlend';
-export const BLEND_GRAD = 'PeftBlendGrad';
-export const ADAM = 'PeftAdam';
-export const LAYER_NORM = 'PeftLayerNorm';
-export const LAYER_NORM_GRAD = 'PeftLayerNormGrad';
-export const GATES = 'PeftGates';
-export const SOFTMAX_GRAD = 'PeftSoftmaxGrad';
-export const STREAM_GATES = 'PeftStreamGates';
-export const STREAM_GATES_GRAD = 'PeftStreamGatesGrad';
+export * from './kernel-names.js';
 
 type InputMap = Record<string, tf.TensorInfo>;
 
@@ -66,7 +49,10 @@ export function replaceKernel(config: tf.KernelConfig): void {
   tf.registerKernel(config);
 }
 
-/** Registers kernels of ours for one backend, which need not exist yet; replaces what stood there. */
+/**
+ * Registers kernels of ours for one backend, which need not exist yet; replaces what stood there. Inputs that do not fit each other never
+ * reach a kernel: see kernel-shapes.ts.
+ */
 export function registerPeftKernels(
   backendName: string,
   kernels: Record<string, PeftKernel>,
@@ -82,6 +68,7 @@ export function registerPeftKernels(
         const own = backend as tf.KernelBackend;
         const run = (named: InputMap) => kernel({inputs: named, attrs: attrs ?? {}, backend: own});
         const named = unpackInputs(inputs as InputMap, names);
+        checkCall(kernelName, named, attrs ?? {});
         const outputs =
           leading === undefined
             ? run(named)

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {ShapeError} from '../errors.js';
 import {ADAM} from '../kernel-registry.js';
 
 /** The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new m, v and value. */
@@ -60,11 +61,33 @@ function updatesOf(gradients: Gradients): Update[] | undefined {
   return updates;
 }
 
+/** Whose moments those are that were made here; of those that were loaded it is not known. */
+const owners = new WeakMap<tf.Variable, tf.Variable>();
+
+/**
+ * tfjs finds a variable's moments by its place in the list. In another list, such as that of an adapter that was enabled since, the moments
+ * at that place are another variable's, and of another shape unless by chance.
+ */
+function checkMoments(moments: Moment[], updates: Update[]): void {
+  for (const {at, value} of updates) {
+    const moment = moments[at]?.variable;
+    if (moment === undefined) continue;
+    const owner = owners.get(moment);
+    if (tf.util.arraysEqual(moment.shape, value.shape) && (owner ?? value) === value) continue;
+    const whose = owner === undefined || owner === value ? '' : ` of variable '${owner.name}'`;
+    throw new ShapeError(
+      `tf.train.adam: the moments at place ${at} are those${whose} [${moment.shape}], but the variable there is '${value.name}' ` +
+        `[${value.shape}]. An optimizer goes with one list of variables: make a new one for other variables.`,
+    );
+  }
+}
+
 function momentOf(moments: Moment[], {at, value}: Update, suffix: string): tf.Variable {
-  moments[at] ??= {
-    originalName: `${value.name}/${suffix}`,
-    variable: tf.tidy(() => tf.variable(tf.zerosLike(value), false)),
-  };
+  if (moments[at] === undefined) {
+    const variable = tf.tidy(() => tf.variable(tf.zerosLike(value), false));
+    owners.set(variable, value);
+    moments[at] = {originalName: `${value.name}/${suffix}`, variable};
+  }
   return moments[at]!.variable;
 }
 
@@ -77,6 +100,8 @@ function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
     stock.call(this, gradients);
     return;
   }
+  checkMoments(state.accumulatedFirstMoment, updates);
+  checkMoments(state.accumulatedSecondMoment, updates);
   const {learningRate, beta1, beta2, epsilon} = state;
   const step = state.iterations + 1;
   const attrs: AdamAttrs = {
@@ -110,7 +135,8 @@ function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
  * Makes `tf.train.adam` (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, with epsilon added as tfjs does) update each variable by one
  * kernel instead of fourteen, on backends that have ours: the same numbers up to rounding, and the same moments under the same names,
  * so that `getWeights`, `setWeights` and checkpoints of either kind work for both. Where the backend has no such kernel, or a variable
- * or gradient is not float32, the stock method runs. Done by importing an entry point of a backend; calling it again is harmless.
+ * or gradient is not float32, the stock method runs. A step for other variables than those that the moments belong to is a ShapeError,
+ * before anything is changed. Done by importing an entry point of a backend; calling it again is harmless.
  */
 export function registerAdam(): void {
   const prototype = tf.AdamOptimizer.prototype as unknown as Patched;

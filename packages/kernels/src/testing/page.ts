@@ -9,6 +9,7 @@ import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
+import {misfits} from './kernel-cases.js';
 import {smallOpDeviation} from './small-ops.js';
 import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 
@@ -47,6 +48,8 @@ const page = {
     switched: await adamSwitchDeviation(),
     kernels: await adamKernels(),
   }),
+  /** The calls of kernels with inputs that do not fit which were taken all the same. */
+  misfits: (): string[] => misfits().wrong,
   /** How far an op around the products is from float64, case by case. */
   smallOp: smallOpDeviation,
   /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */

@@ -80,6 +80,10 @@ if (chromiumMissing !== undefined) {
       });
     }
 
+    test('kernels refuse every input whose shape or dtype does not fit', async () => {
+      expect(await open.page.evaluate(() => page.misfits())).toEqual([]);
+    });
+
     test.each(SMALL_OPS)('%s', async (op) => {
       for (const off of await open.page.evaluate((name) => page.smallOp(name), op)) {
         expect(off).toBeLessThan(backend === 'wasm' ? 2e-5 : 1e-4);

@@ -11,6 +11,7 @@ import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviation} from '../../testing/compare.js';
 import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
+import {misfits} from '../../testing/kernel-cases.js';
 import {randomNumbers, randomValues} from '../../testing/random.js';
 import {SMALL_OPS, smallOpDeviation} from '../../testing/small-ops.js';
 import '../../gradients.js';
@@ -49,6 +50,10 @@ if (dawnMissing !== undefined) {
       expect(await adamDeviation()).toBeLessThan(1e-5);
       expect(await adamSwitchDeviation()).toBeLessThan(1e-5);
       expect((await adamKernels()).filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
+    });
+
+    test('kernels refuse every input whose shape or dtype does not fit', () => {
+      expect(misfits().wrong).toEqual([]);
     });
 
     test.each(SMALL_OPS)('%s', async (op) => {
