@@ -1,25 +1,21 @@
-const KINDS = Symbol.for('tfjs-peft.error.kinds');
+import {isInstance, SHARED_CLASS} from './shared.js';
 
 /**
  * Base of every error that the tfjs-peft packages throw on purpose. `instanceof` holds across an ESM and a CJS copy of the
  * package, which a page can end up with.
  */
 export class PeftError extends Error {
+  static readonly [SHARED_CLASS] = true;
   static readonly kind: string = 'PeftError';
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
-    const kinds: string[] = [];
-    for (let type: {kind?: string} = new.target; type?.kind; type = Object.getPrototypeOf(type))
-      kinds.push(type.kind);
     this.name = new.target.kind;
-    Object.defineProperty(this, KINDS, {value: kinds});
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    const kinds = (value as {[KINDS]?: string[]} | null | undefined)?.[KINDS];
     // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass's kind.
-    return kinds?.includes(this.kind) ?? false;
+    return isInstance(this, value);
   }
 }
 

@@ -12,6 +12,7 @@ export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
+export {isInstance, SHARED_CLASS, type SharedClass, shared} from './shared.js';
 export {
   ACTIVATIONS,
   type Activation,

@@ -1,7 +1,8 @@
 import type {KernelFunc} from '@tensorflow/tfjs-core';
+import {shared} from './shared.js';
 
 /** Kernels of the wasm backend that ours have replaced, by name: what still needs the stock one finds it here. */
-const replaced = new Map<string, KernelFunc>();
+const replaced = shared('kernels.stock', () => new Map<string, KernelFunc>());
 
 export function stockKernel(kernelName: string): KernelFunc | undefined {
   return replaced.get(kernelName);

@@ -1,16 +1,8 @@
-import {ConfigError, DuplicateNameError} from '@tfjs-peft/kernels';
-
-const SHARED = Symbol.for('tfjs-peft');
-
-type Shared = {[SHARED]?: Map<string, Map<string, unknown>>};
+import {ConfigError, DuplicateNameError, shared} from '@tfjs-peft/kernels';
 
 /** The entries that were registered at run time, which an ESM and a CJS copy of a package have in common. */
 function sharedEntries(kind: string): Map<string, unknown> {
-  const shared = globalThis as Shared;
-  shared[SHARED] ??= new Map();
-  const entries = shared[SHARED].get(kind) ?? new Map<string, unknown>();
-  shared[SHARED].set(kind, entries);
-  return entries;
+  return shared(`registry.${kind}`, () => new Map());
 }
 
 /** The constructors of one kind of thing (routers, adapters) by the `type` that a config names. */

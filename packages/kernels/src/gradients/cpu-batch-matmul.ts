@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {replaceKernel} from '../kernel-registry.js';
+import {shared} from '../shared.js';
 
-const repaired = new WeakSet<tf.KernelFunc>();
+const repaired = shared('kernels.repaired', () => new WeakSet<tf.KernelFunc>());
 
 /**
  * The cpu backend's BatchMatMul gives wrong values where both operands are broadcast, as in [4, 1, m, k] x [1, 3, k, n]: here they are

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {onAttach} from '../backends/wasm/attach.js';
 import {replaceKernel} from '../kernel-registry.js';
+import {shared} from '../shared.js';
 import {noteStockKernel} from '../stock-kernels.js';
 
 const BACKEND = 'wasm';
@@ -11,7 +12,8 @@ interface Override {
   active?: {ours: tf.KernelConfig; stock: tf.KernelConfig | undefined};
 }
 
-const wanted = new Map<string, Override>();
+/** Shared, since a second copy of this package would take the first one's kernels for the stock ones. */
+const wanted = shared('kernels.overrides', () => new Map<string, Override>());
 
 /**
  * Puts a kernel in front of the stock one of the wasm backend, which it gets to delegate to. If that backend isn't imported yet
@@ -59,12 +61,12 @@ interface GradientOverride {
   stock: tf.GradConfig | undefined;
 }
 
-const wantedGradients = new Map<string, GradientOverride>();
+const wantedGradients = shared('kernels.gradient-overrides', () => new Map<string, GradientOverride>());
 
 /** Replaces a gradient of tfjs-core, on every backend. */
 export function overrideGradient(ours: tf.GradConfig): void {
   const stock = tf.getGradient(ours.kernelName);
-  if (stock === ours) return;
+  if (stock === ours || (stock !== undefined && stock === wantedGradients.get(ours.kernelName)?.ours)) return;
   wantedGradients.set(ours.kernelName, {ours, stock});
   setGradient(ours.kernelName, ours);
 }

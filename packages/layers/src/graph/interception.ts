@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {shared} from '@tfjs-peft/kernels';
 import type {GraphNode} from './internals.js';
 import {SITE_OP} from './site-op.js';
 
@@ -11,14 +12,8 @@ interface Table {
   readonly runs: Map<number, WeakRef<RunNode>>;
 }
 
-const SHARED = Symbol.for('tfjs-peft.graph.nodes');
-
 /** One table for an ESM and a CJS copy of this package, of whose two registrations the later one holds for both. */
-function table(): Table {
-  const shared = globalThis as {[SHARED]?: Table};
-  shared[SHARED] ??= {next: 1, runs: new Map()};
-  return shared[SHARED];
-}
+const table = shared('layers.graph-nodes', (): Table => ({next: 1, runs: new Map()}));
 
 /**
  * Nodes of one graph that run other code than their own op's; the graph, and the order in which the executor runs it, stay as they
@@ -33,9 +28,9 @@ export class Interception {
 
   /** Lets a node run other code. */
   set(node: GraphNode, run: RunNode): void {
-    const id = table().next++;
+    const id = table.next++;
     const {op, category, rawAttrs} = node;
-    table().runs.set(id, new WeakRef(run));
+    table.runs.set(id, new WeakRef(run));
     this.originals.set(node, {op, category, rawAttrs, id, run});
     node.op = SITE_OP;
     node.category = 'custom';
@@ -47,7 +42,7 @@ export class Interception {
   clear(): void {
     for (const [node, {op, category, rawAttrs, id}] of this.originals) {
       Object.assign(node, {op, category, rawAttrs});
-      table().runs.delete(id);
+      table.runs.delete(id);
     }
     this.originals.clear();
   }
@@ -61,5 +56,5 @@ export function runOf({op, rawAttrs}: GraphNode): RunNode | undefined {
 
 /** Runs the node of that number. */
 export function runIntercepted(id: number, inputs: tf.Tensor[]): tf.Tensor {
-  return table().runs.get(id)!.deref()!(inputs);
+  return table.runs.get(id)!.deref()!(inputs);
 }

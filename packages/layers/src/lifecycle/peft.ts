@@ -1,7 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {GraphState} from '../graph/graph-state.js';
 import {isGraphModel} from '../graph/internals.js';
@@ -19,8 +19,8 @@ import {ModelState} from './state.js';
 /** A model that can be upgraded. */
 export type UpgradableModel = tfl.LayersModel | GraphModel;
 
-/** The upgrade of each model that has one. */
-const upgrades = new WeakMap<UpgradableModel, Peft<UpgradableModel>>();
+/** The upgrade of each model that has one, whichever copy of this package made it. */
+const upgrades = shared('layers.upgrades', () => new WeakMap<UpgradableModel, Peft<UpgradableModel>>());
 
 /** A model before its first upgrade, whatever its kind. */
 function stateOf(model: UpgradableModel): AdaptedModel {
@@ -40,12 +40,21 @@ export interface SaveOptions {
  * the same class and settings, whenever its set of trainable weights changes. No method changes anything if it throws.
  */
 export class Peft<M extends UpgradableModel = tfl.LayersModel> {
+  static readonly [SHARED_CLASS] = true;
+  static readonly kind: string = 'Peft';
+
   private readonly state: AdaptedModel;
   private last: string | null = null;
   private detached = false;
 
   private constructor(readonly model: M) {
     this.state = stateOf(model);
+  }
+
+  /** Holds for what another copy of this package made, too. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
+    return isInstance(this, value);
   }
 
   /** For {@link upgrade}. */

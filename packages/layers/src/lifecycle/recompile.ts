@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {Container} from '../upgrade/internals.js';
 
 interface Compiled {
@@ -18,7 +18,7 @@ export interface Preparation {
 }
 
 /** Optimizers that this package made, so that it disposes them and never a user's. */
-const made = new WeakSet<tf.Optimizer>();
+const made = shared('layers.optimizers', () => new WeakSet<tf.Optimizer>());
 
 /**
  * Compiles models again when their trainable weights change. `compile` takes a snapshot of the trainable weights, and optimizers keep

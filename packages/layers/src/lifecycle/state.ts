@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
@@ -35,7 +35,7 @@ interface Site {
 }
 
 /** Which upgrade put a layer into a model. */
-const owners = new WeakMap<Layer, ModelState>();
+const owners = shared('layers.owners', () => new WeakMap<Layer, ModelState>());
 
 /**
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.

@@ -18,6 +18,7 @@ export type PeftDenseArgs = DenseArgs & Pick<PeftLayerArgs, 'trainableBase' | 'a
 export class PeftDense extends PeftLayer {
   /** @nocollapse */
   static readonly className: string = 'PeftDense';
+  static override readonly kind: string = 'PeftDense';
 
   /**
    * @param args Those of a stock Dense (`units`, `activation`, `useBias`, initializers, `inputShape`, ...), and

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, isInstance, SHARED_CLASS} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {AdaptedSite} from './adapted-site.js';
@@ -33,6 +33,15 @@ type Tensors = tf.Tensor | tf.Tensor[];
  * `tf.loadLayersModel` brings them back (import this package first: it registers the classes).
  */
 export abstract class PeftLayer extends tfl.layers.Layer {
+  static readonly [SHARED_CLASS] = true;
+  static readonly kind: string = 'PeftLayer';
+
+  /** Holds for layers of another copy of this package, too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
+    return isInstance(this, value);
+  }
+
   /** The adapters, apart from any layer. */
   readonly site: AdaptedSite;
   protected readonly inner: tfl.layers.Layer;

@@ -30,6 +30,7 @@ interface RecurrentInternals {
 export class PeftWrapper extends PeftLayer {
   /** @nocollapse */
   static readonly className: string = 'PeftWrapper';
+  static override readonly kind: string = 'PeftWrapper';
 
   /** @throws UnsupportedSiteError if the layer is of no class that is a site, or has options under which it cannot carry an adapter. */
   constructor(args: PeftWrapperArgs) {

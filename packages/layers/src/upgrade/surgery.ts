@@ -1,3 +1,4 @@
+import {shared} from '@tfjs-peft/kernels';
 import {
   type BidirectionalInternals,
   type Container,
@@ -8,7 +9,7 @@ import {
 } from './internals.js';
 
 /** What each Bidirectional was made of. */
-const templates = new WeakMap<Layer, Layer>();
+const templates = shared('layers.templates', () => new WeakMap<Layer, Layer>());
 
 /**
  * Puts one layer in another's place, behind the same symbolic tensors, so that the models around it stay the user's own objects.
