@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Activation} from '@tfjs-peft/kernels';
 import type {SiteActivation} from '../sites/operation.js';
+import {type Axes, axesOf, inShapeOfSum, isPerColumn, isUncertain, reshapedAxes} from './columns.js';
 import {type Constant, constantAt, soleConsumer} from './constants.js';
 import {attribute, type Executor, type GraphNode} from './internals.js';
 
@@ -18,6 +19,14 @@ export interface Epilogue {
 export interface Absorbed {
   node: GraphNode;
   input: number;
+  /** The shape of the constant that it adds, where it shows only when it runs what shape that gives. */
+  sum?: number[];
+}
+
+/** What such a node gives. */
+export function handOn({node, input, sum}: Absorbed, inputs: readonly tf.Tensor[]): tf.Tensor {
+  const x = inputs[input]!;
+  return sum === undefined ? tf.clone(x) : inShapeOfSum(x, sum, node.name);
 }
 
 /** Fused activations by the executor's name; the fused ops of `@tfjs-peft/kernels` call them alike. */
@@ -30,9 +39,6 @@ const APPLY: Partial<Record<Activation, (x: tf.Tensor) => tf.Tensor>> = {
   sigmoid: (x) => tf.sigmoid(x),
   tanh: (x) => tf.tanh(x),
 };
-
-/** Ops that keep the columns of what passes through; the shape comes by another input. */
-const RESHAPING = new Set(['Reshape', 'Squeeze', 'ExpandDims', 'Identity']);
 
 const ADDING = new Set(['BiasAdd', 'AddV2', 'Add']);
 
@@ -50,6 +56,9 @@ export function fusedEpilogue(executor: Executor, node: GraphNode, width: number
   if (more.length > 0) return `fuses ${ops.join(', ')}, of which only a bias and an activation are known`;
   const bias = hasBias ? constantAt(executor, node, 2) : undefined;
   if (hasBias && (bias === undefined || bias.dtype !== 'float32')) return 'has a bias that is no constant';
+  if (bias !== undefined && !isPerColumn(bias.shape, width, {columns: [width], rank: 1, whole: false})) {
+    return `has a bias [${bias.shape}], which is not a number for each of its ${width} columns`;
+  }
   let activation: SiteActivation | undefined;
   if (name === 'prelu') {
     const slopes = constantAt(executor, node, hasBias ? 3 : 2);
@@ -70,57 +79,44 @@ export function fusedEpilogue(executor: Executor, node: GraphNode, width: number
  * Reshape too, where the converter leaves it for a product of rank 3.
  *
  * @param width Columns of the product.
- * @param tail The axes of the output that these columns are.
+ * @param axes The axes of the output.
  */
-export function followingEpilogue(
-  executor: Executor,
-  node: GraphNode,
-  width: number,
-  tail: number[],
-): Epilogue {
+export function followingEpilogue(executor: Executor, node: GraphNode, width: number, axes: Axes): Epilogue {
   const absorbed: Absorbed[] = [];
   let bias: Constant | undefined;
   let at = node;
   let next = soleConsumer(executor, at);
-  let known: number[] | undefined = tail;
+  let known = axes;
   const passReshapes = () => {
-    while (next !== undefined && RESHAPING.has(next.op) && next.inputs[0] === at) {
-      if (next.op !== 'Identity') known = undefined;
+    while (next !== undefined && next.inputs[0] === at) {
+      const reshaped = reshapedAxes(executor, next, width, known);
+      if (reshaped === undefined) return;
+      known = reshaped;
       at = next;
       next = soleConsumer(executor, at);
     }
   };
   passReshapes();
   if (next !== undefined && ADDING.has(next.op)) {
-    const input = next.inputs[0] === at ? 0 : 1;
-    const constant = constantAt(executor, next, 1 - input);
-    if (constant?.dtype === 'float32' && isBias(constant.shape, width, at === node ? tail : undefined)) {
+    const input = next.inputs.indexOf(at);
+    const constant = input < 2 ? constantAt(executor, next, 1 - input) : undefined;
+    if (constant?.dtype === 'float32' && isPerColumn(constant.shape, width, known)) {
+      const {shape} = constant;
       bias = constant;
-      known = axesOf(constant.shape);
-      absorbed.push({node: next, input});
+      absorbed.push({node: next, input, ...(isUncertain(shape, width, known) && {sum: shape})});
+      const rank = Math.max(known.rank, shape.length);
+      known = {columns: axesOf(shape), rank, whole: known.whole};
       at = next;
       next = soleConsumer(executor, at);
       passReshapes();
     }
   }
-  const activation = next && fusedActivation(next.op.toLowerCase());
+  const activation =
+    next !== undefined && next.inputs[0] === at ? fusedActivation(next.op.toLowerCase()) : undefined;
   if (activation !== undefined) absorbed.push({node: next!, input: 0});
-  return {...(bias && {bias}), ...(activation && {activation}), absorbed, tail: known};
-}
-
-/** A shape without the axes of size 1 that it begins with. */
-function axesOf(shape: number[]): number[] {
-  const first = shape.findIndex((size) => size !== 1);
-  return first < 0 ? shape.slice(-1) : shape.slice(first);
-}
-
-/** Whether a constant that is added is a number for each column. */
-function isBias(shape: number[], width: number, tail: number[] | undefined): boolean {
-  const axes = axesOf(shape);
-  if (tf.util.sizeFromShape(axes) !== width || shape.length === 0) return false;
-  return tail === undefined
-    ? true
-    : axes.length <= tail.length && axes.every((size, i) => size === tail.at(i - axes.length));
+  const {columns} = known;
+  const tail = width === 1 ? [1] : typeof columns === 'string' ? undefined : columns;
+  return {...(bias && {bias}), ...(activation && {activation}), absorbed, tail};
 }
 
 function fusedActivation(name: string): SiteActivation | undefined {

@@ -1,5 +1,5 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../adapters/adapter.js';
@@ -17,6 +17,7 @@ import {escapeName} from '../sites/adapter-slot.js';
 import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
+import {handOn} from './epilogue.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
@@ -119,8 +120,8 @@ export class GraphState implements AdaptedModel {
       for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
       if (!active) continue;
       this.interception.set(at.node, (inputs) => this.run(node, adapted, inputs));
-      for (const {node: behind, input} of node.absorbed) {
-        this.interception.set(behind, (inputs) => tf.clone(inputs[input]!));
+      for (const absorbed of node.absorbed) {
+        this.interception.set(absorbed.node, (inputs) => handOn(absorbed, inputs));
       }
     }
     this.activeName = name;
@@ -154,7 +155,10 @@ export class GraphState implements AdaptedModel {
   get absorbed(): Map<GraphNode, number> {
     const active = [...this.sites.values()].filter(({adapted}) => adapted.active !== null);
     return new Map(
-      active.flatMap(({node}) => node.absorbed.map(({node: behind, input}) => [behind, input] as const)),
+      active.flatMap(({node}) =>
+        // The others have something to do.
+        node.absorbed.flatMap(({node: behind, input, sum}) => (sum === undefined ? [[behind, input]] : [])),
+      ),
     );
   }
 

@@ -1,6 +1,7 @@
 import {type GraphModel, loadGraphModelSync} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {ANY_SHAPE} from '../columns.js';
 import {constantAt, soleConsumer} from '../constants.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import {matchNode} from '../nodes.js';
@@ -33,7 +34,7 @@ export function cutFragment(
     const {op, attr} = definitionOf(each.name);
     const input = each.inputs.map((source, at) => {
       if (source === before) return nameOf(i - 1);
-      // The shape of a Reshape is not looked at.
+      // The shape of a Reshape is not looked at again.
       if (!isAbsorbed.has(each)) return INPUT;
       const name = `${INPUT}${sources.length}`;
       sources.push(each.inputNames[at]!);
@@ -55,10 +56,10 @@ export class FragmentSite {
   private site: NodeSite | undefined;
 
   constructor(private readonly fragment: Fragment) {
-    const placeholders = [INPUT, ...fragment.inputs.map(({name}) => name)].map(
-      (name): NodeDef => ({name, op: 'Placeholder', attr: {}}),
-    );
-    const modelTopology = {node: [...placeholders, ...fragment.nodes], library: {}, versions: {}};
+    // What shape a Reshape gives was looked at when the site was cut out.
+    const shape = {name: INPUT, op: 'Placeholder', attr: {[ANY_SHAPE]: {b: true}}};
+    const placeholders = fragment.inputs.map(({name}): NodeDef => ({name, op: 'Placeholder', attr: {}}));
+    const modelTopology = {node: [shape, ...placeholders, ...fragment.nodes], library: {}, versions: {}};
     const model: unknown = loadGraphModelSync({
       load: () => ({modelTopology, weightSpecs: [], weightData: new ArrayBuffer(0)}),
     });

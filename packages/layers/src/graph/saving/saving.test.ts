@@ -89,23 +89,24 @@ test('a constant that two nodes share is changed only for the one that is merged
   }
 });
 
-test('what follows an activation is merged as a product of its own, or refused where its axes are not known', async () => {
-  const build = (reshaped: boolean) => {
+test('what follows an activation is merged as a product of its own, or refused where its columns are no axes', async () => {
+  const build = (shape?: number[]) => {
     const graph = new GraphBuilder();
     graph.input('x', [-1, 4]);
     graph.weight('w', [4, 4]);
-    graph.integers('pairs', [-1, 2, 2]);
     let last = graph.node('MatMul', 'site', ['x', 'w']);
-    if (reshaped) last = graph.node('Reshape', 'reshaped', [last, 'pairs']);
+    if (shape !== undefined) last = graph.node('Reshape', 'reshaped', [last, graph.integers('shape', shape)]);
     return graph.output(graph.node('Sigmoid', 'y', [last])).load();
   };
-  const model = await build(false);
-  const peft = await upgrade(model, {adapter: {type: 'ia3'}});
-  fill(peft);
-  const place = memory();
-  await peft.merge(place);
-  close(await run(await loadGraphModel(place), tf.ones([2, 4])), await run(model, tf.ones([2, 4])));
-  const other = await upgrade(await build(true), {adapter: {type: 'ia3'}});
+  for (const shape of [undefined, [-1, 2, 2], [2, 1, 4]]) {
+    const model = await build(shape);
+    const peft = await upgrade(model, {adapter: {type: 'ia3'}});
+    fill(peft);
+    const place = memory();
+    await peft.merge(place);
+    close(await run(await loadGraphModel(place), tf.ones([2, 4])), await run(model, tf.ones([2, 4])));
+  }
+  const other = await upgrade(await build([-1, 2]), {adapter: {type: 'ia3'}});
   await expect(other.merge(memory())).rejects.toThrow(/Node 'site' cannot be merged: .* of unknown shape/);
 });
 

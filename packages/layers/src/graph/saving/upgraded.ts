@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '../../adapters/adapter.js';
 import type {WeightValues} from '../../io/adapter-file.js';
 import type {Executor, GraphNode} from '../internals.js';
@@ -30,9 +30,19 @@ export function upgradedArtifacts(
     const names = [...weights].map(([name, {shape, values}]) =>
       graph.addConstant(`${path}/${name}`, shape, values),
     );
-    for (const {node: behind, input} of node.absorbed) {
+    for (const {node: behind, input, sum} of node.absorbed) {
       const passed = graph.node(behind.name).input![input]!;
-      graph.replace(behind.name, {op: 'Identity', input: [passed], attr: {T: {type: 'DT_FLOAT'}}});
+      const attr = {T: {type: 'DT_FLOAT'}};
+      if (sum === undefined) graph.replace(behind.name, {op: 'Identity', input: [passed], attr});
+      else {
+        // What is added is in the site already; the shape that it gives is not.
+        const nothing = graph.addConstant(
+          `${behind.name}/zeros`,
+          sum,
+          new Float32Array(tf.util.sizeFromShape(sum)),
+        );
+        graph.replace(behind.name, {op: 'AddV2', input: [passed, nothing], attr});
+      }
     }
     const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
     graph.replace(path, {

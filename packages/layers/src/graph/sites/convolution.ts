@@ -36,7 +36,8 @@ function matchWindow(
   const width = columns(weight.shape);
   const fused = node.op.includes('Fused') ? fusedEpilogue(executor, node, width) : undefined;
   if (typeof fused === 'string') return fused;
-  const epilogue = fused ?? followingEpilogue(executor, node, width, [width]);
+  const epilogue =
+    fused ?? followingEpilogue(executor, node, width, {columns: [width], rank: 4, whole: true});
   const {bias, activation} = epilogue;
   return {
     weight,

@@ -77,7 +77,7 @@ export const matchEinsum: MatchNode = (executor, node) => {
   const ofOutput = permutation(free + brought, projection.y);
   const epilogue =
     ofOutput === undefined
-      ? followingEpilogue(executor, node, dims[1], outDims)
+      ? followingEpilogue(executor, node, dims[1], {columns: outDims, rank: projection.y.length, whole: true})
       : {absorbed: [], tail: undefined};
   const leading = (x: tf.Tensor) => [...free].map((letter) => x.shape[projection.x.indexOf(letter)]!);
   return {

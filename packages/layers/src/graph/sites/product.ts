@@ -57,7 +57,9 @@ export const matchProduct: MatchNode = (executor, node) => {
   const [inputDim, outputDim] = transposed ? [matrix[1], matrix[0]] : matrix;
   const fused = node.op === '_FusedMatMul' ? fusedEpilogue(executor, node, outputDim) : undefined;
   if (typeof fused === 'string') return {reason: fused};
-  const epilogue = fused ?? followingEpilogue(executor, node, outputDim, [outputDim]);
+  // Only a batched product takes operands of more than two axes, and gives as many as the one that has more.
+  const axes = {columns: [outputDim], rank: shape.length, whole: node.op === 'MatMul'};
+  const epilogue = fused ?? followingEpilogue(executor, node, outputDim, axes);
   const site = plainProduct(weight, [inputDim, outputDim], epilogue, (value) => {
     const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
     return transposed ? tf.transpose(flat) : flat;
@@ -69,6 +71,12 @@ export const matchProduct: MatchNode = (executor, node) => {
         x!,
         [...x!.shape.keys()].map((axis) => (axis < x!.rank - 2 ? axis : 2 * x!.rank - 3 - axis)),
       );
+  }
+  if (shape.length > 2) {
+    site.finish = (y) =>
+      y.rank < shape.length
+        ? tf.reshape(y, [...Array<number>(shape.length - y.rank).fill(1), ...y.shape])
+        : y;
   }
   return site;
 };
