@@ -25,6 +25,9 @@ export interface CompositeRouterConfig {
   weights?: number[];
 }
 
+const MOST_ROUTERS = 64;
+const DEEPEST = 8;
+
 /**
  * A weighted mean of other routers' gates and probabilities, such as a token's own and its sample's. Their losses add up. The weights
  * of part i are called `<i>_<name>`.
@@ -43,6 +46,7 @@ export class CompositeRouter implements Router {
     checkOptions(what, config, ['type', 'experts', 'routers', 'weights']);
     const experts = checkInteger(what, 'experts', config.experts);
     const {routers, weights} = config;
+    checkNesting(what, config);
     if (!Array.isArray(routers) || routers.length === 0) {
       throw new ConfigError(
         `${what}: routers must be a list of router configs, such as [{type: 'softmax'}].`,
@@ -71,6 +75,11 @@ export class CompositeRouter implements Router {
     this.hasLoss = this.parts.some(({hasLoss}) => hasLoss === true);
   }
 
+  get tasks(): number | undefined {
+    const known = this.parts.flatMap(({tasks}) => (tasks === undefined ? [] : [tasks]));
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
   build(inputDim: number, add: AddWeight): void {
     this.parts.forEach((part, i) => {
       part.build(inputDim, (name, ...rest) => add(`${i}_${name}`, ...rest));
@@ -97,5 +106,23 @@ export class CompositeRouter implements Router {
       return config as PartRouterConfig;
     });
     return {type: 'composite', experts: this.experts, routers, weights: [...this.weights]};
+  }
+}
+
+/** Counted before any part is made, since each nested one is another call. */
+function checkNesting(what: string, config: CompositeRouterConfig): void {
+  let level: unknown[] = [config];
+  let routers = 0;
+  for (let depth = 0; level.length > 0; depth++) {
+    routers += level.length;
+    if (depth > DEEPEST || routers > MOST_ROUTERS) {
+      throw new ConfigError(
+        `${what}: it has more than ${MOST_ROUTERS} routers or is nested more than ${DEEPEST} deep. Mix fewer, or write their gates as one router.`,
+      );
+    }
+    level = level.flatMap((router) => {
+      const parts = (router as Partial<CompositeRouterConfig> | null)?.routers;
+      return Array.isArray(parts) ? parts.slice(0, MOST_ROUTERS + 1) : [];
+    });
   }
 }

@@ -17,7 +17,7 @@ export interface ExpertChoiceRouterConfig {
 /**
  * Expert choice (Zhou et al., arXiv 2202.09368, section 3.2): p = softmax(x W) over the experts, of which each expert keeps its
  * round(capacity · n / experts) most probable ones of the n tokens of the batch; the others' gates are 0. Weight `router` W [d,
- * experts] from N(0, 0.02²). Padded tokens are chosen last.
+ * experts] from N(0, 0.02²). Padded tokens are not chosen and do not count in n.
  *
  * A token's experts depend on all tokens of the batch, later ones included, so it does not fit causal generation; and the gates do
  * not sum to 1, so MoV does not start as the identity with it.
@@ -46,12 +46,13 @@ export class ExpertChoiceRouter implements Router {
       const rows = tf.reshape(input, [-1, input.shape[input.rank - 1]!]) as tf.Tensor2D;
       const flat = tf.softmax(matMul(rows, this.kernel.read())) as tf.Tensor2D;
       const tokens = rows.shape[0];
-      const wanted = Math.round((this.config.capacity * tokens) / this.experts);
-      const each = Math.min(Math.max(wanted, 1), tokens);
+      const share = this.config.capacity / this.experts;
       const mask = context?.mask;
       const kept = keepMasked(flat, (p) => {
-        const real = mask === undefined ? p : tf.mul(p, tf.reshape(mask, [-1, 1]));
-        return tf.transpose(topKMask(tf.transpose(real), each));
+        const byExpert = tf.transpose(p) as tf.Tensor2D;
+        if (mask !== undefined) return tf.transpose(realMask(byExpert, tf.reshape(mask, [-1]), share));
+        const each = Math.min(Math.max(Math.round(share * tokens), 1), tokens);
+        return tf.transpose(topKMask(byExpert, each));
       });
       const shape = [...input.shape.slice(0, -1), this.experts];
       return {gates: tf.reshape(kept, shape), probabilities: tf.reshape(flat, shape)};
@@ -61,4 +62,25 @@ export class ExpertChoiceRouter implements Router {
   getConfig(): ExpertChoiceRouterConfig {
     return {...this.config};
   }
+}
+
+/**
+ * The 0/1 mask of each row's round(share · n) largest real entries of `p` [experts, tokens], at least one; n is how many are real. It
+ * stays on the device, since only the mask's values say how many that are.
+ */
+function realMask(p: tf.Tensor2D, mask: tf.Tensor, share: number): tf.Tensor2D {
+  const [experts, tokens] = p.shape;
+  const real = tf.sum(mask);
+  const each = tf.minimum(tf.maximum(tf.floor(tf.add(tf.mul(real, share), 0.5)), 1), real);
+  const {indices} = tf.topk(tf.mul(p, mask), tokens, true);
+  const flat = tf.add(
+    indices,
+    tf.mul(tf.range(0, experts, 1, 'int32').reshape([-1, 1]), tf.scalar(tokens, 'int32')),
+  );
+  const chosen = tf.cast(tf.less(tf.range(0, tokens), each), 'float32');
+  const values = tf.mul(tf.ones([experts, 1]), chosen);
+  const scattered = tf.scatterND(tf.reshape(flat, [-1, 1]) as tf.Tensor2D, tf.reshape(values, [-1]), [
+    experts * tokens,
+  ]);
+  return tf.mul(tf.reshape(scattered, [experts, tokens]), mask);
 }

@@ -16,12 +16,18 @@ export interface FitIntuitionOptions {
  * 1 that are each the direction of the mean of their members. It is how we make the centroids of MoR1E (arXiv 2404.08985), whose
  * authors give theirs as a file and not the procedure.
  *
- * @param embeddings One embedding a row; their lengths do not matter.
+ * @param embeddings One embedding a row, as lists of numbers or a tensor [rows, width], which is read back; their lengths do not matter.
  * @returns [clusters][width].
- * @throws ShapeError if rows differ in width or a row is zero or not finite; ConfigError if there are fewer rows than clusters.
+ * @throws ShapeError if rows differ in width or a row is zero or not finite; ConfigError if there are fewer rows than clusters, or
+ * embeddings are neither.
+ * @example
+ * ```js
+ * const centroids = fitIntuition(await embeddings.array(), 8, {seed: 1});
+ * peft.setContext({intuition: intuitionScores(batchEmbeddings, centroids)});
+ * ```
  */
 export function fitIntuition(
-  embeddings: readonly ArrayLike<number>[],
+  embeddings: readonly ArrayLike<number>[] | tf.Tensor2D,
   clusters: number,
   options: FitIntuitionOptions = {},
 ): number[][] {
@@ -30,12 +36,13 @@ export function fitIntuition(
   const count = checkInteger(what, 'clusters', clusters);
   const rounds = checkInteger(what, 'rounds', options.rounds, {fallback: 100});
   const seed = checkInteger(what, 'seed', options.seed, {min: Number.MIN_SAFE_INTEGER, fallback: 0});
-  if (embeddings.length < count) {
+  const given = rowsOf(what, embeddings);
+  if (given.length < count) {
     throw new ConfigError(
-      `${what}: ${count} clusters of ${embeddings.length} embeddings. Give more embeddings, or set fewer clusters.`,
+      `${what}: ${count} clusters of ${given.length} embeddings. Give more embeddings, or set fewer clusters.`,
     );
   }
-  const rows = embeddings.map((row, i) => unit(row, embeddings[0]!.length, i));
+  const rows = given.map((row, i) => unit(row, given[0]!.length, i));
   let centroids = start(rows, count, uniformNumbers(seed));
   let members: number[] | undefined;
   for (let round = 0; round < rounds; round++) {
@@ -72,10 +79,49 @@ export function sentenceEmbedding(tokens: tf.Tensor3D, mask?: tf.Tensor2D): tf.T
 /**
  * Scores of sentence embeddings [batch, d] against centroids: their products, cosines where both have length 1; [batch, clusters],
  * the `intuition` that MoR1E and the intuition router read.
+ *
+ * @throws ConfigError if either is neither rows of numbers nor a tensor; ShapeError if their widths differ.
  */
-export function intuitionScores(embeddings: tf.Tensor2D, centroids: number[][] | tf.Tensor2D): tf.Tensor2D {
-  return tf.tidy(() =>
-    tf.matMul(embeddings, Array.isArray(centroids) ? tf.tensor2d(centroids) : centroids, false, true),
+export function intuitionScores(
+  embeddings: tf.Tensor2D | readonly ArrayLike<number>[],
+  centroids: tf.Tensor2D | readonly ArrayLike<number>[],
+): tf.Tensor2D {
+  return tf.tidy(() => {
+    const [samples, clusters] = [matrixOf('embeddings', embeddings), matrixOf('centroids', centroids)];
+    if (samples.shape[1] !== clusters.shape[1]) {
+      throw new ShapeError(
+        `intuitionScores: embeddings have shape [${samples.shape}], but centroids [${clusters.shape}]. Give both the same width.`,
+      );
+    }
+    return tf.matMul(samples, clusters, false, true);
+  });
+}
+
+function matrixOf(name: string, given: unknown): tf.Tensor2D {
+  if (given instanceof tf.Tensor) {
+    if (given.rank === 2) return given as tf.Tensor2D;
+    throw new ShapeError(
+      `intuitionScores: ${name} have shape [${given.shape}], but must be a matrix, [rows, width].`,
+    );
+  }
+  const rows = rowsOf('intuitionScores', given, name);
+  const width = rows[0]?.length ?? 0;
+  if (rows.some((row) => row.length !== width)) {
+    throw new ShapeError(`intuitionScores: the rows of ${name} differ in length. Give all the same width.`);
+  }
+  return tf.tensor2d(
+    rows.flatMap((row) => Array.from(row)),
+    [rows.length, width],
+  );
+}
+
+function rowsOf(what: string, given: unknown, name = 'embeddings'): readonly ArrayLike<number>[] {
+  if (given instanceof tf.Tensor && given.rank === 2) return given.arraySync() as number[][];
+  const isRow = (row: unknown) => Array.isArray(row) || ArrayBuffer.isView(row);
+  if (Array.isArray(given) && given.every(isRow)) return given as ArrayLike<number>[];
+  const shown = given instanceof tf.Tensor ? `a tensor [${given.shape}]` : `a ${typeof given}`;
+  throw new ConfigError(
+    `${what}: ${name} is ${shown}, but must be a list of rows of numbers or a tensor [rows, width].`,
   );
 }
 

@@ -34,18 +34,38 @@ export function usageDivergence(usage: tf.Tensor1D): tf.Scalar {
  *
  * @param probabilities [batch, ..., E]; a rank of 2 counts as one sequence.
  * @param selected 1 where an expert is chosen, else 0, of the same shape.
+ * @param mask 1 for a real token, 0 for padding, [batch, ...]: means are over real tokens, and over the sequences that have any.
+ * Default: all are real.
  */
-export function balanceLoss(probabilities: tf.Tensor, selected: tf.Tensor): tf.Scalar {
+export function balanceLoss(probabilities: tf.Tensor, selected: tf.Tensor, mask?: tf.Tensor): tf.Scalar {
   return tf.tidy(() => {
     const experts = probabilities.shape[probabilities.rank - 1]!;
     const sequences = probabilities.rank === 2 ? 1 : probabilities.shape[0]!;
-    const perSequence = (tensor: tf.Tensor) => tf.mean(tf.reshape(tensor, [sequences, -1, experts]), 1);
-    const agreement = tf.mul(perSequence(selected), perSequence(probabilities));
-    return tf.mul(experts, tf.mean(tf.sum(agreement, -1))) as tf.Scalar;
+    const bySequence = (tensor: tf.Tensor, width: number) => tf.reshape(tensor, [sequences, -1, width]);
+    const real = mask && bySequence(mask, 1);
+    const tokens = real && tf.sum(real, 1);
+    const perSequence = (tensor: tf.Tensor) => {
+      const rows = bySequence(tensor, experts);
+      if (real === undefined) return tf.mean(rows, 1);
+      return tf.div(tf.sum(tf.mul(rows, real), 1), tf.maximum(tokens!, 1));
+    };
+    const agreement = tf.sum(tf.mul(perSequence(selected), perSequence(probabilities)), -1);
+    if (tokens === undefined) return tf.mul(experts, tf.mean(agreement)) as tf.Scalar;
+    // A sequence of padding alone agrees with nothing, and is not counted.
+    const counted = tf.maximum(tf.sum(tf.minimum(tokens, 1)), 1);
+    return tf.mul(experts, tf.div(tf.sum(agreement), counted)) as tf.Scalar;
   });
 }
 
-/** The router z-loss, the mean of logsumexp(logits)² over all rows of [..., E] (ST-MoE, arXiv 2202.08906, equation 5). */
-export function zLoss(logits: tf.Tensor): tf.Scalar {
-  return tf.tidy(() => tf.mean(tf.square(tf.logSumExp(logits, -1))));
+/**
+ * The router z-loss, the mean of logsumexp(logits)² over all rows of [..., E] (ST-MoE, arXiv 2202.08906, equation 5); over those of
+ * `mask` [...] that are 1, where it is given.
+ */
+export function zLoss(logits: tf.Tensor, mask?: tf.Tensor): tf.Scalar {
+  return tf.tidy(() => {
+    const squares = tf.reshape(tf.square(tf.logSumExp(logits, -1)), [-1]);
+    if (mask === undefined) return tf.mean(squares);
+    const rows = tf.reshape(mask, [-1]);
+    return tf.div(tf.sum(tf.mul(squares, rows)), tf.maximum(tf.sum(rows), 1));
+  });
 }

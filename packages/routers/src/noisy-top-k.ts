@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
+import {warnOfConstantGates} from './constant-gates.js';
 import {balanceLoss, zLoss} from './losses.js';
+import {uniformNoise} from './noise.js';
 import {checkBoolean, checkInteger, checkNumber, checkOptions} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK, topKMask} from './top-k.js';
@@ -15,7 +17,10 @@ export interface NoisyTopKRouterConfig {
   topK?: number;
   /** Scales the noise on the logits while training. Default 1. */
   noise?: number;
-  /** Scale the kept gates so that they sum to 1. Default true; the Switch Transformer, with topK 1, has false. */
+  /**
+   * Scale the kept gates so that they sum to 1. Default true, and false with `topK: 1`, as the Switch Transformer has it: the one gate
+   * would always be 1, so that only the balance and z-losses could train the router. Where it is set, a warning says so.
+   */
   renormalize?: boolean;
   /** Weight of the load balance loss in training. Default 0.01. */
   balance?: number;
@@ -29,7 +34,7 @@ const OPTIONS = ['type', 'experts', 'topK', 'noise', 'renormalize', 'balance', '
  * Noisy top-k gating (Shazeer et al., arXiv 1701.06538, equations 3 to 5) with the load balance loss of the Switch Transformer (arXiv
  * 2101.03961, equation 4) and the router z-loss (arXiv 2202.08906, equation 5): the logits are x W, and while training
  * x W + noise · softplus(x V) ∘ ε with ε normal; the k most probable experts keep p = softmax(logits), renormalised, which is the
- * softmax over the kept logits.
+ * softmax over the kept logits. Padded tokens do not count in the losses.
  *
  * Weights: `router` W [d, experts] from N(0, 0.02²) and `router_noise` V [d, experts] zeros.
  */
@@ -47,17 +52,19 @@ export class NoisyTopKRouter implements Router {
     checkOptions(what, config, OPTIONS);
     const experts = checkInteger(what, 'experts', config.experts);
     const positive = {min: 0};
+    const topK = checkInteger(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)});
     this.experts = experts;
     this.config = {
       type: 'noisy-top-k',
       experts,
-      topK: checkInteger(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)}),
+      topK,
       noise: checkNumber(what, 'noise', config.noise, {...positive, fallback: 1}),
-      renormalize: checkBoolean(what, 'renormalize', config.renormalize, true),
+      renormalize: checkBoolean(what, 'renormalize', config.renormalize, topK > 1 || experts === 1),
       balance: checkNumber(what, 'balance', config.balance, {...positive, fallback: 0.01}),
       zLoss: checkNumber(what, 'zLoss', config.zLoss, {...positive, fallback: 0.001}),
     };
-    this.normalized = this.config.renormalize || this.config.topK === experts;
+    warnOfConstantGates(what, experts, topK, this.config.renormalize);
+    this.normalized = this.config.renormalize || topK === experts;
     this.hasLoss = this.config.balance > 0 || this.config.zLoss > 0;
   }
 
@@ -74,7 +81,7 @@ export class NoisyTopKRouter implements Router {
       const clean = matMul(rows, this.kernel.read());
       let logits = clean;
       if (training && noise > 0) {
-        const uniform = context?.noise ?? ((size: number[]) => tf.randomUniform(size));
+        const uniform = (size: number[]) => uniformNoise('noisy-top-k router', context, size);
         const spread = tf.mul(tf.softplus(matMul(rows, this.noise.read())), noise);
         logits = tf.add(clean, tf.mul(spread, normalOf(uniform, clean.shape)));
       }
@@ -85,14 +92,15 @@ export class NoisyTopKRouter implements Router {
       const routing: Routing = all ? {gates, probabilities} : {gates, probabilities, topK};
       if (!training || !withLoss || !this.hasLoss) return {...routing};
       const terms: tf.Tensor[] = [];
+      const mask = context?.mask;
       if (balance > 0) {
         const selected = tf.customGrad((p) => ({
           value: topKMask(p as tf.Tensor, topK),
           gradFunc: () => tf.zerosLike(p as tf.Tensor),
         }))(probabilities);
-        terms.push(tf.mul(balanceLoss(probabilities, selected), balance));
+        terms.push(tf.mul(balanceLoss(probabilities, selected, mask), balance));
       }
-      if (z > 0) terms.push(tf.mul(zLoss(tf.reshape(logits, shape)), z));
+      if (z > 0) terms.push(tf.mul(zLoss(tf.reshape(logits, shape), mask), z));
       return {...routing, loss: terms.length === 1 ? terms[0]! : tf.addN(terms)};
     });
   }

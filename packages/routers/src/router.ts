@@ -27,7 +27,7 @@ export interface RouterContext {
   intuition?: Tensor;
   /** A sentence embedding of each sample, [batch, d]. */
   sentence?: Tensor;
-  /** Number of each sample's task, [batch]. */
+  /** Number of each sample's task, a whole number from 0, [batch]. */
   task?: Tensor;
   /** 1 for a real token, 0 for padding, [batch, sequence]; else the mask that tfjs passes to the layer. */
   mask?: Tensor;
@@ -80,6 +80,8 @@ export interface Router {
   readonly normalized?: boolean;
   /** Whether it may add to the training loss. Default false. */
   readonly hasLoss?: boolean;
+  /** How many tasks it can tell apart by the context's `task`, whose numbers are checked. Default: it does not look at tasks. */
+  readonly tasks?: number | undefined;
   /** Declares the weights; called once, before `route`. */
   build(inputDim: number, add: AddWeight): void;
   route(view: RouterView): Routing;

@@ -107,7 +107,7 @@ describe('noisy top-k', () => {
 });
 
 describe('expert choice', () => {
-  it('lets every expert keep its most probable tokens, padded ones last', () => {
+  it('lets every expert keep its most probable tokens, padded ones never', () => {
     const {route} = routerWith({type: 'expert-choice', experts: 2, capacity: 1}, 3);
     const input = wave([2, 3, 3], 1);
     const {gates, probabilities} = route({input});
@@ -157,10 +157,10 @@ describe('routers of whole samples', () => {
     ],
     [
       {type: 'task', experts: 2, assign: [1, 0, 1]},
-      {task: tf.tensor1d([2, 7], 'int32')},
+      {task: tf.tensor1d([2, 1], 'int32')},
       [
         [0, 1],
-        [0, 0],
+        [1, 0],
       ],
     ],
     [{type: 'fixed', experts: 4}, {}, [Array(4).fill(0.25), Array(4).fill(0.25)]],

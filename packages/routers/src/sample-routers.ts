@@ -3,6 +3,7 @@ import {ConfigError, matMul} from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions, checkPositive} from './options.js';
 import {atEveryPosition, sampleTensor} from './per-sample.js';
 import type {Router, RouterView, Routing} from './router.js';
+import {checkTasks} from './tasks.js';
 import type {AddWeight, Weight} from './weights.js';
 
 /** Config of {@link IntuitionRouter}. */
@@ -110,11 +111,10 @@ export interface TaskRouterConfig {
   assign?: number[];
 }
 
-/** One expert for each sample, by the number of its task; context `task` [batch]. No weights. An unknown task has no expert. */
+/** One expert for each sample, by the number of its task; context `task` [batch], whole numbers from 0. No weights. */
 export class TaskRouter implements Router {
   readonly experts: number;
-  // An unknown task's gates are all zero.
-  readonly normalized = false;
+  readonly normalized = true;
   private readonly assign: number[];
 
   /** @throws ConfigError if an option is unknown, or a task's expert is none. */
@@ -134,10 +134,15 @@ export class TaskRouter implements Router {
 
   build(): void {}
 
-  /** @throws ConfigError if the batch brings no task; ShapeError if it does not fit. */
+  get tasks(): number {
+    return this.assign.length;
+  }
+
+  /** @throws ConfigError if the batch brings no task, or one that there is not; ShapeError if it does not fit. */
   route(view: RouterView): Routing {
     return tf.tidy(() => {
       const task = sampleTensor('task router', 'task', 1, view);
+      checkTasks('task router', view.context!.task!, this.tasks);
       const table = this.assign.map((expert) =>
         Array.from({length: this.experts}, (_, e) => Number(e === expert)),
       );

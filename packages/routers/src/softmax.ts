@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {softmaxGates} from '@tfjs-peft/kernels';
+import {warnOfConstantGates} from './constant-gates.js';
+import {jitterOf} from './noise.js';
 import {checkBoolean, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK} from './top-k.js';
@@ -14,7 +16,10 @@ export interface SoftmaxRouterConfig {
   temperature?: number;
   /** Keep only the gates of the k most probable experts. Default: all experts (soft merging). */
   topK?: number;
-  /** After `topK`, scale the kept gates so that they sum to 1. Default false. */
+  /**
+   * After `topK`, scale the kept gates so that they sum to 1. Default false. With `topK: 1` the one gate is then always 1, so that the
+   * router cannot learn; a warning says so.
+   */
   renormalize?: boolean;
   /** While training, the router's copy of the input is multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
   jitter?: number;
@@ -53,6 +58,7 @@ export class SoftmaxRouter implements Router {
       }),
     };
     const {topK = this.experts, renormalize} = this.config;
+    warnOfConstantGates(what, this.experts, topK, renormalize!);
     this.normalized = topK === this.experts || renormalize!;
   }
 
@@ -65,8 +71,7 @@ export class SoftmaxRouter implements Router {
     return tf.tidy(() => {
       let seen = input;
       if (training && jitter > 0) {
-        const noise = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
-        seen = tf.mul(input, tf.add(1 - jitter, tf.mul(2 * jitter, noise(input.shape))));
+        seen = tf.mul(input, jitterOf('softmax router', jitter, context, input.shape));
       }
       const probabilities = softmaxGates(seen, this.kernel.read() as tf.Tensor2D, temperature);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};

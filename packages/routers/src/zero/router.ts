@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {importanceLoss, meanUsage, usageDivergence} from '../losses.js';
+import {jitterOf} from '../noise.js';
 import {
   checkBoolean,
   checkChoice,
@@ -40,7 +41,10 @@ export interface ZeroRouterConfig {
   maxActive?: number;
   /** Divides the sigmoid's argument. Default 0.5. */
   sharpness?: number;
-  /** So many consecutive tokens share one decision. Default 1. Inputs of rank 2 have one token a sample, and no windows. */
+  /**
+   * So many consecutive tokens share one decision; more than a sequence has is the whole sequence. Default 1. Inputs of rank 2 have one
+   * token a sample, and no windows.
+   */
   nGram?: number;
   /** Which token decides for a window. Default `last` (paper), or `previous` where `causal` is set. */
   anchor?: Anchor;
@@ -87,6 +91,8 @@ const OPTIONS = [
  *
  * With n-grams, the paper's anchor is a window's last token, which in a causal model tells the window's earlier tokens about the
  * future, and does not exist yet when tokens are generated one by one: `anchor: 'previous'` decides by the token before the window.
+ *
+ * Padding does not decide for a window (in `form: 'code'` it does): its last real token does.
  *
  * A loss on the usage is taken over unmasked tokens; it sends no gradient through an adapter's output that is still zero.
  */
@@ -162,22 +168,24 @@ export class ZeroRouter implements Router {
         'zero router: it reads the frozen output and the adapter’s own, which this adapter does not show. Use it with lime.',
       );
     }
-    const {stream, nGram, anchor, jitter, normalizer} = this.config;
+    const {form, stream, nGram, anchor, jitter, normalizer} = this.config;
     return tf.tidy(() => {
       const withLoss = training && wanted && this.hasLoss;
       const adapted = withLoss ? calmStream(delta, normalizer) : delta;
       const frozen = stream === 'sum' ? tf.add(base, adapted) : base;
       const length = base.rank > 2 ? base.shape[base.rank - 2]! : 1;
-      const windowed = nGram > 1 && length > 1;
-      const streams = [frozen, adapted].map((t) => (windowed ? anchorsOf(t, nGram, anchor) : t));
+      const window = Math.min(nGram, length);
+      const windowed = window > 1;
+      // The released code decides by position, whatever is there.
+      const mask = form === 'paper' ? context?.mask : undefined;
+      const streams = [frozen, adapted].map((t) => (windowed ? anchorsOf(t, window, anchor, mask) : t));
       const [left, right] = streams as [tf.Tensor, tf.Tensor];
       let noise: tf.Tensor | undefined;
       if (training && jitter > 0) {
-        const uniform = context?.noise ?? ((shape: number[]) => tf.randomUniform(shape));
-        noise = tf.add(1 - jitter, tf.mul(2 * jitter, uniform(left.shape)));
+        noise = jitterOf('zero router', jitter, context, left.shape);
       }
       const {p, ...chosen} = decide(left, right, this.config, noise);
-      const spread = (tensor: tf.Tensor) => (windowed ? spreadOver(tensor, nGram, length) : tensor);
+      const spread = (tensor: tf.Tensor) => (windowed ? spreadOver(tensor, window, length) : tensor);
       const [probabilities, gates] = [spread(p), spread(chosen.gates)];
       const selected = chosen.selected && spread(chosen.selected);
       return {

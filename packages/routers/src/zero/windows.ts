@@ -9,11 +9,20 @@ export type Anchor = (typeof ANCHORS)[number];
  * The tokens that decide for the windows of n tokens each, [..., windows, d] of `tokens` [..., T, d]: positions n-1, 2n-1, ... and, for
  * a shorter last window, T-1. With `previous`, each window takes the position before its first, and the first window its own first
  * token, so that nothing after a token reaches it.
+ *
+ * With a mask, [..., T], of 1 for real tokens, the last real one of those positions decides; where there is none, the position does.
  */
-export function anchorsOf(tokens: tf.Tensor, n: number, anchor: Anchor): tf.Tensor {
+export function anchorsOf(tokens: tf.Tensor, n: number, anchor: Anchor, mask?: tf.Tensor): tf.Tensor {
   const {outer, length, width} = sizes(tokens);
   const windows = Math.ceil(length / n);
   const flat = tf.reshape(tokens, [outer, length, width]) as tf.Tensor3D;
+  if (mask !== undefined) {
+    const real = lastReal(flat, tf.reshape(mask, [outer, length]), n);
+    const before = () => tf.slice(real, [0, 0, 0], [outer, windows - 1, width]);
+    const rows =
+      anchor === 'last' ? real : tf.concat([tf.slice(flat, [0, 0, 0], [outer, 1, width]), before()], 1);
+    return tf.reshape(rows, [...tokens.shape.slice(0, -2), windows, width]);
+  }
   const wanted = anchor === 'last' ? windows : windows - 1;
   const whole = Math.min(wanted, Math.floor(length / n));
   const parts: tf.Tensor3D[] = [];
@@ -47,4 +56,26 @@ function sizes({shape}: tf.Tensor): {outer: number; length: number; width: numbe
     length: shape[shape.length - 2]!,
     width: shape[shape.length - 1]!,
   };
+}
+
+/** The last real token of each window, or its last one where none is real: [outer, windows, width] of `tokens` [outer, T, width]. */
+function lastReal(tokens: tf.Tensor3D, mask: tf.Tensor, n: number): tf.Tensor3D {
+  const [outer, length, width] = tokens.shape;
+  const windows = Math.ceil(length / n);
+  const missing = windows * n - length;
+  const padded = tf.pad(tokens, [
+    [0, 0],
+    [0, missing],
+    [0, 0],
+  ]);
+  // Scores grow with the place in the window; those of real tokens are above the others', those of no tokens below.
+  const places = Array.from({length}, (_, t) => (t % n) + 1);
+  const scores = tf.pad(tf.add(tf.mul(mask, n + 1), tf.tensor1d(places)), [
+    [0, 0],
+    [0, missing],
+  ]);
+  const byWindow = tf.reshape(scores, [outer * windows, 1, n]);
+  const chosen = tf.cast(tf.equal(byWindow, tf.max(byWindow, -1, true)), 'float32') as tf.Tensor3D;
+  const rows = tf.matMul(chosen, tf.reshape(padded, [outer * windows, n, width]) as tf.Tensor3D);
+  return tf.reshape(rows, [outer, windows, width]);
 }
