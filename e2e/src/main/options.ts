@@ -1,4 +1,5 @@
 import {parseArgs} from 'node:util';
+import {LIMITS} from '@tfjs-peft/routers';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../tasks/builtin.js';
 import {InputError, type Limits} from '../tasks/task.js';
 import {ADAPTERS, ROUTER_NAMES} from './adapter.js';
@@ -154,7 +155,10 @@ export function parseOptions(argv: string[]): Options | undefined {
     text(flag)
       ?.split(',')
       .map((item) => item.trim());
-  const number = (flag: Flag, {above, integer}: {above: number; integer: boolean}): number | undefined => {
+  const number = (
+    flag: Flag,
+    {above, integer, most = Number.POSITIVE_INFINITY}: {above: number; integer: boolean; most?: number},
+  ): number | undefined => {
     const given = text(flag);
     if (given === undefined) return undefined;
     const value = given.trim() === '' ? Number.NaN : Number(given);
@@ -162,8 +166,11 @@ export function parseOptions(argv: string[]): Options | undefined {
       const kind = integer ? 'a whole number' : 'a number';
       throw new InputError(`--${flag}: "${given}" is not ${kind} above ${above}`);
     }
+    if (value > most)
+      throw new InputError(`--${flag}: "${given}" is more than ${most}, the most there can be`);
     return value;
   };
+  const size = (flag: Flag) => number(flag, {above: 0, integer: true, most: LIMITS.count});
   const count = (flag: Flag) => number(flag, {above: 0, integer: true});
   const positive = (flag: Flag) => number(flag, {above: 0, integer: false});
   const choice = <T extends string>(flag: Flag, choices: readonly T[], fallback: T): T => {
@@ -194,8 +201,8 @@ export function parseOptions(argv: string[]): Options | undefined {
     tasksDir: text('tasks-dir'),
     model: choice('model', MODELS, 'use-lite'),
     adapter: text('adapter') ?? 'molora',
-    experts: count('experts'),
-    rank: count('rank'),
+    experts: size('experts'),
+    rank: size('rank'),
     router: text('router'),
     lr: positive('lr'),
     headLr: positive('head-lr') ?? 3e-4,

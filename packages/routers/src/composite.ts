@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {checkInteger, checkNumber, checkOptions} from './options.js';
+import {describe} from './describe.js';
+import {checkCount, checkNumber, checkOptions} from './options.js';
 import {
   createRouter,
   type Router,
@@ -44,7 +45,7 @@ export class CompositeRouter implements Router {
   constructor(config: CompositeRouterConfig) {
     const what = 'composite router';
     checkOptions(what, config, ['type', 'experts', 'routers', 'weights']);
-    const experts = checkInteger(what, 'experts', config.experts);
+    const experts = checkCount(what, 'experts', config.experts);
     const {routers, weights} = config;
     checkNesting(what, config);
     if (!Array.isArray(routers) || routers.length === 0) {
@@ -56,9 +57,9 @@ export class CompositeRouter implements Router {
       throw new ConfigError(`${what}: weights must be ${routers.length} numbers, one for each router.`);
     }
     for (const part of routers) {
-      if (part?.experts != null && part.experts !== experts) {
+      if (part?.experts !== undefined && part.experts !== experts) {
         throw new ConfigError(
-          `${what}: a part has ${part.experts} experts, but the composite ${experts}. Leave the part's experts out.`,
+          `${what}: a part has ${describe(part.experts)} experts, but the composite ${experts}. Leave the part's experts out.`,
         );
       }
     }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions, checkPositive} from './options.js';
+import {checkCount, checkOptions, checkPositive} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepMasked, topKMask} from './top-k.js';
 import type {AddWeight, Weight} from './weights.js';
@@ -32,7 +32,7 @@ export class ExpertChoiceRouter implements Router {
   constructor(config: ExpertChoiceRouterConfig) {
     const what = 'expert-choice router';
     checkOptions(what, config, ['type', 'experts', 'capacity']);
-    this.experts = checkInteger(what, 'experts', config.experts);
+    this.experts = checkCount(what, 'experts', config.experts);
     const capacity = checkPositive(what, 'capacity', config.capacity, Math.min(2, this.experts));
     this.config = {type: 'expert-choice', experts: this.experts, capacity};
   }

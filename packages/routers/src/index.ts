@@ -1,4 +1,6 @@
+export {LIMITS, plainCopy} from './bounds.js';
 export {CompositeRouter, type CompositeRouterConfig, type PartRouterConfig} from './composite.js';
+export {describe} from './describe.js';
 export {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
 export {
   type FitIntuitionOptions,
@@ -11,6 +13,7 @@ export {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
 export {
   checkBoolean,
   checkChoice,
+  checkCount,
   checkInteger,
   checkNumber,
   checkOptions,

@@ -3,7 +3,7 @@ import {matMul} from '@tfjs-peft/kernels';
 import {warnOfConstantGates} from './constant-gates.js';
 import {balanceLoss, zLoss} from './losses.js';
 import {uniformNoise} from './noise.js';
-import {checkBoolean, checkInteger, checkNumber, checkOptions} from './options.js';
+import {checkBoolean, checkCount, checkNumber, checkOptions} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK, topKMask} from './top-k.js';
 import type {AddWeight, Weight} from './weights.js';
@@ -50,9 +50,9 @@ export class NoisyTopKRouter implements Router {
   constructor(config: NoisyTopKRouterConfig) {
     const what = 'noisy-top-k router';
     checkOptions(what, config, OPTIONS);
-    const experts = checkInteger(what, 'experts', config.experts);
+    const experts = checkCount(what, 'experts', config.experts);
     const positive = {min: 0};
-    const topK = checkInteger(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)});
+    const topK = checkCount(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)});
     this.experts = experts;
     this.config = {
       type: 'noisy-top-k',

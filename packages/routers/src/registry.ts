@@ -1,4 +1,5 @@
 import {ConfigError, DuplicateNameError, shared} from '@tfjs-peft/kernels';
+import {describe} from './describe.js';
 
 /** The entries that were registered at run time, which an ESM and a CJS copy of a package have in common. */
 function sharedEntries(kind: string): Map<string, unknown> {
@@ -38,7 +39,7 @@ export class Registry<Create> {
       if (registered !== undefined) return registered as Create;
     }
     throw new ConfigError(
-      `Unknown ${this.kind} type ${JSON.stringify(type)}. Set type to one of: ${this.types().join(', ')}; or register your own.`,
+      `Unknown ${this.kind} type ${describe(type)}. Set type to one of: ${this.types().join(', ')}; or register your own.`,
     );
   }
 

@@ -1,6 +1,8 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {plainCopy} from './bounds.js';
 import {CompositeRouter, type CompositeRouterConfig} from './composite.js';
+import {describe} from './describe.js';
 import {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
 import {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
 import {Registry} from './registry.js';
@@ -137,8 +139,9 @@ export function registerRouter(type: string, create: CreateRouter): void {
 export function createRouter(config: RouterConfig): Router {
   if (typeof config !== 'object' || config === null) {
     throw new ConfigError(
-      `The router config is ${String(config)}, but must be an object such as {type: 'softmax', experts: 4}.`,
+      `The router config is ${describe(config)}, but must be an object such as {type: 'softmax', experts: 4}.`,
     );
   }
-  return routers.get(config.type)(config);
+  const plain = plainCopy('router', config);
+  return routers.get(plain.type)(plain);
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, matMul} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions, checkPositive} from './options.js';
+import {describe} from './describe.js';
+import {checkCount, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
 import {atEveryPosition, sampleTensor} from './per-sample.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {checkTasks} from './tasks.js';
@@ -29,7 +30,7 @@ export class IntuitionRouter implements Router {
   constructor(config: IntuitionRouterConfig) {
     const what = 'intuition router';
     checkOptions(what, config, ['type', 'experts', 'temperature']);
-    this.experts = checkInteger(what, 'experts', config.experts);
+    this.experts = checkCount(what, 'experts', config.experts);
     this.temperature = checkPositive(what, 'temperature', config.temperature, 1);
   }
 
@@ -74,11 +75,11 @@ export class SentenceRouter implements Router {
   constructor(config: SentenceRouterConfig) {
     const what = 'sentence router';
     checkOptions(what, config, ['type', 'experts', 'width', 'temperature']);
-    this.experts = checkInteger(what, 'experts', config.experts);
+    this.experts = checkCount(what, 'experts', config.experts);
     this.config = {
       type: 'sentence',
       experts: this.experts,
-      width: checkInteger(what, 'width', config.width),
+      width: checkCount(what, 'width', config.width),
       temperature: checkPositive(what, 'temperature', config.temperature, 1),
     };
   }
@@ -121,8 +122,9 @@ export class TaskRouter implements Router {
   constructor(config: TaskRouterConfig) {
     const what = 'task router';
     checkOptions(what, config, ['type', 'experts', 'assign']);
-    const experts = checkInteger(what, 'experts', config.experts);
-    const assign = config.assign ?? Array.from({length: experts}, (_, task) => task);
+    const experts = checkCount(what, 'experts', config.experts);
+    const assign =
+      config.assign === undefined ? Array.from({length: experts}, (_, task) => task) : config.assign;
     if (!Array.isArray(assign) || assign.length === 0) {
       throw new ConfigError(`${what}: assign must be a list of experts, one for each task.`);
     }
@@ -143,11 +145,11 @@ export class TaskRouter implements Router {
     return tf.tidy(() => {
       const task = sampleTensor('task router', 'task', 1, view);
       checkTasks('task router', view.context!.task!, this.tasks);
-      const table = this.assign.map((expert) =>
-        Array.from({length: this.experts}, (_, e) => Number(e === expert)),
-      );
       const numbers = tf.tensor2d([this.assign.map((_, number) => number)]);
-      const gates = tf.matMul(tf.cast(tf.equal(task, numbers), 'float32') as tf.Tensor2D, tf.tensor2d(table));
+      const known = tf.cast(tf.equal(task, numbers), 'float32');
+      // The expert of each sample's task, counted from 1; 0 where the task is unknown. A table of tasks by experts could be huge.
+      const expert = tf.sum(tf.mul(known, tf.tensor1d(this.assign.map((number) => number + 1))), 1, true);
+      const gates = tf.cast(tf.equal(expert, tf.range(1, this.experts + 1)), 'float32');
       const everywhere = atEveryPosition(gates as tf.Tensor2D, view.input);
       return {gates: everywhere, probabilities: everywhere};
     });
@@ -177,15 +179,16 @@ export class FixedRouter implements Router {
   constructor(config: FixedRouterConfig) {
     const what = 'fixed router';
     checkOptions(what, config, ['type', 'experts', 'gates']);
-    const experts = checkInteger(what, 'experts', config.experts);
-    const gates = config.gates ?? Array.from({length: experts}, () => 1 / experts);
+    const experts = checkCount(what, 'experts', config.experts);
+    const gates =
+      config.gates === undefined ? Array.from({length: experts}, () => 1 / experts) : config.gates;
     if (!Array.isArray(gates) || gates.length !== experts || !gates.every(Number.isFinite)) {
       throw new ConfigError(
-        `${what}: gates is ${JSON.stringify(gates)}, but must be ${experts} finite numbers, one for each expert.`,
+        `${what}: gates is ${describe(gates)}, but must be ${experts} finite numbers, one for each expert.`,
       );
     }
     this.experts = experts;
-    this.gates = [...gates];
+    this.gates = gates.map((gate, i) => checkNumber(what, `gates[${i}]`, gate, {}));
     this.normalized = Math.abs(gates.reduce((sum, gate) => sum + gate, 0) - 1) < 1e-6;
   }
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {softmaxGates} from '@tfjs-peft/kernels';
 import {warnOfConstantGates} from './constant-gates.js';
 import {jitterOf} from './noise.js';
-import {checkBoolean, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
+import {checkBoolean, checkCount, checkNumber, checkOptions, checkPositive} from './options.js';
 import type {Router, RouterView, Routing} from './router.js';
 import {keepTopK} from './top-k.js';
 import type {AddWeight, Weight} from './weights.js';
@@ -46,14 +46,14 @@ export class SoftmaxRouter implements Router {
   constructor(config: SoftmaxRouterConfig) {
     const what = 'softmax router';
     checkOptions(what, config, ['type', 'experts', 'temperature', 'topK', 'renormalize', 'jitter']);
-    this.experts = checkInteger(what, 'experts', config.experts);
+    this.experts = checkCount(what, 'experts', config.experts);
     this.config = {
       type: 'softmax',
       experts: this.experts,
       temperature: checkPositive(what, 'temperature', config.temperature, 1),
-      ...(config.topK != null && {topK: checkInteger(what, 'topK', config.topK, {max: this.experts})}),
+      ...(config.topK !== undefined && {topK: checkCount(what, 'topK', config.topK, {max: this.experts})}),
       renormalize: checkBoolean(what, 'renormalize', config.renormalize, false),
-      ...(config.jitter != null && {
+      ...(config.jitter !== undefined && {
         jitter: checkNumber(what, 'jitter', config.jitter, {min: 0, max: 1}),
       }),
     };

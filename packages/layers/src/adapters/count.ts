@@ -1,5 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import type {Weight} from '@tfjs-peft/routers';
+import {type AddWeight, LIMITS, type Weight} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from './adapter.js';
 import {createAdapter} from './registry.js';
 
@@ -23,11 +23,27 @@ export interface WeightShape {
  */
 export function adapterShapes(config: AdapterConfig, dims: SiteDims): WeightShape[] {
   const shapes: WeightShape[] = [];
-  createAdapter(config, dims).build(dims, (name, shape, _init, trainable = true) => {
+  const declare: AddWeight = (name, shape, _init, trainable = true) => {
     shapes.push({name, shape, trainable});
     return NO_VALUE;
-  });
+  };
+  createAdapter(config, dims).build(dims, declare);
   return shapes;
+}
+
+/** The same, but asked at each weight whether there can be so many parameters, so that no number of a config makes a tensor too large. */
+export function bounded(type: string, {inputDim, outputDim}: SiteDims, add: AddWeight): AddWeight {
+  let total = 0;
+  return (name, shape, ...rest) => {
+    total += sizeOf(shape);
+    if (!(total <= LIMITS.parameters)) {
+      throw new ConfigError(
+        `${type} adapter: with its weight '${name}' [${shape}] it has more than ${LIMITS.parameters} parameters at a site ` +
+          `[${inputDim}, ${outputDim}]. Set smaller options.`,
+      );
+    }
+    return add(name, shape, ...rest);
+  };
 }
 
 /**
@@ -38,5 +54,9 @@ export function adapterShapes(config: AdapterConfig, dims: SiteDims): WeightShap
 export function countTrainable(config: AdapterConfig, dims: SiteDims): number {
   return adapterShapes(config, dims)
     .filter(({trainable}) => trainable)
-    .reduce((total, {shape}) => total + shape.reduce((size, axis) => size * axis, 1), 0);
+    .reduce((total, {shape}) => total + sizeOf(shape), 0);
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((size, axis) => size * axis, 1);
 }

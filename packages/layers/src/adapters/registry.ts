@@ -1,5 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import {Registry} from '@tfjs-peft/routers';
+import {describe, plainCopy, Registry} from '@tfjs-peft/routers';
 import type {Adapter, AdapterConfig, SiteDims} from './adapter.js';
 import {DoraAdapter} from './dora/adapter.js';
 import {Ia3Adapter} from './ia3/adapter.js';
@@ -45,8 +45,9 @@ export function registerAdapter(type: string, create: CreateAdapter): void {
 export function createAdapter(config: AdapterConfig, dims?: SiteDims): Adapter {
   if (typeof config !== 'object' || config === null) {
     throw new ConfigError(
-      `The adapter config is ${String(config)}, but must be an object such as {type: 'lora', rank: 8}.`,
+      `The adapter config is ${describe(config)}, but must be an object such as {type: 'lora', rank: 8}.`,
     );
   }
-  return adapters.get(config.type)(config, dims);
+  const plain = plainCopy('adapter', config);
+  return adapters.get(plain.type)(plain, dims);
 }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {
   createRouter,
+  describe,
   type Router,
   type RouterConfig,
   type RouterView,
@@ -24,21 +25,21 @@ export function routerOf(
   config: AdapterRouterConfig | undefined,
   shows: {delta: boolean} = {delta: false},
 ): Router {
-  const given = config ?? {type: 'softmax'};
-  if (typeof given !== 'object') {
+  const given = config === undefined ? {type: 'softmax' as const} : config;
+  if (typeof given !== 'object' || given === null) {
     throw new ConfigError(
-      `${what}: router is ${JSON.stringify(given)}, but must be an object such as {type: 'softmax'}.`,
+      `${what}: router is ${describe(given)}, but must be an object such as {type: 'softmax'}.`,
     );
   }
-  if (given.experts != null && given.experts !== experts) {
+  if (given.experts !== undefined && given.experts !== experts) {
     throw new ConfigError(
-      `${what}: router.experts is ${given.experts}, but the adapter has ${experts} experts. Leave router.experts out.`,
+      `${what}: router.experts is ${describe(given.experts)}, but the adapter has ${experts} experts. Leave router.experts out.`,
     );
   }
   const router = createRouter({...given, experts} as RouterConfig);
   if (router.needs?.delta && !shows.delta) {
     throw new ConfigError(
-      `${what}: router '${given.type}' reads the output of a module that all experts share, which there is none of here. ` +
+      `${what}: router ${describe(given.type)} reads the output of a module that all experts share, which there is none of here. ` +
         'Set another router, or use it with lime.',
     );
   }

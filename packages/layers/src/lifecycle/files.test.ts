@@ -337,7 +337,7 @@ describe('a file is loaded', () => {
     expect(start.every((value, i) => Math.abs(value - stock[i]!) < 1e-5)).toBe(true);
     peft.enable('default');
     expect(await predict(model)).toEqual(await predict(original.model));
-    expect(() => peft.enable('fourth')).toThrow(/no adapter "fourth".*'default', 'second', 'third'/);
+    expect(() => peft.enable('fourth')).toThrow(/no adapter 'fourth'.*'default', 'second', 'third'/);
     expect(peft.active).toBe('default');
     peft.disable();
     expect(peft.active).toBeNull();

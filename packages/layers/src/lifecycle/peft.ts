@@ -2,7 +2,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions, type RouterContext} from '@tfjs-peft/routers';
+import {checkCount, checkOptions, describe, type RouterContext} from '@tfjs-peft/routers';
 import {GraphState} from '../graph/graph-state.js';
 import {isGraphModel} from '../graph/internals.js';
 import {storeModel} from '../io/model-folder.js';
@@ -170,8 +170,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    */
   async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
     const state = this.live();
-    checkOptions('save', options, ['name']);
-    const name = options.name ?? this.current();
+    const {name = this.current()} = checkOptions('save', options, ['name']);
     this.check(name);
     return store(to, await toStored(state, name));
   }
@@ -208,8 +207,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     merged: boolean,
   ): Promise<string[]> {
     const state = this.live();
-    checkOptions(what, options, ['name']);
-    const name = options.name ?? this.current();
+    const {name = this.current()} = checkOptions(what, options, ['name']);
     this.check(name);
     return storeModel(to, await state.modelArtifacts(name, merged));
   }
@@ -284,7 +282,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
       return;
     }
     checkOptions('trackUsage', options, ['tasks']);
-    state.trackUsage(checkInteger('trackUsage', 'tasks', options.tasks, {min: 0, fallback: 0}));
+    state.trackUsage(checkCount('trackUsage', 'tasks', options.tasks, {min: 0, fallback: 0}));
   }
 
   /**
@@ -319,6 +317,6 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   private check(name: string): void {
     if (this.state.adapters.has(name)) return;
     const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
-    throw new ConfigError(`The model has no adapter ${JSON.stringify(name)}. It has: ${known}.`);
+    throw new ConfigError(`The model has no adapter ${describe(name)}. It has: ${known}.`);
   }
 }

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {DuplicateNameError} from '@tfjs-peft/kernels';
-import type {Init} from '@tfjs-peft/routers';
+import type {AddWeight, Init} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
+import {bounded} from '../adapters/count.js';
 import {deriveSeed, initialValues} from '../random.js';
 import type {FrozenBase} from './operation.js';
 
@@ -28,7 +29,7 @@ export class AdapterSlot {
   /** Makes the variables, with their initial values; leaves none behind if the adapter throws. */
   build(dims: SiteDims, scope: VariableScope, base: FrozenBase): void {
     try {
-      this.adapter.build(dims, (weight, shape, init, trainable = true) => {
+      const declare: AddWeight = (weight, shape, init, trainable = true) => {
         if (this.weights.has(weight)) {
           throw new DuplicateNameError(
             `Adapter '${this.name}' declares weight '${weight}' twice. Rename one.`,
@@ -40,7 +41,8 @@ export class AdapterSlot {
         this.weights.set(weight, variable);
         if (!trainable) this.fixed.add(variable);
         return variable;
-      });
+      };
+      this.adapter.build(dims, bounded(this.adapter.type, dims, declare));
     } catch (error) {
       this.dispose();
       throw error;

@@ -1,5 +1,5 @@
 import {ConfigError, DuplicateNameError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions} from '@tfjs-peft/routers';
+import {checkInteger, checkOptions, describe, LIMITS, plainCopy} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
 import {adapterShapes, countTrainable} from '../adapters/count.js';
@@ -70,11 +70,13 @@ export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | un
 export function planUpgrade<At extends Place>(
   noun: Noun,
   select: Select<At>,
-  config: UpgradeConfig,
+  given: UpgradeConfig,
   existing: readonly string[],
 ): Plan<At> {
-  checkOptions('upgrade', config, ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed']);
-  const name = checkName(config.name ?? 'default', existing);
+  const known = ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed'];
+  const config = checkOptions('upgrade', given, known);
+  config.adapter = plainCopy('upgrade: adapter', config.adapter);
+  const name = checkName(config.name === undefined ? 'default' : config.name, existing);
   const seed =
     config.seed === undefined
       ? undefined
@@ -93,17 +95,20 @@ export function planUpgrade<At extends Place>(
     }
     for (const site of matched) site.config = merge(site.config, override.adapter);
   }
-  return {
-    name,
-    adapter,
-    selected,
-    seed,
-    sites: sites.map(({place: {at, info, dims}, config}) => ({
-      at,
-      dims: dims!,
-      config: checkAdapter(config, dims!, noun, info.name),
-    })),
-  };
+  // Counting declares the weights once without making any, so that nothing is left to go wrong.
+  const planned = sites.map(({place: {at, info, dims}, config}) => ({
+    at,
+    dims: dims!,
+    config: checkAdapter(config, dims!, noun, info.name),
+  }));
+  const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, 0);
+  if (total > LIMITS.parameters) {
+    throw new ConfigError(
+      `upgrade: the adapter would have ${total} parameters at ${planned.length} ${noun}s; more than ${LIMITS.parameters} is not ` +
+        'possible. Set smaller options, or target fewer places.',
+    );
+  }
+  return {name, adapter, selected, seed, sites: planned};
 }
 
 /** Parameters that each site's adapter trains, and all that it has. */
@@ -118,7 +123,7 @@ export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: 
 /** @throws ConfigError unless it is a text; DuplicateNameError if there is an adapter of that name. */
 export function checkName(name: unknown, existing: readonly string[]): string {
   if (typeof name !== 'string' || name === '') {
-    throw new ConfigError(`upgrade: name is ${JSON.stringify(name)}, but must be a text that is not empty.`);
+    throw new ConfigError(`upgrade: name is ${describe(name)}, but must be a text that is not empty.`);
   }
   if (existing.includes(name)) {
     throw new DuplicateNameError(
@@ -133,16 +138,19 @@ function checkOverrides(overrides: unknown): Override[] {
   if (!Array.isArray(overrides)) {
     throw new ConfigError('upgrade: overrides must be a list of {targets, adapter}.');
   }
-  for (const override of overrides) {
-    checkOptions('upgrade: an override', override, ['targets', 'adapter']);
+  return overrides.map((given: Override) => {
+    const override = checkOptions('upgrade: an override', given, ['targets', 'adapter']);
     checkTargets(override.targets, "an override's targets");
     if (typeof override.adapter !== 'object' || override.adapter === null) {
       throw new ConfigError(
         'upgrade: an override needs an adapter, the options that differ, such as {rank: 8}.',
       );
     }
-  }
-  return overrides as Override[];
+    return {
+      targets: override.targets,
+      adapter: plainCopy("upgrade: an override's adapter", override.adapter),
+    };
+  });
 }
 
 function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConfig {
@@ -150,7 +158,7 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
   return (replaces ? change : {...base, ...change}) as AdapterConfig;
 }
 
-/** The config with all defaults; declares the weights once without making any, so that nothing is left to go wrong. */
+/** The config with all defaults. */
 function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: Noun, name: string): AdapterConfig {
   const adapter = createAdapter(config, dims);
   const label = `${noun === 'layer' ? 'Layer' : 'Node'} '${name}'`;
@@ -162,6 +170,5 @@ function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: Noun, name: s
         'fixed. Use an adapter without a prompt.',
     );
   }
-  adapterShapes(config, dims);
   return adapter.getConfig();
 }

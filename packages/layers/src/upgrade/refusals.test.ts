@@ -69,7 +69,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
       sequential,
       wrong({adapter: {type: 'mov', router: {type: 'x'}}}),
       ConfigError,
-      /type "x"/,
+      /type 'x'/,
     ],
     [
       'a name that matches nothing',
@@ -178,7 +178,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
       ConfigError,
       /overrides must be a list/,
     ],
-    ['an empty name', sequential, {adapter: lora, name: ''}, ConfigError, /name is ""/],
+    ['an empty name', sequential, {adapter: lora, name: ''}, ConfigError, /name is ''/],
     ['a broken seed', sequential, {adapter: lora, seed: 0.5}, ConfigError, /seed is 0.5/],
   ])('%s', async (_what, make, config, type, message) => {
     const model = make();

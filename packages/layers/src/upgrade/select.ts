@@ -1,5 +1,5 @@
 import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {checkOptions} from '@tfjs-peft/routers';
+import {checkOptions, describe} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import {listNames} from '../names.js';
 
@@ -252,10 +252,11 @@ function siteNames(selected: readonly Pick<Selected, 'info' | 'dims'>[]): string
 export function show(value: unknown): string {
   if (value instanceof RegExp) return String(value);
   if (typeof value === 'function') return 'predicate';
-  if (typeof value === 'string') return `'${value}'`;
-  if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
-  if (typeof value === 'object' && value !== null) return JSON.stringify(value);
-  return String(value);
+  if (Array.isArray(value)) {
+    const more = value.length > 8 ? [`and ${value.length - 8} more`] : [];
+    return `[${[...value.slice(0, 8).map((entry) => (Array.isArray(entry) ? describe(entry) : show(entry))), ...more].join(', ')}]`;
+  }
+  return describe(value);
 }
 
 function capital(noun: Noun): string {

@@ -5,6 +5,7 @@ import {jitterOf} from '../noise.js';
 import {
   checkBoolean,
   checkChoice,
+  checkCount,
   checkInteger,
   checkNumber,
   checkOptions,
@@ -107,7 +108,7 @@ export class ZeroRouter implements Router {
   constructor(config: ZeroRouterConfig) {
     const what = 'zero router';
     checkOptions(what, config, OPTIONS);
-    const experts = checkInteger(what, 'experts', config.experts);
+    const experts = checkCount(what, 'experts', config.experts);
     const form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     const code = form === 'code';
     const causal = checkBoolean(what, 'causal', config.causal, false);
@@ -120,26 +121,16 @@ export class ZeroRouter implements Router {
       temperature: checkPositive(what, 'temperature', config.temperature, 0.5),
       gamma: checkNumber(what, 'gamma', config.gamma, {...unit, fallback: 0.7}),
       stream: checkChoice(what, 'stream', config.stream, ['base', 'sum'] as const),
-      normalizer: checkChoice(
-        what,
-        'normalizer',
-        config.normalizer ?? (code ? 'batch' : 'token'),
-        NORMALIZERS,
-      ),
-      selection: checkChoice(
-        what,
-        'selection',
-        config.selection ?? (code ? 'auto-sigmoid' : 'auto'),
-        SELECTIONS,
-      ),
+      normalizer: checkChoice(what, 'normalizer', config.normalizer, NORMALIZERS, code ? 'batch' : 'token'),
+      selection: checkChoice(what, 'selection', config.selection, SELECTIONS, code ? 'auto-sigmoid' : 'auto'),
       theta: checkNumber(what, 'theta', config.theta, {...unit, fallback: 0.7}),
-      topK: checkInteger(what, 'topK', config.topK, {max: experts, fallback: 1}),
-      ...(config.maxActive != null && {
-        maxActive: checkInteger(what, 'maxActive', config.maxActive, {max: experts}),
+      topK: checkCount(what, 'topK', config.topK, {max: experts, fallback: 1}),
+      ...(config.maxActive !== undefined && {
+        maxActive: checkCount(what, 'maxActive', config.maxActive, {max: experts}),
       }),
       sharpness: checkPositive(what, 'sharpness', config.sharpness, 0.5),
       nGram: checkInteger(what, 'nGram', config.nGram, {fallback: 1}),
-      anchor: checkChoice(what, 'anchor', config.anchor ?? (causal ? 'previous' : 'last'), ANCHORS),
+      anchor: checkChoice(what, 'anchor', config.anchor, ANCHORS, causal ? 'previous' : 'last'),
       causal,
       jitter: checkNumber(what, 'jitter', config.jitter, {...unit, fallback: 0}),
       importance: checkNumber(what, 'importance', config.importance, {min: 0, fallback: 0}),

@@ -4,7 +4,7 @@ import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
-  checkInteger,
+  checkCount,
   checkOptions,
   checkPositive,
   type Weight,
@@ -44,7 +44,7 @@ export class DoraAdapter implements Adapter {
     checkOptions(what, config, DORA_OPTIONS);
     this.config = {
       type: 'dora',
-      rank: checkInteger(what, 'rank', config.rank, {fallback: 8}),
+      rank: checkCount(what, 'rank', config.rank, {fallback: 8}),
       alpha: checkPositive(what, 'alpha', config.alpha, 16),
       normGradient: checkBoolean(what, 'normGradient', config.normGradient, false),
     };

@@ -5,7 +5,7 @@ import {
   type AddWeight,
   checkBoolean,
   checkChoice,
-  checkInteger,
+  checkCount,
   checkOptions,
   type Router,
   type Weight,
@@ -69,7 +69,7 @@ export class LimeAdapter implements Adapter {
   constructor(config: LimeConfig) {
     const what = 'lime adapter';
     checkOptions(what, config, LIME_OPTIONS);
-    const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
+    const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     this.withShared = checkBoolean(what, 'sharedModulator', config.sharedModulator, true);
     this.module = limeModule(config.over, this.form);
@@ -82,7 +82,7 @@ export class LimeAdapter implements Adapter {
 
   /** What the form says of the zero-parameter router, unless the router's config says otherwise. */
   private routerConfig(given: AdapterRouterConfig | undefined): AdapterRouterConfig {
-    const router = given ?? {type: 'zero'};
+    const router = given === undefined ? {type: 'zero' as const} : given;
     if (this.form === 'paper' || typeof router !== 'object' || router?.type !== 'zero') return router;
     const over = this.module.getConfig().type;
     return {

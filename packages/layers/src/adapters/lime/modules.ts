@@ -4,7 +4,7 @@ import {ConfigError, matMul} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkChoice,
-  checkInteger,
+  checkCount,
   checkOptions,
   checkPositive,
   type Weight,
@@ -51,12 +51,12 @@ export function limeModule(
   form: 'paper' | 'code',
 ): SharedModule | PromptModule {
   const what = 'lime adapter: over';
-  const given = config ?? {type: 'lora'};
+  const given = config === undefined ? {type: 'lora' as const} : config;
   if (typeof given !== 'object' || given === null) checkOptions(what, given, []);
   const type = checkChoice(what, 'type', given.type, TYPES);
   if (type === 'prompt') return new PromptModule(given as LimePromptConfig);
   checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', 'rank', 'alpha']);
-  const rank = checkInteger(what, 'rank', (given as {rank?: number}).rank, {fallback: 4});
+  const rank = checkCount(what, 'rank', (given as {rank?: number}).rank, {fallback: 4});
   if (type === 'slice') return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
   const alpha = checkPositive(what, 'alpha', (given as {alpha?: number}).alpha, 16);
   return new LowRank(type, rank, alpha, form);

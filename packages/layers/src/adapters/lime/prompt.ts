@@ -5,7 +5,7 @@ import {
   type AddWeight,
   checkBoolean,
   checkChoice,
-  checkInteger,
+  checkCount,
   checkOptions,
   type Weight,
 } from '@tfjs-peft/routers';
@@ -58,17 +58,18 @@ export class PromptModule {
   constructor(config: LimePromptConfig) {
     const what = 'lime adapter: over';
     checkOptions(what, config, OPTIONS);
-    this.virtualTokens = checkInteger(what, 'virtualTokens', config.virtualTokens, {fallback: 10});
+    this.virtualTokens = checkCount(what, 'virtualTokens', config.virtualTokens, {fallback: 10});
     this.config = {
       type: 'prompt',
       virtualTokens: this.virtualTokens,
       learnableBase: checkBoolean(what, 'learnableBase', config.learnableBase, false),
-      conditioning: checkChoice(what, 'conditioning', config.conditioning ?? 'mean', [
-        'none',
+      conditioning: checkChoice(
+        what,
+        'conditioning',
+        config.conditioning,
+        ['none', 'mean', 'first', 'last'] as const,
         'mean',
-        'first',
-        'last',
-      ] as const),
+      ),
       inputProjection: checkBoolean(what, 'inputProjection', config.inputProjection, false),
     };
   }

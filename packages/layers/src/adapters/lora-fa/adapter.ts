@@ -1,6 +1,6 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
-import {type AddWeight, checkInteger, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
+import {type AddWeight, checkCount, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {addFactors, kaiming} from '../low-rank.js';
 
@@ -32,7 +32,7 @@ export class LoraFaAdapter implements Adapter {
   constructor(config: LoraFaConfig) {
     const what = 'lora-fa adapter';
     checkOptions(what, config, LORA_FA_OPTIONS);
-    this.rank = checkInteger(what, 'rank', config.rank, {fallback: 8});
+    this.rank = checkCount(what, 'rank', config.rank, {fallback: 8});
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
   }
 

@@ -2,7 +2,7 @@ import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
-  checkInteger,
+  checkCount,
   checkOptions,
   checkPositive,
   type Init,
@@ -41,7 +41,7 @@ export class LoraAdapter implements Adapter {
   constructor(config: LoraConfig) {
     const what = 'lora adapter';
     checkOptions(what, config, LORA_OPTIONS);
-    this.rank = checkInteger(what, 'rank', config.rank, {fallback: 8});
+    this.rank = checkCount(what, 'rank', config.rank, {fallback: 8});
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
   }
 

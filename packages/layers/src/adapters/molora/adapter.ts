@@ -2,7 +2,7 @@ import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
-  checkInteger,
+  checkCount,
   checkOptions,
   checkPositive,
   type Init,
@@ -54,8 +54,8 @@ export class MoloraAdapter implements Adapter {
   constructor(config: MoloraConfig) {
     const what = 'molora adapter';
     checkOptions(what, config, MOLORA_OPTIONS);
-    const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
-    this.rank = checkInteger(what, 'rank', config.rank, {fallback: 4});
+    const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
+    this.rank = checkCount(what, 'rank', config.rank, {fallback: 4});
     this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
     this.router = routerOf(what, experts, config.router);
     this.hasLoss = this.router.hasLoss ?? false;

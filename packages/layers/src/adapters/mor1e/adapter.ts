@@ -12,7 +12,7 @@ import {
   type AddWeight,
   checkBoolean,
   checkChoice,
-  checkInteger,
+  checkCount,
   checkOptions,
   checkPositive,
   type Weight,
@@ -90,17 +90,14 @@ export class Mor1eAdapter implements Adapter {
     checkOptions(what, config, MOR1E_OPTIONS);
     const mode = checkChoice(what, 'mode', config.mode, ['flex', '1v1'] as const);
     for (const option of mode === 'flex' ? (['rank'] as const) : (['r1', 'r2'] as const)) {
-      if (config[option] != null) {
+      if (config[option] !== undefined) {
         throw new ConfigError(`${what}: ${option} does not belong to mode '${mode}'. Leave it out.`);
       }
     }
-    const rank = checkInteger(what, 'rank', config.rank, {fallback: 32});
+    const rank = checkCount(what, 'rank', config.rank, {fallback: 32});
     this.ranks =
       mode === 'flex'
-        ? [
-            checkInteger(what, 'r1', config.r1, {fallback: 4}),
-            checkInteger(what, 'r2', config.r2, {fallback: 8}),
-          ]
+        ? [checkCount(what, 'r1', config.r1, {fallback: 4}), checkCount(what, 'r2', config.r2, {fallback: 8})]
         : [rank, rank];
     this.experts = mode === 'flex' ? this.ranks[0] * this.ranks[1] : rank;
     const intuition = checkBoolean(what, 'intuition', config.intuition, true);
@@ -108,7 +105,7 @@ export class Mor1eAdapter implements Adapter {
     if (!intuition && !tokenGate) {
       throw new ConfigError(`${what}: no gate is left. Leave intuition or tokenGate true.`);
     }
-    if (!intuition && config.clusters != null) {
+    if (!intuition && config.clusters !== undefined) {
       throw new ConfigError(
         `${what}: clusters are scores of the intuition. Leave clusters out, or intuition true.`,
       );
@@ -123,7 +120,7 @@ export class Mor1eAdapter implements Adapter {
       tokenGate,
       tokenFactor: this.tokenFactor,
       intuitionFactor: this.intuitionFactor,
-      ...(config.clusters != null && {clusters: checkInteger(what, 'clusters', config.clusters)}),
+      ...(config.clusters !== undefined && {clusters: checkCount(what, 'clusters', config.clusters)}),
     };
   }
 

@@ -4,7 +4,7 @@ import {type CombineParts, ConfigError} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkChoice,
-  checkInteger,
+  checkCount,
   checkOptions,
   type Router,
   type Weight,
@@ -60,10 +60,10 @@ export class MovAdapter implements Adapter {
   constructor(config: MovConfig) {
     const what = 'mov adapter';
     checkOptions(what, config, MOV_OPTIONS);
-    const experts = checkInteger(what, 'experts', config.experts, {fallback: 4});
+    const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
     this.position = checkChoice(what, 'position', config.position, POSITIONS);
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
-    this.heads = checkInteger(what, 'heads', config.heads, {fallback: 1});
+    this.heads = checkCount(what, 'heads', config.heads, {fallback: 1});
     if (this.form === 'paper' && this.heads > 1) {
       throw new ConfigError(
         `${what}: heads divide the output, which form 'paper' does not read. Set form: 'code'.`,
