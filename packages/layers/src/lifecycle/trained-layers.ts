@@ -40,7 +40,7 @@ export class TrainedLayers {
       const trained = this.layers.get(at.path) ?? {at, base: variablesOf(at), copies: new Map()};
       const copies = [...trained.base].map(([variable, base]): [Variable, tf.Variable] => [
         variable,
-        copyOf(base),
+        copyOf(base, adapter),
       ]);
       trained.copies.set(adapter, new Map(copies));
       this.layers.set(at.path, trained);
@@ -113,8 +113,8 @@ function variablesOf(at: Located): Map<Variable, tf.Variable> {
   return new Map(variables.map((variable) => [variable, variable.read() as tf.Variable]));
 }
 
-function copyOf(variable: tf.Variable): tf.Variable {
-  return tf.tidy(() => tf.variable(tf.clone(variable), false, undefined, variable.dtype));
+function copyOf(variable: tf.Variable, adapter: string): tf.Variable {
+  return tf.tidy(() => tf.variable(tf.clone(variable), false, `${variable.name}@${adapter}`, variable.dtype));
 }
 
 /** Of the variables of one weight, the one in the layer alone is as trainable as the layer says: an optimizer without a list takes all. */
