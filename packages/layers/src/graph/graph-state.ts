@@ -89,7 +89,6 @@ export class GraphState implements AdaptedModel {
   }
 
   add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
-    this.checkIdle();
     const before = this.activeName;
     try {
       for (const {at, config} of sites) {
@@ -103,9 +102,7 @@ export class GraphState implements AdaptedModel {
       });
       this.activate(name);
     } catch (error) {
-      this.adapters.delete(name);
-      for (const {adapted} of this.sites.values()) if (adapted.names.includes(name)) adapted.remove(name);
-      this.activate(before);
+      this.remove(name, before);
       throw error;
     }
   }
@@ -128,21 +125,28 @@ export class GraphState implements AdaptedModel {
   }
 
   enable(name: string): void {
-    this.checkIdle();
     this.activate(name);
   }
 
+  remove(name: string, next: string | null): void {
+    this.activate(next);
+    for (const [path, {node, adapted}] of this.sites) {
+      if (adapted.names.includes(name)) adapted.remove(name);
+      if (adapted.names.length > 0) continue;
+      node.dispose?.();
+      this.sites.delete(path);
+    }
+    this.adapters.delete(name);
+  }
+
   detach(): void {
-    this.checkIdle();
-    this.activate(null);
     this.trackUsage(null);
     this.context.clear();
-    for (const {node, adapted} of this.sites.values()) {
-      for (const name of adapted.names) adapted.remove(name);
-      node.dispose?.();
-    }
-    this.sites.clear();
-    this.adapters.clear();
+    for (const name of [...this.adapters.keys()]) this.remove(name, null);
+  }
+
+  release(): void {
+    this.detach();
   }
 
   /** The sites of the active adapter, by the names of their nodes. */

@@ -58,8 +58,12 @@ export interface AdaptedModel {
   activate(name: string | null): void;
   /** Makes an adapter active, and whatever trains the model ready for that. */
   enable(name: string): void;
+  /** Disposes an adapter; `next` is the active one then, or none. */
+  remove(name: string, next: string | null): void;
   /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
   detach(): void;
+  /** As {@link detach}, for a model that is about to be disposed: with what is kept for going back. */
+  release(): void;
 
   /** The variables that training changes now. */
   trainableVariables(): tf.Variable[];

@@ -34,25 +34,26 @@ export interface LoadOptions {
 }
 
 /**
- * Loads an adapter into a model and makes it the active one. All is checked before anything changes, and the change itself is
- * synchronous.
+ * Checks in full what loads an adapter into a model and makes it the active one.
  *
+ * @returns Does it, synchronously; checks anew what has to do with the model, which may have changed meanwhile.
  * @throws WeightMismatchError if the file does not fit the model; errors of `planUpgrade` if its adapter cannot be made there.
  */
-export async function loadInto(
+export async function prepareLoad(
   state: AdaptedModel,
   stored: StoredFile,
   {name = stored.file.name, ignoreBase = false, rename}: LoadOptions,
-): Promise<void> {
+): Promise<() => void> {
   const {file, weights} = rename === undefined ? stored : renameSites(stored, rename);
   const prepare = () => planLoad(state, file, name, rename !== undefined);
   prepare();
   if (!ignoreBase) await checkBase(state, file);
-  // Once more: the model may have changed while the hashes were computed.
-  const plan = prepare();
-  if (plan !== undefined) state.add(plan);
-  else state.enable(name);
-  assign([...state.siteVariables(name), ...state.trainedVariables(name)], weights);
+  return () => {
+    const plan = prepare();
+    if (plan !== undefined) state.add(plan);
+    else state.enable(name);
+    assign([...state.siteVariables(name), ...state.trainedVariables(name)], weights);
+  };
 }
 
 /** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */

@@ -11,7 +11,9 @@ import {fetchStored, type SaveResult, store} from '../io/storage.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {PlannedSite, UpgradeConfig} from '../upgrade/plan.js';
 import type {AdaptedModel} from './adapted-model.js';
-import {type LoadOptions, loadInto} from './load.js';
+import {beforeDispose} from './disposal.js';
+import {inTurn} from './in-turn.js';
+import {type LoadOptions, prepareLoad} from './load.js';
 import {makeReport, type Report} from './report.js';
 import {toStored} from './save.js';
 import {ModelState} from './state.js';
@@ -38,6 +40,11 @@ export interface SaveOptions {
  *
  * At most one adapter is active. A model that is compiled is compiled again, with its own loss and metrics and a fresh optimizer of
  * the same class and settings, whenever its set of trainable weights changes. No method changes anything if it throws.
+ *
+ * While the model is being trained, its adapters cannot be changed: {@link enable}, {@link disable}, {@link remove}, {@link load},
+ * {@link detach}, another `upgrade` and the model's own `dispose` are refused. Calls that take time (`upgrade`, `loadPeft`, and what
+ * loads and saves here) run one after the other, in the order in which they were made. `model.dispose()` ends the upgrade and disposes
+ * all that belongs to it; every method then throws a ConfigError.
  */
 export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   static readonly [SHARED_CLASS] = true;
@@ -45,7 +52,9 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
 
   private readonly state: AdaptedModel;
   private last: string | null = null;
-  private detached = false;
+  /** Why this object is of no more use. */
+  private ended: string | undefined;
+  private release: (() => void) | undefined;
 
   private constructor(readonly model: M) {
     this.state = stateOf(model);
@@ -58,14 +67,15 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /** For {@link upgrade}. */
-  static async upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
-    const peft = Peft.of(model);
-    const {state} = peft;
-    const plan = state.plan(config);
-    state.add(plan);
-    peft.last = plan.name;
-    upgrades.set(model, peft);
-    return peft;
+  static upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
+    return inTurn(model, async () => {
+      const peft = Peft.of(model);
+      const state = peft.changing();
+      const plan = state.plan(config);
+      state.add(plan);
+      peft.begin(plan.name);
+      return peft;
+    });
   }
 
   private static of<M extends UpgradableModel>(model: M): Peft<M> {
@@ -74,7 +84,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
 
   /** For `inspect`: the state of a model's upgrade, or one that would be its first. */
   static stateOf(model: UpgradableModel): AdaptedModel {
-    return upgrades.get(model)?.state ?? stateOf(model);
+    return upgrades.get(model)?.live() ?? stateOf(model);
   }
 
   /** For `trainer`: the state of a model's upgrade, if it has one. */
@@ -83,14 +93,12 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /** For {@link loadPeft}. */
-  static async load<M extends UpgradableModel>(
-    model: M,
-    from: Place,
-    options?: LoadOptions,
-  ): Promise<Peft<M>> {
-    const peft = Peft.of(model);
-    await peft.load(from, options);
-    return peft;
+  static load<M extends UpgradableModel>(model: M, from: Place, options?: LoadOptions): Promise<Peft<M>> {
+    return inTurn(model, async () => {
+      const peft = Peft.of(model);
+      await peft.loadNow(from, options);
+      return peft;
+    });
   }
 
   /** Names of the adapters, in the order in which they came. */
@@ -130,7 +138,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * @throws ConfigError if there is none of that name, or the model is being trained.
    */
   enable(name: string = this.current()): void {
-    const state = this.live();
+    const state = this.changing();
     this.check(name);
     state.enable(name);
     this.last = name;
@@ -143,9 +151,22 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * @throws ConfigError if the model is being trained.
    */
   disable(): void {
-    const state = this.live();
-    state.checkIdle();
-    state.activate(null);
+    this.changing().activate(null);
+  }
+
+  /**
+   * Removes an adapter, and disposes its weights and what was trained beside it. If it is active, the first of those that are left
+   * becomes active, as in PEFT; if none is left, none is, and the model is as it was until another comes.
+   *
+   * @throws ConfigError if there is none of that name, or the model is being trained.
+   */
+  remove(name: string): void {
+    const state = this.changing();
+    this.check(name);
+    const {active} = state;
+    const left = this.names.filter((other) => other !== name);
+    state.remove(name, active === name ? (left[0] ?? null) : active);
+    if (this.last === name) this.last = state.active ?? left[0] ?? null;
   }
 
   /**
@@ -156,9 +177,8 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * @throws ConfigError if the model is being trained.
    */
   detach(): void {
-    this.live().detach();
-    this.detached = true;
-    upgrades.delete(this.model);
+    this.changing().detach();
+    this.end('was detached. Call upgrade(model, …) again.');
   }
 
   /**
@@ -169,10 +189,10 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * @throws ConfigError if there is no such adapter or no way to save to that place.
    */
   async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
-    const state = this.live();
-    const {name = this.current()} = checkOptions('save', options, ['name']);
-    this.check(name);
-    return store(to, await toStored(state, name));
+    return this.inTurn(async () => {
+      const {state, name} = this.chosen('save', options);
+      return store(to, await toStored(state, name));
+    });
   }
 
   /**
@@ -206,10 +226,10 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     options: SaveOptions,
     merged: boolean,
   ): Promise<string[]> {
-    const state = this.live();
-    const {name = this.current()} = checkOptions(what, options, ['name']);
-    this.check(name);
-    return storeModel(to, await state.modelArtifacts(name, merged));
+    return this.inTurn(async () => {
+      const {state, name} = this.chosen(what, options);
+      return storeModel(to, await state.modelArtifacts(name, merged));
+    });
   }
 
   /**
@@ -223,12 +243,17 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * round). The model is then unchanged.
    */
   async load(from: Place, options: LoadOptions = {}): Promise<void> {
-    this.live().checkIdle();
+    return this.inTurn(() => this.loadNow(from, options));
+  }
+
+  private async loadNow(from: Place, options: LoadOptions = {}): Promise<void> {
+    this.changing();
     checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
     const stored = await fetchStored(from);
-    await loadInto(this.live(), stored, options);
-    this.last = options.name ?? stored.file.name;
-    upgrades.set(this.model, this);
+    const commit = await prepareLoad(this.changing(), stored, options);
+    this.changing();
+    commit();
+    this.begin(options.name ?? stored.file.name);
   }
 
   /**
@@ -298,19 +323,58 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     return usage;
   }
 
+  /** The upgrade counts from here on, with an adapter that has just become active. */
+  private begin(name: string): void {
+    this.last = name;
+    upgrades.set(this.model, this);
+    this.release ??= beforeDispose(this.model, () => {
+      this.changing().release();
+      this.end('ended when the model was disposed. Load the model again.');
+    });
+  }
+
+  private end(how: string): void {
+    this.ended = `This upgrade of ${this.state.label} ${how}`;
+    this.release?.();
+    upgrades.delete(this.model);
+  }
+
+  /** The model, if it is still under this upgrade. */
   private live(): AdaptedModel {
-    if (this.detached) {
-      throw new ConfigError(
-        `This upgrade of ${this.state.label} was detached. Call upgrade(model, …) again.`,
-      );
-    }
+    if (this.ended !== undefined) throw new ConfigError(this.ended);
     this.state.checkAlive();
     return this.state;
   }
 
+  /** The model, if its adapters may change now: the one place that says when they may not. */
+  private changing(): AdaptedModel {
+    const state = this.live();
+    state.checkIdle();
+    return state;
+  }
+
+  /** After the calls that came before; what fails because the upgrade has ended meanwhile says so. */
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    return inTurn(this.model, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        this.live();
+        throw error;
+      }
+    });
+  }
+
+  private chosen(what: string, options: SaveOptions): {state: AdaptedModel; name: string} {
+    const state = this.live();
+    const {name = this.current()} = checkOptions(what, options, ['name']);
+    this.check(name);
+    return {state, name};
+  }
+
   private current(): string {
     const name = this.live().active ?? this.last;
-    if (name === null) throw new ConfigError('The model has no adapter yet. Call upgrade or load first.');
+    if (name === null) throw new ConfigError('The model has no adapter. Call upgrade or load first.');
     return name;
   }
 

@@ -32,7 +32,7 @@ export class Recompiler {
    * Makes the optimizers that are going to be needed, and changes nothing.
    *
    * @param ending Whether the models go back to the state before the upgrade.
-   * @throws ConfigError if an optimizer cannot be made again, or a model is being trained.
+   * @throws ConfigError if an optimizer cannot be made again.
    */
   prepare(models: readonly Container[], ending = false): Preparation {
     const changes: {model: Container; optimizer: tf.Optimizer}[] = [];
@@ -40,7 +40,6 @@ export class Recompiler {
       for (const {optimizer} of changes) if (made.has(optimizer)) disposeOptimizer(optimizer);
       changes.length = 0;
     };
-    checkIdle(models);
     try {
       for (const model of models) {
         const current = optimizerOf(model);
@@ -59,6 +58,25 @@ export class Recompiler {
         for (const {model, optimizer} of changes) this.compile(model, optimizer, ending);
       },
     };
+  }
+
+  /** Disposes the optimizers that wait for the end of the upgrade, and those of this class: the models are about to be disposed. */
+  release(): void {
+    for (const [model, {optimizer, owned}] of this.originals) {
+      const current = optimizerOf(model)!;
+      if (owned && optimizer !== current) disposeOptimizer(optimizer);
+      if (!made.has(current)) continue;
+      disposeOptimizer(current);
+      for (const part of [model, running(model)]) part.isOptimizerOwned = false;
+    }
+    this.originals.clear();
+  }
+
+  /** Whether a model is compiled to train some of these weights. */
+  trains(models: readonly Container[], weights: ReadonlySet<unknown>): boolean {
+    return models.some((model) =>
+      running(model).collectedTrainableWeights?.some((weight) => weights.has(weight)),
+    );
   }
 
   private compile(model: Container, optimizer: tf.Optimizer, ending: boolean): void {

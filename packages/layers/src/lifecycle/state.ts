@@ -53,6 +53,8 @@ export class ModelState implements AdaptedModel {
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
   private activeName: string | null = null;
+  /** Whether the model is frozen for an upgrade, with adapters or, if they were removed, without. */
+  private begun = false;
 
   constructor(readonly model: tfl.LayersModel) {
     const container: unknown = model;
@@ -118,7 +120,7 @@ export class ModelState implements AdaptedModel {
   /**
    * Adds an adapter and makes it the active one. On an error the model is as before.
    *
-   * @throws ConfigError if a layer would be adapted and trained in full, a model is being trained, or cannot be compiled again.
+   * @throws ConfigError if a layer would be adapted and trained in full, or a model cannot be compiled again.
    */
   add(plan: Plan<Located>): void {
     for (const {info, status} of plan.selected) {
@@ -157,10 +159,11 @@ export class ModelState implements AdaptedModel {
     } catch (error) {
       preparation.abandon();
       this.drop(plan.name);
-      if (this.adapters.size === 0) this.undo();
+      if (!this.begun) this.undo();
       else this.activate(before);
       throw error;
     }
+    this.begun = true;
     preparation.commit();
   }
 
@@ -182,6 +185,16 @@ export class ModelState implements AdaptedModel {
     preparation.commit();
   }
 
+  remove(name: string, next: string | null): void {
+    const preparation = this.recompiler.prepare(this.models());
+    const own = new Set(this.siteVariables(name).flatMap(({variables}) => [...variables.values()]));
+    this.activate(next);
+    // While none is active, an optimizer keeps what it has of the one that was active last.
+    if (next !== null || this.recompiler.trains(this.models(), own)) preparation.commit();
+    else preparation.abandon();
+    this.drop(name);
+  }
+
   /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
   detach(): void {
     const models = this.models();
@@ -192,19 +205,27 @@ export class ModelState implements AdaptedModel {
     this.freezer.restore();
   }
 
+  release(): void {
+    this.undo();
+    this.recompiler.release();
+  }
+
   get lossSites(): number {
     return this.layersOfSites().filter(([, {site}]) => site.hasLoss).length;
   }
 
   trackUsage(tasks: number | null): void {
     this.tracking.set(
-      this.layersOfSites().map(([, layer]) => layer),
+      this.layersOfSites().map(([, {site}]) => site),
       tasks,
     );
   }
 
   usage(reset: boolean): Promise<SiteUsage[] | null> {
-    return this.tracking.read(this.layersOfSites(), reset);
+    return this.tracking.read(
+      this.layersOfSites().map(([path, {site}]) => [path, site]),
+      reset,
+    );
   }
 
   trainableVariables(): tf.Variable[] {
@@ -295,34 +316,33 @@ export class ModelState implements AdaptedModel {
     layer.trainable = true;
     layer.context = this.context.get;
     layer.site.lossScale = this.lossScale.get;
-    this.tracking.join(layer);
+    this.tracking.join(layer.site);
     replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
     owners.set(layer, this);
     this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});
     return layer;
   }
 
-  /** Takes an adapter away from all places, and disposes what is its own. */
+  /** Takes an adapter away from all places, and disposes what is its own. Layers that are left without any come back. */
   private drop(name: string): void {
-    for (const {layer} of this.sites.values()) {
+    const {containers} = mapModel(this.model);
+    for (const [path, {original, layer, holder}] of this.sites) {
       if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
+      if (layer.adapterNames.length > 0) continue;
+      replaceLayer(layer, original, holder, containers);
+      owners.delete(layer);
+      this.sites.delete(path);
     }
     this.trained.remove(name);
     this.adapters.delete(name);
   }
 
   private undo(): void {
-    const {containers} = mapModel(this.model);
     this.trackUsage(null);
     this.context.clear();
     for (const name of [...this.adapters.keys()]) this.drop(name);
-    for (const {original, layer, holder} of this.sites.values()) {
-      replaceLayer(layer, original, holder, containers);
-      owners.delete(layer);
-    }
-    this.sites.clear();
-    this.trained.clear();
     this.activeName = null;
+    this.begun = false;
     this.norms.restore();
     this.freezer.restore();
   }

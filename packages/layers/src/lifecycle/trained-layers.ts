@@ -94,15 +94,6 @@ export class TrainedLayers {
     }
     return variable.read();
   }
-
-  /** Brings the base's variables back, and disposes all copies. */
-  clear(): void {
-    this.activate(null);
-    for (const {copies} of this.layers.values()) {
-      for (const own of copies.values()) for (const copy of own.values()) copy.dispose();
-    }
-    this.layers.clear();
-  }
 }
 
 function variablesOf(at: Located): Map<Variable, tf.Variable> {

@@ -2,6 +2,7 @@ import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
 
 /** What carries adapters and can count what their routers decide. */
 interface Counting {
+  readonly active: string | null;
   usage?: UsageRecorder | undefined;
 }
 
@@ -24,14 +25,16 @@ export class UsageTracking {
     if (this.tasks !== null) site.usage = new UsageRecorder(this.tasks);
   }
 
-  /** What was counted, by site; null if nothing is tracked. */
+  /** What was counted of the active adapter, or the one that was active last, by site; null if nothing is tracked. */
   async read(sites: Iterable<[string, Counting]>, reset: boolean): Promise<SiteUsage[] | null> {
     if (this.tasks === null) return null;
     const read: SiteUsage[] = [];
     for (const [path, site] of sites) {
-      const usage = await site.usage!.read(path);
+      const recorder = site.usage!;
+      const adapter = site.active ?? recorder.latest;
+      const usage = await recorder.read(path, adapter);
       if (usage !== null) read.push(usage);
-      if (reset) site.usage?.reset();
+      if (reset) recorder.reset(adapter);
     }
     return read;
   }

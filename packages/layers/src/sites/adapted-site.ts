@@ -120,6 +120,7 @@ export class AdaptedSite {
       this.auxiliary.dispose();
     }
     this.slots.delete(name);
+    this.usage?.reset(name);
     slot.dispose();
   }
 
@@ -129,7 +130,10 @@ export class AdaptedSite {
    * @throws ConfigError if there is none of that name.
    */
   activate(name: string | null): void {
-    this.activeSlot = name === null ? null : this.slot(name);
+    const next = name === null ? null : this.slot(name);
+    // What the other's router added to a loss that nobody has asked for is no part of this one's.
+    if (next !== this.activeSlot) this.auxiliary.dispose();
+    this.activeSlot = next;
   }
 
   /**
@@ -188,7 +192,7 @@ export class AdaptedSite {
       mask,
       context: this.context?.(),
       observe: (routing, context) => {
-        this.usage?.add(routing, context);
+        this.usage?.add(routing, context, this.activeSlot!.name);
         if (scale === 0 || routing.loss === undefined) return;
         this.auxiliary.add(scale === 1 ? routing.loss : tf.mul(routing.loss, scale));
       },

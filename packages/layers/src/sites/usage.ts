@@ -21,16 +21,20 @@ export interface SiteUsage extends ExpertUsage {
   tasks?: ExpertUsage[];
 }
 
-/** Sums over the tokens that a site has routed, kept where the backend has them: a few small ops a call, and no reading back. */
+/**
+ * Sums over the tokens that a site has routed, by adapter, kept where the backend has them: a few small ops a call, and no reading back.
+ */
 export class UsageRecorder {
-  private sums: tf.Tensor2D | undefined;
+  private readonly sums = new Map<string, tf.Tensor2D>();
+  /** The adapter that was counted last. */
+  latest: string | undefined;
 
   /** @param tasks How many tasks to tell apart by the context's `task`; 0 for none. */
   constructor(private readonly tasks: number) {}
 
-  add({gates, probabilities, selected}: Routing, context: RouterContext | undefined): void {
-    const before = this.sums;
-    this.sums = tf.tidy(() => {
+  add({gates, probabilities, selected}: Routing, context: RouterContext | undefined, adapter: string): void {
+    const before = this.sums.get(adapter);
+    const after = tf.tidy(() => {
       const experts = probabilities.shape[probabilities.rank - 1]!;
       const batch = probabilities.shape[0]!;
       const chosen = selected ?? tf.cast(tf.notEqual(gates, 0), 'float32');
@@ -49,6 +53,8 @@ export class UsageRecorder {
       return tf.keep(before === undefined ? sums : tf.add(before, sums)) as tf.Tensor2D;
     });
     before?.dispose();
+    this.sums.set(adapter, after);
+    this.latest = adapter;
   }
 
   private byTask(samples: tf.Tensor2D, task: tf.Tensor | undefined): tf.Tensor2D {
@@ -59,17 +65,21 @@ export class UsageRecorder {
     return tf.matMul(tf.mul(own, tf.ones([batch, 1])) as tf.Tensor2D, samples, true);
   }
 
-  /** What was counted since the beginning or the last reset; null if nothing was. */
-  async read(site: string): Promise<SiteUsage | null> {
-    if (this.sums === undefined) return null;
-    const rows = (await this.sums.array()).map(usageOf);
+  /** What was counted of an adapter since the beginning or the last reset; null if nothing was. */
+  async read(site: string, adapter = this.latest): Promise<SiteUsage | null> {
+    const sums = adapter === undefined ? undefined : this.sums.get(adapter);
+    if (sums === undefined) return null;
+    const rows = (await sums.array()).map(usageOf);
     const [all, ...tasks] = rows as [ExpertUsage, ...ExpertUsage[]];
     return {site, ...all, ...(this.tasks > 0 && {tasks})};
   }
 
-  reset(): void {
-    this.sums?.dispose();
-    this.sums = undefined;
+  /** Begins anew, with one adapter or all. */
+  reset(adapter?: string): void {
+    for (const name of adapter === undefined ? [...this.sums.keys()] : [adapter]) {
+      this.sums.get(name)?.dispose();
+      this.sums.delete(name);
+    }
   }
 }
 

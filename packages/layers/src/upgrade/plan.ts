@@ -127,7 +127,7 @@ export function checkName(name: unknown, existing: readonly string[]): string {
   }
   if (existing.includes(name)) {
     throw new DuplicateNameError(
-      `The model has an adapter '${name}' already. Give the new one another name, or remove that one first.`,
+      `The model has an adapter '${name}' already. Give the new one another name, or remove that one first: peft.remove('${name}').`,
     );
   }
   return name;
