@@ -139,7 +139,7 @@ describe.each(KINDS)('a %s', (kind, make) => {
     const peft = await loadInto(model, places.a);
     await loadInto(model, places.b);
     await up(model, {adapter: MOLORA, name: 'c'});
-    expect(() => peft.remove('x')).toThrow(/no adapter "x". It has: 'a', 'b', 'c'/);
+    expect(() => peft.remove('x')).toThrow(/no adapter .x.. It has: 'a', 'b', 'c'/);
     peft.remove('c');
     expect(peft.active).toBe('a');
     expect(await outputs(model)).toEqual(alone.a);

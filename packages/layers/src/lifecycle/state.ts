@@ -239,7 +239,7 @@ export class ModelState implements AdaptedModel {
       const known = this.layers.map((located) => `'${located.path}'`).join(', ');
       throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
     }
-    this.context.from(at.layer, path, compute);
+    this.context.from(at.layer, compute);
   }
 
   get parameters(): number {
@@ -318,6 +318,7 @@ export class ModelState implements AdaptedModel {
     layer.site.lossScale = this.lossScale.get;
     this.tracking.join(layer.site);
     replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
+    this.context.move(at.layer, layer);
     owners.set(layer, this);
     this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});
     return layer;
@@ -330,6 +331,7 @@ export class ModelState implements AdaptedModel {
       if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
       if (layer.adapterNames.length > 0) continue;
       replaceLayer(layer, original, holder, containers);
+      this.context.move(layer, original);
       owners.delete(layer);
       this.sites.delete(path);
     }

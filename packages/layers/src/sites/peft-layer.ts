@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, isInstance, SHARED_CLASS} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
+import {internals} from '../upgrade/internals.js';
 import {AdaptedSite} from './adapted-site.js';
 import type {LayerSite} from './layer-site.js';
 import type {Operation} from './operation.js';
@@ -82,8 +83,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
 
   override call(inputs: Tensors, kwargs: Record<string, unknown>): Tensors {
     return tf.tidy(() => {
-      this.invokeCallHook(inputs, kwargs);
       if (this.site.active === null) return this.inner.call(inputs, kwargs);
+      internals(this.inner).invokeCallHook(inputs, kwargs);
       const training = kwargs?.training === true;
       const {input, mask, finish} = this.kindOfSite;
       const call = {layer: this.inner, inputs: Array.isArray(inputs) ? inputs : [inputs], kwargs, training};
@@ -93,9 +94,23 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     });
   }
 
+  // What users hang on a layer has its place at the stock layer: there it was before this one came, and there it stays.
+
+  override setCallHook(hook: Parameters<tfl.layers.Layer['setCallHook']>[0]): void {
+    this.inner.setCallHook(hook);
+  }
+
+  override clearCallHook(): void {
+    this.inner.clearCallHook();
+  }
+
+  override addLoss(losses: Parameters<tfl.layers.Layer['addLoss']>[0]): void {
+    this.inner.addLoss(losses);
+  }
+
   /** What the stock layer adds to the loss, and what the active adapter's router does. */
   override get losses(): tfl.layers.Layer['losses'] {
-    return this.site.hasLoss ? [...super.losses, () => this.site.takeLoss()] : super.losses;
+    return this.site.hasLoss ? [...this.inner.losses, () => this.site.takeLoss()] : this.inner.losses;
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
@@ -234,7 +249,6 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   private adoptBase(entered: boolean): void {
     this.inputSpec = this.inner.inputSpec;
     this.built = true;
-    for (const loss of this.inner.losses) this.addLoss(loss);
     this.site.build({prefix: this.weightPrefix, entered});
     this.listWeights();
   }

@@ -22,6 +22,7 @@ export interface LayerInternals {
   _nonTrainableWeights: tfl.LayerVariable[];
   _refCount: number | null;
   call: Layer['call'];
+  invokeCallHook(...args: Parameters<Layer['call']>): void;
 }
 
 /** Fields of a model. A Sequential keeps its layers twice: in itself, and in the functional model that it builds of them. */
