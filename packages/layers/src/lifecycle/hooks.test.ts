@@ -122,7 +122,9 @@ describe('contextFrom', () => {
   test('runs at layers whose class never calls a hook', async () => {
     const x = tfl.input({shape: [4, 2]});
     const steps = tfl.layers.conv1d({name: 'conv', filters: 2, kernelSize: 1}).apply(x) as tfl.SymbolicTensor;
-    const last = tfl.layers.lstm({name: 'lstm', units: 3, recurrentInitializer: 'zeros'}).apply(steps) as tfl.SymbolicTensor;
+    const last = tfl.layers
+      .lstm({name: 'lstm', units: 3, recurrentInitializer: 'zeros'})
+      .apply(steps) as tfl.SymbolicTensor;
     const norm = tfl.layers.batchNormalization({name: 'norm'}).apply(last) as tfl.SymbolicTensor;
     const layered = tfl.layers.layerNormalization({name: 'layer_norm'}).apply(norm) as tfl.SymbolicTensor;
     const model = tfl.model({inputs: x, outputs: dense('head', 2, 1).apply(layered) as tfl.SymbolicTensor});
