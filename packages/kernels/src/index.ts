@@ -1,11 +1,8 @@
 export * from './errors.js';
+export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
 export {registerAdam, unregisterAdam} from './ops/adam.js';
 export {type BlendInputs, blendGates} from './ops/blend.js';
 export {combine} from './ops/combine.js';
-
-import './ops/combine-gradient.js';
-
-export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
 export {softmaxGates} from './ops/gates.js';
 export {layerNorm} from './ops/layer-norm.js';
 export {matMul} from './ops/matmul.js';

@@ -1,4 +1,4 @@
-import './index.js';
+import './ops/all-gradients.js';
 import {register as registerKernels, unregister as unregisterKernels} from './backends/wasm/register.js';
 import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
 import {registerTile, unregisterTile} from './training/tile.js';

@@ -1,4 +1,4 @@
-import './index.js';
+import './ops/all-gradients.js';
 import {register} from './backends/webgpu/register.js';
 
 register();

@@ -9,6 +9,7 @@ import {
   type Mix,
   type Scale,
 } from '../types.js';
+import './combine-gradient.js';
 import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, leadingAttr, leadingSize, withLeading} from './shapes.js';
 import {choosesSparse} from './sparse.js';
