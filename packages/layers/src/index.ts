@@ -36,12 +36,8 @@ export type {GradientGap} from './graph/training/preflight.js';
 export {type GraphTrainer, type PreparedInputs, trainer} from './graph/training/trainer.js';
 export type {Place} from './io/place.js';
 export type {Rename} from './io/rename.js';
-export {
-  readSafetensors,
-  type SafetensorsFile,
-  type StoredTensor,
-  writeSafetensors,
-} from './io/safetensors.js';
+export {readSafetensors, type SafetensorsFile, type StoredTensor} from './io/safetensors.js';
+export {writeSafetensors} from './io/safetensors-writer.js';
 export type {SaveResult} from './io/storage.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './lifecycle/balance.js';
 export type {LoadOptions} from './lifecycle/load.js';

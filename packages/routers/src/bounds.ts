@@ -16,6 +16,10 @@ export const LIMITS = {
   values: 200_000,
   /** Letters of one text in a config. */
   text: 100_000,
+  /** Letters of the JSON in a file: an adapter's config, or the header of its weights. */
+  json: 10_000_000,
+  /** Texts, numbers, lists and objects in that. */
+  fileValues: 500_000,
 } as const;
 
 /**
@@ -23,18 +27,19 @@ export const LIMITS = {
  * getter or proxy is asked again.
  *
  * @param what Names the config in messages.
+ * @param most How many values there may be. Default: those of one config.
  * @throws ConfigError if something in it is of another kind (a function, a BigInt, an instance of a class), throws when it is read,
  * or is larger or deeper than {@link LIMITS} allow, as what contains itself is.
  */
-export function plainCopy<T>(what: string, value: T): T {
-  let left: number = LIMITS.values;
+export function plainCopy<T>(what: string, value: T, most: number = LIMITS.values): T {
+  let left = most;
   const copy = (part: unknown, path: string, depth: number): unknown => {
     const refuse = (problem: string): never => {
       throw new ConfigError(`${what}: ${shortened(path)} ${problem}.`);
     };
     const take = (values: number) => {
       left -= values;
-      if (left < 0) refuse(`brings more than ${LIMITS.values} values. Give a smaller config`);
+      if (left < 0) refuse(`brings more than ${most} values. Give a smaller config`);
     };
     if (typeof part === 'string' && part.length > LIMITS.text) {
       refuse(`is a text of ${part.length} letters; at most ${LIMITS.text} are allowed`);

@@ -1,5 +1,7 @@
 import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {describe} from '@tfjs-peft/routers';
 import type {AdapterConfig} from '../adapters/adapter.js';
+import {isSketch} from './sketch.js';
 
 /** A weight in a file: its name at its site, and its shape. */
 export interface FileWeight {
@@ -24,6 +26,8 @@ export interface FileSite extends FileLayer {
 /** A weight of the base model, known by the SHA-256 of its bytes. */
 export interface BaseWeight extends FileWeight {
   sha256: string;
+  /** What tells it where a GPU rounds weights to halves; see `sketchOf`. The first files lack it. */
+  sketch?: string;
 }
 
 /** What `adapter_config.json` says. */
@@ -39,7 +43,12 @@ export interface AdapterFile {
   /** Layers that were trained in full, whose weights are in the file too. */
   trained: FileLayer[];
   /** The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes. */
-  base: {sha256: string; weights: BaseWeight[]};
+  base: {
+    sha256: string;
+    weights: BaseWeight[];
+    /** The device that saved the file keeps weights as halves, so that the hashes may be of rounded values. */
+    halves?: true;
+  };
   /** SHA-256 over the names, shapes and bytes of the adapter's weights. */
   weightsSha256: string;
 }
@@ -48,6 +57,12 @@ export interface AdapterFile {
 export interface WeightValues {
   shape: number[];
   values: Float32Array;
+}
+
+/** An adapter as it is stored: its config, and its weights by key. */
+export interface StoredFile {
+  file: AdapterFile;
+  weights: Map<string, WeightValues>;
 }
 
 export const CONFIG_FILE = 'adapter_config.json';
@@ -68,20 +83,25 @@ export function siteConfig(file: AdapterFile, site: string): AdapterConfig {
  *
  * @throws ConfigError naming the field that is missing or of another form.
  */
-export function checkAdapterFile(value: unknown): AdapterFile {
+export function checkAdapterFile(value: unknown, place = CONFIG_FILE): AdapterFile {
   const file = value as AdapterFile;
   const check = (good: boolean, field: string, wanted: string) => {
     if (!good) {
       throw new ConfigError(
-        `${CONFIG_FILE}: ${field} must be ${wanted}. The file is damaged, or not of an adapter.`,
+        `${place}: ${field} must be ${wanted}. The file is damaged, or not of an adapter.`,
       );
     }
   };
   check(isObject(value), 'its content', 'a JSON object');
+  if ('peft_type' in file) {
+    throw new ConfigError(
+      `${place}: format must be 'tfjs-peft', but this is an adapter of Python's PEFT (${describe(file.peft_type)}). Give one that save wrote.`,
+    );
+  }
   check(file.format === 'tfjs-peft', 'format', "'tfjs-peft'");
   if (file.schema !== 1) {
     throw new ConfigError(
-      `${CONFIG_FILE}: schema is ${JSON.stringify(file.schema)}, but this version reads 1. Update @tfjs-peft/layers.`,
+      `${place}: schema is ${describe(file.schema)}, but this version reads 1. Update @tfjs-peft/layers.`,
     );
   }
   check(typeof file.name === 'string' && file.name !== '', 'name', 'a text');
@@ -100,8 +120,10 @@ export function checkAdapterFile(value: unknown): AdapterFile {
   );
   check(isList(file.trained, isLayer), 'trained', 'a list of layers with their weights');
   check(isObject(file.base) && isText(file.base.sha256), 'base.sha256', 'a text');
-  const isBase = (weight: Fields) => isWeight(weight) && isText(weight.sha256);
+  const isBase = (weight: Fields) =>
+    isWeight(weight) && isText(weight.sha256) && (weight.sketch === undefined || isSketch(weight.sketch));
   check(isList(file.base.weights, isBase), 'base.weights', 'a list of names, shapes and hashes');
+  check(file.base.halves === undefined || file.base.halves === true, 'base.halves', 'true or left out');
   check(isText(file.weightsSha256), 'weightsSha256', 'a text');
   const names = [...file.sites, ...file.trained].map(({name}) => name);
   check(new Set(names).size === names.length, 'sites and trained', 'free of layers that come twice');
@@ -134,13 +156,33 @@ export function checkWeights(file: AdapterFile, weights: ReadonlyMap<string, Wei
   }
 }
 
+/**
+ * Refuses weights that are not finite: they make every output NaN.
+ *
+ * @throws WeightMismatchError naming the first few.
+ */
+export function checkFinite(weights: ReadonlyMap<string, WeightValues>, verb: 'save' | 'load'): void {
+  const problems: string[] = [];
+  for (const [key, {values}] of weights) {
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) problems.push(`'${key}' has ${values[at]} at position ${at}`);
+  }
+  if (problems.length === 0) return;
+  const wayOut =
+    verb === 'save'
+      ? 'Training went wrong: load the last good file, or upgrade anew, and train with a smaller learning rate.'
+      : 'Training had gone wrong before it was saved: use an earlier file.';
+  throw new WeightMismatchError(`The adapter's weights are not finite: ${listProblems(problems)}. ${wayOut}`);
+}
+
 export function sameShape(left: readonly unknown[], right: readonly unknown[]): boolean {
   return left.length === right.length && left.every((axis, i) => axis === right[i]);
 }
 
 export function listProblems(problems: readonly string[], most = 4): string {
   const more = problems.length - most;
-  return problems.slice(0, most).join('; ') + (more > 0 ? `; and ${more} more` : '');
+  const shown = problems.slice(0, most).map((text) => (text.length > 600 ? `${text.slice(0, 600)}…` : text));
+  return shown.join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
 
 type Fields = Record<string, unknown>;
@@ -157,7 +199,7 @@ function isText(value: unknown): value is string {
   return typeof value === 'string';
 }
 
-function isShape(value: unknown): value is number[] {
+export function isShape(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
 }
 

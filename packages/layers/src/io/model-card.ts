@@ -1,7 +1,27 @@
 import {type AdapterFile, CONFIG_FILE, WEIGHTS_FILE} from './adapter-file.js';
+import {sha256} from './sha256.js';
+import {encodeText} from './text.js';
 
-/** A README for a saved adapter: what it is, and how to use it. */
-export function modelCard(file: AdapterFile): string {
+const SIGNED = /\n<!-- Written by tfjs-peft, SHA-256 ([0-9a-f]{64})\. -->\n$/;
+
+/** A README for a saved adapter: what it is, and how to use it. Its last line tells later saves whether anybody has changed it since. */
+export async function modelCard(file: AdapterFile): Promise<string> {
+  const body = bodyOf(file);
+  return `${body}\n<!-- Written by tfjs-peft, SHA-256 ${await sha256(encodeText(body))}. -->\n`;
+}
+
+/**
+ * Whether a README is one that save wrote, and nobody has changed since.
+ *
+ * @param before The config beside it: the first version did not sign what it wrote.
+ */
+export async function isOurCard(card: string, before: AdapterFile | undefined): Promise<boolean> {
+  const signed = SIGNED.exec(card);
+  if (signed === null) return before !== undefined && card === bodyOf(before);
+  return signed[1] === (await sha256(encodeText(card.slice(0, signed.index))));
+}
+
+function bodyOf(file: AdapterFile): string {
   const parameters = [...file.sites, ...file.trained]
     .flatMap(({weights}) => weights)
     .reduce((sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1), 0);

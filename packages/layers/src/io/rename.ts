@@ -1,7 +1,7 @@
 import {ConfigError} from '@tfjs-peft/kernels';
+import {describe} from '@tfjs-peft/routers';
 import {listNames} from '../names.js';
-import {type WeightValues, weightKey} from './adapter-file.js';
-import type {StoredFile} from './storage.js';
+import {type StoredFile, type WeightValues, weightKey} from './adapter-file.js';
 
 /** The model's name of a site, by the name that the file has; sites that are not named keep theirs. */
 export type Rename =
@@ -21,7 +21,7 @@ export function renameSites({file, weights}: StoredFile, rename: Rename): Stored
   const taken = new Map<string, string>();
   for (const [from, to] of names) {
     if (typeof to !== 'string' || to === '') {
-      throw new ConfigError(`load: rename gives ${JSON.stringify(to)} for '${from}', but must give a text.`);
+      throw new ConfigError(`load: rename gives ${describe(to)} for '${from}', but must give a text.`);
     }
     const other = taken.get(to);
     if (other !== undefined) {

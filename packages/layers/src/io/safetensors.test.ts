@@ -1,6 +1,7 @@
 import {SafetensorsError} from '@tfjs-peft/kernels';
 import fc from 'fast-check';
-import {readSafetensors, writeSafetensors} from './safetensors.js';
+import {readSafetensors} from './safetensors.js';
+import {writeSafetensors} from './safetensors-writer.js';
 
 /** A file with this header and so many bytes of data. */
 function file(header: string | Uint8Array, data: number | Uint8Array = 0, claimed?: bigint): Uint8Array {
@@ -91,7 +92,7 @@ describe('malformed files', () => {
       file(`{"t":${one}}`, 3),
       /'t': its data ends at byte 4, but the file has only 3/,
     ],
-    ['a header of more than 100 MB', file('{}', 0, 100_000_001n), /100000001 bytes; more than 100000000/],
+    ['a header of more than 10 MB', file('{}', 0, 10_000_001n), /10000001 bytes; more than 10000000/],
     ['a header length beyond 2^53', file('{}', 0, 2n ** 63n), /is not allowed/],
     ['not UTF-8', file(Uint8Array.of(0x7b, 0xff, 0x7d)), /not UTF-8/],
     ['a byte order mark', file('\ufeff{}'), /not JSON/],
@@ -127,9 +128,9 @@ describe('malformed files', () => {
     ['an offset beyond 2^53', file(`{"t":${entry([1], [0, 2 ** 60])}}`, 4), /is not a pair of integers/],
     ['an offset beyond the file', file(`{"t":${entry([2 ** 30], [0, 2 ** 32])}}`, 4), /only 4 bytes of data/],
     ['three offsets', file(`{"t":${entry([1], [0, 4, 4])}}`, 4), /is not a pair/],
-    ['an unknown dtype', file(`{"t":${entry([1], [0, 1], 'F8_E4M3')}}`, 1), /dtype "F8_E4M3" cannot be read/],
+    ['an unknown dtype', file(`{"t":${entry([1], [0, 1], 'F8_E4M3')}}`, 1), /dtype 'F8_E4M3' cannot be read/],
     ['dtype __proto__', file(`{"t":${entry([1], [0, 4], '__proto__')}}`, 4), /cannot be read/],
-    ['no dtype', file('{"t":{"shape":[1],"data_offsets":[0,4]}}', 4), /dtype missing/],
+    ['no dtype', file('{"t":{"shape":[1],"data_offsets":[0,4]}}', 4), /dtype undefined/],
     [
       'an unknown key',
       file('{"t":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":1}}', 4),
@@ -138,7 +139,7 @@ describe('malformed files', () => {
     ['an entry that is no object', file('{"t":3}'), /'t': its entry is 3/],
     ['metadata that is no text', file('{"__metadata__":{"a":1}}'), /'a' is 1, but must be a text/],
     ['metadata that is no object', file('{"__metadata__":"a"}'), /not an object/],
-    ['deep nesting', file(`{"t":${deep}}`), /Tensor 't'|not JSON/],
+    ['deep nesting', file(`{"t":${deep}}`), /nested deeper than 32/],
   ])('%s', (_what, bytes, message) => {
     const read = () => readSafetensors(bytes);
     expect(read).toThrow(SafetensorsError);

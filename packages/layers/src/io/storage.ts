@@ -1,19 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {SafetensorsError, WeightMismatchError} from '@tfjs-peft/kernels';
 import {
   type AdapterFile,
   CONFIG_FILE,
-  checkAdapterFile,
+  checkFinite,
   checkWeights,
+  type StoredFile,
   WEIGHTS_FILE,
   type WeightValues,
 } from './adapter-file.js';
-import {readFromFolder, writeFolder} from './folder.js';
+import {fromArtifacts, toArtifacts} from './artifacts.js';
+import {FORMAT, parseConfig} from './config-file.js';
+import {download} from './download.js';
+import {type NewFile, placeIn, readFromFolder, writeFolder} from './folder.js';
 import {hashWeights} from './hash.js';
-import {modelCard} from './model-card.js';
-import {folderOf, type Place} from './place.js';
-
-import {readSafetensors, writeSafetensors} from './safetensors.js';
+import {isOurCard, modelCard} from './model-card.js';
+import {addressIn, askHandler, folderOf, noHandler, oneHandler, type Place, webFolderOf} from './place.js';
+import {readHead, readMetadata, readSafetensors} from './safetensors.js';
+import {writeSafetensors} from './safetensors-writer.js';
+import {decodeText, encodeText} from './text.js';
+import {SAFETENSORS, whatIs} from './what-is.js';
 
 /** What {@link Peft.save} wrote. */
 export interface SaveResult {
@@ -21,58 +27,78 @@ export interface SaveResult {
   tensors: number;
   /** Bytes of all tensors. */
   bytes: number;
-  /** Paths of the files, where they went into a folder. */
+  /** Paths of the files, where they went into a folder. A README.md that is the user's own stays as it is and is not among them. */
   files: string[];
 }
 
-/** An adapter as it is stored: its config, and its weights by key. */
-export interface StoredFile {
-  file: AdapterFile;
-  weights: Map<string, WeightValues>;
-}
-
-const FORMAT = 'tfjs-peft';
 /** Key of the config among the metadata of the safetensors file. */
 const EMBEDDED = 'config';
 
 /**
  * Stores an adapter.
  *
- * @throws ConfigError if nothing can be stored in such a place.
+ * @throws ConfigError if nothing can be stored in such a place, the folder has files of these names that are not ours, or a weight is not
+ * finite.
  */
 export async function store(to: Place, {file, weights}: StoredFile): Promise<SaveResult> {
+  checkFinite(weights, 'save');
   const tensors = weights.size;
   const bytes = [...weights.values()].reduce((sum, {values}) => sum + values.byteLength, 0);
   const folder = folderOf(to);
   if (folder !== undefined) {
-    const text = new TextEncoder();
-    const files = new Map([
-      [
-        WEIGHTS_FILE,
-        writeSafetensors(
-          weights,
-          new Map([
-            ['format', FORMAT],
-            [EMBEDDED, JSON.stringify(file)],
-          ]),
-        ),
-      ],
-      [CONFIG_FILE, text.encode(`${JSON.stringify(file, null, 2)}\n`)],
-      ['README.md', text.encode(modelCard(file))],
-    ]);
-    return {tensors, bytes, files: await writeFolder(folder, files)};
+    return {tensors, bytes, files: await writeFolder(folder, await filesOf(folder, {file, weights}))};
   }
   const handler = typeof to === 'string' ? oneHandler(tf.io.getSaveHandlers(to), to, 'save') : to;
   if (typeof handler?.save !== 'function') throw noHandler(to, 'save');
-  await handler.save(toArtifacts({file, weights}));
+  await askHandler(to, 'save', () => handler.save!(toArtifacts({file, weights})));
   return {tensors, bytes, files: []};
+}
+
+/** The three files of an adapter. Only what save wrote itself gives its place to them; a README.md that it did not write stays. */
+async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map<string, NewFile>> {
+  const metadata = new Map([
+    ['format', FORMAT],
+    [EMBEDDED, JSON.stringify(file)],
+  ]);
+  const text = `${JSON.stringify(file, null, 2)}\n`;
+  parseConfig(text, CONFIG_FILE);
+  return new Map<string, NewFile>([
+    [
+      WEIGHTS_FILE,
+      {
+        bytes: writeSafetensors(weights, metadata),
+        mayReplace: (head) => readMetadata(head).get('format') === FORMAT,
+      },
+    ],
+    [
+      'README.md',
+      {
+        bytes: encodeText(await modelCard(file)),
+        mayReplace: async (head) => {
+          const card = decodeText(head);
+          const before = await readFromFolder(folder, CONFIG_FILE, () => {})
+            .then((bytes) => parseConfig(bytes, CONFIG_FILE))
+            .catch(() => undefined);
+          return isOurCard(card, before);
+        },
+        optional: true,
+      },
+    ],
+    [
+      CONFIG_FILE,
+      {
+        bytes: encodeText(text),
+        mayReplace: (head) => (JSON.parse(decodeText(head)) as AdapterFile).format === FORMAT,
+      },
+    ],
+  ]);
 }
 
 /**
  * Fetches what {@link store} stored, checked for soundness in itself.
  *
  * @throws ConfigError if there is nothing, or the config is malformed; SafetensorsError if the weights are; WeightMismatchError if
- * the two do not fit.
+ * the two do not fit, or a weight is not finite.
  */
 export async function fetchStored(from: Place): Promise<StoredFile> {
   const found = await read(from);
@@ -82,6 +108,7 @@ export async function fetchStored(from: Place): Promise<StoredFile> {
       `The weights are not those that ${CONFIG_FILE} was saved with: their SHA-256 is another. Copy or save the adapter again.`,
     );
   }
+  checkFinite(found.weights, 'load');
   return found;
 }
 
@@ -93,16 +120,38 @@ export async function digest(weights: ReadonlyMap<string, WeightValues>): Promis
 }
 
 async function read(from: Place): Promise<StoredFile> {
+  const web = webFolderOf(from);
+  if (web !== undefined) {
+    return fromFiles(
+      (name) => addressIn(web, name),
+      (name) => download(addressIn(web, name)),
+    );
+  }
   const folder = folderOf(from);
-  if (folder !== undefined) return fromFiles((name) => readFromFolder(folder, name));
-  if (typeof from === 'string' && isWebFolder(from)) return fromFiles((name) => download(from, name));
+  if (folder !== undefined) {
+    return fromFiles(
+      (name) => placeIn(folder, name),
+      (name, check) => readFromFolder(folder, name, check),
+    );
+  }
   const handler = typeof from === 'string' ? oneHandler(tf.io.getLoadHandlers(from), from, 'load') : from;
   if (typeof handler?.load !== 'function') throw noHandler(from, 'load');
-  return fromArtifacts(await handler.load());
+  return fromArtifacts(await askHandler(from, 'load', () => handler.load!()), from);
 }
 
-async function fromFiles(readFile: (name: string) => Promise<Uint8Array>): Promise<StoredFile> {
-  const {tensors, metadata} = readSafetensors(await readFile(WEIGHTS_FILE));
+/** Looks at the first bytes of a file, and its size, before all of it is read. */
+type Check = (head: Uint8Array, size: number) => void;
+
+async function fromFiles(
+  placeOf: (name: string) => string,
+  readFile: (name: string, check: Check) => Promise<Uint8Array>,
+): Promise<StoredFile> {
+  const place = placeOf(WEIGHTS_FILE);
+  const checkHead: Check = (head, size) => {
+    about(place, head, () => readHead(head, size));
+  };
+  const bytes = await readFile(WEIGHTS_FILE, checkHead);
+  const {tensors, metadata} = about(place, bytes, () => readSafetensors(bytes));
   const weights = new Map<string, WeightValues>();
   for (const [key, {dtype, shape, values}] of tensors) {
     if (dtype !== 'float32') {
@@ -112,10 +161,10 @@ async function fromFiles(readFile: (name: string) => Promise<Uint8Array>): Promi
     }
     weights.set(key, {shape, values: values as Float32Array});
   }
-  const file = parseConfig(new TextDecoder().decode(await readFile(CONFIG_FILE)));
+  const file = parseConfig(await readFile(CONFIG_FILE, () => {}), placeOf(CONFIG_FILE));
   const embedded = metadata.get(EMBEDDED);
   if (embedded === undefined) return {file, weights};
-  const own = parseConfig(embedded);
+  const own = parseConfig(embedded, `The config in ${WEIGHTS_FILE}`);
   // Two files cannot be replaced at one stroke. If the writer died in between, the weights' own copy of the config is the right one.
   if (own.weightsSha256 !== file.weightsSha256 && own.weightsSha256 === (await digest(weights))) {
     return {file: own, weights};
@@ -132,6 +181,19 @@ async function fromFiles(readFile: (name: string) => Promise<Uint8Array>): Promi
   return {file, weights};
 }
 
+/** Reads the weights; the error says of which file it speaks, and what that is if it is something else altogether. */
+function about<T>(place: string, bytes: Uint8Array, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error;
+    const is = whatIs(bytes);
+    const message =
+      is === undefined || is === SAFETENSORS ? `'${place}': ${error.message}` : `'${place}' is ${is}.`;
+    throw new SafetensorsError(message, {cause: error});
+  }
+}
+
 /** Whether two values are the same as JSON, in whatever order their keys come. */
 function sameJson(left: unknown, right: unknown): boolean {
   const sorted = (_key: string, value: unknown) =>
@@ -139,81 +201,4 @@ function sameJson(left: unknown, right: unknown): boolean {
       ? Object.fromEntries(Object.entries(value).sort())
       : value;
   return JSON.stringify(left, sorted) === JSON.stringify(right, sorted);
-}
-
-function parseConfig(text: string): AdapterFile {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ConfigError(`${CONFIG_FILE} is not JSON. Copy or save the adapter again.`, {cause});
-  }
-  return checkAdapterFile(value);
-}
-
-async function download(url: string, name: string): Promise<Uint8Array> {
-  const address = `${url.replace(/\/$/, '')}/${name}`;
-  const response = await tf.util.fetch(address);
-  if (!response.ok) {
-    throw new ConfigError(
-      `Cannot read '${address}' (status ${response.status}). Give the URL of the adapter's folder.`,
-    );
-  }
-  return new Uint8Array(await response.arrayBuffer());
-}
-
-function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
-  const entries = [...weights];
-  return {
-    format: FORMAT,
-    generatedBy: FORMAT,
-    convertedBy: null,
-    modelTopology: file,
-    weightSpecs: entries.map(([name, {shape}]) => ({name, shape, dtype: 'float32' as const})),
-    weightData: tf.io.concatenateArrayBuffers(
-      entries.map(([, {values}]) => values.slice().buffer as ArrayBuffer),
-    ),
-  };
-}
-
-function fromArtifacts({modelTopology, weightSpecs, weightData}: tf.io.ModelArtifacts): StoredFile {
-  const file = checkAdapterFile(modelTopology);
-  const data = tf.io.CompositeArrayBuffer.join(weightData ?? []);
-  const weights = new Map<string, WeightValues>();
-  let at = 0;
-  for (const {name, shape, dtype, quantization} of weightSpecs ?? []) {
-    if (dtype !== 'float32' || quantization !== undefined || weights.has(name)) {
-      throw new WeightMismatchError(
-        `The stored weight '${name}' is not one plain float32 tensor. Save the adapter again.`,
-      );
-    }
-    const end = at + 4 * tf.util.sizeFromShape(shape);
-    if (end > data.byteLength) {
-      throw new WeightMismatchError(`The stored weights end inside '${name}'. Save the adapter again.`);
-    }
-    weights.set(name, {shape, values: new Float32Array(data.slice(at, end))});
-    at = end;
-  }
-  if (at !== data.byteLength) {
-    throw new WeightMismatchError(`There are ${data.byteLength - at} bytes behind the last stored weight.`);
-  }
-  return {file, weights};
-}
-
-/** Whether it is the URL of a folder on the web; one that ends in .json is a model's that tfjs saved there. */
-function isWebFolder(url: string): boolean {
-  return /^https?:\/\//i.test(url) && !/\.json($|\?)/i.test(url);
-}
-
-function oneHandler(handlers: tf.io.IOHandler[], url: string, verb: 'save' | 'load'): tf.io.IOHandler {
-  if (handlers.length !== 1) throw noHandler(url, verb);
-  return handlers[0]!;
-}
-
-function noHandler(place: Place, verb: 'save' | 'load'): ConfigError {
-  const what = typeof place === 'string' ? `'${place}'` : 'the given object';
-  return new ConfigError(
-    `No IO handler can ${verb} ${verb === 'save' ? 'to' : 'from'} ${what}. Use a folder (in Node), a URL such as ` +
-      `indexeddb://my-adapter, or a tf.io.IOHandler with a method ${verb}.`,
-  );
 }

@@ -7,13 +7,13 @@ import {
   type FileLayer,
   type FileWeight,
   listProblems,
+  type StoredFile,
   sameShape,
   siteConfig,
   type WeightValues,
   weightKey,
 } from '../io/adapter-file.js';
 import {type Rename, renameSites} from '../io/rename.js';
-import type {StoredFile} from '../io/storage.js';
 import {checkName, type Plan, type PlannedSite} from '../upgrade/plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
 import {baseWeights} from './weights.js';

@@ -1,6 +1,6 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type WeightValues, weightKey} from '../io/adapter-file.js';
-import {digest, type StoredFile} from '../io/storage.js';
+import {type StoredFile, type WeightValues, weightKey} from '../io/adapter-file.js';
+import {digest} from '../io/storage.js';
 import type {AdaptedModel} from './adapted-model.js';
 import {baseWeights} from './weights.js';
 

@@ -1,3 +1,35 @@
+import {LIMITS} from '@tfjs-peft/routers';
+
+/**
+ * Why a text is not to be parsed as JSON: it is longer, deeper or has more values than a file of an adapter can have. Undefined if it is
+ * fine, or no JSON at all. Nothing is allocated for it.
+ */
+export function excess(text: string): string | undefined {
+  if (text.length > LIMITS.json) return `is longer than ${LIMITS.json} letters`;
+  let depth = 0;
+  let values = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x7b: // {
+      case 0x5b: // [
+        if (++depth > LIMITS.depth) return `is nested deeper than ${LIMITS.depth}`;
+        if (++values > LIMITS.fileValues) return `has more than ${LIMITS.fileValues} values`;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+        break;
+      case 0x2c: // ,
+        if (++values > LIMITS.fileValues) return `has more than ${LIMITS.fileValues} values`;
+        break;
+      case 0x22: // "
+        i = endOfString(text, i) - 1;
+        break;
+    }
+  }
+  return undefined;
+}
+
 /**
  * The first key that some object of a JSON text has twice, or undefined. `JSON.parse` keeps the last of them without a word, so two
  * readers of one file may see different tensors.
@@ -47,6 +79,6 @@ export function duplicateKey(text: string): string | undefined {
 /** Index after the closing quote of the string that opens at `start`. */
 function endOfString(text: string, start: number): number {
   let i = start + 1;
-  while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+  while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
   return i + 1;
 }
