@@ -4,9 +4,13 @@ import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
 import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
 import {PeftDense} from './sites/peft-dense.js';
 import {PeftWrapper} from './sites/peft-wrapper.js';
+import {orderWeights} from './sites/weight-order.js';
+import {knowModels} from './upgrade/known-models.js';
 
 // Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
 registerNodes();
+knowModels();
+orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
 tf.serialization.registerClass(ResetAfterGRUCell);
@@ -39,6 +43,7 @@ export type {Rename} from './io/rename.js';
 export {readSafetensors, type SafetensorsFile, type StoredTensor} from './io/safetensors.js';
 export {writeSafetensors} from './io/safetensors-writer.js';
 export type {SaveResult} from './io/storage.js';
+export type {SharedWith} from './lifecycle/adapted-model.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './lifecycle/balance.js';
 export type {LoadOptions} from './lifecycle/load.js';
 export {Peft, type SaveOptions, type UpgradableModel} from './lifecycle/peft.js';

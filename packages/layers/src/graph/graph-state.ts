@@ -193,6 +193,9 @@ export class GraphState implements AdaptedModel {
     );
   }
 
+  /** A GraphModel has its nodes and weights for itself. */
+  readonly sharedWith = [];
+
   /** Whole numbers are no parameters: they are shapes and axes. */
   get parameters(): number {
     const weights = Object.values(this.executor.weightMap).flat();

@@ -18,6 +18,14 @@ export interface StoredAdapter {
   selected: Selected[];
 }
 
+/** Another model that has layers of an upgraded one, so that its outputs move with the adapters too. */
+export interface SharedWith {
+  /** Name of the model. */
+  model: string;
+  /** Paths of the layers, in the upgraded model. */
+  layers: string[];
+}
+
 /** What a file has values of. */
 export type StoredVariable = Pick<tfl.LayerVariable, 'shape' | 'read'> & {write(value: tf.Tensor): unknown};
 
@@ -74,6 +82,8 @@ export interface AdaptedModel {
   /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
   usage(reset: boolean): Promise<SiteUsage[] | null>;
 
+  /** Other models that have layers with weights of this one. */
+  readonly sharedWith: SharedWith[];
   /** Number of parameters of the model without adapters. */
   readonly parameters: number;
   /** Number of parameters that would be trained if a place were trained in full. */

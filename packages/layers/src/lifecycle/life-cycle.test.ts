@@ -4,6 +4,7 @@ import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {
   type AdapterConfig,
   countTrainable,
@@ -157,9 +158,9 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, type, make, tar
     model.summary(undefined, undefined, (line) => lines.push(line as string));
     expect(lines.join('\n')).toContain(kind === 'timeDistributed' ? 'TimeDistributed' : 'PeftDense');
     const again = await copy(model);
-    expect(again.weights.map(({originalName}) => originalName)).toEqual(
-      model.weights.map(({originalName}) => originalName),
-    );
+    // A loaded model is not upgraded, and so lists its weights in the order of training.
+    const names = ({weights}: tfl.LayersModel) => weights.map(({originalName}) => originalName).sort();
+    expect(names(again)).toEqual(names(model));
     expect(again.trainableWeights.map(({originalName}) => originalName)).toEqual(
       model.trainableWeights.map(({originalName}) => originalName),
     );

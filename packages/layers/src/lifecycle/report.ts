@@ -1,6 +1,7 @@
+import {listNames} from '../names.js';
 import {countSite, type PlannedSite} from '../upgrade/plan.js';
 import type {Noun, Selected, SiteInfo} from '../upgrade/select.js';
-import type {AdaptedModel} from './adapted-model.js';
+import type {AdaptedModel, SharedWith} from './adapted-model.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
@@ -29,6 +30,11 @@ export interface Report {
   total: number;
   /** trainable / total. */
   share: number;
+  /**
+   * Other models that have layers of this one, whose outputs therefore move with its adapters, and which are saved with them; among the
+   * LayersModels that were made since this package was imported.
+   */
+  sharedWith: SharedWith[];
   /** The report as a table. */
   toString(): string;
 }
@@ -51,6 +57,7 @@ export function makeReport(
   const trainable = sum(rows.map((row) => row.trainable));
   const base = state.parameters;
   const total = base + sum([...counts.values()].map((count) => count.total));
+  const {sharedWith} = state;
   const share = total === 0 ? 0 : trainable / total;
   return {
     adapter,
@@ -59,7 +66,8 @@ export function makeReport(
     base,
     total,
     share,
-    toString: () => toText(state.noun, adapter, rows, {trainable, total, share}),
+    sharedWith,
+    toString: () => toText(state.noun, adapter, rows, {trainable, total, share, sharedWith}),
   };
 }
 
@@ -75,7 +83,7 @@ function toText(
   noun: Noun,
   adapter: string | null,
   rows: readonly ReportSite[],
-  {trainable, total, share}: Pick<Report, 'trainable' | 'total' | 'share'>,
+  {trainable, total, share, sharedWith}: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith'>,
 ): string {
   // A graph's names say less, so its rows say what the node is and how its weight is stored.
   const columns: [string, (row: ReportSite) => string][] = [
@@ -98,7 +106,10 @@ function toText(
   );
   const title = adapter === null ? 'Dry run' : `Adapter '${adapter}'`;
   const end = `${number(trainable)} of ${number(total)} parameters are trained (${(100 * share).toFixed(2)} %).`;
-  return [`${title}:`, ...lines, end].join('\n');
+  const others = sharedWith.map(
+    ({model, layers}) => `Model '${model}' has ${listNames(layers)} too, and changes with this adapter.`,
+  );
+  return [`${title}:`, ...lines, end, ...others].join('\n');
 }
 
 function number(value: number): string {

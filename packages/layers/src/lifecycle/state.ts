@@ -9,9 +9,11 @@ import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import {standIn} from '../sites/stand-in.js';
 import type {SiteUsage} from '../sites/usage.js';
+import {rememberOrder, WrapperOrder} from '../sites/weight-order.js';
 import {checkDirections} from '../upgrade/directions.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
+import {layersInside, modelsListing, outermost} from '../upgrade/known-models.js';
 import {FusedLayerNorms} from '../upgrade/layer-norm.js';
 import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
 import type {Selected, Targets} from '../upgrade/select.js';
@@ -19,7 +21,7 @@ import {checkRoom} from '../upgrade/sequence.js';
 import {replaceLayer} from '../upgrade/surgery.js';
 import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.js';
 import {type Located, mapModel, partsAt, withParts} from '../upgrade/walk.js';
-import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
+import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from './adapted-model.js';
 import {ContextStore} from './context.js';
 import {LossScale} from './loss-scale.js';
 import {checkIdle, Recompiler} from './recompile.js';
@@ -34,7 +36,7 @@ interface Site {
   holder: Layer;
 }
 
-/** Which upgrade put a layer into a model. */
+/** Which upgrade a layer with weights belongs to: one that it replaced, or put in another's place, or froze. */
 const owners = shared('layers.owners', () => new WeakMap<Layer, ModelState>());
 
 /**
@@ -52,6 +54,8 @@ export class ModelState implements AdaptedModel {
   readonly context = new ContextStore();
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
+  private readonly order = new WrapperOrder();
+  private readonly claimed = new Set<Layer>();
   private activeName: string | null = null;
   /** Whether the model is frozen for an upgrade, with adapters or, if they were removed, without. */
   private begun = false;
@@ -78,7 +82,7 @@ export class ModelState implements AdaptedModel {
   }
 
   checkIdle(): void {
-    checkIdle(this.models());
+    checkIdle([...this.models(), ...this.sharing()]);
   }
 
   /** Name of the active adapter; null while the model is as it was before. */
@@ -86,14 +90,14 @@ export class ModelState implements AdaptedModel {
     return this.activeName;
   }
 
-  /** The model's layers, checked for layers that another upgrade has put there. */
+  /** The model's layers, checked for layers that are part of another upgrade. */
   get layers(): Located[] {
     const {layers} = mapModel(this.model);
     const foreign = layers.find(({layer}) => owners.has(layer) && owners.get(layer) !== this);
     if (foreign !== undefined) {
       throw new ConfigError(
         `Layer '${foreign.path}' is part of the upgrade of model '${owners.get(foreign.layer)!.model.name}'. ` +
-          'Detach that upgrade first, and upgrade the outermost model only.',
+          'Detach that upgrade first, or upgrade the outermost of the models that have the layer, and no other.',
       );
     }
     return layers;
@@ -111,6 +115,16 @@ export class ModelState implements AdaptedModel {
     for (const site of plan.sites) checkRoom(site, containers);
     checkDirections(plan.sites);
     return plan;
+  }
+
+  get sharedWith(): SharedWith[] {
+    const {layers} = mapModel(this.model);
+    const weighted = layers.filter(({layer}) => layer.weights.length > 0);
+    return outermost(this.sharing(), this.models()).flatMap((model) => {
+      const inside = layersInside(model);
+      const shared = weighted.filter(({layer}) => inside.has(layer)).map(({path}) => path);
+      return shared.length === 0 ? [] : [{model: model.name, layers: shared}];
+    });
   }
 
   select(targets?: Targets): Selected<Located>[] {
@@ -137,6 +151,8 @@ export class ModelState implements AdaptedModel {
     const preparation = this.recompiler.prepare(models);
     const before = this.activeName;
     try {
+      if (!this.begun) rememberOrder(this.model);
+      for (const {layer} of layers) if (layer.weights.length > 0) this.claim(layer);
       this.trained.add(
         plan.name,
         plan.selected.filter(({status}) => status === 'trained').map(({at}) => at),
@@ -155,6 +171,7 @@ export class ModelState implements AdaptedModel {
       }
       const configs = new Map(plan.sites.map(({at, config}) => [at.path, config]));
       this.adapters.set(plan.name, {config: plan.adapter, sites: configs, selected: plan.selected});
+      for (const {holder} of layers) if (!isContainer(holder)) this.order.keep(holder);
       this.activate(plan.name);
     } catch (error) {
       preparation.abandon();
@@ -308,6 +325,23 @@ export class ModelState implements AdaptedModel {
     return mapModel(this.model).models;
   }
 
+  /** Models from outside that list some of this one's layers. */
+  private sharing(): Container[] {
+    const {models, containers, layers} = mapModel(this.model);
+    const own = [...models, ...containers, ...layers.map(({layer}) => layer)];
+    return modelsListing(new Set(own));
+  }
+
+  /** All that list layers of this model: its own containers, and models from outside. */
+  private containers(): Container[] {
+    return [...mapModel(this.model).containers, ...this.sharing()];
+  }
+
+  private claim(layer: Layer): void {
+    owners.set(layer, this);
+    this.claimed.add(layer);
+  }
+
   private makeSite(at: Located): PeftLayer {
     const known = this.sites.get(at.path);
     if (known !== undefined) return known.layer;
@@ -317,22 +351,21 @@ export class ModelState implements AdaptedModel {
     layer.context = this.context.get;
     layer.site.lossScale = this.lossScale.get;
     this.tracking.join(layer.site);
-    replaceLayer(at.layer, layer, at.holder, mapModel(this.model).containers);
+    replaceLayer(at.layer, layer, at.holder, this.containers());
     this.context.move(at.layer, layer);
-    owners.set(layer, this);
+    this.claim(layer);
     this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});
     return layer;
   }
 
   /** Takes an adapter away from all places, and disposes what is its own. Layers that are left without any come back. */
   private drop(name: string): void {
-    const {containers} = mapModel(this.model);
+    const containers = this.containers();
     for (const [path, {original, layer, holder}] of this.sites) {
       if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
       if (layer.adapterNames.length > 0) continue;
       replaceLayer(layer, original, holder, containers);
       this.context.move(layer, original);
-      owners.delete(layer);
       this.sites.delete(path);
     }
     this.trained.remove(name);
@@ -343,6 +376,9 @@ export class ModelState implements AdaptedModel {
     this.trackUsage(null);
     this.context.clear();
     for (const name of [...this.adapters.keys()]) this.drop(name);
+    for (const layer of this.claimed) owners.delete(layer);
+    this.claimed.clear();
+    this.order.end();
     this.activeName = null;
     this.begun = false;
     this.norms.restore();

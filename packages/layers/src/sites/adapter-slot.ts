@@ -6,6 +6,7 @@ import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {bounded} from '../adapters/count.js';
 import {deriveSeed, initialValues} from '../random.js';
 import type {FrozenBase} from './operation.js';
+import {noteAdapterWeight} from './weight-order.js';
 
 /** Where a layer's variables are named: `prefix` is what all of them start with. */
 export interface VariableScope {
@@ -38,6 +39,7 @@ export class AdapterSlot {
         const value = initialTensor(init, shape, base, this.seedOf(weight));
         const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
         value.dispose();
+        noteAdapterWeight(variable);
         this.weights.set(weight, variable);
         if (!trainable) this.fixed.add(variable);
         return variable;

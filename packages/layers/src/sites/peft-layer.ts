@@ -160,6 +160,11 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return this.inner.weights;
   }
 
+  /** The frozen weights, then those of the adapters in the order in which they were added, whichever is active. */
+  override get weights(): tfl.LayerVariable[] {
+    return [...this.base, ...this.site.weights];
+  }
+
   /** Names of the adapters, in the order in which they were added. */
   get adapterNames(): string[] {
     return this.site.names;

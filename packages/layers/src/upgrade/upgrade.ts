@@ -13,8 +13,10 @@ import type {Targets} from './select.js';
  * Of a LayersModel, each targeted layer gives its place to a {@link PeftLayer} that shares its weights. Every other weight that the
  * model has now is frozen, also against `model.trainable = true`, and BatchNormalization runs in inference mode. Nested models,
  * shared layers and a Dense inside TimeDistributed are taken in. A compiled model is compiled again with its own loss and metrics and
- * a fresh optimizer of the same class and settings. Upgrade the outermost model: models that use some of its layers from outside are
- * not told.
+ * a fresh optimizer of the same class and settings. Weights are listed in one order, whichever adapter is active: the base's as before,
+ * then those of adapters as they came. Other models that have some of the layers change with them, and are saved with the adapters;
+ * the report names them, and an upgrade of theirs is refused. (Of a model that was made before this package was imported only the
+ * outputs change: its own lists, and so its file, go on without the adapters.)
  *
  * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
  * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
