@@ -1,6 +1,7 @@
 import {existsSync, readFileSync} from 'node:fs';
 import {createServer, type Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
+import {join} from 'node:path';
 import {type Browser, chromium, type Page} from 'playwright-core';
 
 const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
@@ -11,8 +12,10 @@ export const chromiumMissing = existsSync(CHROMIUM)
   : `no Chromium at ${CHROMIUM}. Debian: apt-get install chromium; elsewhere: set CHROMIUM_PATH`;
 
 export interface PageOptions {
-  /** Path of the bundle that the page runs. */
-  script: string;
+  /** Path of the bundle that the page runs; or `folder`. */
+  script?: string;
+  /** A folder with an `index.html`, as a bundler builds it, which is served as it is. */
+  folder?: string;
   /** Path of the file that the page gets when it asks for `/files/` and this name; undefined if there is none. */
   file?: (name: string) => string | undefined;
   /** Isolate the page from other origins, which gives it shared memory: tfjs's wasm backend then has a threaded heap. */
@@ -26,15 +29,33 @@ export interface OpenPage {
   close: () => Promise<void>;
 }
 
-const TYPES: Record<string, string> = {'.wasm': 'application/wasm', '.json': 'application/json'};
+const TYPES: Record<string, string> = {
+  '.wasm': 'application/wasm',
+  '.json': 'application/json',
+  '.js': 'text/javascript',
+  '.html': 'text/html',
+};
 
-function serve({script, file, isolated}: PageOptions): Server {
+function serve({script, folder, file, isolated}: PageOptions): Server {
   return createServer(({url = '/'}, response) => {
     if (isolated) {
       response.setHeader('cross-origin-opener-policy', 'same-origin');
       response.setHeader('cross-origin-embedder-policy', 'require-corp');
     }
-    if (url === '/page.js') {
+    const send = (path: string | undefined) => {
+      if (path === undefined || !existsSync(path)) {
+        response.writeHead(404).end();
+        return;
+      }
+      const type = TYPES[/\.\w+$/.exec(path)?.[0] ?? ''] ?? 'application/octet-stream';
+      response.setHeader('content-type', type).end(readFileSync(path));
+    };
+    if (folder !== undefined) {
+      const {pathname} = new URL(url, 'http://localhost');
+      send(join(folder, pathname === '/' ? 'index.html' : decodeURIComponent(pathname)));
+      return;
+    }
+    if (script !== undefined && url === '/page.js') {
       response.setHeader('content-type', 'text/javascript').end(readFileSync(script));
       return;
     }
@@ -42,13 +63,7 @@ function serve({script, file, isolated}: PageOptions): Server {
       response.setHeader('content-type', 'text/html').end('<!doctype html><title>tfjs-peft</title>');
       return;
     }
-    const path = file?.(decodeURIComponent(url.slice('/files/'.length)));
-    if (path === undefined || !existsSync(path)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const type = TYPES[/\.\w+$/.exec(path)?.[0] ?? ''] ?? 'application/octet-stream';
-    response.setHeader('content-type', type).end(readFileSync(path));
+    send(file?.(decodeURIComponent(url.slice('/files/'.length))));
   });
 }
 
@@ -75,7 +90,7 @@ export async function openChromium(options: PageOptions): Promise<OpenPage> {
       if (message.type() === 'error' || /validation/i.test(message.text())) errors.push(message.text());
     });
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    await page.addScriptTag({url: '/page.js'});
+    if (options.script !== undefined) await page.addScriptTag({url: '/page.js'});
     return {page, errors, close: () => close(browser, server)};
   } catch (error) {
     await close(browser, server);

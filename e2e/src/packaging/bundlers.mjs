@@ -1,7 +1,7 @@
 // Builds with each of the bundlers that our users have, in a process of its own since some of them are ESM alone.
 //   node bundlers.mjs modules <folder>: each of <folder>/entries/*.mjs by every bundler into <folder>/built/<bundler>/*.cjs, for Node
 //   node bundlers.mjs page <folder> <bundler>: the page whose program is <folder>/main.js, for production, into <folder>/<bundler>
-import {cpSync, mkdirSync, readdirSync, writeFileSync} from 'node:fs';
+import {cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {promisify} from 'node:util';
 import {nodeResolve} from '@rollup/plugin-node-resolve';
@@ -72,10 +72,8 @@ const pages = {
   webpack: async (folder, out) => {
     await runWebpack({context: folder, entry: './main.js', output: {path: out, filename: 'page.js'}});
     cpSync(join(folder, 'public'), out, {recursive: true});
-    writeFileSync(
-      join(out, 'index.html'),
-      '<!doctype html><title>webpack</title><script src="page.js"></script>\n',
-    );
+    const html = readFileSync(join(folder, 'index.html'), 'utf8');
+    writeFileSync(join(out, 'index.html'), html.replace('./main.js', './page.js'));
   },
 };
 
