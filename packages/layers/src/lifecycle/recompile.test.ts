@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {upgrade} from '../index.js';
+import {type Peft, upgrade} from '../index.js';
 import {
   compile,
   expectUnchanged,
@@ -13,6 +13,8 @@ import {
   shared,
   train,
 } from '../testing/models.js';
+
+import {disposeOptimizer} from './recompile.js';
 
 const lora = {type: 'lora', rank: 2} as const;
 
@@ -60,6 +62,63 @@ test.each(optimizers)(
     }
   },
 );
+
+test.each(optimizers)('in a tidy, what trains with %s is kept', async (_name, make) => {
+  for (const build of [sequential, nested]) {
+    const model: tfl.LayersModel = build();
+    const own = make();
+    compile(model, own);
+    await train(model, 1);
+    const {numTensors} = tf.memory();
+    const tidy = (act: () => unknown) =>
+      tf.tidy(() => {
+        act();
+      });
+    let upgraded: Promise<Peft> | undefined;
+    tidy(
+      () =>
+        (upgraded = upgrade(model, {
+          adapter: lora,
+          name: 'a',
+          alsoTrain: [/^(head|dense_100)$/],
+          targets: [/dense_1$/],
+        })),
+    );
+    const peft = await upgraded!;
+    await train(model, 1);
+    tidy(
+      () =>
+        (upgraded = upgrade(model, {adapter: {type: 'molora', experts: 2, rank: 2}, name: 'b'}).catch(
+          () => peft,
+        )),
+    );
+    tidy(
+      () =>
+        (upgraded = upgrade(model, {
+          adapter: {type: 'molora', experts: 2, rank: 2},
+          name: 'c',
+          targets: [/dense_1$/],
+        })),
+    );
+    await upgraded;
+    await train(model, 1);
+    tidy(() => {
+      peft.trackUsage();
+      peft.setContext({task: tf.tensor1d([0])});
+      peft.enable('a');
+    });
+    await train(model, 1);
+    tidy(() => peft.disable());
+    tidy(() => peft.remove('c'));
+    tidy(() => peft.enable('a'));
+    await train(model, 1);
+    tidy(() => peft.detach());
+    expect(tf.memory().numTensors).toBe(numTensors);
+    await train(model, 1);
+    model.dispose();
+    disposeOptimizer(own);
+  }
+});
 
 test('loss and metrics of several outputs, by name and as functions, are kept', async () => {
   const one = shared();

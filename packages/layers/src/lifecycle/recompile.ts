@@ -121,7 +121,11 @@ function optimizerOf(model: Container): tf.Optimizer | undefined {
 /** tfjs's MomentumOptimizer forgets to dispose the learning rate's tensor, which it has from SGD. */
 export function disposeOptimizer(optimizer: tf.Optimizer): void {
   optimizer.dispose();
-  for (const value of Object.values(optimizer)) if (value instanceof tf.Tensor) value.dispose();
+  for (const tensor of tensorsOf(optimizer)) tensor.dispose();
+}
+
+function tensorsOf(optimizer: tf.Optimizer): tf.Tensor[] {
+  return Object.values(optimizer).filter((value): value is tf.Tensor => value instanceof tf.Tensor);
 }
 
 function sameList(left: readonly unknown[], right: readonly unknown[]): boolean {
@@ -147,6 +151,8 @@ export function renew(optimizer: tf.Optimizer, model: {readonly name: string}): 
     const type = optimizer.constructor as unknown as OptimizerClass;
     const fresh = type.fromConfig(type, optimizer.getConfig());
     if (!alike(fresh, optimizer)) throw new Error(`fromConfig gave ${JSON.stringify(fresh.getConfig())}`);
+    // It outlives a tidy that it may be made in.
+    for (const tensor of tensorsOf(fresh)) tf.keep(tensor);
     made.add(fresh);
     return fresh;
   } catch (cause) {
