@@ -59,6 +59,8 @@ const low = (view: AdapterView, {a, b}: Record<string, tf.Tensor>) => ({
   h: view.project({a: a as tf.Tensor2D}).h,
   b: b as tf.Tensor2D,
 });
+const everywhere = ({input}: AdapterView, gates: number[]) =>
+  tf.mul(tf.ones([...input.shape.slice(0, -1), 1]), tf.tensor2d([gates]));
 const vector = (tensor: tf.Tensor | undefined) => tensor as tf.Tensor1D;
 
 test.each<[string, ConstructorParameters<typeof Custom>[0]]>([
@@ -75,6 +77,19 @@ test.each<[string, ConstructorParameters<typeof Custom>[0]]>([
       offset: vector(weights.vector),
     }),
   ],
+  [
+    'a mixture whose gates are the same for every row',
+    (view, weights) => ({...low(view, weights), mix: 'expert', gates: everywhere(view, [0.25, 2])}),
+  ],
+  [
+    'scales by a table, with such gates',
+    (view, weights) => ({
+      ...low(view, weights),
+      pre: {gates: everywhere(view, [0.5, 1]), table: random([2, 3], 7) as tf.Tensor2D},
+      beta: {gates: everywhere(view, [0.5, 1]), table: random([2, 4], 5) as tf.Tensor2D},
+      post: {gates: everywhere(view, [2, -1]), table: random([2, 4], 6) as tf.Tensor2D},
+    }),
+  ],
 ])('%s is merged', async (_, fill) => {
   const adapter = make(fill);
   const {kernel, bias, post} = await mergeSite(operation, adapter, 'Site');
@@ -88,11 +103,37 @@ test.each<[string, ConstructorParameters<typeof Custom>[0]]>([
 test.each<[string, ConstructorParameters<typeof Custom>[0], RegExp]>([
   ['looks at the input', ({input}) => ({alpha: tf.mean(input, 0)}), /its gates depend on the input/],
   ['looks at the context', ({context}) => ({alpha: vector(context?.task)}), /its gates depend on the input/],
-  ['has gates', () => ({gates: tf.ones([4, 2])}), /it is a mixture/],
   [
-    'has a table of scales',
-    () => ({post: {gates: tf.ones([4, 2]), table: tf.ones([2, 4]) as tf.Tensor2D}}),
-    /it is a mixture/,
+    'has gates of the input',
+    (view, weights) => ({
+      ...low(view, weights),
+      mix: 'expert',
+      gates: tf.sigmoid(tf.slice(view.input, [0, 0], [-1, 2])),
+    }),
+    /its gates depend on the input/,
+  ],
+  [
+    'has gates of the input, through weights that are zero yet',
+    (view, weights) => ({
+      ...low(view, weights),
+      mix: 'expert',
+      gates: tf.softmax(tf.matMul(view.input, tf.zeros([3, 2]))),
+    }),
+    /its gates depend on the input/,
+  ],
+  [
+    'has a table of scales by the input',
+    ({input}) => ({post: {gates: tf.slice(input, [0, 0], [-1, 2]), table: tf.ones([2, 4]) as tf.Tensor2D}}),
+    /its gates depend on the input/,
+  ],
+  [
+    'has other gates at each row',
+    (view, weights) => ({
+      ...low(view, weights),
+      mix: 'expert',
+      gates: tf.mul(tf.reshape(tf.range(0, view.input.shape[0]!), [-1, 1]), tf.ones([1, 2])),
+    }),
+    /its gates depend on the input/,
   ],
   [
     'does more than its parts say',

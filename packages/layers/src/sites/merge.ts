@@ -18,9 +18,9 @@ export type Merged = {
 class AsksForBatch extends Error {}
 
 /**
- * Works an adapter into the frozen weights, where that is exact: where no part of its expression depends on the batch. It is asked for
- * its parts as for a batch that is the unit matrix, whose outputs are the rows of a kernel, and the result is compared with the site's own
- * on random input.
+ * Works an adapter into the frozen weights, where that is exact: where nothing but its low-rank tail is computed from the batch. It is
+ * asked for its parts as for a batch that is the unit matrix, whose outputs are the rows of a kernel, and the result is compared with the
+ * site's own on random input.
  *
  * @returns Tensors that belong to the caller.
  * @throws UnsupportedSiteError if it is not exact.
@@ -30,10 +30,28 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
     new UnsupportedSiteError(
       `${label}: its ${adapter.type} adapter cannot be merged exactly: ${why}. Save the model with its adapter instead.`,
     );
-  if (adapter.reads === 'output') throw refuse('it reads the output');
+  if (adapter.virtualTokens) throw refuse('it puts tokens before the output');
+  const dependence = tf.tidy(() => dependenceOf(adapter, operation, refuse));
+  const [depends] = await dependence.data();
+  dependence.dispose();
+  // Not a number, if what the batch holds is none.
+  if (depends !== 0) throw refuse(BY_BATCH);
   const merged = tf.tidy(() => {
-    const parts = partsOf(adapter, operation, refuse);
-    return multiplyOut(operation.frozen, parts, vectorsOf(parts, refuse), operation.activation);
+    const parts = partsOf(adapter, operation, unitBatch(adapter, operation), refuse);
+    const vectors = vectorsOf(parts);
+    if (adapter.reads !== 'output')
+      return multiplyOut(operation.frozen, parts, vectors, operation.activation);
+    // What scales the output scales it behind the activation, whatever the part is called.
+    const {alpha, post = alpha, ...others} = vectors;
+    if (
+      Object.keys(others).length > 0 ||
+      parts.h !== undefined ||
+      parts.offset !== undefined ||
+      post === undefined
+    )
+      throw refuse('it reads the output, and does more than scale it');
+    const both = alpha === undefined || post === alpha ? post : (tf.mul(alpha, post) as tf.Tensor1D);
+    return multiplyOut(operation.frozen, {}, {post: both}, operation.activation);
   });
   const deviation = await deviationOf(operation, adapter, merged, label);
   if (deviation <= TOLERANCE) return merged;
@@ -44,55 +62,145 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
 /** Rounding alone stays far below. */
 const TOLERANCE = 1e-3;
 
+const BY_BATCH = 'its gates depend on the input';
+
+const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
+
 type Refuse = (why: string) => UnsupportedSiteError;
 
-function partsOf(adapter: Adapter, {frozen}: Operation, refuse: Refuse): CombineParts {
+/** What an adapter is shown as a batch: with as many rows as the site has inputs, so that gates fit the rows of the kernel. */
+interface Batch {
+  /** What routers see. */
+  input: tf.Tensor2D;
+  /** The site's input times a matrix of its height. */
+  times(a: tf.Tensor2D): tf.Tensor2D;
+}
+
+function batchOf(
+  {reads}: Adapter,
+  {dims: {inputDim, outputDim, routerDim = inputDim}}: Operation,
+  value: (shape: [number, number]) => tf.Tensor2D,
+): Batch {
+  const x = value([inputDim, inputDim]);
+  return {
+    input: value([inputDim, reads === 'output' ? outputDim : routerDim]),
+    times: (a) => tf.matMul(x, a),
+  };
+}
+
+const randomBatch = (adapter: Adapter, operation: Operation, seed: number): Batch =>
+  batchOf(adapter, operation, (shape) => tf.randomUniform(shape, -1, 1, 'float32', seed) as tf.Tensor2D);
+
+/** The unit matrix, by which each A is itself. What routers see is beside the point once it is known that they do not look. */
+const unitBatch = (adapter: Adapter, operation: Operation): Batch => ({
+  ...randomBatch(adapter, operation, 1),
+  times: (a) => a,
+});
+
+function partsOf(adapter: Adapter, {frozen}: Operation, batch: Batch, refuse: Refuse): CombineParts {
   const ask = (): never => {
     throw new AsksForBatch();
   };
+  const context = {
+    get intuition() {
+      return ask();
+    },
+    get sentence() {
+      return ask();
+    },
+    get task() {
+      return ask();
+    },
+  };
   try {
     return adapter.parts({
-      get input() {
-        return ask();
-      },
-      get context() {
-        return ask();
-      },
+      input: batch.input,
+      context,
       training: false,
       ...frozen,
-      // The unit matrix by A.
-      project: ({a, columns, gates}) => (columns === undefined && gates === undefined ? {h: a} : ask()),
+      project: ({a, columns}) => ({
+        h: batch.times(a),
+        ...(columns && {columns: batch.times(tf.slice(frozen.kernel, [0, 0], [-1, columns]))}),
+      }),
     });
   } catch (error) {
-    if (error instanceof AsksForBatch) throw refuse('its gates depend on the input');
+    if (error instanceof AsksForBatch) throw refuse(BY_BATCH);
     throw error;
   }
 }
 
-const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
+/**
+ * How far an adapter's gates, scales and offsets move with the batch, and from row to row: 0 if it does not look. One of the batches holds
+ * no numbers, which shows through weights that are still zero.
+ */
+function dependenceOf(adapter: Adapter, operation: Operation, refuse: Refuse): tf.Tensor {
+  const batches = [
+    randomBatch(adapter, operation, 1),
+    randomBatch(adapter, operation, 2),
+    batchOf(adapter, operation, (shape) => tf.fill(shape, Number.NaN) as tf.Tensor2D),
+  ];
+  const most = (difference: tf.Tensor) => tf.max(tf.abs(difference));
+  const parts = batches.map((batch) => {
+    const {h: _, ...rest} = partsOf(adapter, operation, batch, refuse);
+    return rest;
+  });
+  const [first, ...others] = parts.map(tensorsOf);
+  const byBatch = others.flatMap((tensors) => tensors.map((tensor, i) => most(tf.sub(tensor, first![i]!))));
+  const byRow = gatesOf(parts[0]!).map((gates) => most(tf.sub(gates, tf.slice(gates, [0], [1]))));
+  return tf.addN([tf.scalar(0), ...byBatch, ...byRow]);
+}
+
+function gatesOf(parts: CombineParts): tf.Tensor[] {
+  const ofScales = SCALES.flatMap((name) => {
+    const scale: Scale | undefined = parts[name];
+    return scale === undefined || scale instanceof tf.Tensor ? [] : [scale.gates];
+  });
+  return [...(parts.gates ? [parts.gates] : []), ...ofScales];
+}
+
+/** All that an adapter gives, gates and tables of scales too. */
+function tensorsOf(parts: CombineParts): tf.Tensor[] {
+  const given = Object.values(parts).flatMap((part: unknown) =>
+    typeof part === 'object' && !(part instanceof tf.Tensor) ? Object.values(part!) : [part],
+  );
+  return given.filter((part): part is tf.Tensor => part instanceof tf.Tensor);
+}
+
 type Vectors = Partial<Record<(typeof SCALES)[number], tf.Tensor1D>>;
 
-function vectorsOf(parts: CombineParts, refuse: Refuse): Vectors {
-  if (parts.gates !== undefined) throw refuse('it is a mixture');
+/** Each scale as the vector that it is at the first row. */
+function vectorsOf(parts: CombineParts): Vectors {
   const vectors: Vectors = {};
   for (const name of SCALES) {
     const scale: Scale | undefined = parts[name];
     if (scale === undefined) continue;
-    if (!(scale instanceof tf.Tensor)) throw refuse('it is a mixture');
-    vectors[name] = scale;
+    vectors[name] = scale instanceof tf.Tensor ? scale : atFirstRow(scale);
   }
   return vectors;
 }
 
+function atFirstRow(scale: Exclude<Scale, tf.Tensor>): tf.Tensor1D {
+  const gates = tf.slice(scale.gates, [0], [1]);
+  const z = tf.ones([1, scale.table.shape[1]]);
+  return tf.reshape(combine({z, alpha: {...scale, gates}}), [-1]) as tf.Tensor1D;
+}
+
 function multiplyOut(
   {kernel, bias}: Operation['frozen'],
-  {h, b, scale, offset}: CombineParts,
+  {h, b, scale, offset, mix, gates, topK}: CombineParts,
   {pre, alpha, beta, post}: Vectors,
   activation: SiteActivation | undefined,
 ): Merged {
   const scaled = pre === undefined ? kernel : (tf.mul(kernel, tf.reshape(pre, [-1, 1])) as tf.Tensor2D);
   const z = tf.clone(scaled);
-  const tail = {...(h && {h}), ...(b && {b}), ...(scale !== undefined && {scale})};
+  const tail = {
+    ...(h && {h}),
+    ...(b && {b}),
+    ...(scale !== undefined && {scale}),
+    ...(mix && {mix}),
+    ...(gates && {gates}),
+    ...(topK && {topK}),
+  };
   const linear = activation === undefined;
   const times = (x: tf.Tensor, vector: tf.Tensor | undefined) =>
     vector === undefined ? x : tf.mul(x, vector);

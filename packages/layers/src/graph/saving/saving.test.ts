@@ -18,6 +18,20 @@ const EXACT: AdapterConfig[] = [
   {type: 'ia3', position: 'before-activation'},
 ];
 
+const fixed = (...gates: number[]) => ({type: 'fixed', gates}) as const;
+
+/** Mixtures whose gates do not look at the batch. */
+const FIXED: AdapterConfig[] = [
+  {type: 'molora', experts: 3, rank: 2, router: fixed(0.5, -1, 2)},
+  {type: 'mov', experts: 2, router: fixed(0.3, 0.7)},
+  {type: 'mov', experts: 2, position: 'before-activation', router: fixed(0.3, 0.7)},
+  {type: 'mov', experts: 2, form: 'code', router: fixed(0.3, 0.7)},
+  {type: 'lime', experts: 2, over: {type: 'lora', rank: 2}, router: fixed(0.2, 0.8)},
+  {type: 'lime', experts: 2, over: {type: 'dora', rank: 2}, router: fixed(0.2, 0.8)},
+  {type: 'lime', experts: 2, over: {type: 'lora-fa', rank: 2}, router: fixed(0.2, 0.8)},
+  {type: 'lime', experts: 2, over: {type: 'slice'}, router: fixed(0.2, 0.8)},
+];
+
 const MIXTURES: AdapterConfig[] = [
   {type: 'molora', experts: 3, rank: 2},
   {type: 'mov', experts: 3},
@@ -48,7 +62,7 @@ describe.each(Object.keys(DIALECTS))('a graph in the dialect %s', (dialect) => {
     expect(await run(await loadGraphModel(base), x)).toEqual(await run(model, x));
   });
 
-  it.each(EXACT)('is merged with %j', async (adapter) => {
+  it.each([...EXACT, ...FIXED])('is merged with %j', async (adapter) => {
     const model = await DIALECTS[dialect]!().load();
     const peft = await upgrade(model, {adapter});
     fill(peft);
