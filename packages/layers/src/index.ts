@@ -33,9 +33,18 @@ export {MovAdapter, type MovConfig} from './adapters/mov/adapter.js';
 export type {Position} from './adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './adapters/registry.js';
 export type {AdapterRouterConfig} from './adapters/router-of.js';
-export type {Batching, GraphArrays, GraphBatch, GraphData, GraphDataset} from './graph/training/batches.js';
+export type {
+  Batching,
+  GraphArrays,
+  GraphBatch,
+  GraphData,
+  GraphDataset,
+  GraphIterator,
+  GraphPair,
+  GraphTargets,
+} from './graph/training/batches.js';
 export type {GraphInputs} from './graph/training/forward.js';
-export type {GraphFitOptions, TrainerOptions} from './graph/training/options.js';
+export type {GraphEvaluateOptions, GraphFitOptions, TrainerOptions} from './graph/training/options.js';
 export type {GradientGap} from './graph/training/preflight.js';
 export {type GraphTrainer, type PreparedInputs, trainer} from './graph/training/trainer.js';
 export type {Place} from './io/place.js';

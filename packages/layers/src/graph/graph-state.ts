@@ -3,7 +3,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../adapters/adapter.js';
-import type {FileSite, WeightValues} from '../io/adapter-file.js';
+import type {FileLayer, FileSite, WeightValues} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
 import {ContextStore} from '../lifecycle/context.js';
@@ -18,6 +18,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
 import {handOn} from './epilogue.js';
+import {Heads} from './heads.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
@@ -49,6 +50,8 @@ export class GraphState implements AdaptedModel {
   private readonly interception = new Interception();
   private readonly sites = new Map<string, Site>();
   private readonly described: Described<LocatedNode>[];
+  /** What trainers put behind the graph. */
+  readonly heads = new Heads();
   private readonly tracking = new UsageTracking();
   private activeName: string | null = null;
 
@@ -137,6 +140,7 @@ export class GraphState implements AdaptedModel {
       this.sites.delete(path);
     }
     this.adapters.delete(name);
+    this.heads.remove(name);
   }
 
   detach(): void {
@@ -224,8 +228,12 @@ export class GraphState implements AdaptedModel {
     });
   }
 
-  trainedVariables(): PlaceVariables[] {
-    return [];
+  trainedVariables(name: string): PlaceVariables[] {
+    return this.heads.variablesOf(name);
+  }
+
+  expectHeads(name: string, heads: readonly FileLayer[]): void {
+    this.heads.expect(name, heads);
   }
 
   variablesAt(): undefined {

@@ -40,7 +40,7 @@ export interface AdapterFile {
   /** Sites whose config is another one. A list, since a site may be called `__proto__`. */
   overrides: {site: string; adapter: AdapterConfig}[];
   sites: FileSite[];
-  /** Layers that were trained in full, whose weights are in the file too. */
+  /** Layers that were trained in full, and heads of trainers, whose weights are in the file too. */
   trained: FileLayer[];
   /** The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes. */
   base: {
@@ -67,6 +67,19 @@ export interface StoredFile {
 
 export const CONFIG_FILE = 'adapter_config.json';
 export const WEIGHTS_FILE = 'adapter_model.safetensors';
+
+/** No node of a graph can be called so, and no site. */
+const HEAD = 'head:';
+
+/** What a head that a trainer put behind a GraphModel is called among the layers that were trained in full. */
+export function headName(name: string): string {
+  return HEAD + name;
+}
+
+/** Whether a layer of a file is such a head. */
+export function isHead(layer: string): boolean {
+  return layer.startsWith(HEAD);
+}
 
 /** Key of a weight among the file's tensors. */
 export function weightKey(layer: string, weight: string): string {

@@ -1,7 +1,7 @@
 import {ConfigError} from '@tfjs-peft/kernels';
 import {describe} from '@tfjs-peft/routers';
 import {listNames} from '../names.js';
-import {type StoredFile, type WeightValues, weightKey} from './adapter-file.js';
+import {isHead, type StoredFile, type WeightValues, weightKey} from './adapter-file.js';
 
 /** The model's name of a site, by the name that the file has; sites that are not named keep theirs. */
 export type Rename =
@@ -17,7 +17,8 @@ export type Rename =
 export function renameSites({file, weights}: StoredFile, rename: Rename): StoredFile {
   const places = [...file.sites, ...file.trained].map(({name}) => name);
   const newName = lookUp(rename, places);
-  const names = new Map(places.map((name) => [name, newName(name)]));
+  // A head is no site: it is called as its output is.
+  const names = new Map(places.map((name) => [name, isHead(name) ? name : newName(name)]));
   const taken = new Map<string, string>();
   for (const [from, to] of names) {
     if (typeof to !== 'string' || to === '') {

@@ -94,8 +94,10 @@ export interface AdaptedModel {
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
   /** The sites of an adapter and their variables, in the order of the model. */
   siteVariables(name: string): PlaceVariables<FileSite>[];
-  /** The places that an adapter trains in full, and its own values of them. */
+  /** What an adapter trains in full, heads of trainers too, and its own values of that. */
   trainedVariables(name: string): PlaceVariables[];
+  /** Makes room for the weights of heads that a file of the adapter has. */
+  expectHeads(name: string, heads: readonly FileLayer[]): void;
   /** The variables of any place; undefined if there is none. */
   variablesAt(path: string): PlaceVariables | undefined;
   /**

@@ -6,6 +6,7 @@ import {
   type AdapterFile,
   type FileLayer,
   type FileWeight,
+  isHead,
   listProblems,
   type StoredFile,
   sameShape,
@@ -52,7 +53,11 @@ export async function prepareLoad(
     const plan = prepare();
     if (plan !== undefined) state.add(plan);
     else state.enable(name);
-    assign([...state.siteVariables(name), ...state.trainedVariables(name)], weights);
+    state.expectHeads(
+      name,
+      file.trained.filter((layer) => isHead(layer.name)),
+    );
+    assign([...state.siteVariables(name), ...trainedOf(state, name, file)], weights);
   };
 }
 
@@ -101,6 +106,7 @@ function checkLayers(state: AdaptedModel, file: AdapterFile, renamed: boolean): 
       problems.push(`${place} is [${found.shape}] in the model, but [${shape}] in the file`);
   }
   for (const layer of file.trained) {
+    if (state.noun === 'node' && isHead(layer.name)) continue;
     const found = state.variablesAt(layer.name);
     if (found === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
     else problems.push(...compare(layer, found.file.weights, 'model'));
@@ -137,11 +143,12 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
   const trained = new Map(state.trainedVariables(name).map((layer) => [layer.file.name, layer.file]));
   const given = new Set(file.trained.map((layer) => layer.name));
   for (const path of trained.keys()) {
-    if (!given.has(path))
+    if (!given.has(path) && !isHead(path))
       problems.push(`layer '${path}' is trained in full in the model, but not in the file`);
   }
   for (const layer of file.trained) {
     const found = trained.get(layer.name);
+    if (found === undefined && isHead(layer.name)) continue;
     if (found === undefined)
       problems.push(`layer '${layer.name}' is trained in full in the file, but not in the model`);
     else problems.push(...compare(layer, found.weights, 'model'));
@@ -204,6 +211,11 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
 
 function fail(problems: readonly string[], what: string, wayOut: string): void {
   if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
+}
+
+function trainedOf(state: AdaptedModel, name: string, file: AdapterFile): PlaceVariables[] {
+  const wanted = new Set(file.trained.map(({name}) => name));
+  return state.trainedVariables(name).filter(({file}) => wanted.has(file.name));
 }
 
 function assign(layers: readonly PlaceVariables[], weights: ReadonlyMap<string, WeightValues>): void {

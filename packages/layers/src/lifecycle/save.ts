@@ -2,13 +2,19 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {type StoredFile, type WeightValues, weightKey} from '../io/adapter-file.js';
 import {digest} from '../io/storage.js';
 import type {AdaptedModel} from './adapted-model.js';
-import {baseWeights} from './weights.js';
+import {baseWeights, isGone} from './weights.js';
 
 /** The adapter and its weights as they are to be stored. */
 export async function toStored(state: AdaptedModel, name: string): Promise<StoredFile> {
   const adapter = state.adapters.get(name)!;
   const sites = state.siteVariables(name);
   const trained = state.trainedVariables(name);
+  const gone = [...sites, ...trained].find(({variables}) => [...variables.values()].some(isGone));
+  if (gone !== undefined) {
+    throw new ConfigError(
+      `The weights of '${gone.file.name}' are disposed. Save the adapter before its layers or heads are disposed.`,
+    );
+  }
   // Requested all at once, before anything can change them.
   const reads = [...sites, ...trained].flatMap(({file, variables}) =>
     [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {

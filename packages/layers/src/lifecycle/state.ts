@@ -25,6 +25,7 @@ import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from './ad
 import {ContextStore} from './context.js';
 import {LossScale} from './loss-scale.js';
 import {checkIdle, Recompiler} from './recompile.js';
+import {repairTotals} from './totals.js';
 import {TrainedLayers} from './trained-layers.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
@@ -51,6 +52,8 @@ export class ModelState implements AdaptedModel {
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
   private readonly recompiler = new Recompiler();
+  /** Undoes what makes evaluations of several outputs right. */
+  private readonly totals: (() => void)[] = [];
   readonly context = new ContextStore();
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
@@ -182,6 +185,7 @@ export class ModelState implements AdaptedModel {
     }
     this.begun = true;
     preparation.commit();
+    this.totals.push(...models.map(repairTotals));
   }
 
   /** Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at. */
@@ -291,6 +295,9 @@ export class ModelState implements AdaptedModel {
     return this.trained.variablesOf(name);
   }
 
+  /** A LayersModel has its heads among its layers; a file that has some does not fit it. */
+  expectHeads(): void {}
+
   variablesAt(path: string): PlaceVariables | undefined {
     const at = this.find(path);
     return at && layerVariables(at);
@@ -383,5 +390,6 @@ export class ModelState implements AdaptedModel {
     this.begun = false;
     this.norms.restore();
     this.freezer.restore();
+    for (const undo of this.totals.splice(0)) undo();
   }
 }

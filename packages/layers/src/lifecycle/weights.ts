@@ -40,6 +40,16 @@ function describe(variables: PlaceVariables['variables']): FileLayer['weights'] 
   return [...variables].map(([name, {shape}]) => ({name, shape: [...shape] as number[]}));
 }
 
+/** Whether a variable is disposed, so that it cannot be read. */
+export function isGone(variable: Pick<tfl.LayerVariable, 'read'>): boolean {
+  try {
+    return variable.read().isDisposed;
+  } catch {
+    // A weight of tfjs-layers refuses to be read then.
+    return true;
+  }
+}
+
 /** A variable's name without its layer's. */
 export function leafName({originalName}: tfl.LayerVariable): string {
   return originalName.slice(originalName.lastIndexOf('/') + 1);

@@ -1,3 +1,4 @@
+import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {
   buildContainer,
   type Container,
@@ -104,4 +105,10 @@ export function withParts(layer: Layer): Layer[] {
   };
   visit(layer);
   return [...found];
+}
+
+/** Every weight of a layer or a model, once, in the order of its layers, whether it is trained now or not. */
+export function allWeights(layer: Layer): LayerVariable[] {
+  const layers = isContainer(layer) ? mapModel(layer).layers.map((at) => at.layer) : [layer];
+  return [...new Set(layers.flatMap(({weights}) => weights))];
 }

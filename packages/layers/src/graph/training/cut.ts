@@ -1,4 +1,5 @@
 import {ConfigError, NoGradientError} from '@tfjs-peft/kernels';
+import {own} from '../../names.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './endpoint.js';
 
@@ -130,8 +131,8 @@ function dynamicBehind(node: GraphNode, sources: readonly GraphNode[]): NoGradie
  */
 export function findEndpoint(executor: Executor, name: string, signature: unknown): Endpoint {
   const {outputs} = (signature ?? {}) as {outputs?: Record<string, {name?: string}>};
-  const [path, index] = parseEndpoint(outputs?.[name]?.name ?? name);
-  const node = executor.graph.nodes[path];
+  const [path, index] = parseEndpoint(own(outputs, name)?.name ?? name);
+  const node = own(executor.graph.nodes, path);
   if (node === undefined) {
     throw new ConfigError(
       `outputs: the graph has no node '${name}'. Name one of its nodes; its own outputs are ` +

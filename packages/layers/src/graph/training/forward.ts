@@ -1,6 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {own} from '../../names.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
 import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
@@ -66,14 +67,14 @@ export class Forward {
     const named = namedInputs(this.model, inputs);
     const {cut} = this;
     await this.steps.prepare();
-    const given = ({node, index}: Endpoint) => (index === 0 ? named[node.name] : undefined);
+    const given = ({node, index}: Endpoint) => (index === 0 ? own(named, node.name) : undefined);
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
     const results = await this.runFront(named, computed.map(endpointName));
     const byName = new Map(computed.map((endpoint, i) => [endpointName(endpoint), results[i]!]));
     const tensorOf = (endpoint: Endpoint) =>
       given(endpoint) ??
       byName.get(endpointName(endpoint)) ??
-      this.executor.weightMap[endpoint.node.name]?.[endpoint.index];
+      own(this.executor.weightMap, endpoint.node.name)?.[endpoint.index];
     const crossing = cut.crossing.map((endpoint) => tensorOf(endpoint)!);
     const foreign = new Set([...Object.values(named), ...Object.values(this.executor.weightMap).flat()]);
     return {
@@ -118,9 +119,15 @@ export class Forward {
 
 /** Inputs by the names of their nodes. */
 export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTensorMap {
-  const nodes = executorOf(model).graph.inputs;
-  const names = nodes.map(({name}) => name);
-  const all = executorOf(model).graph.nodes;
+  const {inputs: signature = {}} = (model.modelSignature ?? {}) as {
+    inputs?: Record<string, {name?: string; resourceId?: unknown}>;
+  };
+  // Tables and the like are no inputs: the model feeds them to itself.
+  const captured = Object.entries(signature).flatMap(([key, {name = key, resourceId}]) =>
+    resourceId == null ? [] : [parseEndpoint(name)[0]],
+  );
+  const {graph} = executorOf(model);
+  const names = graph.inputs.map(({name}) => name).filter((name) => !captured.includes(name));
   const expected = `It has ${names.map((name) => `'${name}'`).join(', ') || 'none'}.`;
   if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
@@ -129,10 +136,10 @@ export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTen
     }
     return Object.fromEntries(list.map((tensor, i) => [names[i]!, tensor]));
   }
-  const {inputs: signature} = (model.modelSignature ?? {}) as {inputs?: Record<string, {name?: string}>};
   const entries = Object.entries(inputs).map(([key, tensor]) => {
-    const [name] = parseEndpoint(signature?.[key]?.name ?? key);
-    if (all[name] === undefined) throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
+    const [name] = parseEndpoint(own(signature, key)?.name ?? key);
+    if (own(graph.nodes, name) === undefined)
+      throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
     return [name, tensor] as const;
   });
   return Object.fromEntries(entries);

@@ -5,15 +5,16 @@ type Variables = tfl.layers.Layer['trainableWeights'];
 
 /** What a {@link GraphLayer} runs. */
 export interface GraphCall {
-  /** The outputs of the batch that is prepared now. */
-  run(training: boolean): tf.Tensor[];
+  /** The outputs of the batch that the layer's input stands for. */
+  run(key: tf.Tensor, training: boolean): tf.Tensor[];
   /** What routers have added to the loss in the last run. */
   losses(): (() => tf.Scalar)[];
 }
 
 /**
  * A GraphModel's outputs as a layer of tfjs-layers, so that losses, metrics, callbacks and heads are tfjs-layers' own. Its input says
- * no more than how many samples there are: what the graph takes, which need not have a row for each sample, was prepared before.
+ * how many samples there are, and stands for a batch: what the graph takes, which need not have a row for each sample, was prepared
+ * before.
  */
 export class GraphLayer extends tfl.layers.Layer {
   /** @nocollapse */
@@ -33,8 +34,9 @@ export class GraphLayer extends tfl.layers.Layer {
     this.trainableWeights = variables as unknown as Variables;
   }
 
-  override call(_: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
-    const outputs = this.graph.run(kwargs?.training === true);
+  override call(x: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
+    const [key] = [x].flat();
+    const outputs = this.graph.run(key!, kwargs?.training === true);
     return outputs.length === 1 ? outputs[0]! : outputs;
   }
 

@@ -1,26 +1,34 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
+import {headName} from '../../io/adapter-file.js';
 import {Peft} from '../../lifecycle/peft.js';
 import {disposeOptimizer, renew} from '../../lifecycle/recompile.js';
 import {checkIdle, whileTraining} from '../../lifecycle/training-lock.js';
+import {allWeights} from '../../upgrade/walk.js';
 import type {GraphState} from '../graph-state.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
-import {
-  asDataset,
-  type Batching,
-  disposeBatch,
-  firstBatch,
-  type GraphBatch,
-  type GraphData,
-} from './batches.js';
+import type {GraphBatch, GraphData} from './batches.js';
+import {Behind, checkHeadNames} from './behind.js';
 import {endpointName} from './endpoint.js';
+import {Feed} from './feed.js';
 import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
-import {asTrained, GraphLayer, type TrainedVariable} from './graph-layer.js';
-import {FIT_OPTIONS, type GraphFitOptions, type TrainerOptions} from './options.js';
+import {asTrained, type TrainedVariable} from './graph-layer.js';
+import {
+  checkEvaluateOptions,
+  checkFitOptions,
+  classWeights,
+  compileArgs,
+  type GraphEvaluateOptions,
+  type GraphFitOptions,
+  type TrainerOptions,
+} from './options.js';
+import {OutputNames, type OutputSignature} from './output-names.js';
+import {Passes} from './passes.js';
 import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
+import {asSource, type Source, splitSource} from './source.js';
 
 type Layer = tfl.layers.Layer;
 
@@ -51,14 +59,14 @@ export interface PreparedInputs {
 /** What {@link trainer} makes. */
 export class GraphTrainer {
   private readonly outputs: string[];
-  private readonly heads: (Layer | null)[];
-  /** Heads that came without weights, which therefore go with the trainer. */
-  private readonly ownHeads: Layer[];
+  /** One for each output, null for none; or one that takes all. */
+  private readonly layers: readonly (Layer | null)[];
+  private readonly names: OutputNames;
+  private readonly compileArgs: ReturnType<typeof compileArgs>;
   private forward: {key: string; forward: Forward; gaps: GradientGap[]} | undefined;
-  private layer: GraphLayer | undefined;
-  private inner: tfl.LayersModel | undefined;
+  private behind: Behind | undefined;
+  private fitting = false;
   private compiled: {variables: tf.Variable[]; owned: boolean} | undefined;
-  private current: PreparedBatch | undefined;
 
   /** Use {@link trainer}. */
   constructor(
@@ -70,21 +78,43 @@ export class GraphTrainer {
     }
     checkOptions('trainer', options, ['loss', 'optimizer', 'metrics', 'outputs', 'head']);
     executorOf(model);
-    const {outputs = model.outputNodes, head} = options;
-    this.outputs = [outputs].flat();
-    this.heads = [head ?? this.outputs.map(() => null)].flat();
+    const {outputs, head} = options;
+    this.outputs = [outputs ?? model.outputNodes].flat();
+    this.layers = [head ?? this.outputs.map(() => null)].flat();
     if (Array.isArray(head) && head.length !== this.outputs.length) {
       throw new ConfigError(
         `head: ${head.length} heads for ${this.outputs.length} outputs. Give one for each, null to leave an output as it is.`,
       );
     }
-    this.ownHeads = this.heads.filter((layer) => layer !== null && !layer.built) as Layer[];
+    checkHeadNames(this.layers);
+    const signature = (model.modelSignature ?? {}) as {outputs?: OutputSignature};
+    const given = outputs === undefined ? undefined : this.outputs;
+    this.names = new OutputNames(this.outputs, given, this.layers, signature.outputs ?? {});
+    this.compileArgs = compileArgs(options, this.names);
     this.parts();
+    this.attachHeads();
+  }
+
+  /** The layers behind the outputs, null where there is none. They are the caller's, who disposes them. */
+  get heads(): readonly (Layer | null)[] {
+    return this.layers;
+  }
+
+  /**
+   * Set to true in a callback, it ends `fit` after the batch that is running, as `stopTraining` of a LayersModel does. While `fit` runs,
+   * the GraphModel's own `stopTraining` does the same.
+   */
+  get stopTraining(): boolean {
+    return this.behind?.inner.stopTraining ?? false;
+  }
+
+  set stopTraining(stop: boolean) {
+    if (this.behind !== undefined) this.behind.inner.stopTraining = stop;
   }
 
   /** What training changes now: the active adapter, variables among the graph's weights, and heads as far as they have weights yet. */
   trainableVariables(): tf.Variable[] {
-    const heads = this.heads.flatMap((head) => head?.trainableWeights ?? []);
+    const heads = this.layers.flatMap((head) => head?.trainableWeights ?? []);
     return [...this.graphVariables(), ...heads].map((variable) => variable.read() as tf.Variable);
   }
 
@@ -108,63 +138,79 @@ export class GraphTrainer {
   /**
    * Trains.
    *
-   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used; or `{xs, ys}` with all samples.
+   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used, in any of the forms of
+   * {@link GraphData}; or `{xs, ys}` with all samples.
    * @returns Losses and metrics by epoch, as `model.fitDataset` gives them.
-   * @throws ConfigError if there is no loss, nothing to train, or an option is unknown, or the model is being trained;
-   * NoGradientError if no right gradient flows.
+   * @throws ConfigError if there is no loss, no batch, or nothing to train, an option or a key of a batch is unknown, data that can be
+   * run once are needed twice, or the model is being trained; NoGradientError if no right gradient flows.
+   *
+   * @example
+   * await training.fit({xs, ys}, {epochs: 3, batchSize: 16, validationSplit: 0.1, seed: 1});
+   * await training.fit(tf.data.zip({xs, ys}).batch(16), {epochs: 3});
+   * await training.fit(function* () { for (const text of texts) yield encode(text); }, {epochs: 3});
    */
   async fit(data: GraphData, options: GraphFitOptions = {}): Promise<tfl.History> {
-    checkOptions('fit', options, FIT_OPTIONS);
-    const {validationData, batchSize, shuffle = true, seed, ...args} = options;
-    const source = asDataset(data, {batchSize, shuffle, seed} as Batching);
-    return whileTraining(this.model, () => this.train(source, validationData, batchSize, args));
-  }
-
-  private async train(
-    source: ReturnType<typeof asDataset>,
-    validationData: GraphData | undefined,
-    batchSize: number | undefined,
-    args: Omit<GraphFitOptions, 'validationData' | 'batchSize'>,
-  ): Promise<tfl.History> {
+    checkFitOptions(options);
+    const {epochs = 1, initialEpoch = 0, batchesPerEpoch, validationData, validationSplit, ...rest} = options;
+    const {batchSize, shuffle = true, seed, validationBatchSize = batchSize, classWeight, ...args} = rest;
+    const batching = {batchSize, shuffle, seed};
+    const {train, validation} =
+      validationSplit === undefined
+        ? {
+            train: asSource(data, batching),
+            validation: validationData && asSource(validationData, {batchSize: validationBatchSize}),
+          }
+        : splitSource(data, validationSplit, batching);
+    const several = epochs - initialEpoch > 1;
+    if (several && batchesPerEpoch === undefined) checkRunsAgain(train, 'The data');
+    if (several && validation !== undefined) checkRunsAgain(validation, 'validationData');
     this.checkTrainable();
-    const inner = await this.compile(() => firstBatch(source));
-    const train = this.dataset(source);
-    const validation = validationData && this.dataset(asDataset(validationData, {batchSize} as Batching));
-    try {
-      return await inner.fitDataset(train.dataset as never, {
-        epochs: 1,
-        ...args,
-        ...(validation && {validationData: validation.dataset as never}),
-      });
-    } catch (error) {
-      throw explain(error, this.parts().forward.cut);
-    } finally {
-      train.end();
-      validation?.end();
-    }
+    return whileTraining(this.model, async () => {
+      const feed = this.feed(train, 'The dataset');
+      const other = validation && this.feed(validation, 'validationData');
+      const letGo = this.beStoppable();
+      this.fitting = true;
+      try {
+        await other?.first();
+        const inner = await this.compile(await feed.first());
+        return await inner.fitDataset(feed as never, {
+          ...args,
+          epochs,
+          initialEpoch,
+          ...(batchesPerEpoch !== undefined && {batchesPerEpoch}),
+          ...(classWeight !== undefined && {classWeight: classWeights(classWeight, this.names) as never}),
+          ...(other !== undefined && {validationData: other as never}),
+        });
+      } catch (error) {
+        throw explain(error, this.parts().forward.cut);
+      } finally {
+        letGo();
+        this.fitting = false;
+        await feed.end();
+        await other?.end();
+      }
+    });
   }
 
   /**
-   * Loss and metrics on some data, by their names, without what routers add to the loss.
+   * Loss and metrics on some data, by their names, without what routers add to the loss. With several outputs, `loss` is the sum of
+   * their losses, and each has its own `<output>_loss`, as `fit` reports them.
    *
-   * @throws ConfigError if there is no loss.
+   * @throws ConfigError if there is no loss or no batch, or an option or a key of a batch is unknown.
    */
-  async evaluate(
-    data: GraphData,
-    {batches, ...batching}: Batching & {batches?: number} = {},
-  ): Promise<Record<string, number>> {
-    checkOptions('evaluate', batching, ['batchSize']);
-    const source = asDataset(data, batching);
-    const inner = await this.compile(() => firstBatch(source));
-    const own = this.dataset(source);
+  async evaluate(data: GraphData, options: GraphEvaluateOptions = {}): Promise<Record<string, number>> {
+    checkEvaluateOptions(options);
+    const {batches, batchSize} = options;
+    const feed = this.feed(asSource(data, {batchSize}), 'The dataset');
     try {
-      const result = await inner.evaluateDataset(own.dataset as never, {...(batches && {batches})} as never);
+      const inner = await this.compile(await feed.first());
+      const result = await inner.evaluateDataset(feed as never, {...(batches && {batches})} as never);
       const scalars = [result].flat();
       const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0]!));
       tf.dispose(scalars);
       return Object.fromEntries(inner.metricsNames.map((name, i) => [name, values[i]!]));
     } finally {
-      own.end();
+      await feed.end();
     }
   }
 
@@ -175,20 +221,17 @@ export class GraphTrainer {
    */
   async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
     const prepared = await this.prepareBatch({xs: inputs});
-    const inner = await this.build(async () => prepared);
-    return {
-      outputs: (training = false) => {
-        const before = this.current;
-        this.current = prepared;
-        try {
-          return tf.tidy(() => inner.apply(tf.ones([1, 1]), {training}) as tf.Tensor | tf.Tensor[]);
-        } finally {
-          this.current = before;
-        }
-      },
-      losses: () => inner.calculateLosses(),
-      dispose: () => prepared.dispose(),
-    };
+    try {
+      const behind = this.build(prepared);
+      return {
+        outputs: (training = false) => behind.apply(prepared, training),
+        losses: () => behind.inner.calculateLosses(),
+        dispose: () => prepared.dispose(),
+      };
+    } catch (error) {
+      prepared.dispose();
+      throw error;
+    }
   }
 
   /** The outputs, behind their heads. The inputs stay the caller's. */
@@ -227,16 +270,15 @@ export class GraphTrainer {
   }
 
   /**
-   * Gives back the optimizer, if it was named and not given, and the heads that came without weights. The model is the caller's.
+   * Gives back the optimizer, if it was named and not given. The model and the heads are the caller's.
    *
-   * @throws ConfigError if the model is being trained.
+   * @throws ConfigError if this trainer is training.
    */
   dispose(): void {
-    checkIdle(this.model);
-    if (this.compiled?.owned) disposeOptimizer(this.inner!.optimizer);
-    for (const head of this.ownHeads) if (head.built) head.dispose();
+    if (this.fitting) checkIdle(this.model);
+    if (this.compiled?.owned) disposeOptimizer(this.behind!.inner.optimizer);
     this.compiled = undefined;
-    this.inner = undefined;
+    this.behind = undefined;
     this.forward?.forward.dispose();
     this.forward = undefined;
   }
@@ -281,20 +323,20 @@ export class GraphTrainer {
   }
 
   private checkTrainable(): void {
-    const headless = this.heads.every((head) => head === null);
+    const headless = this.layers.every((head) => head === null);
     if (this.graphVariables().length === 0 && headless) {
       throw new ConfigError('There is nothing to train. Upgrade the model, or give the trainer a head.');
     }
     checkGaps(this.parts().gaps);
   }
 
-  private run(training: boolean): tf.Tensor[] {
+  private run(prepared: PreparedBatch, training: boolean): tf.Tensor[] {
     const state = this.graphState();
-    if (state === undefined) return this.current!.run();
+    if (state === undefined) return prepared.run();
     const before = state.training;
     state.training = training;
     try {
-      return this.current!.run();
+      return prepared.run();
     } finally {
       state.training = before;
     }
@@ -306,92 +348,93 @@ export class GraphTrainer {
   }
 
   /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
-  private async build(batch: () => Promise<PreparedBatch>): Promise<tfl.LayersModel> {
-    if (this.inner === undefined) {
-      const before = this.current;
-      this.current = await batch();
-      const outputs = this.run(false);
-      this.current = before;
-      tf.dispose(outputs);
+  private build(batch: PreparedBatch): Behind {
+    if (this.behind === undefined) {
+      const outputs = this.run(batch, false);
       const shapes = outputs.map(({shape}): tfl.Shape => [null, ...shape.slice(1)]);
-      this.layer = new GraphLayer(
-        {run: (training) => this.run(training), losses: () => this.losses()},
-        shapes,
-      );
-      const samples = tfl.input({shape: [1]});
-      const behind = [this.layer.apply(samples)].flat() as tfl.SymbolicTensor[];
-      const groups = this.heads.length === behind.length ? behind.map((output) => [output]) : [behind];
-      const ends = groups.flatMap((group, i) => {
-        const end = this.heads[i]?.apply(group.length === 1 ? group[0]! : group) ?? group;
-        return end as tfl.SymbolicTensor | tfl.SymbolicTensor[];
-      });
-      this.inner = tfl.model({inputs: samples, outputs: ends});
+      tf.dispose(outputs);
+      const call = {run: this.run.bind(this), losses: () => this.losses()};
+      this.behind = new Behind(call, shapes, this.layers, this.names);
     }
-    this.layer!.setVariables(this.graphVariables());
-    return this.inner;
+    this.attachHeads();
+    this.behind.setVariables(this.graphVariables());
+    return this.behind;
   }
 
-  private async compile(first: () => Promise<GraphBatch>): Promise<tfl.LayersModel> {
-    const {loss, optimizer = 'adam', metrics = []} = this.options;
-    if (loss === undefined) throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
-    let batch: GraphBatch | undefined;
-    let prepared: PreparedBatch | undefined;
-    const inner = await this.build(async () => {
-      batch = await first();
-      prepared = await this.prepareBatch(batch);
-      return prepared;
-    }).finally(() => {
-      prepared?.dispose();
-      if (batch !== undefined) disposeBatch(batch);
-    });
+  /** Makes the heads the active adapter's own. */
+  private attachHeads(): void {
+    const state = this.graphState();
+    if (state === undefined || state.active === null) return;
+    for (const [i, head] of this.layers.entries()) {
+      if (head === null || !head.built || this.layers.indexOf(head) !== i) continue;
+      state.heads.attach(state.active, headName(this.names.heads[i]!), allWeights(head));
+    }
+  }
+
+  private async compile(batch: GraphBatch): Promise<tfl.LayersModel> {
+    if (this.compileArgs === undefined) {
+      throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
+    }
+    const prepared = await this.prepareBatch(batch);
+    let inner: tfl.LayersModel;
+    try {
+      inner = this.build(prepared).inner;
+    } finally {
+      prepared.dispose();
+    }
     const variables = this.trainableVariables();
     const before = this.compiled?.variables;
     if (before?.length === variables.length && before.every((variable, i) => variable === variables[i])) {
       return inner;
     }
+    const {optimizer = 'adam'} = this.options;
     const old = inner.optimizer;
     const next = this.compiled === undefined ? optimizer : renew(old, inner);
-    inner.compile({optimizer: next, loss, metrics});
+    inner.compile({optimizer: next, ...this.compileArgs});
     if (this.compiled?.owned) disposeOptimizer(old);
-    this.compiled = {variables, owned: next !== this.options.optimizer || typeof next === 'string'};
+    this.compiled = {variables, owned: next !== optimizer || typeof next === 'string'};
     return inner;
   }
 
-  private prepareBatch({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
-    if (context !== undefined) this.graphState()?.context.set(context);
-    return this.parts().forward.prepare(xs);
+  /** The context of a batch holds when the batch is run, whatever was run in between. */
+  private async prepareBatch({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
+    const prepared = await this.parts().forward.prepare(xs);
+    if (context === undefined) return prepared;
+    return {
+      run: () => {
+        this.graphState()?.context.set(context);
+        return prepared.run();
+      },
+      dispose: () => prepared.dispose(),
+    };
   }
 
-  /** A dataset as the inner model takes it: each batch is prepared before it is handed on, and is then the one that runs. */
-  private dataset(source: ReturnType<typeof asDataset>): {dataset: object; end(): void} {
-    let last: {prepared: PreparedBatch; xs: GraphInputs} | undefined;
-    const release = () => {
-      if (last === undefined) return;
-      last.prepared.dispose();
-      tf.dispose(last.xs);
-      if (this.current === last.prepared) this.current = undefined;
-      last = undefined;
-    };
-    const next = async (iterator: Awaited<ReturnType<typeof source.iterator>>) => {
-      release();
-      const {done, value} = await iterator.next();
-      if (value === undefined) return {done: true, value: null};
-      const prepared = await this.prepareBatch(value as GraphBatch);
-      const {xs, ys} = value as GraphBatch;
-      last = {prepared, xs};
-      this.current = prepared;
-      const target = ys instanceof tf.Tensor ? ys : Object.values(ys)[0]!;
-      return {done, value: {xs: tf.ones([target.shape[0]!, 1]), ys}};
-    };
-    return {
-      dataset: {
-        size: source.size ?? null,
-        iterator: async () => {
-          const iterator = await source.iterator();
-          return {next: () => next(iterator)};
-        },
-      },
-      end: release,
-    };
+  private feed(source: Source, what: string): Feed {
+    return new Feed(new Passes(source, what), {
+      names: this.names,
+      prepare: (batch) => this.prepareBatch(batch),
+      keyOf: (prepared, rows) => this.behind!.keyOf(prepared, rows),
+      weigh: (targets, weights) => this.behind!.inner.weigh(targets, weights),
+    });
   }
+
+  /** Lets the model's own `stopTraining` be set, as in `fit` of a LayersModel. */
+  private beStoppable(): () => void {
+    Object.defineProperty(this.model, 'stopTraining', {
+      configurable: true,
+      get: () => this.stopTraining,
+      set: (stop: boolean) => {
+        this.stopTraining = stop;
+      },
+    });
+    return () => delete (this.model as {stopTraining?: boolean}).stopTraining;
+  }
+}
+
+function checkRunsAgain({once}: Source, what: string): void {
+  if (!once) return;
+  throw new ConfigError(
+    `${what} is an iterator, which cannot be run again for a second epoch. Give the function that makes it, which is called for each ` +
+      'epoch.',
+  );
 }

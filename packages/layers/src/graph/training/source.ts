@@ -1,0 +1,156 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {arraySource, countSamples} from './arrays.js';
+import {
+  type Batching,
+  checkBatch,
+  describe,
+  type GraphArrays,
+  type GraphBatch,
+  type GraphData,
+  type GraphPair,
+  mapBatch,
+} from './batches.js';
+
+/** One pass over some data. */
+export interface BatchIterator {
+  next(): Promise<IteratorResult<unknown>> | IteratorResult<unknown>;
+  return?(): unknown;
+}
+
+/** Any data, as passes over it. What a pass gives is the taker's, who disposes it. */
+export interface Source {
+  iterator(): Promise<BatchIterator>;
+  /** Batches in a pass, where that is known. */
+  size?: number | null;
+  /** Whether there can be one pass only. */
+  once: boolean;
+}
+
+/** Training data, and the part of it that was split off for validation. */
+export interface SplitSource {
+  train: Source;
+  validation?: Source;
+}
+
+/** Iterators that were run, so that none is run twice. */
+const spent = new WeakSet<object>();
+
+const KINDS =
+  'The data must be a dataset of batches {xs, ys}, an array or an iterator of them, a function that gives one, or {xs, ys} with all samples';
+
+/**
+ * Any data as passes over it.
+ *
+ * @throws ConfigError if it is nothing of which batches can be had.
+ */
+export function asSource(data: GraphData, batching: Batching = {}): Source {
+  if (typeof data === 'function') return made(data);
+  const arrays = asArrays(data);
+  if (arrays !== undefined) return arraySource(arrays, batching, [0, countSamples(arrays)]);
+  return streamed(data);
+}
+
+/**
+ * Data in two parts, the last samples for validation, as `validationSplit` of `model.fit` has it.
+ *
+ * @throws ConfigError if it is no fraction that leaves samples to both, or the data do not hold all samples.
+ */
+export function splitSource(data: GraphData, split: number, batching: Batching): SplitSource {
+  const arrays = typeof data === 'function' ? undefined : asArrays(data);
+  if (arrays === undefined) {
+    throw new ConfigError(
+      'validationSplit takes its part of {xs, ys} with all samples. Give validationData with a dataset.',
+    );
+  }
+  const size = countSamples(arrays);
+  const at = Math.floor(size * (1 - split));
+  if (!(split > 0 && split < 1) || at < 1 || at === size) {
+    throw new ConfigError(
+      `validationSplit is ${split}, but must be above 0 and below 1, and leave some of the ${size} samples to both parts.`,
+    );
+  }
+  return {
+    train: arraySource(arrays, batching, [0, at]),
+    validation: arraySource(arrays, {batchSize: batching.batchSize}, [at, size]),
+  };
+}
+
+/** All samples, if data hold them. */
+function asArrays(data: Exclude<GraphData, () => unknown>): GraphArrays | undefined {
+  if (typeof data !== 'object' || data === null) throw new ConfigError(`${KINDS}, not ${describe(data)}.`);
+  if (Array.isArray(data)) {
+    const pair = data as unknown as GraphPair;
+    const isBatch = ([first]: readonly unknown[]) =>
+      typeof first === 'object' && first !== null && !Array.isArray(first) && 'xs' in first && 'ys' in first;
+    if (pair.length < 2 || pair.length > 3 || isBatch(pair)) return undefined;
+    const [xs, ys, sampleWeights] = pair;
+    return {xs, ys, ...(sampleWeights !== undefined && {sampleWeights})};
+  }
+  return Object.hasOwn(data, 'xs') ? (data as GraphArrays) : undefined;
+}
+
+/** What gives batches one by one. */
+function streamed(data: object): Source {
+  const stream = data as Partial<Iterable<unknown> & AsyncIterable<unknown> & BatchIterator & Source>;
+  if (typeof stream.iterator === 'function') {
+    return {size: stream.size ?? null, once: false, iterator: async () => stream.iterator!()};
+  }
+  if (Array.isArray(data)) return arrayOfBatches(data as GraphBatch[]);
+  if (typeof stream.next === 'function') return runOnce(stream as BatchIterator);
+  const start = (stream[Symbol.asyncIterator] ?? stream[Symbol.iterator]) as (() => unknown) | undefined;
+  if (typeof start !== 'function') throw new ConfigError(`${KINDS}, not ${describe(data)}.`);
+  return {once: false, iterator: async () => start.call(data) as BatchIterator};
+}
+
+/** Batches whose tensors stay the caller's. */
+function arrayOfBatches(batches: readonly GraphBatch[]): Source {
+  return {
+    size: batches.length,
+    once: false,
+    iterator: async () => {
+      const own = batches[Symbol.iterator]();
+      return {
+        next: async () => {
+          const {done, value} = own.next();
+          if (done) return {done, value};
+          return {done: false, value: await mapBatch(checkBatch(value), (tensor) => tf.clone(tensor))};
+        },
+      };
+    },
+  };
+}
+
+/** An iterator: there is no second pass over it. */
+function runOnce(iterator: BatchIterator): Source {
+  return {
+    once: true,
+    iterator: async () => {
+      if (spent.has(iterator)) {
+        throw new ConfigError(
+          'The iterator was run before, and cannot be run twice. Give the function that makes it, which is called for each pass.',
+        );
+      }
+      spent.add(iterator);
+      return iterator;
+    },
+  };
+}
+
+/** A function that gives the batches anew for each pass. */
+function made(make: () => unknown): Source {
+  return {
+    once: false,
+    iterator: async () => {
+      const data = await make();
+      if (typeof data !== 'object' || data === null || Object.hasOwn(data, 'xs')) {
+        throw new ConfigError(
+          `A function must give a dataset or an iterator of batches {xs, ys}, not ${describe(data)}.`,
+        );
+      }
+      // Made for this pass, so nobody else disposes its tensors.
+      if (Array.isArray(data)) return data[Symbol.iterator]();
+      return streamed(data).iterator();
+    },
+  };
+}
