@@ -75,7 +75,7 @@ function realMask(p: tf.Tensor2D, mask: tf.Tensor, share: number): tf.Tensor2D {
   const {indices} = tf.topk(tf.mul(p, mask), tokens, true);
   const flat = tf.add(
     indices,
-    tf.mul(tf.range(0, experts, 1, 'int32').reshape([-1, 1]), tf.scalar(tokens, 'int32')),
+    tf.mul(tf.reshape(tf.range(0, experts, 1, 'int32'), [-1, 1]), tf.scalar(tokens, 'int32')),
   );
   const chosen = tf.cast(tf.less(tf.range(0, tokens), each), 'float32');
   const values = tf.mul(tf.ones([experts, 1]), chosen);
