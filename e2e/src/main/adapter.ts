@@ -1,4 +1,5 @@
-import {type AdapterConfig, createAdapter} from '@tfjs-peft/layers';
+import {type AdapterConfig, countTrainable, createAdapter} from '@tfjs-peft/layers';
+import {InputError} from '../command/input-error.js';
 import type {RunOptions} from './options.js';
 
 /** What a run's adapter depends on besides its options. */
@@ -55,7 +56,7 @@ const KINDS: Record<string, Kind> = {
 
 export const ADAPTERS = Object.keys(KINDS);
 
-const kindOf = (type: string): Kind => KINDS[type] ?? {learningRate: 3e-3};
+const kindOf = (type: string): Kind => KINDS[type]!;
 
 /** Options of routers beyond their type. */
 const ROUTERS: Record<string, (setting: Setting, experts: number) => object> = {
@@ -75,10 +76,10 @@ const ROUTERS: Record<string, (setting: Setting, experts: number) => object> = {
 export const ROUTER_NAMES = Object.keys(ROUTERS);
 
 /**
- * The adapter that the options ask for, with all defaults filled in. What a type does not know is passed on, for the layers to refuse it
- * by name.
+ * The adapter that the options ask for, with all defaults filled in. An option that a type does not know is passed on, for the layers
+ * to refuse it by name.
  *
- * @throws ConfigError if the adapter's type or one of its options is not good.
+ * @throws ConfigError if one of the options is not good.
  */
 export function adapterConfig(options: RunOptions, setting: Setting): AdapterConfig {
   const {adapter: type} = options;
@@ -93,6 +94,25 @@ export function adapterConfig(options: RunOptions, setting: Setting): AdapterCon
     ...(router !== undefined && {router: {type: router, ...ROUTERS[router]?.(setting, experts ?? 1)}}),
   };
   return createAdapter({type, ...(kind.config ?? asOptions)(sizes)} as AdapterConfig).getConfig();
+}
+
+/** An adapter that is to stay small beside its model has less at a layer than this share of it. */
+const LARGEST_SHARE = 1 / 4;
+
+/**
+ * Compares an adapter's size with its model's, before any of it is allocated.
+ *
+ * @throws InputError if a layer of the model's width would get too much.
+ */
+export function checkSize(
+  adapter: AdapterConfig,
+  {width, parameters}: {width: number; parameters: number},
+): void {
+  const count = countTrainable(adapter, {inputDim: width, outputDim: width});
+  if (count <= LARGEST_SHARE * parameters) return;
+  throw new InputError(
+    `--experts, --rank: ${adapter.type} would add ${count.toLocaleString('en')} parameters to a layer, and the whole model has ${parameters.toLocaleString('en')}; lower one of them`,
+  );
 }
 
 /** The learning rate of the adapter's weights. */

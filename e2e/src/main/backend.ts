@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {register as registerKernels} from '@tfjs-peft/kernels/auto';
 import {register as registerTraining} from '@tfjs-peft/kernels/wasm-training';
 import '@tensorflow/tfjs-backend-cpu';
+import {InputError} from '../command/input-error.js';
 import {wasmBackendFolder} from '../models/package-folder.js';
-import {InputError} from '../tasks/task.js';
 import type {Backend} from './options.js';
 
 /** Packages that bring the backends which are not this workspace's own dependencies. */

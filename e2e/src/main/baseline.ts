@@ -1,9 +1,9 @@
+import type {Interrupt} from '../command/interrupt.js';
 import {SPLITS} from '../tasks/task.js';
 import type {ProbeFigures} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {extractFeatures, type Features} from './features.js';
-import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head, logitsOf} from './linear.js';
 import {tuneProbe} from './probe.js';
 import {Progress, type ProgressStream} from './progress.js';

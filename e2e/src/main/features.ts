@@ -1,7 +1,7 @@
+import type {Interrupt} from '../command/interrupt.js';
 import {SPLITS, type Split} from '../tasks/task.js';
 import {type EncodedTask, joined} from './corpus.js';
 import type {Crew} from './crew.js';
-import type {Interrupt} from './interrupt.js';
 import type {Progress} from './progress.js';
 
 /** Vectors of every split of every task, and what a token costs. */

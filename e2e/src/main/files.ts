@@ -1,14 +1,6 @@
-import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
-import {dirname} from 'node:path';
+import {readFileSync} from 'node:fs';
 import {readSafetensors, type SafetensorsFile, writeSafetensors} from '@tfjs-peft/layers';
-
-/** Writes a file so that a reader, or a crash, sees the old one or the new one, never a part. */
-export function writeWhole(path: string, data: string | Uint8Array): void {
-  mkdirSync(dirname(path), {recursive: true});
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, data);
-  renameSync(temporary, path);
-}
+import {writeWhole} from '../command/output.js';
 
 export interface NamedArray {
   shape: readonly number[];

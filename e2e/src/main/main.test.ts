@@ -1,71 +1,26 @@
-import {spawn} from 'node:child_process';
-import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Result} from './result.js';
-import {bundleMain} from './testing/bundle.js';
+import {bundleScripts} from './testing/bundle.js';
+import {runScript} from './testing/program.js';
+import {writeTasks} from './testing/tasks.js';
 
 const root = join(__dirname, '../../..');
-
-interface Ended {
-  code: number | null;
-  output: string;
-  errors: string;
-}
 
 describe('the main job', () => {
   let folder: string;
   let scripts: string;
   let tasks: string;
 
-  /** Runs the program; `interruptAt` sends SIGINT as soon as the pattern shows up in its progress. */
-  const start = (args: string[], interruptAt?: RegExp): Promise<Ended> =>
-    new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [join(scripts, 'cli.js'), ...args]);
-      const ended: Ended = {code: null, output: '', errors: ''};
-      child.stdout.on('data', (chunk) => {
-        ended.output += chunk;
-      });
-      child.stderr.on('data', (chunk) => {
-        ended.errors += chunk;
-        if (interruptAt?.test(ended.errors)) {
-          interruptAt = undefined;
-          child.kill('SIGINT');
-        }
-      });
-      child.on('error', reject);
-      child.on('close', (code) => resolve({...ended, code}));
-    });
+  const start = (args: string[], signalAt?: RegExp) => runScript(join(scripts, 'cli.js'), args, {signalAt});
   const result = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Result;
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'main-'));
     tasks = join(folder, 'tasks');
-    const makers: Record<string, [string, (i: number) => string][]> = {
-      mood: [
-        ['good', (i) => `what a lovely and happy day number ${i}`],
-        ['bad', (i) => `a sad and terrible evening number ${i}`],
-      ],
-      theme: [
-        ['food', (i) => `${i} loaves of bread with butter`],
-        ['money', (i) => `${i} dollars on a bank account`],
-        ['animal', (i) => `${i} dogs and cats in the garden`],
-      ],
-    };
-    for (const [task, classes] of Object.entries(makers)) {
-      mkdirSync(join(tasks, task), {recursive: true});
-      for (const [split, first, count] of [
-        ['train', 0, 16],
-        ['validation', 100, 4],
-        ['test', 200, 6],
-      ] as const) {
-        const lines = classes.flatMap(([label, text]) =>
-          Array.from({length: count}, (_, i) => JSON.stringify({text: text(first + i), label})),
-        );
-        writeFileSync(join(tasks, task, `${split}.jsonl`), lines.join('\n'));
-      }
-    }
-    scripts = await bundleMain(root, ['cli', 'reload', 'worker']);
+    writeTasks(tasks);
+    scripts = await bundleScripts(root, 'main', ['cli', 'reload', 'worker'], 'main');
   }, 60000);
 
   afterAll(() => rmSync(folder, {recursive: true, force: true}));

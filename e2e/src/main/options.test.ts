@@ -51,8 +51,11 @@ describe('parseOptions', () => {
     [['--steps'], '--steps: needs a value'],
     [['--steps', '--quiet'], '--steps: needs a value before --quiet'],
     [['--steps', '0'], '--steps: "0" is not a whole number above 0'],
-    [['--experts', '1e9'], '--experts: "1e9" is more than 65536'],
-    [['--rank', '9007199254740991'], '--rank: "9007199254740991" is more than 65536'],
+    [['--experts', '1e9'], '--experts: "1e9" is not a whole number above 0 and at most 65536'],
+    [
+      ['--rank', '9007199254740991'],
+      '--rank: "9007199254740991" is not a whole number above 0 and at most 65536',
+    ],
     [['--steps', '2.5'], '--steps: "2.5" is not a whole number'],
     [['--steps', 'many'], '--steps: "many" is not'],
     [['--lr', '-1'], '--lr: "-1" is not a number above 0'],

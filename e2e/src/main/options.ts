@@ -1,7 +1,8 @@
-import {parseArgs} from 'node:util';
 import {LIMITS} from '@tfjs-peft/routers';
+import {type Flags, parseFlags} from '../command/flags.js';
+import {InputError, quoted} from '../command/input-error.js';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../tasks/builtin.js';
-import {InputError, type Limits} from '../tasks/task.js';
+import type {Limits} from '../tasks/task.js';
 import {ADAPTERS, ROUTER_NAMES} from './adapter.js';
 import {MODELS, type ModelName} from './encoder.js';
 
@@ -112,34 +113,19 @@ const FLAGS = {
   json: {type: 'string'},
   quiet: {type: 'boolean'},
   help: {type: 'boolean', short: 'h'},
-} as const;
+} as const satisfies Flags;
 
-type Flag = keyof typeof FLAGS;
-type Values = Partial<Record<Flag, string | boolean>>;
-
-function parse(argv: string[]): Values {
-  const {values, tokens} = parseArgs({args: argv, options: FLAGS, strict: false, tokens: true});
-  const seen = new Set<string>();
-  for (const token of tokens) {
-    if (token.kind === 'positional') throw new InputError(`"${token.value}": no such argument; see --help`);
-    if (token.kind !== 'option') continue;
-    if (!Object.hasOwn(FLAGS, token.name))
-      throw new InputError(`${token.rawName}: no such option; see --help`);
-    if (seen.has(token.name)) throw new InputError(`${token.rawName}: given twice; give it once`);
-    seen.add(token.name);
-    const wanted = FLAGS[token.name as Flag].type;
-    if (wanted === 'boolean' && token.value !== undefined) {
-      throw new InputError(`${token.rawName}: takes no value`);
-    }
-    if (wanted === 'string' && (token.value === undefined || token.value === '')) {
-      throw new InputError(`${token.rawName}: needs a value; see --help`);
-    }
-    if (wanted === 'string' && !token.inlineValue && token.value!.startsWith('--')) {
-      throw new InputError(`${token.rawName}: needs a value before ${token.value}; see --help`);
-    }
-  }
-  return values as Values;
-}
+/** The largest values that make sense: what is above them is a slip that would end in hours, or in memory that there is not. */
+const MOST = {
+  experts: LIMITS.count,
+  rank: LIMITS.count,
+  rate: 10,
+  steps: 1e6,
+  minutes: 1e5,
+  batch: 1024,
+  texts: 1e7,
+  tokens: 1024,
+};
 
 /**
  * Options of a command line.
@@ -148,83 +134,89 @@ function parse(argv: string[]): Values {
  * @throws InputError for an unknown, repeated or malformed flag, naming it and what it takes.
  */
 export function parseOptions(argv: string[]): Options | undefined {
-  const values = parse(argv);
-  if (values.help === true) return undefined;
-  const text = (flag: Flag) => values[flag] as string | undefined;
-  const list = (flag: Flag) =>
-    text(flag)
-      ?.split(',')
-      .map((item) => item.trim());
-  const number = (
-    flag: Flag,
-    {above, integer, most = Number.POSITIVE_INFINITY}: {above: number; integer: boolean; most?: number},
-  ): number | undefined => {
-    const given = text(flag);
-    if (given === undefined) return undefined;
-    const value = given.trim() === '' ? Number.NaN : Number(given);
-    if (!Number.isFinite(value) || value <= above || (integer && !Number.isInteger(value))) {
-      const kind = integer ? 'a whole number' : 'a number';
-      throw new InputError(`--${flag}: "${given}" is not ${kind} above ${above}`);
-    }
-    if (value > most)
-      throw new InputError(`--${flag}: "${given}" is more than ${most}, the most there can be`);
-    return value;
-  };
-  const size = (flag: Flag) => number(flag, {above: 0, integer: true, most: LIMITS.count});
-  const count = (flag: Flag) => number(flag, {above: 0, integer: true});
-  const positive = (flag: Flag) => number(flag, {above: 0, integer: false});
-  const choice = <T extends string>(flag: Flag, choices: readonly T[], fallback: T): T => {
-    const given = text(flag) ?? fallback;
-    if (!choices.includes(given as T)) {
-      throw new InputError(`--${flag}: no "${given}"; choose from ${choices.join(', ')}`);
-    }
-    return given as T;
-  };
-  if (values.tasks !== undefined && values['tasks-dir'] !== undefined) {
+  const given = parseFlags(argv, FLAGS);
+  if (given.has('help')) return undefined;
+  if (given.has('tasks') && given.has('tasks-dir')) {
     throw new InputError('--tasks and --tasks-dir: give one of them');
   }
-  if (values.seed !== undefined && values.seeds !== undefined) {
-    throw new InputError('--seed and --seeds: give one of them');
-  }
-  const seeds = (list('seeds') ?? [text('seed') ?? '1']).map((seed) => {
-    if (!/^\d{1,9}$/.test(seed)) {
-      throw new InputError(
-        `--seed${values.seeds === undefined ? '' : 's'}: "${seed}" is not a whole number from 0`,
-      );
-    }
-    return Number(seed);
-  });
-  if (new Set(seeds).size < seeds.length)
-    throw new InputError('--seeds: a seed is given twice; give each once');
   return {
-    tasks: list('tasks') ?? DEFAULT_TASKS,
-    tasksDir: text('tasks-dir'),
-    model: choice('model', MODELS, 'use-lite'),
-    adapter: text('adapter') ?? 'molora',
-    experts: size('experts'),
-    rank: size('rank'),
-    router: text('router'),
-    lr: positive('lr'),
-    headLr: positive('head-lr') ?? 3e-4,
-    steps: count('steps'),
-    minutes: positive('minutes'),
-    batch: count('batch') ?? 32,
-    backend: choice('backend', BACKENDS, 'wasm'),
+    tasks: given.list('tasks') ?? DEFAULT_TASKS,
+    tasksDir: given.text('tasks-dir'),
+    model: given.choice('model', MODELS) ?? 'use-lite',
+    adapter: given.choice('adapter', ADAPTERS) ?? 'molora',
+    experts: given.count('experts', MOST.experts),
+    rank: given.count('rank', MOST.rank),
+    router: given.choice('router', ROUTER_NAMES),
+    lr: given.number('lr', {most: MOST.rate}),
+    headLr: given.number('head-lr', {most: MOST.rate}) ?? 3e-4,
+    steps: given.count('steps', MOST.steps),
+    minutes: given.number('minutes', {most: MOST.minutes}),
+    batch: given.count('batch', MOST.batch) ?? 32,
+    backend: given.choice('backend', BACKENDS) ?? 'wasm',
     limits: {
-      train: count('max-train') ?? 1500,
-      validation: count('max-validation') ?? 300,
-      test: count('max-test') ?? 500,
+      train: given.count('max-train', MOST.texts) ?? 1500,
+      validation: given.count('max-validation', MOST.texts) ?? 300,
+      test: given.count('max-test', MOST.texts) ?? 500,
     },
-    maxTokens: count('max-tokens') ?? 32,
-    seeds,
+    maxTokens: given.count('max-tokens', MOST.tokens) ?? 32,
+    seeds: given.seeds('seed', 'seeds', [1]),
     given: [
       ...new Set(
-        Object.keys(SETS).flatMap((flag) => (flag in values ? [SETS[flag as keyof typeof SETS]] : [])),
+        (Object.keys(SETS) as (keyof typeof SETS)[]).flatMap((flag) => (given.has(flag) ? [SETS[flag]] : [])),
       ),
     ],
-    resume: values.resume === true,
-    out: text('out') ?? 'out',
-    json: text('json'),
-    quiet: values.quiet === true,
+    resume: given.has('resume'),
+    out: given.text('out') ?? 'out',
+    json: given.text('json'),
+    quiet: given.has('quiet'),
   };
+}
+
+/** What every stored run has; the rest is there if it was given. */
+const ALWAYS = [
+  'tasks',
+  'model',
+  'adapter',
+  'headLr',
+  'batch',
+  'backend',
+  'limits',
+  'maxTokens',
+  'seeds',
+] as const;
+
+/**
+ * The options of a stored run, read as if its command line were given again: nothing of a file is believed.
+ *
+ * @throws InputError that names the file and what is missing or wrong in it.
+ */
+export function storedOptions(stored: unknown, path: string): RunOptions {
+  const refuse = (why: string): never => {
+    throw new InputError(`${path}: ${why}; start without --resume`);
+  };
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) {
+    return refuse(`${quoted(stored)} is not a run's options`);
+  }
+  const run = stored as Partial<Record<string, unknown>>;
+  const missing = ALWAYS.filter((key) => run[key] === undefined);
+  if (missing.length > 0) return refuse(`${missing.join(', ')} missing, so it is not a run's options`);
+  const limits = Object(run.limits) as Partial<Record<string, unknown>>;
+  const values: Partial<Record<string, unknown>> = {
+    ...Object.fromEntries(Object.entries(SETS).map(([flag, key]) => [flag, run[key]])),
+    // Built-in tasks are those of a run without a folder.
+    tasks: run.tasksDir === undefined ? run.tasks : undefined,
+    seed: undefined,
+    'max-train': limits.train,
+    'max-validation': limits.validation,
+    'max-test': limits.test,
+  };
+  const argv = Object.entries(values).flatMap(([flag, value]) =>
+    value === undefined ? [] : [`--${flag}=${Array.isArray(value) ? value.join(',') : value}`],
+  );
+  try {
+    const options = parseOptions(argv)!;
+    return Object.fromEntries(RUN_OPTIONS.map((key) => [key, options[key]])) as unknown as RunOptions;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
 }

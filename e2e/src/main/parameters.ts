@@ -81,23 +81,24 @@ export class Parameters {
   }
 
   /**
-   * One update.
+   * One update; none if the gradient is not finite, which would spoil every moment for good.
    *
    * @param gradients in the order of the parameters; those without one stay as they are.
    * @param rate the schedule's learning rate of this step.
    * @param clip the largest Euclidean norm over all gradients.
+   * @returns whether the gradient was finite.
    */
-  update(gradients: (Float32Array | undefined)[], rate: number, clip: number): void {
+  update(gradients: (Float32Array | undefined)[], rate: number, clip: number): boolean {
     let squares = 0;
     for (const gradient of gradients) for (const value of gradient ?? []) squares += value * value;
     const norm = Math.sqrt(squares);
-    // A step whose gradient is not finite would spoil every moment for good.
-    if (!Number.isFinite(norm)) return;
+    if (!Number.isFinite(norm)) return false;
     const scale = norm > clip ? clip / norm : 1;
     this.parameters.forEach((parameter, i) => {
       const gradient = gradients[i];
       if (gradient !== undefined) adam(parameter, gradient, scale, rate * parameter.rate);
     });
+    return true;
   }
 }
 

@@ -1,10 +1,11 @@
 // A second process: base model, adapter and heads from disk, then the same test texts again.
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
+
+import {oneLine} from '../command/one-line.js';
 import {useBackend} from './backend.js';
 import {contextNeeds, needsVectors, type TextContext, textContexts} from './context.js';
 import {Crew} from './crew.js';
 import {logitsOf} from './linear.js';
-import {oneLine} from './one-line.js';
 import type {Backend} from './options.js';
 import {adapterFolder, readHeads, readPredictions, type SavedHeads} from './saved.js';
 
@@ -65,6 +66,6 @@ try {
   const [out, backend] = process.argv.slice(2) as [string, Backend];
   console.log(JSON.stringify({maxDiff: await largestDifference(out, backend)}));
 } catch (error) {
-  process.stderr.write(`${oneLine(error)}\n`);
+  process.stderr.write(`error: ${oneLine(error)}\n`);
   process.exitCode = 1;
 }

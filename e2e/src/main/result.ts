@@ -39,6 +39,39 @@ export interface SeedsResult extends Omit<Result, 'seed' | 'keptStep'> {
   runs: Result[];
 }
 
+/** Whether what a file holds is the result of a run with that seed, at least in what is made of it. */
+export function isResult(value: unknown, seed: number): value is Result {
+  const {command, seed: own, tasks, adapter, loss, mean, reload, ...rest} = Object(value) as Partial<Result>;
+  const numbers = (of: unknown, keys: string[]) =>
+    keys.every((key) => Number.isFinite((Object(of) as Record<string, unknown>)[key]));
+  return (
+    command === 'main' &&
+    own === seed &&
+    numbers(rest, [
+      'steps',
+      'seconds',
+      'stepMs',
+      'trainable',
+      'heads',
+      'total',
+      'share',
+      'adapterBytes',
+      'keptStep',
+    ]) &&
+    numbers(adapter, ['sites']) &&
+    numbers(loss, ['start', 'end']) &&
+    numbers(mean, ['probe', 'adapted']) &&
+    numbers(reload, ['maxDiff']) &&
+    Array.isArray(tasks) &&
+    tasks.length > 0 &&
+    tasks.every(
+      (task) =>
+        typeof (Object(task) as Partial<TaskResult>).name === 'string' &&
+        numbers(task, ['classes', 'train', 'test', 'majority', 'probe', 'adapted', 'stderr']),
+    )
+  );
+}
+
 const meanOf = <T>(items: T[], value: (item: T) => number) =>
   items.reduce((sum, item) => sum + value(item), 0) / items.length;
 

@@ -1,18 +1,20 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
+import {type Interrupt, Interrupted} from '../command/interrupt.js';
+import {checkSpace, writeInto} from '../command/output.js';
 import {SPLITS} from '../tasks/task.js';
 import {learningRateOf, sizeOf} from './adapter.js';
 import {type Baseline, measureBaseline} from './baseline.js';
-import {type Checkpoint, type Position, writeCheckpoint} from './checkpoint.js';
+import {type Checkpoint, type Position, restored, writeCheckpoint} from './checkpoint.js';
 import {addContexts, contextNeeds, fitCentroids, needsVectors} from './context.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {splitLogits} from './evaluate.js';
 import {extractFeatures} from './features.js';
 import {fingerprint} from './fingerprint.js';
-import {type Interrupt, Interrupted} from './interrupt.js';
 import {accuracyOf, type Head, standardError} from './linear.js';
+import type {ParameterStart} from './member.js';
 import type {Options} from './options.js';
 import {Parameters} from './parameters.js';
 import {Progress} from './progress.js';
@@ -29,6 +31,10 @@ const DEFAULT_STEPS = 400;
 const DEFAULT_MINUTES = 4.25;
 /** Saving, and what the second process needs before it can encode. */
 const CLOSING_SECONDS = 5;
+
+/** Arrays of each parameter that a run may write: five in a checkpoint, one in the adapter; and room for all the rest. */
+const ARRAYS_WRITTEN = 6;
+const SMALL_FILES = 1e6;
 
 /** Steps at both ends of a run whose losses are compared. */
 const LOSS_STEPS = 20;
@@ -128,6 +134,16 @@ async function bringContext(
   return centroids;
 }
 
+/** Before the first step: is there room for what will be written? */
+function checkSizes({out, tasks}: Run, starts: ParameterStart[]): void {
+  const parameters = starts.reduce((sum, {values}) => sum + values.length, 0);
+  const texts = tasks.reduce(
+    (sum, {test}) => sum + test.texts.reduce((own, text) => own + text.length, 0),
+    0,
+  );
+  checkSpace('--out', out, 4 * parameters * ARRAYS_WRITTEN + 4 * texts + SMALL_FILES);
+}
+
 /**
  * The main job for one seed: probes on the frozen encoder, the upgrade, training, the test, saving, and a second process that
  * loads what was saved.
@@ -146,6 +162,7 @@ export async function runSeed(run: Run): Promise<Result> {
 
   const centroids = await bringContext(run, baseline);
   const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks, crew.width));
+  checkSizes(run, starts);
   const probes = checkpoint?.probes ?? baseline!.figures;
   const learningRate = learningRateOf(options);
   const headRate = options.headLr / learningRate;
@@ -163,9 +180,11 @@ export async function runSeed(run: Run): Promise<Result> {
     seed,
   };
   const position = checkpoint?.position ?? firstPosition(baseline!);
-  const start = checkpoint?.start ?? parameters.snapshot();
-  const best = checkpoint?.best ?? parameters.snapshot();
-  if (checkpoint !== undefined) parameters.restoreStates(checkpoint.states);
+  const fitting = {steps: options.steps, tasks: tasks.map(({name}) => name)};
+  const held = checkpoint && restored(checkpoint, parameters.shapes(), fitting);
+  const start = held?.start ?? parameters.snapshot();
+  const best = held?.best ?? parameters.snapshot();
+  if (held !== undefined) parameters.restoreStates(held.states);
   else training.steps = await chooseSteps(run, training, baseline!.secondsPerToken, elapsed);
   training.sampler = sampler();
   const {steps} = training;
@@ -192,7 +211,7 @@ export async function runSeed(run: Run): Promise<Result> {
       interrupt.check();
     });
     testing.end();
-    await crew.local.peft.save(adapterFolder(out));
+    await writeInto(adapterFolder(out), () => crew.local.peft.save(adapterFolder(out)));
     writeHeads(
       out,
       {

@@ -2,9 +2,10 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
+import {writeWhole} from '../command/output.js';
 import type {EncodedTask} from './corpus.js';
 import type {ModelName} from './encoder.js';
-import {type NamedArray, readArrays, writeArrays, writeWhole} from './files.js';
+import {type NamedArray, readArrays, writeArrays} from './files.js';
 import {type Head, predictionsOf, widthOf} from './linear.js';
 
 /** All that a process needs beside the base model to predict: the adapter's config, and the heads with their classes. */

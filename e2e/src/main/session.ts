@@ -1,21 +1,31 @@
-import {existsSync, mkdirSync, readFileSync, rmSync, statSync} from 'node:fs';
-import {dirname, join} from 'node:path';
+import {existsSync, readFileSync, rmSync} from 'node:fs';
+import {join} from 'node:path';
+import {InputError, reasonOf} from '../command/input-error.js';
+import type {Interrupt} from '../command/interrupt.js';
+import {lockFolder} from '../command/lock.js';
+import {checkWritable, makeFolders, writeJson} from '../command/output.js';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
-import {InputError, type Task} from '../tasks/task.js';
-import {adapterConfig} from './adapter.js';
+import type {Task} from '../tasks/task.js';
+import {adapterConfig, checkSize} from './adapter.js';
 import {useBackend} from './backend.js';
-import {checkpointPath, readCheckpoint} from './checkpoint.js';
+import {type Checkpoint, checkpointPath, readCheckpoint} from './checkpoint.js';
 import {encodeTask} from './corpus.js';
 import {Crew} from './crew.js';
-import {writeWhole} from './files.js';
-import type {Interrupt} from './interrupt.js';
-import {type Options, RUN_OPTIONS, type RunOptions} from './options.js';
-import {meanResult, type Result, type SeedsResult} from './result.js';
+import {type Options, RUN_OPTIONS, storedOptions} from './options.js';
+import {isResult, meanResult, type Result, type SeedsResult} from './result.js';
 import {runSeed} from './run.js';
 
 const runPath = (out: string) => join(out, 'run.json');
 const resultPath = (folder: string) => join(folder, 'result.json');
+
+function readStored(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read (${reasonOf(error)}); start without --resume`);
+  }
+}
 
 /** The options of the run in the out folder, which a resumed run keeps; flags may repeat them, not change them. */
 function resumedOptions(options: Options): Options {
@@ -23,12 +33,7 @@ function resumedOptions(options: Options): Options {
   if (!existsSync(path)) {
     throw new InputError(`--resume: ${options.out} holds no run; start without --resume`);
   }
-  let stored: RunOptions;
-  try {
-    stored = JSON.parse(readFileSync(path, 'utf8')) as RunOptions;
-  } catch (error) {
-    throw new InputError(`${path}: cannot be read (${(error as Error).message}); start without --resume`);
-  }
+  const stored = storedOptions(readStored(path), path);
   for (const key of options.given) {
     if (JSON.stringify(options[key]) !== JSON.stringify(stored[key])) {
       throw new InputError(
@@ -39,56 +44,88 @@ function resumedOptions(options: Options): Options {
   return {...options, ...stored};
 }
 
-/** What would otherwise fail only after minutes of work. */
-function checkEarly({json}: Options): void {
-  if (json === undefined) return;
-  if (existsSync(json) && statSync(json).isDirectory()) {
-    throw new InputError(`--json: ${json} is a folder; name a file`);
+/** What a run that is gone on with has already, by seed. */
+interface Done {
+  results: Map<number, Result>;
+  checkpoints: Map<number, Checkpoint>;
+}
+
+function readDone({seeds}: Options, folderOf: (seed: number) => string): Done {
+  const done: Done = {results: new Map(), checkpoints: new Map()};
+  for (const seed of seeds) {
+    const folder = folderOf(seed);
+    const path = resultPath(folder);
+    if (existsSync(path)) {
+      const result = readStored(path);
+      if (!isResult(result, seed)) {
+        throw new InputError(`${path}: not the result of a run with seed ${seed}; start without --resume`);
+      }
+      done.results.set(seed, result);
+    } else {
+      const checkpoint = readCheckpoint(folder);
+      if (checkpoint !== undefined) done.checkpoints.set(seed, checkpoint);
+    }
   }
-  mkdirSync(dirname(json), {recursive: true});
+  return done;
 }
 
 /** A new run takes the folder over: an old checkpoint must not be what a later --resume goes on with. */
 function beginRun(options: Options, folders: string[]): void {
-  mkdirSync(options.out, {recursive: true});
   for (const folder of folders) {
+    makeFolders(folder);
     rmSync(checkpointPath(folder), {force: true});
     rmSync(resultPath(folder), {force: true});
   }
-  const run = Object.fromEntries(RUN_OPTIONS.map((key) => [key, options[key]]));
-  writeWhole(runPath(options.out), `${JSON.stringify(run, null, 2)}\n`);
+  writeJson(runPath(options.out), Object.fromEntries(RUN_OPTIONS.map((key) => [key, options[key]])));
 }
 
-function loadTasks(options: Options, seed: number): Task[] {
-  const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
-  return options.tasksDir === undefined
-    ? loadBuiltinTasks(options.tasks, options.limits, seed)
-    : loadTaskFolder(options.tasksDir, options.limits, seed, warn);
+/** Gives the tasks of a seed; what there is to say of their texts is said once. */
+function taskLoader(options: Options): (seed: number) => Task[] {
+  const said = new Set<string>();
+  const warn = (message: string) => {
+    if (!said.has(message)) process.stderr.write(`warning: ${message}\n`);
+    said.add(message);
+  };
+  return (seed) =>
+    options.tasksDir === undefined
+      ? loadBuiltinTasks(options.tasks, options.limits, seed)
+      : loadTaskFolder(options.tasksDir, options.limits, seed, warn);
 }
 
-/** Runs every seed, or what is left of them, and gives the figures. */
+/**
+ * Runs every seed, or what is left of them, and gives the figures. All that can be checked is checked before anything is written or
+ * computed.
+ */
 export async function runSession(given: Options, interrupt: Interrupt): Promise<Result | SeedsResult> {
   const options = given.resume ? resumedOptions(given) : given;
-  checkEarly(options);
+  checkWritable('--json', options.json);
+  lockFolder('--out', options.out);
   const several = options.seeds.length > 1;
   const folderOf = (seed: number) => (several ? join(options.out, `seed-${seed}`) : options.out);
-  const loaded = new Map([[options.seeds[0]!, loadTasks(options, options.seeds[0]!)]]);
+  const done = given.resume ? readDone(options, folderOf) : undefined;
+  await interrupt.hear();
+  const loadTasks = taskLoader(options);
+  const loaded = new Map([[options.seeds[0]!, loadTasks(options.seeds[0]!)]]);
+  await interrupt.hear();
   await useBackend(options.backend);
   const crew = await Crew.gather(options.model, options.backend);
   const adapter = adapterConfig(options, {tasks: loaded.get(options.seeds[0]!)!.length, width: crew.width});
+  checkSize(adapter, {width: crew.width, parameters: crew.encoder.parameters});
+  await interrupt.hear();
   if (!given.resume) beginRun(options, options.seeds.map(folderOf));
+  interrupt.advice = '; go on with --resume';
   const results: Result[] = [];
   for (const seed of options.seeds) {
-    const out = folderOf(seed);
-    if (given.resume && existsSync(resultPath(out))) {
-      results.push(JSON.parse(readFileSync(resultPath(out), 'utf8')) as Result);
+    const before = done?.results.get(seed);
+    if (before !== undefined) {
+      results.push(before);
       continue;
     }
     if (several && !options.quiet) process.stderr.write(`seed ${seed}\n`);
-    const tasks = (loaded.get(seed) ?? loadTasks(options, seed)).map((task) =>
+    const out = folderOf(seed);
+    const tasks = (loaded.get(seed) ?? loadTasks(seed)).map((task) =>
       encodeTask(task, crew.encoder, options.maxTokens),
     );
-    const checkpoint = given.resume ? readCheckpoint(out) : undefined;
     const result = await runSeed({
       crew,
       tasks,
@@ -97,10 +134,10 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
       seed,
       out,
       alone: !several,
-      checkpoint,
+      checkpoint: done?.checkpoints.get(seed),
       interrupt,
     });
-    writeWhole(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
+    writeJson(resultPath(out), result);
     rmSync(checkpointPath(out), {force: true});
     results.push(result);
   }

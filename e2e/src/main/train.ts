@@ -1,9 +1,10 @@
+import {InputError} from '../command/input-error.js';
+import type {Interrupt} from '../command/interrupt.js';
 import {hash} from '../tasks/random.js';
 import type {Position} from './checkpoint.js';
 import {type EncodedTask, joined, type Texts} from './corpus.js';
 import {breathe, type Crew, PARTS, tokenBatch} from './crew.js';
 import {splitLogits} from './evaluate.js';
-import type {Interrupt} from './interrupt.js';
 import {accuracyOf, type Head} from './linear.js';
 import type {Gradients, TrainingPart} from './member.js';
 import type {Parameters} from './parameters.js';
@@ -111,12 +112,13 @@ function halfWay(
 
 /** Validates the values that the crew has now, and keeps them if they are the best so far. */
 async function consider(
-  {crew, tasks, interrupt}: Training,
+  training: Training,
   values: ReadonlyMap<string, Float32Array>,
   position: Position,
   best: Map<string, Float32Array>,
   progress: Progress,
 ): Promise<void> {
+  const {crew, tasks, interrupt} = training;
   const heads = headsAmong([...values.values()], tasks);
   const logits = await splitLogits(crew, tasks, heads, 'validation', () => interrupt.check());
   const candidate = {
@@ -125,6 +127,8 @@ async function consider(
       accuracyOf(own, tasks[i]!.validation.labels, tasks[i]!.classes.length),
     ),
   };
+  if (!logits.every((own) => own.every(Number.isFinite)))
+    throw diverged(`validation after step ${position.step}`, training);
   const counts = tasks.map(({validation}) => validation.labels.length);
   const kept = isBetter(candidate, position.best, position.start, counts);
   if (kept) {
@@ -145,6 +149,13 @@ function validationNote(
   const each = tasks.map(({name}, i) => `${name} ${pair(accuracies[i]!, start.accuracies[i]!)}`);
   const means = pair(mean(accuracies), mean(start.accuracies));
   return `validation after step ${step}: ${means}, ${kept ? 'kept' : 'not kept'}; ${each.join(', ')}`;
+}
+
+/** A run whose numbers have overflowed has learnt nothing, and must not end as if it had. */
+function diverged(where: string, {learningRate}: Training): InputError {
+  return new InputError(
+    `training: the loss is no longer a finite number at ${where}; lower --lr (now ${learningRate}) or --head-lr`,
+  );
 }
 
 const smoothLoss = (before: number | undefined, loss: number) =>
@@ -176,7 +187,8 @@ export async function train(
     const batch = sampler.batchOf(position.step);
     const {loss, gradients} = await crew.gradients(partsOf(position.step, batch, training));
     penalise(gradients, batch, training);
-    parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
+    const finite = parameters.update(gradients, learningRate * scheduleAt(position.step, steps), CLIP);
+    if (!finite || !Number.isFinite(loss)) throw diverged(`step ${position.step + 1}`, training);
     await crew.assign(parameters.values);
     position.losses.push(loss);
     smoothed = smoothLoss(smoothed, loss);

@@ -1,3 +1,4 @@
+import {InputError} from '../command/input-error.js';
 import {emoji} from './emoji.js';
 import {genre} from './genre.js';
 import {language} from './language.js';
@@ -5,7 +6,7 @@ import {gender} from './names.js';
 import {type Random, random} from './random.js';
 import {spam} from './spam.js';
 import {makeTask} from './split.js';
-import {InputError, type LabelledText, type Limits, type Task} from './task.js';
+import type {LabelledText, Limits, Task} from './task.js';
 import {partOfSpeech, supersense} from './wordnet.js';
 
 const SOURCES: Record<string, (next: Random) => LabelledText[]> = {

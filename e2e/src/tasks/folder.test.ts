@@ -1,8 +1,9 @@
-import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {InputError} from '../command/input-error.js';
 import {loadTaskFolder} from './folder.js';
-import {InputError, type Split} from './task.js';
+import type {Split} from './task.js';
 
 const limits = {train: 100, validation: 100, test: 100};
 const line = (text: string, label: string) => JSON.stringify({text, label});
@@ -46,6 +47,50 @@ describe('loadTaskFolder', () => {
     expect(tasks[0]!.labels).toEqual(['a', 'b']);
     expect(tasks[0]!.test).toContainEqual({text: 'seven words', label: 0});
     expect(tasks[0]!.train).toHaveLength(3);
+  });
+
+  it('reads lines that an old Mac ended, and byte order marks wherever files were joined', () => {
+    const mark = '\ufeff';
+    write('mine', {
+      ...good,
+      train: mark + good.train.replaceAll('\n', '\r'),
+      test: `${mark}${line('six', 'b')}\n${mark}${mark}${line('seven', 'a')}`,
+    });
+    const [task] = loadTaskFolder(directory, limits, 1);
+    expect(task!.train.map(({text}) => text).sort()).toEqual(['one', 'three', 'two']);
+    expect(task!.test.map(({text}) => text).sort()).toEqual(['seven', 'six']);
+  });
+
+  it('says so of labels that look alike, and of files in no task', () => {
+    write('mine', {...good, train: [line('one', 'a'), line('two', 'b'), line('three', 'A')].join('\n')});
+    writeFileSync(join(directory, 'other.jsonl'), good.train);
+    const warnings: string[] = [];
+    loadTaskFolder(directory, limits, 1, (warning) => warnings.push(warning));
+    expect(warnings).toEqual([
+      `${join(directory, 'other.jsonl')}: not in the folder of a task, so it is not read`,
+      'task mine: the labels "A" and "a" are two classes; are they meant to be one?',
+    ]);
+  });
+
+  it.each([
+    ['with a byte order mark', Buffer.from(`\ufeff${good.test}`, 'utf16le')],
+    ['without one', Buffer.from(good.test, 'utf16le')],
+    ['of the other order', Buffer.from(good.test, 'utf16le').swap16()],
+  ])('names a file in UTF-16 %s', (_, test) => {
+    expect(refusal({...good, test})).toMatch(/test\.jsonl: looks like UTF-16; save the file as UTF-8$/);
+  });
+
+  it('names links to nothing, circles, and a folder in place of a file', () => {
+    write('mine', {train: good.train, validation: good.validation});
+    const test = join(directory, 'mine', 'test.jsonl');
+    symlinkSync(join(directory, 'nowhere'), test);
+    expect(refusal({})).toBe(`${test}: a link to something that is not there; mend it or remove it`);
+    rmSync(test);
+    symlinkSync(test, test);
+    expect(refusal({})).toMatch(/test\.jsonl: cannot be looked at \(too many symbolic links/);
+    rmSync(test);
+    mkdirSync(test);
+    expect(refusal({})).toMatch(/test\.jsonl: cannot be read \(illegal operation on a directory\)$/);
   });
 
   it('samples a split above its limit with the classes in proportion', () => {

@@ -1,8 +1,10 @@
-import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {InputError, quoted, reasonOf} from '../command/input-error.js';
+import {foldersIn, kindOf} from './listing.js';
 import {random} from './random.js';
-import {sample} from './split.js';
-import {InputError, type LabelledText, type Limits, SPLITS, type Task} from './task.js';
+import {checkLimit, sample} from './split.js';
+import {type LabelledText, type Limits, SPLITS, type Task} from './task.js';
 
 const SHAPE = '{"text": "...", "label": "..."}';
 
@@ -21,10 +23,29 @@ function parseLine(line: string, where: string): LabelledText {
     const field = fields[key];
     if (field === undefined) throw new InputError(`${where}: "${key}" is missing; write ${SHAPE}`);
     if (typeof field !== 'string' || field.trim() === '') {
-      throw new InputError(`${where}: "${key}" is ${JSON.stringify(field)}; give a string that is not empty`);
+      throw new InputError(`${where}: "${key}" is ${quoted(field)}; give a string that is not empty`);
     }
   }
   return {text: (fields.text as string).replace(/\s+/g, ' ').trim(), label: (fields.label as string).trim()};
+}
+
+/** Bytes of a text file to its lines, whatever system ended them. */
+function decode(bytes: Uint8Array, file: string): string[] {
+  // ASCII in UTF-16 is valid UTF-8 with a NUL beside each character, and has its byte order first only by custom.
+  const marked = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+  if (marked || bytes.subarray(0, 2).includes(0)) {
+    throw new InputError(`${file}: looks like UTF-16; save the file as UTF-8`);
+  }
+  try {
+    return new TextDecoder('utf-8', {fatal: true}).decode(bytes).split(/\r\n|\n|\r/);
+  } catch (error) {
+    const encoding = (error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
+    throw new InputError(
+      encoding
+        ? `${file}: not UTF-8; save the file as UTF-8`
+        : `${file}: too large to read (${(error as Error).message})`,
+    );
+  }
 }
 
 function readLines(file: string): string[] {
@@ -32,24 +53,34 @@ function readLines(file: string): string[] {
   try {
     bytes = readFileSync(file);
   } catch (error) {
-    throw new InputError(`${file}: cannot be read (${(error as Error).message})`);
+    throw new InputError(`${file}: cannot be read (${reasonOf(error)})`);
   }
-  try {
-    return new TextDecoder('utf-8', {fatal: true}).decode(bytes).split(/\r?\n/);
-  } catch {
-    throw new InputError(`${file}: not UTF-8; save the file as UTF-8`);
-  }
+  return decode(bytes, file);
 }
 
 function readSplit(file: string): (LabelledText & {where: string})[] {
-  if (!existsSync(file))
+  if (kindOf(file) === 'missing')
     throw new InputError(`${file}: missing; each task needs train.jsonl, validation.jsonl and test.jsonl`);
   const items = readLines(file).flatMap((line, i) => {
     const where = `${file}:${i + 1}`;
-    return line.trim() === '' ? [] : [{...parseLine(line, where), where}];
+    // A byte order mark is white space, also where files were joined.
+    const own = line.trim();
+    return own === '' ? [] : [{...parseLine(own, where), where}];
   });
   if (items.length === 0) throw new InputError(`${file}: empty; write at least one ${SHAPE}`);
   return items;
+}
+
+/** Labels that a person would take for the same: they differ in case, white space or the spelling of a letter. */
+function lookalikes(labels: string[]): [string, string] | undefined {
+  const seen = new Map<string, string>();
+  for (const label of labels) {
+    const key = label.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ');
+    const before = seen.get(key);
+    if (before !== undefined) return [before, label];
+    seen.set(key, label);
+  }
+  return undefined;
 }
 
 function loadTask(
@@ -63,14 +94,21 @@ function loadTask(
   const labels = [...new Set(train!.map(({label}) => label))].sort();
   if (labels.length < 2) {
     throw new InputError(
-      `${join(directory, name, 'train.jsonl')}: all ${train!.length} texts have the label "${labels[0]}"; a task needs at least 2 labels`,
+      `${join(directory, name, 'train.jsonl')}: all ${train!.length} texts have the label ${quoted(labels[0])}; a task needs at least 2 labels`,
+    );
+  }
+  checkLimit(name, labels.length, limits.train);
+  const alike = lookalikes(labels);
+  if (alike !== undefined) {
+    warn(
+      `task ${name}: the labels ${quoted(alike[0])} and ${quoted(alike[1])} are two classes; are they meant to be one?`,
     );
   }
   const index = new Map(labels.map((label, i) => [label, i]));
   for (const {label, where} of [...validation!, ...test!]) {
     if (!index.has(label)) {
       throw new InputError(
-        `${where}: label "${label}" never occurs in train.jsonl; add training texts of it or correct the label`,
+        `${where}: label ${quoted(label)} never occurs in train.jsonl; add training texts of it or correct the label`,
       );
     }
   }
@@ -107,17 +145,14 @@ export function loadTaskFolder(
   seed: number,
   warn: (message: string) => void = () => {},
 ): Task[] {
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-    throw new InputError(`--tasks-dir: ${directory} is not a folder; give one with a folder per task`);
+  const {folders, files} = foldersIn('--tasks-dir', directory, 'give one with a folder per task');
+  for (const file of files.filter((name) => name.endsWith('.jsonl'))) {
+    warn(`${join(directory, file)}: not in the folder of a task, so it is not read`);
   }
-  const names = readdirSync(directory, {withFileTypes: true})
-    .filter((entry) => !entry.name.startsWith('.') && statSync(join(directory, entry.name)).isDirectory())
-    .map(({name}) => name)
-    .sort();
-  if (names.length === 0) {
+  if (folders.length === 0) {
     throw new InputError(
       `--tasks-dir: ${directory} has no task; make a folder per task with train.jsonl, validation.jsonl and test.jsonl`,
     );
   }
-  return names.map((name) => loadTask(directory, name, limits, seed, warn));
+  return folders.map((name) => loadTask(directory, name, limits, seed, warn));
 }

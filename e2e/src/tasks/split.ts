@@ -1,3 +1,4 @@
+import {InputError} from '../command/input-error.js';
 import {type Random, random, shuffled} from './random.js';
 import {type Example, type LabelledText, type Limits, SPLITS, type Split, type Task} from './task.js';
 
@@ -59,6 +60,18 @@ export function sample<T extends {label: string | number}>(
   );
 }
 
+/**
+ * A class without a text to learn from is none.
+ *
+ * @throws InputError if `--max-train` leaves no training text for some class.
+ */
+export function checkLimit(name: string, classes: number, train: number): void {
+  if (train >= classes) return;
+  throw new InputError(
+    `--max-train: ${train} is fewer than the ${classes} classes of ${name}; give ${classes} or more`,
+  );
+}
+
 /** Class by class: whole groups, in shuffled order, go to a split until it has its share. */
 function stratify(texts: LabelledText[], next: Random): Record<Split, LabelledText[]> {
   const splits: Record<Split, LabelledText[]> = {train: [], validation: [], test: []};
@@ -89,6 +102,7 @@ export function makeTask(name: string, texts: Iterable<LabelledText>, limits: Li
   const next = random(seed, `split of ${name}`);
   const cleaned = clean(texts);
   const labels = [...new Set(cleaned.map(({label}) => label))].sort();
+  checkLimit(name, labels.length, limits.train);
   const index = new Map(labels.map((label, i) => [label, i]));
   const splits = stratify(cleaned, next);
   const task: Task = {name, labels, train: [], validation: [], test: []};

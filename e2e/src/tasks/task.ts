@@ -26,8 +26,3 @@ export type Split = (typeof SPLITS)[number];
 
 /** The most texts a split may hold. */
 export type Limits = Record<Split, number>;
-
-/** An error of the input, to be told on one line: what is wrong, where, and what to do. */
-export class InputError extends Error {
-  override name = 'InputError';
-}

@@ -1,0 +1,35 @@
+import {Interrupt, Interrupted} from './interrupt.js';
+import {oneLine} from './one-line.js';
+
+/**
+ * Runs a command: whatever goes wrong is one line on stderr, and the exit code is true.
+ *
+ * @param name what stands before an error.
+ * @param main loads the command's own modules, so that signals are heard while they load.
+ */
+export async function runCommand(
+  name: string,
+  main: (argv: string[], interrupt: Interrupt) => Promise<void>,
+): Promise<void> {
+  const interrupt = Interrupt.listen();
+  const fail = (error: unknown) => {
+    const interrupted = error instanceof Interrupted;
+    process.stderr.write(interrupted ? `\n${error.message}\n` : `${name}: ${oneLine(error)}\n`);
+    process.exitCode = interrupted ? error.exitCode : 1;
+  };
+  const failAtOnce = (error: unknown) => {
+    fail(error);
+    process.exit();
+  };
+  process.on('uncaughtException', failAtOnce);
+  // A reader that has gone (`| head`) is no failure, a disk that is full is one.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    error.code === 'EPIPE' ? process.exit() : failAtOnce(error),
+  );
+  process.stderr.on('error', () => {});
+  try {
+    await main(process.argv.slice(2), interrupt);
+  } catch (error) {
+    fail(error);
+  }
+}
