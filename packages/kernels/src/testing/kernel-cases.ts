@@ -3,7 +3,7 @@ import {PeftError} from '../errors.js';
 import * as names from '../kernel-names.js';
 
 /** A call of a kernel that fits, and of its axes those that stand alone, such as `a.0`: they may have any size. */
-interface KernelCase {
+export interface KernelCase {
   kernel: string;
   inputs: Record<string, number[]>;
   attrs?: Record<string, unknown>;
@@ -12,7 +12,7 @@ interface KernelCase {
 
 const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU: true, saveY: true};
 
-const CASES: KernelCase[] = [
+export const KERNEL_CASES: KernelCase[] = [
   {
     kernel: names.MATMUL,
     inputs: {a: [3, 4], b: [4, 5]},
@@ -153,6 +153,11 @@ function run(
   });
 }
 
+/** The cases of the kernels that the active backend has. */
+export function eachCase(): KernelCase[] {
+  return KERNEL_CASES.filter(({kernel}) => tf.getKernel(kernel, tf.getBackend()) != null);
+}
+
 /**
  * Calls every kernel that the active backend has with each of its inputs of every other shape and dtype in turn.
  *
@@ -161,7 +166,7 @@ function run(
 export function misfits(): {wrong: string[]; calls: number} {
   const wrong: string[] = [];
   let calls = 0;
-  for (const c of CASES.filter(({kernel}) => tf.getKernel(kernel, tf.getBackend()) != null)) {
+  for (const c of eachCase()) {
     run(c, '', [], 'float32');
     for (const [name, own] of Object.entries(c.inputs)) {
       const changes: [string, number[], tf.DataType][] = otherShapes(name, own).map(([what, shape]) => [

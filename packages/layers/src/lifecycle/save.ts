@@ -19,7 +19,10 @@ export async function toStored(state: AdaptedModel, name: string): Promise<Store
   const reads = [...sites, ...trained].flatMap(({file, variables}) =>
     [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {
       const values = (await variable.read().data()) as Float32Array;
-      return [weightKey(file.name, weight), {shape: variable.shape as number[], values: values.slice()}];
+      return [
+        weightKey(file.name, weight),
+        {shape: variable.shape as number[], values: new Float32Array(values)},
+      ];
     }),
   );
   const weights = new Map(await Promise.all(reads));

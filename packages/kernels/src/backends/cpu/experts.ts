@@ -1,7 +1,7 @@
-import type {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {DownAttrs, OuterAttrs, UpAttrs} from '../../ops/experts.js';
 import {type ExpertGroups, groupByExpert} from '../expert-groups.js';
+import {cpu} from './arrays.js';
 import {gemm, transposed} from './gemm.js';
 
 /** A row-major matrix. */
@@ -11,8 +11,7 @@ export interface Matrix {
 }
 
 function matrixOf(tensor: TensorInfo, backend: KernelBackend): Matrix {
-  const {values} = (backend as MathBackendCPU).data.get(tensor.dataId);
-  return {values: values as Float32Array, columns: tensor.shape[1]!};
+  return {values: cpu(backend).read(tensor), columns: tensor.shape[1]!};
 }
 
 /** Rows `list` of a matrix, `width` columns from `column` on, each times its own factor. */
@@ -93,7 +92,7 @@ interface Call<Attrs> {
 }
 
 function written(backend: KernelBackend, {values, columns}: Matrix, rows: number): TensorInfo {
-  return (backend as MathBackendCPU).makeTensorInfo([rows, columns], 'float32', values);
+  return cpu(backend).write([rows, columns], values);
 }
 
 /** The kernel of `expertDown` in ops/experts.ts. */
