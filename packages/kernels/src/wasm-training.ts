@@ -12,6 +12,8 @@ import {registerFusedBias, unregisterFusedBias} from './training/fused-bias.js';
 import {MISSING_KERNELS} from './training/missing.js';
 import {restoreKernel, supplyKernel} from './training/overrides.js';
 import {registerProducts, unregisterProducts} from './training/products.js';
+import {registerSegmentSum, unregisterSegmentSum} from './training/segment-sum.js';
+import {registerShapeChecks, unregisterShapeChecks} from './training/shapes.js';
 import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
 import {registerSum, unregisterSum} from './training/sum.js';
 import {registerTile, unregisterTile} from './training/tile.js';
@@ -25,6 +27,8 @@ export function register(): void {
   registerClip();
   registerSum();
   for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
+  registerSegmentSum();
+  registerShapeChecks();
 }
 
 /** Puts the stock kernels, and the stock gradient of Tile, back. */
@@ -36,6 +40,8 @@ export function unregister(): void {
   unregisterClip();
   unregisterSum();
   for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
+  unregisterSegmentSum();
+  unregisterShapeChecks();
 }
 
 register();

@@ -1,60 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {onBackend} from '../backend-setup.js';
 import {onAttach} from '../backends/wasm/attach.js';
-import {replaceKernel} from '../kernel-registry.js';
 import {shared} from '../shared.js';
-import {noteStockKernel} from '../stock-kernels.js';
 
-const BACKEND = 'wasm';
-
-interface Override {
-  kernel(stock: tf.KernelFunc): tf.KernelFunc;
-  /** `stock` is undefined where the backend has none. */
-  active?: {ours: tf.KernelConfig; stock: tf.KernelConfig | undefined};
-}
-
-/** Shared, since a second copy of this package would take the first one's kernels for the stock ones. */
-const wanted = shared('kernels.overrides', () => new Map<string, Override>());
-
-/**
- * Puts a kernel in front of the stock one of the wasm backend, which it gets to delegate to. If that backend isn't imported yet
- * there is nothing to replace: it happens when the backend first runs a kernel of ours, or at the next call.
- */
-export function overrideKernel(kernelName: string, kernel: Override['kernel']): void {
-  if (!wanted.has(kernelName)) wanted.set(kernelName, {kernel});
-  apply(kernelName);
-}
-
-/** Gives the wasm backend a kernel of which it has none, or a wrong one that ours does without. */
-export function supplyKernel(kernelName: string, kernelFunc: tf.KernelFunc): void {
-  if (tf.getKernel(kernelName, BACKEND) != null) overrideKernel(kernelName, () => kernelFunc);
-  else {
-    const ours = {kernelName, backendName: BACKEND, kernelFunc};
-    tf.registerKernel(ours);
-    wanted.set(kernelName, {kernel: () => kernelFunc, active: {ours, stock: undefined}});
-  }
-}
-
-/** Puts the stock kernel back. */
-export function restoreKernel(kernelName: string): void {
-  const active = wanted.get(kernelName)?.active;
-  if (active !== undefined && tf.getKernel(kernelName, BACKEND) === active.ours) {
-    if (active.stock === undefined) tf.unregisterKernel(kernelName, BACKEND);
-    else replaceKernel(active.stock);
-  }
-  wanted.delete(kernelName);
-  noteStockKernel(kernelName, undefined);
-}
-
-function apply(kernelName: string): void {
-  const override = wanted.get(kernelName)!;
-  const current = tf.getKernel(kernelName, BACKEND);
-  if (current == null || current === override.active?.ours) return;
-  // The stock kernel's set-up goes along, since it is what ours delegates to.
-  const ours = {...current, kernelFunc: override.kernel(current.kernelFunc)};
-  replaceKernel(ours);
-  override.active = {ours, stock: current};
-  noteStockKernel(kernelName, current.kernelFunc);
-}
+export {overrideKernel, restoreKernel, supplyKernel} from '../kernel-overrides.js';
 
 interface GradientOverride {
   ours: tf.GradConfig;
@@ -84,8 +33,9 @@ function setGradient(kernelName: string, config: tf.GradConfig | undefined): voi
   if (config != null) tf.registerGradient(config);
 }
 
-// tfjs or its wasm backend, imported after this package, has registered its own kernels and gradients over ours.
-onAttach(() => {
-  for (const kernelName of wanted.keys()) apply(kernelName);
+// tfjs, imported after this package, has registered its own gradients over ours.
+function overrideAgain(): void {
   for (const {ours} of [...wantedGradients.values()]) overrideGradient(ours);
-});
+}
+onBackend('wasm', overrideAgain);
+onAttach(overrideAgain);

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {attach} from '../backends/wasm/attach.js';
+import {ShapeError} from '../errors.js';
 import {MATMUL} from '../kernel-registry.js';
 import {product} from '../ops/matmul.js';
 import {overrideGradient, overrideKernel, restoreGradient, restoreKernel} from './overrides.js';
@@ -14,6 +15,11 @@ function tileKernel(stock: tf.KernelFunc): tf.KernelFunc {
     const x = inputs.x as tf.TensorInfo;
     const {reps} = attrs as unknown as {reps: number[]};
     if (x.dtype !== 'float32' && x.dtype !== 'int32' && x.dtype !== 'bool') return stock(call);
+    if (reps.length !== x.shape.length || !reps.every((times) => Number.isInteger(times) && times >= 0)) {
+      throw new ShapeError(
+        `Tile on wasm: reps [${reps}] must be a whole number of at least 0 for each axis of x [${x.shape}].`,
+      );
+    }
     const wasm = attach(backend as tf.KernelBackend);
     const axes = mergeAxes(x.shape, reps);
     let entryBytes = tf.util.bytesPerElement(x.dtype);

@@ -15,6 +15,7 @@ import {
 import {registerAdam} from '../../ops/adam.js';
 import type {CombineAttrs} from '../../ops/combine.js';
 import type {MatMulAttrs} from '../../ops/matmul.js';
+import {repairCumulative} from '../../repairs/cumulative.js';
 import type {Activation, Mix} from '../../types.js';
 import {batchedSizes} from '../product-sizes.js';
 import {activationGradient} from './activations.js';
@@ -106,4 +107,5 @@ const kernels: Record<string, PeftKernel> = {
 export function register(): void {
   registerPeftKernels('cpu', kernels);
   registerAdam();
+  repairCumulative('cpu');
 }

@@ -1,5 +1,6 @@
 import {registerPeftKernels} from '../../kernel-registry.js';
 import {registerAdam} from '../../ops/adam.js';
+import {repairCumulative} from '../../repairs/cumulative.js';
 import {gpuKernels} from '../gpu-kernels.js';
 import {programs} from './programs.js';
 
@@ -10,4 +11,5 @@ import {programs} from './programs.js';
 export function register(): void {
   registerPeftKernels('webgl', gpuKernels(programs));
   registerAdam();
+  repairCumulative('webgl');
 }

@@ -37,13 +37,6 @@ export function flat(
   };
 }
 
-const listeners: (() => void)[] = [];
-
-/** Calls `listener` before each program of ours. */
-export function onRun(listener: () => void): void {
-  listeners.push(listener);
-}
-
 /**
  * Runs a program. WebGPU refuses a dispatch without work groups and a binding without bytes: an output without elements needs no
  * dispatch, and an input without elements, which no shader of ours reads, is bound as one zero.
@@ -55,7 +48,6 @@ export function run(
   uniforms: Uniform[] = [],
   dtype: DataType = 'float32',
 ): TensorInfo {
-  for (const listener of listeners) listener();
   const webgpu = backend as WebGPUBackend;
   const zeros = (shape: number[], count: number): TensorInfo =>
     webgpu.makeTensorInfo(shape, dtype, util.makeZerosTypedArray(count, dtype) as never);

@@ -1,5 +1,6 @@
 import {registerPeftKernels} from '../../kernel-registry.js';
 import {registerAdam} from '../../ops/adam.js';
+import {repairCumulative} from '../../repairs/cumulative.js';
 import {gpuKernels} from '../gpu-kernels.js';
 import {programs} from './programs.js';
 import {registerTranspose} from './transpose.js';
@@ -11,5 +12,6 @@ import {registerTranspose} from './transpose.js';
 export function register(): void {
   registerPeftKernels('webgpu', gpuKernels(programs));
   registerAdam();
+  repairCumulative('webgpu');
   registerTranspose();
 }

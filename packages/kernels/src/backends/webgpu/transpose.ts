@@ -1,9 +1,9 @@
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceKernel} from '../../kernel-registry.js';
-import {flat, onRun, type Program, run} from './program.js';
+import {overrideKernel, restoreKernel} from '../../kernel-overrides.js';
+import {flat, type Program, run} from './program.js';
 
-const BACKEND = 'webgpu';
+const REPAIR = {backend: 'webgpu', reason: 'integers'};
 const COORDINATES = ['x', 'y', 'z', 'w', 'u', 'v'];
 
 /** Moves the elements of a tensor of 2 to 6 axes, whatever they are: the output's axis i is the input's axis perm[i]. */
@@ -36,36 +36,15 @@ function transposeKernel(stock: tf.KernelFunc): tf.KernelFunc {
   };
 }
 
-let wanted = false;
-let active: {ours: tf.KernelConfig; stock: tf.KernelConfig} | undefined;
-
-// tfjs's webgpu backend, imported after this package, has registered its own kernel over ours.
-onRun(() => {
-  if (wanted) apply();
-});
-
 /**
  * Repairs the webgpu backend's Transpose of int32 and bool: tfjs 4.22's is an invalid shader, so that the result is zeros without a
- * word, or with two axes goes through floats, which hold no integer above 2^24. If that backend isn't imported yet there is nothing to
- * repair: it happens when the backend first runs a kernel of ours, or at the next call.
+ * word, or with two axes goes through floats, which hold no integer above 2^24.
  */
 export function registerTranspose(): void {
-  wanted = true;
-  apply();
-}
-
-function apply(): void {
-  const current = tf.getKernel(tf.Transpose, BACKEND);
-  if (current == null || current === active?.ours) return;
-  const ours = {...current, kernelFunc: transposeKernel(current.kernelFunc)};
-  replaceKernel(ours);
-  active = {ours, stock: current};
+  overrideKernel(tf.Transpose, transposeKernel, REPAIR);
 }
 
 /** Puts the stock kernel back. */
 export function unregisterTranspose(): void {
-  wanted = false;
-  if (active !== undefined && tf.getKernel(tf.Transpose, BACKEND) === active.ours)
-    replaceKernel(active.stock);
-  active = undefined;
+  restoreKernel(tf.Transpose, REPAIR);
 }
