@@ -7,6 +7,7 @@ import {internals} from '../upgrade/internals.js';
 import {AdaptedSite} from './adapted-site.js';
 import type {LayerSite} from './layer-site.js';
 import type {Operation} from './operation.js';
+import {Resemblance} from './resemblance.js';
 import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
 import type {UsageRecorder} from './usage.js';
 
@@ -28,7 +29,8 @@ type Tensors = tf.Tensor | tf.Tensor[];
 /**
  * A layer with any number of named adapters, of which at most one is active: a stock layer inside does the frozen work, an
  * {@link AdaptedSite} the rest. The stock weights are frozen unless `trainableBase` is set; only the active adapter's weights are
- * trainable. With no active adapter its outputs are the stock layer's, bit for bit, for it then runs the stock layer.
+ * trainable. With no active adapter its outputs are the stock layer's, bit for bit, for it then runs the stock layer. What it does not
+ * have itself it takes from the stock layer: `units`, `cell`, `kernel`, `resetStates`, and what its class does in an `apply` of its own.
  *
  * The weights of an adapter are named `<layer>/<adapter>/<weight>`. `model.save` writes all adapters and which one is active, and
  * `tf.loadLayersModel` brings them back (import this package first: it registers the classes).
@@ -50,6 +52,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   private readonly operation: Operation;
   private readonly trainableBase: boolean;
   private readonly baseValues: tf.Tensor[] | undefined;
+  private readonly resemblance: Resemblance;
 
   /**
    * @param inner The stock layer, possibly one whose place this one takes.
@@ -63,11 +66,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.trainableBase = args.trainableBase ?? false;
     this.baseValues = args.weights;
     this.site = new AdaptedSite(this.operation, () => `Layer '${this.name}'`);
-    this.batchInputShape = inner.batchInputShape;
-    this.dtype = inner.dtype;
-    this.inputSpec = inner.inputSpec;
-    this.activityRegularizer = inner.activityRegularizer;
-    this.supportsMasking = inner.supportsMasking;
+    this.resemblance = new Resemblance(this, inner);
     for (const {adapter, active, config} of decodeAdapters(this.name, args.adapters)) {
       this.addAdapter(adapter, config);
       if (active) this.activate(adapter);
@@ -81,7 +80,17 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.adoptBase(true);
   }
 
+  /** As the stock layer's class does it: a recurrent layer takes the states that it starts from. */
+  override apply(
+    inputs: Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[],
+    kwargs?: Record<string, unknown>,
+  ): Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[] {
+    // A copy: stock RNNs write their states into it, and while training tfjs-layers hands one object to all layers.
+    return this.inner.apply.call(this, inputs, {...kwargs});
+  }
+
   override call(inputs: Tensors, kwargs: Record<string, unknown>): Tensors {
+    this.resemblance.handOver();
     return tf.tidy(() => {
       if (this.site.active === null) return this.inner.call(inputs, kwargs);
       internals(this.inner).invokeCallHook(inputs, kwargs);
@@ -252,7 +261,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
 
   /** @param entered Whether tfjs-layers is inside the layer's own name scope. */
   private adoptBase(entered: boolean): void {
-    this.inputSpec = this.inner.inputSpec;
+    this.resemblance.update();
     this.built = true;
     this.site.build({prefix: this.weightPrefix, entered});
     this.listWeights();

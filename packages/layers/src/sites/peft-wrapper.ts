@@ -10,14 +10,6 @@ export type PeftWrapperArgs = PeftLayerArgs & {
   layer: tfl.layers.Layer;
 };
 
-interface RecurrentInternals {
-  stateful?: boolean;
-  goBackwards?: boolean;
-  returnSequences?: boolean;
-  returnState?: boolean;
-  resetStates(states?: tf.Tensor | tf.Tensor[], training?: boolean): void;
-}
-
 /**
  * A layer of any class that is a site, with adapters; see {@link PeftLayer}.
  *
@@ -75,27 +67,7 @@ export class PeftWrapper extends PeftLayer {
 
   override getConfig(): tf.serialization.ConfigDict {
     const layer = {className: this.inner.getClassName(), config: this.inner.getConfig()};
-    const {goBackwards} = this.inner as unknown as RecurrentInternals;
+    const {goBackwards} = this.inner as {goBackwards?: boolean};
     return {...super.getConfig(), layer, ...(goBackwards !== undefined && {goBackwards})};
-  }
-
-  /** As the stock layer has it; a Bidirectional asks. */
-  get returnSequences(): boolean | undefined {
-    return (this.inner as unknown as RecurrentInternals).returnSequences;
-  }
-
-  /** As the stock layer has it; a Bidirectional asks. */
-  get returnState(): boolean | undefined {
-    return (this.inner as unknown as RecurrentInternals).returnState;
-  }
-
-  /** Whether the stock layer keeps its states from batch to batch. */
-  override get stateful(): boolean {
-    return (this.inner as unknown as RecurrentInternals).stateful ?? false;
-  }
-
-  /** Resets the stock layer's states; see tfjs's RNN. */
-  override resetStates(states?: tf.Tensor | tf.Tensor[], training?: boolean): void {
-    (this.inner as unknown as RecurrentInternals).resetStates(states, training);
   }
 }
