@@ -15,6 +15,7 @@ import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
 import {layersInside, modelsListing, outermost} from '../upgrade/known-models.js';
 import {FusedLayerNorms} from '../upgrade/layer-norm.js';
+import {OwnArguments} from '../upgrade/own-arguments.js';
 import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
 import type {Selected, Targets} from '../upgrade/select.js';
 import {checkRoom} from '../upgrade/sequence.js';
@@ -51,6 +52,7 @@ export class ModelState implements AdaptedModel {
   private readonly trained = new TrainedLayers();
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
+  private readonly ownArguments = new OwnArguments();
   private readonly recompiler = new Recompiler();
   /** Undoes what makes evaluations of several outputs right. */
   private readonly totals: (() => void)[] = [];
@@ -165,6 +167,9 @@ export class ModelState implements AdaptedModel {
       this.norms.replace(
         layers.flatMap(({layer}) => withParts(layer)),
         () => this.activeName !== null,
+      );
+      this.ownArguments.give(
+        layers.flatMap(({layer, holder}) => (isContainer(holder) ? [layer] : [layer, holder])),
       );
       for (const {at, config} of plan.sites) {
         // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
@@ -389,6 +394,7 @@ export class ModelState implements AdaptedModel {
     this.activeName = null;
     this.begun = false;
     this.norms.restore();
+    this.ownArguments.restore();
     this.freezer.restore();
     for (const undo of this.totals.splice(0)) undo();
   }

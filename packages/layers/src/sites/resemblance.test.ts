@@ -176,6 +176,33 @@ test('a Bidirectional hands on states, given and taken', async () => {
   close(model.predict(x) as tf.Tensor, before, 0);
 });
 
+test('a decoder is trained beside others that start from states, adapted or not', async () => {
+  const rnn = (name: string) =>
+    tf.layers.gru({units: 4, returnSequences: true, returnState: true, name, ...seeded} as never);
+  const [a, given] = [tf.input({shape: [4, 3]}), tf.input({shape: [4]})];
+  const both = tf.layers.bidirectional({
+    layer: tf.layers.gru({units: 4, returnSequences: true}) as never,
+    name: 'both',
+  } as never);
+  let x = a;
+  for (const name of ['first', 'second', 'third']) {
+    [x] = rnn(name).apply(x, {initialState: [given]}) as [tf.SymbolicTensor];
+  }
+  const last = both.apply(x, {initialState: [given, given]}) as tf.SymbolicTensor;
+  const outputs = tf.layers.gru({units: 2, name: 'last'}).apply(last) as tf.SymbolicTensor;
+  const model = tf.model({inputs: [a, given], outputs});
+  const inputs = [normal([2, 4, 3], 1), normal([2, 4], 2)];
+  const before = model.predict(inputs) as tf.Tensor;
+  const peft = await upgrade(model, {targets: ['second'], adapter: {type: 'lora', rank: 2}, seed: 1});
+  close(model.predict(inputs) as tf.Tensor, before);
+  model.compile({optimizer: tf.train.adam(0.05), loss: 'meanSquaredError'});
+  const {history} = await model.fit(inputs, normal(before.shape, 3), {epochs: 6, verbose: 0});
+  expect((history.loss as number[]).at(-1)).toBeLessThan((history.loss as number[])[0]!);
+  peft.detach();
+  close(model.predict(inputs) as tf.Tensor, before, 0);
+  expect(model.layers.filter((layer) => Object.hasOwn(layer, 'apply'))).toEqual([]);
+});
+
 test('an RNN that is called several times takes each call’s own states, or none', async () => {
   const layer = tf.layers.lstm({units: 4, returnState: true, name: 'shared', ...seeded} as never);
   const [a, b] = [tf.input({shape: [4, 3]}), tf.input({shape: [4, 3]})];
