@@ -12,39 +12,38 @@ export const LIMITS = {
   parameters: 2 ** 29,
   /** How deep lists and objects lie in each other. */
   depth: 32,
-  /** Texts, numbers, lists and objects in one config. */
-  values: 200_000,
+  /** Texts, numbers, lists and objects in one config, or in the JSON of a file. */
+  values: 100_000,
   /** Letters of one text in a config. */
   text: 100_000,
   /** Letters of the JSON in a file: an adapter's config, or the header of its weights. */
   json: 10_000_000,
-  /** Texts, numbers, lists and objects in that. */
-  fileValues: 500_000,
 } as const;
+
+const SIMPLE = new Set(['string', 'number', 'boolean']);
 
 /**
  * A copy of a config that holds plain data: texts, numbers, booleans, lists and objects. What comes after reads the copy, so that no
  * getter or proxy is asked again.
  *
  * @param what Names the config in messages.
- * @param most How many values there may be. Default: those of one config.
  * @throws ConfigError if something in it is of another kind (a function, a BigInt, an instance of a class), throws when it is read,
  * or is larger or deeper than {@link LIMITS} allow, as what contains itself is.
  */
-export function plainCopy<T>(what: string, value: T, most: number = LIMITS.values): T {
-  let left = most;
+export function plainCopy<T>(what: string, value: T): T {
+  let left: number = LIMITS.values;
   const copy = (part: unknown, path: string, depth: number): unknown => {
     const refuse = (problem: string): never => {
       throw new ConfigError(`${what}: ${shortened(path)} ${problem}.`);
     };
     const take = (values: number) => {
       left -= values;
-      if (left < 0) refuse(`brings more than ${most} values. Give a smaller config`);
+      if (left < 0) refuse(`brings more than ${LIMITS.values} values. Give a smaller config`);
     };
     if (typeof part === 'string' && part.length > LIMITS.text) {
       refuse(`is a text of ${part.length} letters; at most ${LIMITS.text} are allowed`);
     }
-    if (part == null || ['string', 'number', 'boolean'].includes(typeof part)) return part;
+    if (part == null || SIMPLE.has(typeof part)) return part;
     if (typeof part !== 'object') {
       return refuse(
         `is ${describe(part)}, but must be plain data: text, number, boolean, list or object. Set it so`,
@@ -58,7 +57,11 @@ export function plainCopy<T>(what: string, value: T, most: number = LIMITS.value
     }
     if (Array.isArray(part)) {
       take(part.length);
-      return Array.from({length: part.length}, (_, i) => copy(part[i], `${path}[${i}]`, depth + 1));
+      return Array.from({length: part.length}, (_, i) => {
+        const entry: unknown = part[i];
+        // A long list of numbers needs no path for each.
+        return typeof entry === 'number' ? entry : copy(entry, `${path}[${i}]`, depth + 1);
+      });
     }
     const keys = Object.keys(part);
     take(keys.length);

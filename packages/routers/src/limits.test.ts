@@ -35,7 +35,7 @@ describe('a composite', () => {
   ])('%s is refused', (_, config) => {
     expect(() => createRouter(config)).toThrow(ConfigError);
     expect(() => createRouter(config)).toThrow(
-      /more than 64 routers or is nested more than 8 deep|deeper than 32|more than 200000 values/,
+      /more than 64 routers or is nested more than 8 deep|deeper than 32|more than 100000 values/,
     );
   });
 });

@@ -188,7 +188,7 @@ export class FixedRouter implements Router {
       );
     }
     this.experts = experts;
-    this.gates = gates.map((gate, i) => checkNumber(what, `gates[${i}]`, gate, {}));
+    this.gates = gates.map((gate: number) => checkNumber(what, 'an entry of gates', gate, {}));
     this.normalized = Math.abs(gates.reduce((sum, gate) => sum + gate, 0) - 1) < 1e-6;
   }
 

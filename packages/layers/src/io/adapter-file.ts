@@ -131,6 +131,10 @@ export function checkAdapterFile(value: unknown, place = CONFIG_FILE): AdapterFi
     'sites',
     'a list of sites with their shapes and weights',
   );
+  const overridden = new Set(file.overrides.map(({site}) => site));
+  const known = new Set(file.sites.map(({name}) => name));
+  const sound = overridden.size === file.overrides.length && [...overridden].every((site) => known.has(site));
+  check(sound, 'overrides', 'of sites of the file, each once');
   check(isList(file.trained, isLayer), 'trained', 'a list of layers with their weights');
   check(isObject(file.base) && isText(file.base.sha256), 'base.sha256', 'a text');
   const isBase = (weight: Fields) =>

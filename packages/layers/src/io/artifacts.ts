@@ -33,8 +33,8 @@ export function fromArtifacts(given: unknown, from: Place): StoredFile {
   }
   const {modelTopology, weightSpecs = [], weightData = []} = given as tf.io.ModelArtifacts;
   const what = `The stored config of ${nameOf(from)}`;
-  const file = checkAdapterFile(plainCopy(what, modelTopology, LIMITS.fileValues), what);
-  if (!Array.isArray(weightSpecs) || weightSpecs.length > LIMITS.fileValues) {
+  const file = checkAdapterFile(plainCopy(what, modelTopology), what);
+  if (!Array.isArray(weightSpecs) || weightSpecs.length > LIMITS.values) {
     throw new WeightMismatchError(
       `The stored weightSpecs are ${describe(weightSpecs)}. Save the adapter again.`,
     );

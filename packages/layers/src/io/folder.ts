@@ -101,7 +101,7 @@ async function readHead(place: string): Promise<{head: Uint8Array; size: number}
 /**
  * Reads a file of a folder.
  *
- * @param check Gets the first bytes and the size before the rest is read, to throw if that is not worth it.
+ * @param check Gets the first bytes and the size of a large file before the rest is read, to throw if that is not worth it.
  * @throws ConfigError outside of Node, or if the file is not there.
  */
 export async function readFromFolder(
@@ -122,8 +122,9 @@ export async function readFromFolder(
     }
   };
   const {head, size} = await read(readHead(place));
+  if (head.length === size) return head;
   check(head, size);
-  return head.length === size ? head : read(fs.readFile(place));
+  return read(fs.readFile(place));
 }
 
 /** Removes files that are of no use any more; those that cannot be removed do no harm. */

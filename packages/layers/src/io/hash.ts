@@ -1,11 +1,14 @@
 import {sha256} from './sha256.js';
 import {encodeText} from './text.js';
 
+/** Numbers in memory, or the bytes of texts. */
+export type Values = ArrayBufferView & ArrayLike<number>;
+
 /** A weight to be hashed; the values are fetched when their turn comes, so that not all are in memory at once. */
 export interface Hashable {
   name: string;
   shape: number[];
-  read(): Promise<ArrayBufferView> | ArrayBufferView;
+  read(): Promise<Values> | Values;
 }
 
 /** The SHA-256 of each weight's bytes, and one over all names, shapes and these. */
@@ -17,7 +20,7 @@ export interface WeightHashes {
 /** @param also Gets each weight's values while they are at hand. */
 export async function hashWeights(
   weights: readonly Hashable[],
-  also: (values: ArrayBufferView, at: number) => void = () => {},
+  also: (values: ArrayLike<number>, at: number) => unknown = () => {},
 ): Promise<WeightHashes> {
   const hashed: WeightHashes['weights'] = [];
   for (const {name, shape, read} of weights) {

@@ -13,14 +13,14 @@ export function excess(text: string): string | undefined {
       case 0x7b: // {
       case 0x5b: // [
         if (++depth > LIMITS.depth) return `is nested deeper than ${LIMITS.depth}`;
-        if (++values > LIMITS.fileValues) return `has more than ${LIMITS.fileValues} values`;
+        if (++values > LIMITS.values) return `has more than ${LIMITS.values} values`;
         break;
       case 0x7d: // }
       case 0x5d: // ]
         depth--;
         break;
       case 0x2c: // ,
-        if (++values > LIMITS.fileValues) return `has more than ${LIMITS.fileValues} values`;
+        if (++values > LIMITS.values) return `has more than ${LIMITS.values} values`;
         break;
       case 0x22: // "
         i = endOfString(text, i) - 1;
@@ -61,8 +61,9 @@ export function duplicateKey(text: string): string | undefined {
       case '"': {
         const end = endOfString(text, i);
         if (expectsKey) {
+          const written = text.slice(i + 1, end - 1);
           // Parsed, since "a" and "\u0061" are one key.
-          const key = JSON.parse(text.slice(i, end)) as string;
+          const key = written.includes('\\') ? (JSON.parse(`"${written}"`) as string) : written;
           const keys = open.at(-1)!;
           if (keys.has(key)) return key;
           keys.add(key);
@@ -79,6 +80,8 @@ export function duplicateKey(text: string): string | undefined {
 /** Index after the closing quote of the string that opens at `start`. */
 function endOfString(text: string, start: number): number {
   let i = start + 1;
-  while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+  for (let code = text.charCodeAt(i); i < text.length && code !== 0x22; code = text.charCodeAt(i)) {
+    i += code === 0x5c ? 2 : 1;
+  }
   return i + 1;
 }

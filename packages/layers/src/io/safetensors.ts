@@ -50,7 +50,8 @@ export function readHead(
   const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart));
   const metadata = new Map<string, string>();
   const entries: Entry[] = [];
-  for (const [name, value] of Object.entries(header)) {
+  for (const name of Object.keys(header)) {
+    const value = header[name];
     if (name === METADATA) checkMetadata(value, metadata);
     else entries.push(checkEntry(name, value));
   }

@@ -200,5 +200,8 @@ function sameJson(left: unknown, right: unknown): boolean {
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort())
       : value;
-  return JSON.stringify(left, sorted) === JSON.stringify(right, sorted);
+  return (
+    JSON.stringify(left) === JSON.stringify(right) ||
+    JSON.stringify(left, sorted) === JSON.stringify(right, sorted)
+  );
 }

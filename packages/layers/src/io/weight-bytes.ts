@@ -29,7 +29,8 @@ export function splitWeights({weightSpecs = [], weightData}: tf.io.ModelArtifact
   return weightSpecs.map((spec) => {
     const size = tf.util.sizeFromShape(spec.shape);
     const length = spec.dtype === 'string' ? textsLength(data, at, size) : size * elementSize(spec);
-    if (at + length > data.byteLength) throw new ConfigError(`The weight data end inside '${spec.name}'.`);
+    if (!(length >= 0 && at + length <= data.byteLength))
+      throw new ConfigError(`The weight data end inside '${spec.name}'.`);
     const bytes = data.subarray(at, at + length);
     at += length;
     return {spec, bytes};

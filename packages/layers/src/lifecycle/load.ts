@@ -17,7 +17,7 @@ import {
 import {type Rename, renameSites} from '../io/rename.js';
 import {checkName, type Plan, type PlannedSite} from '../upgrade/plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
-import {baseWeights} from './weights.js';
+import {comparedWeights, keepsHalves} from './weights.js';
 
 /** Options of {@link Peft.load}. */
 export interface LoadOptions {
@@ -71,9 +71,10 @@ function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed:
   checkName(name, []);
   checkLayers(state, file, renamed);
   const known = new Set(file.trained.map(({name}) => name));
+  const sites = new Map(file.sites.map((site) => [site.name, site]));
   const plan = state.plan({
     adapter: file.adapter,
-    targets: ({name}) => file.sites.some((site) => site.name === name),
+    targets: ({name}) => sites.has(name),
     overrides: file.overrides.map(({site, adapter}) => ({targets: (info) => info.name === site, adapter})),
     name,
   });
@@ -187,8 +188,10 @@ function compare(layer: FileLayer, wanted: readonly FileWeight[], where: string)
 }
 
 async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> {
-  const base = await baseWeights(state, file.trained);
+  const base = await comparedWeights(state, file);
   if (base.sha256 === file.base.sha256) return;
+  const halves = keepsHalves() || file.base.halves === true;
+  if (halves && sameButRounded(base, file)) return;
   const problems: string[] = [];
   // Names may come twice, for layers of one name in different places; so they are compared as lists where they can be.
   const own = new Map(base.weights.map((weight) => [weight.name, weight]));
@@ -202,10 +205,29 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
   }
   for (const name of own.keys()) if (!theirs.has(name)) problems.push(`'${name}' is not in the file`);
   if (problems.length === 0) problems.push('the frozen weights come in another order');
+  const unsketched = halves && file.base.weights.some(({sketch}) => sketch === undefined);
   fail(
     problems,
     'The file was saved with another base model',
-    'Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+    unsketched
+      ? 'Or with the same: this device rounds weights to float16 when it computes with them, and the file, of an earlier version, ' +
+          'cannot tell. Load it before the model has run, save it again elsewhere, or use {ignoreBase: true}.'
+      : 'Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+  );
+}
+
+/** Whether the weights are the file's in its order, each exactly or as far as rounding to halves lets one see. */
+function sameButRounded(
+  {weights, fits}: Awaited<ReturnType<typeof comparedWeights>>,
+  {base}: AdapterFile,
+): boolean {
+  return (
+    weights.length === base.weights.length &&
+    weights.every(({name, shape, sha256}, i) => {
+      const theirs = base.weights[i]!;
+      const same = name === theirs.name && sameShape(shape, theirs.shape);
+      return same && (sha256 === theirs.sha256 || fits[i]!);
+    })
   );
 }
 

@@ -2,7 +2,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
-import {checkCount, checkOptions, describe, type RouterContext} from '@tfjs-peft/routers';
+import {checkBoolean, checkCount, checkOptions, describe, type RouterContext} from '@tfjs-peft/routers';
 import {GraphState} from '../graph/graph-state.js';
 import {isGraphModel} from '../graph/internals.js';
 import {storeModel} from '../io/model-folder.js';
@@ -248,12 +248,13 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
 
   private async loadNow(from: Place, options: LoadOptions = {}): Promise<void> {
     this.changing();
-    checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
+    const given = checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
+    checkBoolean('load', 'ignoreBase', given.ignoreBase, false);
     const stored = await fetchStored(from);
-    const commit = await prepareLoad(this.changing(), stored, options);
+    const commit = await prepareLoad(this.changing(), stored, given);
     this.changing();
     commit();
-    this.begin(options.name ?? stored.file.name);
+    this.begin(given.name ?? stored.file.name);
   }
 
   /**

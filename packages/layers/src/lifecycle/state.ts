@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
-import type {RouterContext} from '@tfjs-peft/routers';
+import {describe, type RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
@@ -263,7 +263,7 @@ export class ModelState implements AdaptedModel {
     const at = this.find(path);
     if (at === undefined) {
       const known = this.layers.map((located) => `'${located.path}'`).join(', ');
-      throw new ConfigError(`The model has no layer ${JSON.stringify(path)}. It has: ${known}.`);
+      throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
     }
     this.context.from(at.layer, compute);
   }

@@ -1,7 +1,9 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {SiteDims} from '../adapters/adapter.js';
-import type {BaseWeight, FileLayer, FileSite} from '../io/adapter-file.js';
-import {hashWeights} from '../io/hash.js';
+import type {AdapterFile, FileLayer, FileSite} from '../io/adapter-file.js';
+import {type Hashable, hashWeights, type WeightHashes} from '../io/hash.js';
+import {fitsSketch, sketchOf} from '../io/sketch.js';
 import type {Located} from '../upgrade/walk.js';
 import type {AdaptedModel, PlaceVariables} from './adapted-model.js';
 
@@ -32,8 +34,38 @@ export function layerVariables({path, layer}: Located): PlaceVariables {
 export async function baseWeights(
   state: AdaptedModel,
   trained: readonly FileLayer[],
-): Promise<{sha256: string; weights: BaseWeight[]}> {
-  return hashWeights(state.frozenWeights(new Set(trained.map(({name}) => name))));
+): Promise<AdapterFile['base']> {
+  const sketches: string[] = [];
+  const hashes = await hashWeights(frozen(state, trained), (values) => sketches.push(sketchOf(values)));
+  const weights = hashes.weights.map((weight, i) => ({...weight, sketch: sketches[i]!}));
+  return {sha256: hashes.sha256, weights, ...(keepsHalves() && {halves: true})};
+}
+
+/** The same to be compared with a file, and for each weight whether it can be the file's with one of them rounded to halves. */
+export async function comparedWeights(
+  state: AdaptedModel,
+  file: AdapterFile,
+): Promise<WeightHashes & {fits: boolean[]}> {
+  const fits: boolean[] = [];
+  const hashes = await hashWeights(frozen(state, file.trained), (values, at) => {
+    const sketch = file.base.weights[at]?.sketch;
+    fits.push(sketch !== undefined && fitsSketch(values, sketch));
+  });
+  return {...hashes, fits};
+}
+
+/** Whether the backend keeps weights as halves once it has computed with them, so that they are read back rounded. */
+export function keepsHalves(): boolean {
+  try {
+    return tf.backend().floatPrecision() === 16;
+  } catch {
+    // A backend that does not say so has no textures of halves.
+    return false;
+  }
+}
+
+function frozen(state: AdaptedModel, trained: readonly FileLayer[]): Hashable[] {
+  return state.frozenWeights(new Set(trained.map(({name}) => name)));
 }
 
 function describe(variables: PlaceVariables['variables']): FileLayer['weights'] {

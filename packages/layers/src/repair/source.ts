@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {askHandler, oneHandler} from '../io/place.js';
 
 /** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */
 export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf.io.ModelArtifacts;
@@ -7,7 +8,7 @@ export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf
 /**
  * Reads the artifacts of a model.
  *
- * @throws ConfigError if nothing can load the source.
+ * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing.
  */
 export async function loadArtifacts(
   source: ArtifactSource,
@@ -16,31 +17,27 @@ export async function loadArtifacts(
   if (typeof source === 'string') {
     const handlers = tf.io.getLoadHandlers(source, options);
     // tfjs itself tries http where nothing else feels responsible, which a file name without a scheme needs in a browser.
-    const handler = handlers[0] ?? tf.io.http(source, options);
-    if (handlers.length > 1) {
-      throw new ConfigError(
-        `${handlers.length} IO handlers of tfjs claim '${source}'. Pass the handler to use instead.`,
-      );
-    }
-    return loadWith(handler, `'${source}'`);
+    const handler =
+      handlers.length === 0 ? tf.io.http(source, options) : oneHandler(handlers, source, 'load');
+    return loadWith(handler, `'${source}'`, source);
   }
   if (typeof source !== 'object' || source === null) {
     throw new ConfigError(
       'normalizeArtifacts takes an address, an IO handler with load(), or model artifacts.',
     );
   }
-  if ('load' in source || 'save' in source) return loadWith(source, 'The IO handler');
+  if ('load' in source || 'save' in source) return loadWith(source, 'The IO handler', source);
   return checked(source as tf.io.ModelArtifacts, 'The artifacts');
 }
 
-async function loadWith(handler: tf.io.IOHandler | tf.io.IOHandlerSync, what: string) {
-  if (handler.load === undefined)
+async function loadWith(handler: tf.io.IOHandler | tf.io.IOHandlerSync, what: string, source: unknown) {
+  if (typeof handler.load !== 'function')
     throw new ConfigError(`${what} cannot load. Pass a handler that has load().`);
-  return checked(await handler.load(), what);
+  return checked(await askHandler(source, 'load', () => handler.load!()), what);
 }
 
 function checked(artifacts: tf.io.ModelArtifacts, what: string): tf.io.ModelArtifacts {
-  const {modelTopology} = artifacts;
+  const modelTopology: unknown = artifacts?.modelTopology;
   if (typeof modelTopology !== 'object' || modelTopology === null || modelTopology instanceof ArrayBuffer) {
     throw new ConfigError(
       `${what} has no modelTopology as JSON. Pass a model.json as the converter writes it.`,

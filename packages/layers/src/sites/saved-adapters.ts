@@ -1,4 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
+import {describe} from '@tfjs-peft/routers';
 import type {AdapterConfig} from '../adapters/adapter.js';
 
 /**
@@ -38,7 +39,7 @@ export function decodeAdapters(layerName: string, adapters: unknown): AdapterRec
       typeof record.config !== 'object'
     ) {
       throw new ConfigError(
-        `Layer '${layerName}': the saved adapter ${JSON.stringify(saved)} is not of the form ` +
+        `Layer '${layerName}': the saved adapter ${describe(saved)} is not of the form ` +
           `{name: '{"adapter", "active", "config"}'}. Save the model again, or repair its JSON.`,
       );
     }

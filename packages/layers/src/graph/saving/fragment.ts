@@ -1,6 +1,7 @@
 import {type GraphModel, loadGraphModelSync} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {copyTopology} from '../../repair/source.js';
 import {ANY_SHAPE} from '../columns.js';
 import {constantAt, soleConsumer} from '../constants.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
@@ -41,7 +42,7 @@ export function cutFragment(
       fragment.inputs.push({name, constant: constantAt(executor, each, at) !== undefined});
       return name;
     });
-    fragment.nodes.push({name: nameOf(i), op, input, ...(attr && {attr: structuredClone(attr)})});
+    fragment.nodes.push({name: nameOf(i), op, input, ...(attr && {attr: copyTopology<typeof attr>(attr)})});
   }
   return {fragment, sources};
 }

@@ -1,5 +1,6 @@
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, PeftError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../../adapters/adapter.js';
+import {decodeText, encodeText} from '../../io/text.js';
 import type {NodeDef} from './topology.js';
 
 /** A site's own nodes as a small graph, from which the site can be recognised again where it is saved in one node. */
@@ -29,7 +30,7 @@ export const RECORD = 'peft';
  * A record as a text. The executor hands texts to ops of others in lower case, and hexadecimal digits stand that.
  */
 export function encodeRecord(record: SiteRecord): string {
-  const bytes = new TextEncoder().encode(JSON.stringify(record));
+  const bytes = encodeText(JSON.stringify(record));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
@@ -38,8 +39,9 @@ export function decodeRecord(text: string): SiteRecord {
   let record: Partial<SiteRecord> | undefined;
   try {
     const bytes = Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
-    record = JSON.parse(new TextDecoder().decode(bytes)) as Partial<SiteRecord>;
-  } catch {
+    record = JSON.parse(decodeText(bytes)) as Partial<SiteRecord>;
+  } catch (error) {
+    if (error instanceof PeftError) throw error;
     // Reported below, together with JSON of another form.
   }
   if (record?.schema !== 1 || !Array.isArray(record.weights) || !Array.isArray(record.fragment?.nodes)) {

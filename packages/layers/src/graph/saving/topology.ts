@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {joinWeights, type StoredWeight, splitWeights} from '../../io/weight-bytes.js';
+import {copyTopology} from '../../repair/source.js';
 import type {Constant} from '../constants.js';
 
 /** A node as the file has it. */
@@ -23,7 +24,7 @@ export class EditableGraph {
   private readonly weights: Map<string, StoredWeight>;
 
   constructor(private readonly source: tf.io.ModelArtifacts) {
-    this.topology = structuredClone(source.modelTopology) as Topology;
+    this.topology = copyTopology<Topology>(source.modelTopology!);
     this.byName = new Map(this.topology.node.map((node) => [node.name, node]));
     this.weights = new Map(splitWeights(source).map((weight) => [weight.spec.name, weight]));
   }
@@ -62,7 +63,7 @@ export class EditableGraph {
 
   /** Multiplies what a node gives by a vector, for all that take it and under the same name. */
   scaleOutput(name: string, shape: number[], vector: Float32Array): void {
-    const {name: _, ...definition} = structuredClone(this.node(name));
+    const {name: _, ...definition} = copyTopology<NodeDef>(this.node(name));
     const unscaled = this.freeName(`${name}/unscaled`);
     const factor = this.addConstant(`${name}/scale`, shape, vector);
     this.replace(name, {op: 'Mul', input: [unscaled, factor], attr: {T: FLOAT}});

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '../../adapters/adapter.js';
 import type {WeightValues} from '../../io/adapter-file.js';
+import {needed} from '../../io/text.js';
 import type {Executor, GraphNode} from '../internals.js';
 import {SITE_OP} from '../site-op.js';
 import {cutFragment} from './fragment.js';
@@ -48,7 +49,7 @@ export function upgradedArtifacts(
     graph.replace(path, {
       op: SITE_OP,
       input: [...sources, ...names],
-      attr: {[RECORD]: {s: btoa(record)}},
+      attr: {[RECORD]: {s: needed('btoa')(record)}},
     });
   }
   return graph.artifacts();

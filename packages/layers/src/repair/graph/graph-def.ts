@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {needed} from '../../io/text.js';
 import {UnsupportedModelError} from '../log.js';
 
 /** An attribute of a node, as the converter writes it. Its strings are base64, or bytes in some old files. */
@@ -28,10 +29,10 @@ export interface GraphDef {
 
 export function decodeString(value: string | number[] | undefined): string {
   if (value === undefined) return '';
-  return typeof value === 'string' ? atob(value) : String.fromCharCode(...value);
+  return typeof value === 'string' ? needed('atob')(value) : String.fromCharCode(...value);
 }
 
-const encodeString = (text: string) => btoa(text);
+const encodeString = (text: string) => needed('btoa')(text);
 
 /** The names of what a fused node does after its product, such as `['BiasAdd', 'Relu']`. */
 export function fusedOps(node: NodeDef): string[] {
