@@ -20,17 +20,19 @@ export class Heads {
   private readonly byAdapter = new Map<string, Map<string, Head>>();
 
   /**
-   * Makes a layer's variables those of an adapter's head: they get the values that the adapter has for it, if it has some.
+   * Makes a layer's variables those of an adapter's head: they get the values that the adapter has for it, if it has some that fit.
    *
    * @param name What the head is called.
-   * @throws WeightMismatchError if those are of other shapes.
+   * @throws WeightMismatchError if they have other shapes, and no layer has them.
    */
   attach(adapter: string, name: string, variables: LayerVariable[]): void {
     const heads = this.byAdapter.get(adapter) ?? new Map<string, Head>();
     const known = heads.get(name);
     if (known !== undefined && known.variables[0] === variables[0]) return;
-    const values = known === undefined || isDisposed(known) ? undefined : known;
-    if (values !== undefined) checkShapes(adapter, name, values.variables, variables);
+    const fits = known !== undefined && sameShapes(known.variables, variables);
+    // What another layer has is not lost with it: one may go on with a head of another size.
+    if (known?.kept && !fits) throw mismatch(adapter, name, known.variables, variables);
+    const values = fits && !isDisposed(known) ? known : undefined;
     this.release(variables);
     for (const [i, variable] of (values?.variables ?? []).entries()) variables[i]!.write(variable.read());
     if (known !== undefined) disposeKept(known);
@@ -95,17 +97,19 @@ function weightNames(variables: readonly LayerVariable[]): string[] {
   return alone ? leaves : leaves.map((leaf, i) => `${i}.${leaf}`);
 }
 
-function checkShapes(
+function sameShapes(own: readonly LayerVariable[], layer: readonly LayerVariable[]): boolean {
+  return own.length === layer.length && own.every(({shape}, i) => sameShape(shape, layer[i]!.shape));
+}
+
+function mismatch(
   adapter: string,
   name: string,
   own: readonly LayerVariable[],
   layer: readonly LayerVariable[],
-): void {
-  const same = own.length === layer.length && own.every(({shape}, i) => sameShape(shape, layer[i]!.shape));
-  if (same) return;
+): WeightMismatchError {
   const list = (variables: readonly LayerVariable[]) =>
     variables.map(({shape}) => `[${shape}]`).join(', ') || 'none';
-  throw new WeightMismatchError(
+  return new WeightMismatchError(
     `Adapter '${adapter}' has weights of ${list(own)} for '${name}', but the layer has ${list(layer)}. Give the trainer a head like the ` +
       "one that was trained, or another name: tf.layers.dense({…, name: 'other'}).",
   );

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import {Interception} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
 import type {Cut} from './cut.js';
@@ -78,7 +78,13 @@ export class Rest {
     if (this.outputs.length === 0) return [];
     if (this.executor.weightMap !== this.whole.weightMap) this.executor.weightMap = this.whole.weightMap;
     const feeds = Array.from({length: this.crossing}, (_, i) => [`${PLACEHOLDER}/${i}`, crossing[i]!]);
-    return this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, this.outputs);
+    const names = [...new Set(this.outputs)];
+    const results = this.executor.execute(Object.fromEntries(feeds) as tf.NamedTensorMap, names);
+    // An output may be asked for twice, for a head each; whoever takes one disposes it.
+    return this.outputs.map((name, i) => {
+      const result = results[names.indexOf(name)]!;
+      return this.outputs.indexOf(name) === i ? result : tf.clone(result);
+    });
   }
 
   dispose(): void {

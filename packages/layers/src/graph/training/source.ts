@@ -5,6 +5,7 @@ import {
   type Batching,
   checkBatch,
   describe,
+  disposeBatch,
   type GraphArrays,
   type GraphBatch,
   type GraphData,
@@ -148,9 +149,19 @@ function made(make: () => unknown): Source {
           `A function must give a dataset or an iterator of batches {xs, ys}, not ${describe(data)}.`,
         );
       }
-      // Made for this pass, so nobody else disposes its tensors.
-      if (Array.isArray(data)) return data[Symbol.iterator]();
+      if (Array.isArray(data)) return ownBatches(data as GraphBatch[]);
       return streamed(data).iterator();
+    },
+  };
+}
+
+/** Batches that were made for this pass, so that nobody else disposes their tensors. */
+function ownBatches(batches: readonly GraphBatch[]): BatchIterator {
+  const rest = [...batches];
+  return {
+    next: () => (rest.length === 0 ? {done: true, value: undefined} : {done: false, value: rest.shift()}),
+    return: () => {
+      for (const batch of rest.splice(0)) disposeBatch(checkBatch(batch));
     },
   };
 }

@@ -165,6 +165,7 @@ export class GraphTrainer {
     if (several && batchesPerEpoch === undefined) checkRunsAgain(train, 'The data');
     if (several && validation !== undefined) checkRunsAgain(validation, 'validationData');
     this.checkTrainable();
+    this.checkLoss();
     return whileTraining(this.model, async () => {
       const feed = this.feed(train, 'The dataset');
       const other = validation && this.feed(validation, 'validationData');
@@ -186,8 +187,7 @@ export class GraphTrainer {
       } finally {
         letGo();
         this.fitting = false;
-        await feed.end();
-        await other?.end();
+        await Promise.all([feed.end(), other?.end()]);
       }
     });
   }
@@ -200,6 +200,7 @@ export class GraphTrainer {
    */
   async evaluate(data: GraphData, options: GraphEvaluateOptions = {}): Promise<Record<string, number>> {
     checkEvaluateOptions(options);
+    this.checkLoss();
     const {batches, batchSize} = options;
     const feed = this.feed(asSource(data, {batchSize}), 'The dataset');
     try {
@@ -330,6 +331,12 @@ export class GraphTrainer {
     checkGaps(this.parts().gaps);
   }
 
+  private checkLoss(): void {
+    if (this.compileArgs === undefined) {
+      throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
+    }
+  }
+
   private run(prepared: PreparedBatch, training: boolean): tf.Tensor[] {
     const state = this.graphState();
     if (state === undefined) return prepared.run();
@@ -372,9 +379,6 @@ export class GraphTrainer {
   }
 
   private async compile(batch: GraphBatch): Promise<tfl.LayersModel> {
-    if (this.compileArgs === undefined) {
-      throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
-    }
     const prepared = await this.prepareBatch(batch);
     let inner: tfl.LayersModel;
     try {
@@ -390,7 +394,7 @@ export class GraphTrainer {
     const {optimizer = 'adam'} = this.options;
     const old = inner.optimizer;
     const next = this.compiled === undefined ? optimizer : renew(old, inner);
-    inner.compile({optimizer: next, ...this.compileArgs});
+    inner.compile({optimizer: next, ...this.compileArgs!});
     if (this.compiled?.owned) disposeOptimizer(old);
     this.compiled = {variables, owned: next !== optimizer || typeof next === 'string'};
     return inner;
