@@ -1,12 +1,17 @@
 import {existsSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
 
 // Dawn asks the process for its Vulkan driver, and a test's own process.env is a copy: so it is set here, for the workers to inherit.
 const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 if (existsSync(swiftshader)) process.env.VK_ICD_FILENAMES ??= swiftshader;
 
+// jest puts <rootDir> into patterns as it is, or escaped by halves: a folder named with [brackets] or a + is then no longer found.
+const root = fileURLToPath(new URL('.', import.meta.url)).replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
 export default {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/packages/*/src/**/*.test.ts', '<rootDir>/e2e/src/**/*.test.ts'],
+  roots: ['<rootDir>/packages', '<rootDir>/e2e/src'],
+  testMatch: ['**/src/**/*.test.ts'],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
@@ -18,7 +23,7 @@ export default {
     '^@tfjs-peft/([^/]+)/([^/]+)$': '<rootDir>/packages/$1/src/$2.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
-  modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/out/'],
+  modulePathIgnorePatterns: [`^${root}(packages/[^/]+/dist|out)/`],
   testTimeout: 60000,
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/scripts/jest-summary.mjs'],

@@ -1,8 +1,8 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {execFileSync} from 'node:child_process';
-import {mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
-import {join, resolve} from 'node:path';
+import {mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync} from 'node:fs';
+import {join, resolve, sep} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {buildSync} from 'esbuild';
 import {upgrade} from '../../index.js';
@@ -24,20 +24,26 @@ function folder(): string {
   return made;
 }
 
-/** Loads the model of a folder in another process, with stock tfjs and nothing else but what `first` says, and gives its output. */
+/**
+ * Loads the model of a folder in another process, with stock tfjs and nothing else but what `first` says. Gives its output, and which modules
+ * it loaded that are not installed packages.
+ */
 function elsewhere(place: string, x: number[], first = ''): {y: number[]; loaded: string[]} {
   const program = `
     ${first}
     const tf = require('@tensorflow/tfjs-core');
     require('@tensorflow/tfjs-backend-cpu');
     const {loadGraphModelSync} = require('@tensorflow/tfjs-converter');
-    const {readFileSync} = require('node:fs');
-    const {weightsManifest, ...json} = JSON.parse(readFileSync('${place}/model.json', 'utf8'));
-    const bytes = readFileSync('${place}/' + weightsManifest[0].paths[0]);
+    const {readFileSync, realpathSync} = require('node:fs');
+    const {sep} = require('node:path');
+    const {weightsManifest, ...json} = JSON.parse(readFileSync(${JSON.stringify(join(place, 'model.json'))}, 'utf8'));
+    const bytes = readFileSync(${JSON.stringify(place + sep)} + weightsManifest[0].paths[0]);
     const weightData = new Uint8Array(bytes).buffer;
     const model = loadGraphModelSync({load: () => ({...json, weightData, weightSpecs: weightsManifest[0].weights})});
     const y = model.predict(tf.tensor(${JSON.stringify(x)}, ${JSON.stringify(X_SHAPE)}));
-    const loaded = Object.keys(require.cache).filter((path) => path.includes('tfjs-peft') || path.includes('bundle'));
+    // Node keeps modules under their real paths, through whatever links they were reached.
+    const installed = realpathSync(${JSON.stringify(join(packages, '../node_modules'))}) + sep;
+    const loaded = Object.keys(require.cache).filter((path) => path !== __filename && !path.startsWith(installed));
     process.stdout.write(JSON.stringify({y: [...y.dataSync()], loaded}));`;
   const script = join(folder(), 'main.cjs');
   writeFileSync(script, program);
@@ -52,7 +58,7 @@ function bundle(): string {
   const source = (name: string, file = 'index') => join(packages, name, 'src', `${file}.ts`);
   buildSync({
     stdin: {
-      contents: `import '@tfjs-peft/kernels/cpu'; import '${source('layers')}';`,
+      contents: `import '@tfjs-peft/kernels/cpu'; import ${JSON.stringify(source('layers'))};`,
       resolveDir: packages,
     },
     alias: {
@@ -92,7 +98,9 @@ describe.each(['tensordot', 'einsum'])('in another process, a graph in the diale
     const place = folder();
     await peft.saveModel(place);
     const x = tf.randomUniform(X_SHAPE, -1, 1, 'float32', 7);
-    const {y} = elsewhere(place, [...x.dataSync()], `require('${bundle()}');`);
+    const ours = bundle();
+    const {y, loaded} = elsewhere(place, [...x.dataSync()], `require(${JSON.stringify(ours)});`);
+    expect(loaded).toEqual([realpathSync(ours)]);
     expect(y).toEqual([...(await run(model, x))]);
     expect(() => elsewhere(place, [...x.dataSync()])).toThrow(/Command failed/);
   });
