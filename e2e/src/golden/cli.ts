@@ -3,7 +3,7 @@ import {parseArgs} from 'node:util';
 import pc from 'picocolors';
 import {BACKENDS, checkBackend, needsPage, useBackend} from './backend.js';
 import {goldenInChromium} from './chromium.js';
-import {type CaseResult, casesIn, type GoldenReport, runCases} from './run.js';
+import {type CaseResult, casesIn, type GoldenReport, isNotExpressible, runCases} from './run.js';
 
 const USAGE = `npm run golden -- DIR [DIR...] [--backend ${BACKENDS}] [--json FILE]`;
 
@@ -32,8 +32,11 @@ async function main(): Promise<void> {
     `     ${'case'.padEnd(width)} ${'system'.padEnd(8)} ${'forward'.padEnd(9)} ${'grad'.padEnd(9)}`,
   );
   for (const result of report.cases) console.log(line(result, width));
-  console.log(`${report.backend}: ${report.passed} passed, ${report.failed} failed`);
+  const foreign = report.cases.filter(isNotExpressible).length;
+  const ofWhich = foreign > 0 ? `, of which ${foreign} not expressible` : '';
+  console.log(`${report.backend}: ${report.passed} passed, ${report.failed} failed${ofWhich}`);
   if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
+  if (report.failed > foreign) process.exitCode = 1;
 }
 
 main().catch((error) => {

@@ -1,4 +1,4 @@
-import {readdirSync, readFileSync, statSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
 import {join} from 'node:path';
 
 /** A tensor of a case, as stored. */
@@ -16,6 +16,8 @@ export interface GoldenCase {
   tolerance: {forward?: number; grad?: number; error?: number; absolute?: number};
   folder: string;
   file: string;
+  /** The case is a folder as Python's PEFT writes it. */
+  peft: boolean;
 }
 
 /** A configuration that the packages have no way to express. */
@@ -37,19 +39,33 @@ export function findIndexes(folders: string[]): string[] {
 }
 
 export function readCases(folder: string): GoldenCase[] {
-  const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as {
-    cases?: Partial<GoldenCase & {peftType: string}>[];
-  };
-  if (!Array.isArray(index.cases)) throw new Error(`${join(folder, 'index.json')} has no list of cases`);
-  return index.cases.map((entry) => ({
-    ...entry,
-    id: entry.id!,
-    system: entry.system ?? entry.peftType?.toLowerCase() ?? 'unnamed',
-    config: entry.config ?? {},
-    tolerance: entry.tolerance ?? {},
-    folder,
-    file: join(folder, entry.file ?? `${entry.id}.safetensors`),
-  }));
+  const path = join(folder, 'index.json');
+  const {cases} = parse(path);
+  if (!Array.isArray(cases)) throw new Error(`${path} has no list of cases`);
+  return cases.map((entry, i) => {
+    if (typeof entry?.id !== 'string') throw new Error(`${path}: case ${i + 1} has no id`);
+    return {
+      ...entry,
+      id: entry.id,
+      system: entry.system ?? entry.peftType?.toLowerCase() ?? 'unnamed',
+      config: entry.config ?? {},
+      tolerance: entry.tolerance ?? {},
+      folder,
+      file: join(folder, entry.file ?? `${entry.id}.safetensors`),
+      peft: existsSync(join(folder, entry.id, 'adapter_config.json')),
+    };
+  });
+}
+
+type Entry = Partial<GoldenCase & {peftType: string}> | null;
+
+function parse(path: string): {cases?: Entry[]} {
+  const text = readFileSync(path, 'utf8');
+  try {
+    return (JSON.parse(text) ?? {}) as {cases?: Entry[]};
+  } catch (error) {
+    throw new Error(`${path} is no JSON: ${(error as Error).message}`);
+  }
 }
 
 /** The case's tensor of that name; its absence is an error of the data. */

@@ -67,6 +67,22 @@ test('a loss that is balanced at other steps is another loss', async () => {
   expect(result.why).toMatch(/forward of out\.loss_per_call deviates/);
 });
 
+test('a folder of PEFT is named as one, whatever its type', async () => {
+  const {cases} = await runGolden([join(DATA, 'peft')]);
+  expect(cases).toHaveLength(13);
+  expect(new Set(cases.map(({why}) => why))).toEqual(new Set(['not expressible: PEFT folders']));
+});
+
+test.each([
+  ['{', /index\.json is no JSON/],
+  ['null', /index\.json has no list of cases/],
+  ['{"cases": [{"id": "a"}, {"system": "lora"}]}', /index\.json: case 2 has no id/],
+  ['{"cases": [null]}', /index\.json: case 1 has no id/],
+])('an index of %s is an error that names it', async (text, message) => {
+  writeFileSync(join(folder, 'index.json'), text);
+  await expect(runGolden([folder])).rejects.toThrow(message);
+});
+
 test('a folder without data is an error', async () => {
   await expect(runGolden([folder])).rejects.toThrow(/no index.json in or below/);
 });

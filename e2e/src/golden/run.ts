@@ -41,6 +41,13 @@ const SYSTEMS: Record<string, System> = {
   mor1e: runMor1e,
 };
 
+const NOT_EXPRESSIBLE = 'not expressible: ';
+
+/** Whether a case failed because the packages have no way to say what it does, and not because they or the data are wrong. */
+export function isNotExpressible({why}: CaseResult): boolean {
+  return why.startsWith(NOT_EXPRESSIBLE);
+}
+
 /** GPUs sum in other orders and at lower precision. */
 const GPU_TOLERANCE = 1e-3;
 
@@ -55,8 +62,9 @@ export type Read = (file: string) => Map<string, Golden> | Promise<Map<string, G
 export async function runCase(golden: GoldenCase, read: Read = readTensors): Promise<CaseResult> {
   const {id, system} = golden;
   const failure = (why: string): CaseResult => ({id, system, forward: null, grad: null, ok: false, why});
+  if (golden.peft) return failure(`${NOT_EXPRESSIBLE}PEFT folders`);
   const run = Object.hasOwn(SYSTEMS, system) ? SYSTEMS[system] : undefined;
-  if (!run) return failure(`not expressible: system ${system}`);
+  if (!run) return failure(`${NOT_EXPRESSIBLE}system ${system}`);
   try {
     const {forward, grad} = await run(golden, await read(golden.file));
     checkBackend();
@@ -75,7 +83,7 @@ export async function runCase(golden: GoldenCase, read: Read = readTensors): Pro
     };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return failure(error instanceof NotExpressible ? `not expressible: ${message}` : message);
+    return failure(error instanceof NotExpressible ? NOT_EXPRESSIBLE + message : message);
   }
 }
 

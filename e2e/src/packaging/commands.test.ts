@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
@@ -38,6 +38,26 @@ test.each(['cpu', 'wasm'])('golden measures a folder on %s and writes its report
   expect(stdout.trim().split('\n').at(-1)).toBe(
     `${backend}: ${report.passed} passed, ${report.failed} failed`,
   );
+});
+
+const missing = {id: 'missing', system: 'lora', config: {site: 'dense', rank: 4}};
+const foreign = {id: 'foreign', system: 'hypernet'};
+test.each([
+  [
+    'is expressible and cannot be read',
+    [missing, foreign],
+    1,
+    '0 passed, 2 failed, of which 1 not expressible',
+  ],
+  ['cannot be expressed', [foreign], 0, '0 passed, 1 failed, of which 1 not expressible'],
+])('golden says by its exit code whether a case failed that %s', (_, cases, status, said) => {
+  const data = join(folder, `cases-${status}`);
+  mkdirSync(data);
+  writeFileSync(join(data, 'index.json'), JSON.stringify({cases}));
+  const result = run('golden', data, '--backend', 'cpu', '--json', 'failed.json');
+  expect(result.stdout.trim().split('\n').at(-1)).toBe(`cpu: ${said}`);
+  expect(result.status).toBe(status);
+  expect(json('failed.json').failed).toBe(cases.length);
 });
 
 test('bench writes a row a metric, each with its baseline and ratio', () => {
