@@ -87,6 +87,13 @@ export class GraphState implements AdaptedModel {
     return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
   }
 
+  /** A graph does not change. */
+  refresh(): void {}
+
+  selected(name: string): Selected[] {
+    return this.adapters.get(name)!.selected;
+  }
+
   select(targets?: Targets): Selected<LocatedNode>[] {
     return selectPlaces(this.noun, this.described, targets);
   }

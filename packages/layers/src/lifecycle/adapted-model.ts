@@ -58,6 +58,10 @@ export interface AdaptedModel {
 
   /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
   plan(config: UpgradeConfig): Plan;
+  /** Takes note of what the user has done to the model itself since the upgrade. */
+  refresh(): void;
+  /** What an adapter selected, as the model is now. */
+  selected(name: string): Selected[];
   /** What targets would select. */
   select(targets?: Targets): Selected[];
   /** Adds an adapter and makes it the active one. On an error the model is as before. */

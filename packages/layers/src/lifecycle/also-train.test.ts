@@ -153,6 +153,59 @@ describe.each(['cpu', 'wasm'])('what is trained beside an adapter, on %s', (back
   });
 });
 
+describe('a layer that one adapter adapts and another trains in full', () => {
+  beforeAll(() => tf.setBackend('cpu'));
+
+  const adapts = {adapter: lora, targets: ['dense_100'], name: 'adapts', seed: 1};
+  const trains = {adapter: lora, targets: ['dense_1'], alsoTrain: ['dense_100'], name: 'trains', seed: 1};
+
+  test.each([
+    ['is adapted first', [adapts, trains]],
+    ['is trained first', [trains, adapts]],
+  ])('has what each of them is (%s)', async (_, order) => {
+    const model = sequential();
+    compile(model);
+    const before = fingerprint(model);
+    const {numTensors} = tf.memory();
+    const base = await predict(model);
+    const outputs = new Map<string, Float32Array>();
+    let peft!: Peft;
+    for (const config of order) {
+      peft = await upgrade(model, config);
+      await train(model, 3);
+      outputs.set(config.name, await predict(model));
+    }
+    const place = join(folder, 'both', order[0]!.name);
+    for (const {name} of [trains, adapts, trains]) {
+      peft.enable(name);
+      expect(await predict(model)).toEqual(outputs.get(name));
+      const {sites, trainable} = peft.report();
+      expect(sites.map(({status}) => status)).toEqual(
+        name === 'trains' ? ['adapted', 'frozen', 'trained'] : ['frozen', 'frozen', 'adapted'],
+      );
+      expect(trainable).toBe(name === 'trains' ? 20 + 18 : 16);
+      await peft.save(join(place, name));
+      const fresh = sequential();
+      await loadPeft(fresh, join(place, name));
+      expect(await predict(fresh)).toEqual(outputs.get(name));
+      fresh.dispose();
+    }
+    peft.remove('adapts');
+    expect(await predict(model)).toEqual(outputs.get('trains'));
+    await train(model, 1);
+    expect(await predict(model)).not.toEqual(outputs.get('trains'));
+    await loadPeft(model, join(place, 'adapts'));
+    expect(await predict(model)).toEqual(outputs.get('adapts'));
+    await peft.load(join(place, 'trains'));
+    expect(await predict(model)).toEqual(outputs.get('trains'));
+    peft.disable();
+    expect(await predict(model)).toEqual(base);
+    peft.detach();
+    expectUnchanged(model, before);
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+});
+
 test("a file without a layer that the model's adapter trains in full is refused", async () => {
   const [model, other] = [sequential(), sequential()];
   const config = {adapter: lora, targets: ['dense_1']};

@@ -14,7 +14,7 @@ import type {AdaptedModel} from './adapted-model.js';
 import {beforeDispose} from './disposal.js';
 import {inTurn} from './in-turn.js';
 import {type LoadOptions, prepareLoad} from './load.js';
-import {makeReport, type Report} from './report.js';
+import {makeReport, type Report, trainedNow} from './report.js';
 import {toStored} from './save.js';
 import {ModelState} from './state.js';
 
@@ -118,12 +118,20 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   report(): Report {
     const state = this.live();
     const name = this.current();
-    const {selected, sites} = state.adapters.get(name)!;
+    state.refresh();
+    const selected = state.selected(name);
+    const {sites} = state.adapters.get(name)!;
     const planned = [...sites].map(([path, config]): PlannedSite => {
       const {at} = selected.find(({info}) => info.name === path)!;
       return {at, dims: state.dimsAt(path), config};
     });
-    return makeReport(state, name, selected, planned);
+    return makeReport(
+      state,
+      name,
+      selected,
+      planned,
+      name === state.active ? trainedNow(state, name) : undefined,
+    );
   }
 
   /** The variables that training changes now: the active adapter's, and its own of layers that it trains in full. */
@@ -178,7 +186,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    */
   detach(): void {
     this.changing().detach();
-    this.end('was detached. Call upgrade(model, …) again.');
+    this.end(`This upgrade of ${this.state.label} was detached. Call upgrade(model, …) again.`);
   }
 
   /**
@@ -330,12 +338,14 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     upgrades.set(this.model, this);
     this.release ??= beforeDispose(this.model, () => {
       this.changing().release();
-      this.end('ended when the model was disposed. Load the model again.');
+      this.end(
+        `${this.state.label[0]!.toUpperCase()}${this.state.label.slice(1)} is disposed. Load it again.`,
+      );
     });
   }
 
-  private end(how: string): void {
-    this.ended = `This upgrade of ${this.state.label} ${how}`;
+  private end(why: string): void {
+    this.ended = why;
     this.release?.();
     upgrades.delete(this.model);
   }
@@ -351,6 +361,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   private changing(): AdaptedModel {
     const state = this.live();
     state.checkIdle();
+    state.refresh();
     return state;
   }
 
@@ -370,6 +381,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
     const state = this.live();
     const {name = this.current()} = checkOptions(what, options, ['name']);
     this.check(name);
+    state.refresh();
     return {state, name};
   }
 

@@ -1,7 +1,7 @@
 import {listNames} from '../names.js';
 import {countSite, type PlannedSite} from '../upgrade/plan.js';
 import type {Noun, Selected, SiteInfo} from '../upgrade/select.js';
-import type {AdaptedModel, SharedWith} from './adapted-model.js';
+import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
@@ -39,19 +39,34 @@ export interface Report {
   toString(): string;
 }
 
-/** @param sites The sites that carry the adapter; empty if none was chosen yet. */
+/** How many parameters training changes now at each place of the active adapter. */
+export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<string, number> {
+  const trained = new Set(state.trainableVariables().map(({id}) => id));
+  const places = [...state.siteVariables(name), ...state.trainedVariables(name)];
+  const count = (variables: Iterable<StoredVariable>) =>
+    [...variables]
+      .map((variable) => variable.read())
+      .reduce((sum, {id, size}) => sum + (trained.has(id) ? size : 0), 0);
+  return new Map(places.map(({file, variables}) => [file.name, count(variables.values())]));
+}
+
+/**
+ * @param sites The sites that carry the adapter; empty if none was chosen yet.
+ * @param now What is trained at each place, where that is known. Default: all that the adapter and its layers train.
+ */
 export function makeReport(
   state: AdaptedModel,
   adapter: string | null,
   selected: readonly Selected[],
   sites: readonly PlannedSite[],
+  now?: ReadonlyMap<string, number>,
 ): Report {
   const counts = new Map(sites.map((site) => [site.at.path, countSite(site)]));
   const rows = selected.map(({at, info, status, reason}): ReportSite => {
     const {layer: _, parameters: __, ...shown} = info;
     const {name} = info;
-    const trainable = status === 'trained' ? state.countTrained(at) : (counts.get(name)?.trainable ?? 0);
-    return {...shown, status, reason, trainable};
+    const all = status === 'trained' ? state.countTrained(at) : (counts.get(name)?.trainable ?? 0);
+    return {...shown, status, reason, trainable: now === undefined ? all : (now.get(name) ?? 0)};
   });
   const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
   const trainable = sum(rows.map((row) => row.trainable));

@@ -8,6 +8,11 @@ import {baseWeights, isGone} from './weights.js';
 export async function toStored(state: AdaptedModel, name: string): Promise<StoredFile> {
   const adapter = state.adapters.get(name)!;
   const sites = state.siteVariables(name);
+  if (sites.length === 0) {
+    throw new ConfigError(
+      `The model has none of the layers that adapter '${name}' was made for any more. Put them back, or remove the adapter.`,
+    );
+  }
   const trained = state.trainedVariables(name);
   const gone = [...sites, ...trained].find(({variables}) => [...variables.values()].some(isGone));
   if (gone !== undefined) {

@@ -1,19 +1,18 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError, shared} from '@tfjs-peft/kernels';
+import {ConfigError} from '@tfjs-peft/kernels';
 import {describe, type RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
-import {standIn} from '../sites/stand-in.js';
 import type {SiteUsage} from '../sites/usage.js';
 import {rememberOrder, WrapperOrder} from '../sites/weight-order.js';
 import {checkDirections} from '../upgrade/directions.js';
 import {Freezer} from '../upgrade/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../upgrade/internals.js';
-import {layersInside, modelsListing, outermost} from '../upgrade/known-models.js';
+import {modelsListing} from '../upgrade/known-models.js';
 import {FusedLayerNorms} from '../upgrade/layer-norm.js';
 import {OwnArguments} from '../upgrade/own-arguments.js';
 import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../upgrade/plan.js';
@@ -23,23 +22,16 @@ import {replaceLayer} from '../upgrade/surgery.js';
 import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.js';
 import {type Located, mapModel, partsAt, withParts} from '../upgrade/walk.js';
 import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from './adapted-model.js';
+import {Claims} from './claims.js';
 import {ContextStore} from './context.js';
+import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
 import {checkIdle, Recompiler} from './recompile.js';
+import {modelsSharing, sharedWith} from './sharing.js';
 import {repairTotals} from './totals.js';
 import {TrainedLayers} from './trained-layers.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
-
-/** A layer of the model and the layer that stands in for it. */
-interface Site {
-  original: Layer;
-  layer: PeftLayer;
-  holder: Layer;
-}
-
-/** Which upgrade a layer with weights belongs to: one that it replaced, or put in another's place, or froze. */
-const owners = shared('layers.owners', () => new WeakMap<Layer, ModelState>());
 
 /**
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.
@@ -48,7 +40,10 @@ const owners = shared('layers.owners', () => new WeakMap<Layer, ModelState>());
 export class ModelState implements AdaptedModel {
   readonly noun = 'layer';
   readonly adapters = new Map<string, StoredAdapter>();
-  private readonly sites = new Map<string, Site>();
+  private readonly sites = new LayerSites(
+    (from, to, holder) => this.replace(from, to, holder),
+    (layer) => this.join(layer),
+  );
   private readonly trained = new TrainedLayers();
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
@@ -60,7 +55,9 @@ export class ModelState implements AdaptedModel {
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
   private readonly order = new WrapperOrder();
-  private readonly claimed = new Set<Layer>();
+  private readonly claims: Claims;
+  /** Layers that the user has put into the model since the upgrade. */
+  private readonly added = new Set<Layer>();
   private activeName: string | null = null;
   /** Whether the model is frozen for an upgrade, with adapters or, if they were removed, without. */
   private begun = false;
@@ -72,6 +69,7 @@ export class ModelState implements AdaptedModel {
         'The model must be a LayersModel, as tf.loadLayersModel, tf.model or tf.sequential give it.',
       );
     }
+    this.claims = new Claims(model);
     this.checkAlive();
   }
 
@@ -84,10 +82,16 @@ export class ModelState implements AdaptedModel {
     if (internals(this.model as unknown as Layer)._refCount === 0) {
       throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
     }
+    const gone = this.sites.entries.find(([, layer]) => internals(layer)._refCount === 0);
+    if (gone !== undefined) {
+      throw new ConfigError(
+        `Layer '${gone[0]}' of model '${this.model.name}' is disposed, with another model that has it. Load the model again.`,
+      );
+    }
   }
 
   checkIdle(): void {
-    checkIdle([...this.models(), ...this.sharing()]);
+    checkIdle([...this.models(), ...modelsSharing(this.model)]);
   }
 
   /** Name of the active adapter; null while the model is as it was before. */
@@ -98,19 +102,13 @@ export class ModelState implements AdaptedModel {
   /** The model's layers, checked for layers that are part of another upgrade. */
   get layers(): Located[] {
     const {layers} = mapModel(this.model);
-    const foreign = layers.find(({layer}) => owners.has(layer) && owners.get(layer) !== this);
-    if (foreign !== undefined) {
-      throw new ConfigError(
-        `Layer '${foreign.path}' is part of the upgrade of model '${owners.get(foreign.layer)!.model.name}'. ` +
-          'Detach that upgrade first, or upgrade the outermost of the models that have the layer, and no other.',
-      );
-    }
+    this.claims.check(layers);
     return layers;
   }
 
   /** The layer as a site of this upgrade, if it is one. */
   readonly isSite = (layer: Layer): PeftLayer | undefined =>
-    layer instanceof PeftLayer && owners.get(layer) === this ? layer : undefined;
+    layer instanceof PeftLayer && this.claims.has(layer) ? layer : undefined;
 
   plan(config: UpgradeConfig): Plan<Located> {
     const select: Select<Located> = (targets, alsoTrain) =>
@@ -123,44 +121,55 @@ export class ModelState implements AdaptedModel {
   }
 
   get sharedWith(): SharedWith[] {
-    const {layers} = mapModel(this.model);
-    const weighted = layers.filter(({layer}) => layer.weights.length > 0);
-    return outermost(this.sharing(), this.models()).flatMap((model) => {
-      const inside = layersInside(model);
-      const shared = weighted.filter(({layer}) => inside.has(layer)).map(({path}) => path);
-      return shared.length === 0 ? [] : [{model: model.name, layers: shared}];
-    });
+    return sharedWith(this.model);
   }
 
   select(targets?: Targets): Selected<Located>[] {
     return selectLayers(this.layers, this.isSite, targets);
   }
 
+  /** With layers that the user has put into the model since, and without those that were taken out of it. */
+  selected(name: string): Selected<Located>[] {
+    const {sites, selected} = this.adapters.get(name)!;
+    const before = new Map(selected.map((row) => [row.info.name, row]));
+    const trained = new Set(this.trained.of(name).map(({layer}) => layer));
+    return selectLayers(this.layers, this.isSite, () => true).map((row): Selected<Located> => {
+      const {path, layer} = row.at;
+      const known = this.added.has(layer) ? undefined : before.get(path);
+      const apart = known?.status === 'unsupported' ? 'unsupported' : 'frozen';
+      const status = sites.has(path) ? 'adapted' : trained.has(this.stock(row.at).layer) ? 'trained' : apart;
+      const reason = known?.status === status ? known.reason : 'put into the model since the upgrade';
+      return {...row, status, reason};
+    });
+  }
+
+  /**
+   * Takes note of what the user has done to the model: of layers that were taken out or moved; and of those that were put in, which
+   * belong to the active adapter if it trains them.
+   */
+  refresh(): void {
+    if (!this.begun) return;
+    const {layers} = mapModel(this.model);
+    this.sites.locate(layers);
+    for (const [name, stored] of this.adapters) stored.sites = this.sites.configsOf(name);
+    if (this.activeName !== null) this.adopt(this.activeName, layers);
+  }
+
   /**
    * Adds an adapter and makes it the active one. On an error the model is as before.
    *
-   * @throws ConfigError if a layer would be adapted and trained in full, or a model cannot be compiled again.
+   * @throws ConfigError if a model cannot be compiled again.
    */
   add(plan: Plan<Located>): void {
-    for (const {info, status} of plan.selected) {
-      const clash =
-        (status === 'adapted' && this.trained.has(info.name)) ||
-        (status === 'trained' && this.sites.has(info.name));
-      if (clash) {
-        throw new ConfigError(
-          `Layer '${info.name}' cannot be adapted and trained in full, by whatever adapter. Leave it out of targets or alsoTrain.`,
-        );
-      }
-    }
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
     const before = this.activeName;
     try {
       if (!this.begun) rememberOrder(this.model);
-      for (const {layer} of layers) if (layer.weights.length > 0) this.claim(layer);
+      this.claims.addFree(layers);
       this.trained.add(
         plan.name,
-        plan.selected.filter(({status}) => status === 'trained').map(({at}) => at),
+        plan.selected.filter(({status}) => status === 'trained').map(({at}) => this.stock(at)),
       );
       this.freezer.freeze(layers.filter(({layer}) => this.isSite(layer) === undefined).flatMap(partsAt));
       this.freezer.open(models);
@@ -175,7 +184,7 @@ export class ModelState implements AdaptedModel {
         // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
         const place = layers.findIndex(({path}) => path === at.path);
         const seed = plan.seed === undefined ? undefined : deriveSeed(plan.seed, place);
-        this.makeSite(at).addAdapter(plan.name, config, seed);
+        this.sites.make(at).addAdapter(plan.name, config, seed);
       }
       const configs = new Map(plan.sites.map(({at, config}) => [at.path, config]));
       this.adapters.set(plan.name, {config: plan.adapter, sites: configs, selected: plan.selected});
@@ -196,9 +205,12 @@ export class ModelState implements AdaptedModel {
   /** Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at. */
   activate(name: string | null): void {
     const {sites} = (name === null ? undefined : this.adapters.get(name)) ?? {sites: new Map()};
-    for (const [path, {layer}] of this.sites) layer.activate(sites.has(path) ? name : null);
     this.trained.activate(name);
     const trained = this.trained.of(name);
+    for (const [path, layer] of this.sites.entries) {
+      layer.activate(sites.has(path) ? name : null);
+      layer.trainBase(trained.some((at) => at.layer === layer.stock));
+    }
     this.freezer.freeze(this.trained.all.filter((at) => !trained.includes(at)).flatMap(partsAt));
     this.freezer.train(trained.flatMap(partsAt));
     this.activeName = name;
@@ -206,7 +218,10 @@ export class ModelState implements AdaptedModel {
 
   /** Makes an adapter active, and compiles models again whose trainable weights have changed. */
   enable(name: string): void {
-    const preparation = this.recompiler.prepare(this.models());
+    const {models, layers} = mapModel(this.model);
+    const preparation = this.recompiler.prepare(models);
+    // Layers that came while no adapter was active are the base's.
+    this.freezer.freeze(this.claims.addFree(layers).flatMap(partsAt));
     this.activate(name);
     preparation.commit();
   }
@@ -237,19 +252,19 @@ export class ModelState implements AdaptedModel {
   }
 
   get lossSites(): number {
-    return this.layersOfSites().filter(([, {site}]) => site.hasLoss).length;
+    return this.sites.entries.filter(([, {site}]) => site.hasLoss).length;
   }
 
   trackUsage(tasks: number | null): void {
     this.tracking.set(
-      this.layersOfSites().map(([, {site}]) => site),
+      this.sites.entries.map(([, {site}]) => site),
       tasks,
     );
   }
 
   usage(reset: boolean): Promise<SiteUsage[] | null> {
     return this.tracking.read(
-      this.layersOfSites().map(([path, {site}]) => [path, site]),
+      this.sites.entries.map(([path, {site}]) => [path, site]),
       reset,
     );
   }
@@ -274,12 +289,13 @@ export class ModelState implements AdaptedModel {
   }
 
   /** All parameters of a layer but those that it never trains itself, such as moving averages. */
-  countTrained({layer}: Located): number {
+  countTrained(at: Located): number {
+    const {layer} = this.stock(at);
     return countParameters(withParts(layer).flatMap((part) => this.freezer.trainableOf(part)));
   }
 
   dimsAt(path: string): SiteDims {
-    return this.sites.get(path)!.layer.dims;
+    return this.sites.at(path)!.dims;
   }
 
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
@@ -291,13 +307,14 @@ export class ModelState implements AdaptedModel {
 
   siteVariables(name: string): PlaceVariables<FileSite>[] {
     return [...this.adapters.get(name)!.sites.keys()].map((path) => {
-      const {layer} = this.sites.get(path)!;
+      const layer = this.sites.at(path)!;
       return siteVariables(path, layer, layer.adapterWeights(name));
     });
   }
 
   trainedVariables(name: string): PlaceVariables[] {
-    return this.trained.variablesOf(name);
+    const places = this.layers.map((at) => this.stock(at));
+    return this.trained.variablesOf(name, places);
   }
 
   /** A LayersModel has its heads among its layers; a file that has some does not fit it. */
@@ -305,7 +322,7 @@ export class ModelState implements AdaptedModel {
 
   variablesAt(path: string): PlaceVariables | undefined {
     const at = this.find(path);
-    return at && layerVariables(at);
+    return at && layerVariables(this.stock(at));
   }
 
   async modelArtifacts(): Promise<never> {
@@ -325,61 +342,44 @@ export class ModelState implements AdaptedModel {
     );
   }
 
-  private find(path: string): Located | undefined {
-    return this.layers.find((at) => at.path === path);
+  /** The layer that was or is there without adapters: what is trained in full, where that is. */
+  private stock(at: Located): Located {
+    return {...at, layer: this.isSite(at.layer)?.stock ?? at.layer};
   }
 
-  private layersOfSites(): [string, PeftLayer][] {
-    return [...this.sites].map(([path, {layer}]) => [path, layer]);
+  private find(path: string): Located | undefined {
+    return this.layers.find((at) => at.path === path);
   }
 
   private models(): Container[] {
     return mapModel(this.model).models;
   }
 
-  /** Models from outside that list some of this one's layers. */
-  private sharing(): Container[] {
-    const {models, containers, layers} = mapModel(this.model);
-    const own = [...models, ...containers, ...layers.map(({layer}) => layer)];
-    return modelsListing(new Set(own));
+  private adopt(name: string, layers: readonly Located[]): void {
+    const added = this.claims.addFree(layers);
+    for (const {layer} of added) this.added.add(layer);
+    const isTrained = ({layer}: Located) => layer.trainableWeights.length > 0;
+    this.trained.adopt(name, added.filter(isTrained));
+    this.freezer.freeze(added.filter((at) => !isTrained(at)).flatMap(partsAt));
   }
 
-  /** All that list layers of this model: its own containers, and models from outside. */
-  private containers(): Container[] {
-    return [...mapModel(this.model).containers, ...this.sharing()];
+  /** In this model's own containers, and in all others that list the layer. */
+  private replace(from: Layer, to: Layer, holder: Layer): void {
+    const others = modelsListing(new Set([from]));
+    replaceLayer(from, to, holder, [...new Set([...mapModel(this.model).containers, ...others])]);
+    this.context.move(from, to);
   }
 
-  private claim(layer: Layer): void {
-    owners.set(layer, this);
-    this.claimed.add(layer);
-  }
-
-  private makeSite(at: Located): PeftLayer {
-    const known = this.sites.get(at.path);
-    if (known !== undefined) return known.layer;
-    const layer = standIn(at.layer);
-    // The Dense is frozen, or may have been before; what is trained here is the adapter.
-    layer.trainable = true;
+  private join(layer: PeftLayer): void {
     layer.context = this.context.get;
     layer.site.lossScale = this.lossScale.get;
     this.tracking.join(layer.site);
-    replaceLayer(at.layer, layer, at.holder, this.containers());
-    this.context.move(at.layer, layer);
-    this.claim(layer);
-    this.sites.set(at.path, {original: at.layer, layer, holder: at.holder});
-    return layer;
+    this.claims.add(layer);
   }
 
-  /** Takes an adapter away from all places, and disposes what is its own. Layers that are left without any come back. */
+  /** Takes an adapter away from all places, and disposes what is its own. */
   private drop(name: string): void {
-    const containers = this.containers();
-    for (const [path, {original, layer, holder}] of this.sites) {
-      if (layer.adapterNames.includes(name)) layer.removeAdapter(name);
-      if (layer.adapterNames.length > 0) continue;
-      replaceLayer(layer, original, holder, containers);
-      this.context.move(layer, original);
-      this.sites.delete(path);
-    }
+    this.sites.drop(name);
     this.trained.remove(name);
     this.adapters.delete(name);
   }
@@ -388,8 +388,8 @@ export class ModelState implements AdaptedModel {
     this.trackUsage(null);
     this.context.clear();
     for (const name of [...this.adapters.keys()]) this.drop(name);
-    for (const layer of this.claimed) owners.delete(layer);
-    this.claimed.clear();
+    this.claims.clear();
+    this.added.clear();
     this.order.end();
     this.activeName = null;
     this.begun = false;

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {internals, type VariableInternals} from '../upgrade/internals.js';
+import {internals, type Layer, type VariableInternals} from '../upgrade/internals.js';
 import {type Located, partsAt} from '../upgrade/walk.js';
 import type {PlaceVariables} from './adapted-model.js';
 import {layerVariables} from './weights.js';
@@ -22,7 +22,7 @@ interface Trained {
  * weights: no values are copied, and an optimizer's moments stay with the variable that they are of.
  */
 export class TrainedLayers {
-  private readonly layers = new Map<string, Trained>();
+  private readonly layers = new Map<Layer, Trained>();
   private inside: string | null = null;
 
   /** All layers that some adapter trains. */
@@ -30,30 +30,42 @@ export class TrainedLayers {
     return [...this.layers.values()].map(({at}) => at);
   }
 
-  has(path: string): boolean {
-    return this.layers.has(path);
+  has(layer: Layer): boolean {
+    return this.layers.has(layer);
   }
 
   /** Gives an adapter copies of layers' values, without putting them in. */
   add(adapter: string, places: readonly Located[]): void {
     for (const at of places) {
-      const trained = this.layers.get(at.path) ?? {at, base: variablesOf(at), copies: new Map()};
+      const trained = this.layers.get(at.layer) ?? {at, base: variablesOf(at), copies: new Map()};
       const copies = [...trained.base].map(([variable, base]): [Variable, tf.Variable] => [
         variable,
         copyOf(base, adapter),
       ]);
       trained.copies.set(adapter, new Map(copies));
-      this.layers.set(at.path, trained);
+      this.layers.set(at.layer, trained);
+    }
+  }
+
+  /** Layers that are trained now have come into the model: their values are the adapter's, and the base's are those of this moment. */
+  adopt(adapter: string, places: readonly Located[]): void {
+    for (const at of places) {
+      const own = variablesOf(at);
+      const base = [...own].map(([variable, value]): [Variable, tf.Variable] => [
+        variable,
+        copyOf(value, 'base'),
+      ]);
+      this.layers.set(at.layer, {at, base: new Map(base), copies: new Map([[adapter, own]])});
     }
   }
 
   /** Takes an adapter's copies out, if they are in, and disposes them. */
   remove(adapter: string): void {
     if (this.inside === adapter) this.activate(null);
-    for (const [path, {copies}] of this.layers) {
+    for (const [layer, {copies}] of this.layers) {
       for (const copy of copies.get(adapter)?.values() ?? []) copy.dispose();
       copies.delete(adapter);
-      if (copies.size === 0) this.layers.delete(path);
+      if (copies.size === 0) this.layers.delete(layer);
     }
   }
 
@@ -72,17 +84,18 @@ export class TrainedLayers {
     return [...this.layers.values()].filter(({copies}) => copies.has(adapter)).map(({at}) => at);
   }
 
-  /** An adapter's copies, by the names that files give them. */
-  variablesOf(adapter: string): PlaceVariables[] {
-    return this.of(adapter).map((at) => {
+  /** An adapter's copies at those of its layers that the model has, by the names that files give them. */
+  variablesOf(adapter: string, layers: readonly Located[]): PlaceVariables[] {
+    const own = layers.filter(({layer}) => this.layers.get(layer)?.copies.has(adapter));
+    return own.map((at) => {
       const {file, variables} = layerVariables(at);
-      const copies = this.layers.get(at.path)!.copies.get(adapter)!;
-      const own = [...variables].map(([name, variable]) => {
+      const copies = this.layers.get(at.layer)!.copies.get(adapter)!;
+      const values = [...variables].map(([name, variable]) => {
         const copy = copies.get(variable as Variable)!;
         const read = () => copy;
         return [name, {shape: copy.shape, read, write: (value: tf.Tensor) => copy.assign(value)}] as const;
       });
-      return {file, variables: new Map(own)};
+      return {file, variables: new Map(values)};
     });
   }
 

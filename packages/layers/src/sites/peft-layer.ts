@@ -51,6 +51,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   private readonly kindOfSite: LayerSite;
   private readonly operation: Operation;
   private readonly trainableBase: boolean;
+  /** Whether the stock weights are trained for now, beside or in place of an adapter's. */
+  private baseTrained = false;
   private readonly baseValues: tf.Tensor[] | undefined;
   private readonly resemblance: Resemblance;
 
@@ -206,6 +208,12 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.listWeights();
   }
 
+  /** Lists the stock weights with those that are trained, or no longer; their `trainable` bits are the caller's. */
+  trainBase(trained: boolean): void {
+    this.baseTrained = trained;
+    this.listWeights();
+  }
+
   /**
    * The variables of an adapter by the names that it gives them; empty until the layer is built.
    *
@@ -280,8 +288,9 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     for (const variable of this.site.weights) variable.trainable = active.has(variable) && this.trainable;
     const fixed = this.site.weights.filter((variable) => !active.has(variable));
     const {base} = this;
-    this.trainableWeights = [...(this.trainableBase ? base : []), ...active];
-    this.nonTrainableWeights = [...(this.trainableBase ? [] : base), ...fixed];
+    const trained = this.trainableBase || this.baseTrained;
+    this.trainableWeights = [...(trained ? base : []), ...active];
+    this.nonTrainableWeights = [...(trained ? [] : base), ...fixed];
   }
 }
 

@@ -215,19 +215,6 @@ describe('upgrade refuses, and leaves the model alone:', () => {
     expectUnchanged(model, before);
   });
 
-  test('to adapt in one adapter what another trains in full', async () => {
-    const model = sequential();
-    await upgrade(model, {adapter: lora, targets: ['dense_1'], alsoTrain: ['dense_100']});
-    const before = fingerprint(model);
-    await expect(upgrade(model, {adapter: lora, name: 'b'})).rejects.toThrow(
-      /'dense_100' cannot be adapted and trained/,
-    );
-    await expect(
-      upgrade(model, {adapter: lora, name: 'b', targets: ['dense_10'], alsoTrain: ['dense_1']}),
-    ).rejects.toBeInstanceOf(ConfigError);
-    expectUnchanged(model, before);
-  });
-
   test('a model whose inner model is upgraded by itself', async () => {
     const model = nested();
     const inner = model.getLayer('inner') as unknown as tfl.LayersModel;

@@ -23,6 +23,9 @@ import type {Targets} from './select.js';
  * behind a Reshape, and an activation, belong to the site. {@link trainer} trains it. Its `save` goes on writing the file that it was
  * loaded from; see {@link Peft.saveModel} and {@link Peft.merge}.
  *
+ * The model may be changed under an upgrade, as by `pop` and `add`: what the user puts in belongs to the active adapter, if it is
+ * trained, and to the base else. Report and files have what the model has.
+ *
  * A second call with another name stores a second adapter beside the first, and makes it the active one.
  *
  * @param model What `tf.loadLayersModel`, `tf.model`, `tf.sequential` or `tf.loadGraphModel` gives.
