@@ -24,6 +24,7 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: [`^${root}(packages/[^/]+/dist|out)/`],
+  setupFiles: process.env.TFJS_PEFT_FUZZ ? ['<rootDir>/scripts/longer-fuzzing.cjs'] : [],
   testTimeout: 60000,
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/scripts/jest-summary.mjs'],
