@@ -301,8 +301,10 @@ export class ModelState implements AdaptedModel {
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
     const at = this.find(path);
     if (at === undefined) return 'missing';
-    const {kind, shape, className} = describeLayer(at, this.isSite).info;
-    return shape === null ? `a ${className}` : {kind, shape};
+    const {info, refusal} = describeLayer(at, this.isSite);
+    const {kind, shape, className} = info;
+    if (shape !== null) return {kind, shape};
+    return refusal?.carries ? refusal.reason : `a ${className}`;
   }
 
   siteVariables(name: string): PlaceVariables<FileSite>[] {

@@ -9,13 +9,15 @@ import {
   type PeftError,
   UnsupportedSiteError,
 } from '@tfjs-peft/kernels';
-import {inspect, loraDense, type UpgradeConfig, upgrade} from '../index.js';
+import {inspect, loadPeft, loraDense, type UpgradeConfig, upgrade} from '../index.js';
 import {
   compile,
+  copy,
   expectUnchanged,
   fingerprint,
   nested,
   normalized,
+  predict,
   sequential,
   train,
 } from '../testing/models.js';
@@ -228,10 +230,33 @@ describe('upgrade refuses, and leaves the model alone:', () => {
     await upgrade(model, {adapter: lora, name: 'outer'});
   });
 
-  test('drop-in layers, which have adapters of their own', async () => {
-    const model = tfl.sequential({layers: [loraDense({units: 2, inputShape: [3], name: 'own'})]});
-    await expect(upgrade(model, {adapter: lora, targets: ['own']})).rejects.toThrow(/drop-in layer/);
-    await expect(upgrade(model, {adapter: lora})).rejects.toThrow(/no layer that can carry an adapter/);
+  test('drop-in layers, made by hand or of a model that was saved whole, which have adapters of their own', async () => {
+    const base = sequential();
+    const peft = await upgrade(base, {adapter: lora, name: 'mine'});
+    let stored: tf.io.ModelArtifacts | undefined;
+    await peft.save({
+      save: async (artifacts) => {
+        stored = artifacts as tf.io.ModelArtifacts;
+        return {modelArtifactsInfo: {dateSaved: new Date(0), modelTopologyType: 'JSON'}};
+      },
+    });
+    const byHand = tfl.sequential({layers: [loraDense({units: 2, inputShape: [3], name: 'own'})]});
+    for (const [model, name, adapter] of [
+      [await copy(base), 'dense_1', 'mine'],
+      [byHand, 'own', 'default'],
+    ] as const) {
+      const text = new RegExp(
+        `layer '${name}' is a PeftDense with adapters of its own \\('${adapter}'\\): a drop-in layer, made by hand or loaded with a model ` +
+          'that was saved whole, of which no Peft can be had. Load the base from its own file',
+      );
+      const before = await predict(model);
+      await expect(upgrade(model, {adapter: lora, targets: [name]})).rejects.toThrow(text);
+      await expect(upgrade(model, {adapter: lora})).rejects.toThrow(text);
+      expect(await predict(model)).toEqual(before);
+    }
+    await expect(loadPeft(await copy(base), {load: async () => stored!})).rejects.toThrow(
+      /layer 'dense_1' is a PeftDense with adapters of its own \('mine'\)/,
+    );
   });
 
   test('a model that is being trained', async () => {

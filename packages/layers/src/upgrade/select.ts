@@ -71,6 +71,8 @@ export interface Refusal {
   reason: string;
   /** Others of its class can; it is this one's options that do not allow it. */
   asked: boolean;
+  /** It has adapters already, of which this upgrade knows nothing. */
+  carries?: boolean;
 }
 
 /** A place with weights, before anything is decided. */
@@ -133,7 +135,8 @@ export function selectPlaces<At extends Place>(
     return {at, info, status: match === undefined ? 'frozen' : 'unsupported', reason: refusal.reason};
   });
   if (Array.isArray(targets)) for (const entry of targets) checkEntry(noun, entry, selected);
-  if (!selected.some(({status}) => status === 'adapted')) throw nothingMatches(noun, targets, selected);
+  if (!selected.some(({status}) => status === 'adapted'))
+    throw nothingMatches(noun, targets, selected, described);
   return selected;
 }
 
@@ -230,13 +233,21 @@ function noMatch(
   );
 }
 
-function nothingMatches(noun: Noun, targets: Targets, selected: readonly Selected[]): Error {
+function nothingMatches(
+  noun: Noun,
+  targets: Targets,
+  selected: readonly Selected[],
+  described: readonly Described[],
+): Error {
   const unsupported = selected.filter(({status}) => status === 'unsupported').map(({info}) => info.name);
   const sites = siteNames(selected);
+  const carrying = described.find(({refusal}) => refusal?.carries);
+  const other =
+    carrying === undefined ? '' : `: ${noun} '${carrying.info.name}' is ${carrying.refusal!.reason}`;
   const choice =
     sites.length > 0
       ? `${capital(noun)}s that can be targeted: ${listNames(sites)}`
-      : `The model has no ${noun} that can carry an adapter`;
+      : `The model has no ${noun} that can carry an adapter${other}`;
   if (unsupported.length > 0) {
     return new UnsupportedSiteError(
       `The targets match only ${noun}s that cannot carry an adapter: ${listNames(unsupported)}. ${choice}.`,

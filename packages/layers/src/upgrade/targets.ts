@@ -65,9 +65,8 @@ interface Looks {
 function lookAt(layer: Layer): Looks {
   const className = layer.getClassName();
   const refused = (reason: string, asked = false) => ({kind: 'other', refusal: {reason, asked}});
-  if (layer instanceof PeftLayer) {
-    return refused('a drop-in layer with adapters of its own; add more with its addAdapter');
-  }
+  if (layer instanceof PeftLayer)
+    return {kind: 'other', refusal: {reason: carries(layer), asked: false, carries: true}};
   const site = siteOf(layer);
   if (site === undefined) {
     const classes = siteClasses().join(', ');
@@ -81,6 +80,15 @@ function lookAt(layer: Layer): Looks {
     if (!(error instanceof UnsupportedSiteError)) throw error;
     return refused(`a ${className} that cannot carry an adapter: ${error.message}`, true);
   }
+}
+
+function carries(layer: PeftLayer): string {
+  const names = layer.adapterNames.map((name) => `'${name}'`).join(', ');
+  return (
+    `a ${layer.getClassName()} with adapters of its own (${names || 'none yet'}): a drop-in layer, made by hand or loaded with a model ` +
+    'that was saved whole, of which no Peft can be had. Load the base from its own file and the adapter from what peft.save wrote; or ' +
+    "use the layer's own addAdapter and activate"
+  );
 }
 
 /** Number of values in some variables. */
