@@ -34,6 +34,7 @@ export {
   type TaskRouterConfig,
 } from './sample-routers.js';
 export {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
+export {checkTasks} from './tasks.js';
 export {keepTopK} from './top-k.js';
 export type {AddWeight, Init, Weight} from './weights.js';
 export {ZeroRouter, type ZeroRouterConfig} from './zero/router.js';

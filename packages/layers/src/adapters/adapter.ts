@@ -65,6 +65,8 @@ export interface Adapter {
   readonly scalesOnly?: boolean;
   /** Whether what it observes may carry a loss. Default false. */
   readonly hasLoss?: boolean;
+  /** How many tasks its router can tell apart by the context's `task`. Default: it does not look at tasks. */
+  readonly tasks?: number | undefined;
   /** Declares the weights; called once, before `parts`. The only place that says which weights there are. */
   build(dims: SiteDims, add: AddWeight): void;
   parts(view: AdapterView): CombineParts;

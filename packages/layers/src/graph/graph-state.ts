@@ -6,7 +6,7 @@ import type {SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../lifecycle/adapted-model.js';
-import {ContextStore} from '../lifecycle/context.js';
+import {ContextStore, tasksOf} from '../lifecycle/context.js';
 import {LossScale} from '../lifecycle/loss-scale.js';
 import {checkIdle} from '../lifecycle/training-lock.js';
 import {UsageTracking} from '../lifecycle/usage-tracking.js';
@@ -42,7 +42,7 @@ export class GraphState implements AdaptedModel {
   readonly label = 'the GraphModel';
   readonly noun = 'node';
   readonly adapters = new Map<string, StoredAdapter>();
-  readonly context = new ContextStore();
+  readonly context = new ContextStore(() => tasksOf([...this.sites.values()].map(({adapted}) => adapted)));
   readonly lossScale = new LossScale();
   /** Whether the model is run to be trained. */
   training = false;
@@ -195,6 +195,10 @@ export class GraphState implements AdaptedModel {
       [...this.sites.values()].map(({adapted}) => adapted),
       tasks,
     );
+  }
+
+  get trackedTasks(): number | null {
+    return this.tracking.tasks;
   }
 
   usage(reset: boolean): Promise<SiteUsage[] | null> {

@@ -83,6 +83,8 @@ export interface AdaptedModel {
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void;
   /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
   trackUsage(tasks: number | null): void;
+  /** How many tasks the counts tell apart; null if nothing is tracked. */
+  readonly trackedTasks: number | null;
   /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
   usage(reset: boolean): Promise<SiteUsage[] | null>;
 

@@ -61,9 +61,11 @@ export function balanceCallback(
 ): tfl.CustomCallbackArgs {
   checked(schedule);
   let step = 0;
+  let before = 1;
   return {
     onTrainBegin: async () => {
       step = 0;
+      before = peft.lossFactor;
       if (peft.lossSites > 0) return;
       throw new ConfigError(
         "balanceCallback: no router of the active adapter has a loss. Give it one, such as router: {type: 'zero', importance: 0.1, " +
@@ -74,7 +76,7 @@ export function balanceCallback(
       peft.scaleLosses(balanceScale(schedule, step, peft.lossSites));
       step++;
     },
-    onTrainEnd: async () => peft.scaleLosses(1),
+    onTrainEnd: async () => peft.scaleLosses(before),
   };
 }
 

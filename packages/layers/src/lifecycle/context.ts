@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {checkOptions, type RouterContext} from '@tfjs-peft/routers';
+import {checkOptions, checkTasks, type RouterContext} from '@tfjs-peft/routers';
+import type {AdaptedSite} from '../sites/adapted-site.js';
 import type {Layer} from '../upgrade/internals.js';
 import {wrapCall} from '../upgrade/wrap-call.js';
 
@@ -15,14 +16,55 @@ export class ContextStore {
   /** What is computed at the calls of a layer, and what ends it. */
   private readonly sources = new Map<Layer, {compute: Compute; end: () => void}>();
 
-  /** @throws ConfigError if a key is unknown or its value no tensor. The context is then as before. */
+  /** @param tasks How many tasks the routers of the active adapter know; undefined where none looks at tasks. */
+  constructor(private readonly tasks: () => number | undefined) {}
+
+  /**
+   * @throws ConfigError if a key is unknown, its value no tensor, or a task's number none that the routers know. The context is then
+   * as before.
+   */
   set(context: RouterContext | null): void {
     const before = this.current;
-    this.current = context === null ? undefined : owned(context);
+    this.current = context === null ? undefined : owned(context, this.tasks());
     dispose(before);
   }
 
   readonly get = (): RouterContext | undefined => this.current;
+
+  /** Whether what was set by hand has a row for each of so many samples, of which a batch may be a part. */
+  hasRows(samples: number): boolean {
+    return (
+      samples > 1 &&
+      this.sources.size === 0 &&
+      tensorsOf(this.current).some(({shape}) => shape[0] === samples)
+    );
+  }
+
+  /** Runs with the rows at some places, int32 [n], in place of those of all samples; what all have in common stays. */
+  withRows<T>(places: tf.Tensor, run: () => T): T {
+    const all = this.current;
+    const samples = Math.max(...tensorsOf(all).map(({shape}) => shape[0] ?? 1));
+    const rows: tf.Tensor[] = [];
+    const rowsOf = (tensor: tf.Tensor) => {
+      const own = tf.keep(tf.gather(tensor, places as tf.Tensor1D));
+      rows.push(own);
+      return own;
+    };
+    const entries = Object.entries(all ?? {}).map(([key, value]) => [
+      key,
+      value instanceof tf.Tensor && value.shape[0] === samples ? rowsOf(value) : value,
+    ]);
+    const part = Object.fromEntries(entries) as RouterContext;
+    this.current = part;
+    try {
+      return run();
+    } finally {
+      // A hook that set another context meanwhile has disposed this part, but not the rest.
+      if (this.current === part) this.current = all;
+      else dispose(all);
+      tf.dispose(rows);
+    }
+  }
 
   /**
    * Computes the context from a layer's inputs at each of its calls. Not by tfjs's call hook, of which a layer has one, that is its
@@ -53,7 +95,13 @@ export class ContextStore {
   }
 }
 
-function owned(context: RouterContext): RouterContext {
+/** How many tasks all routers of the active adapters know; undefined if none looks at tasks. */
+export function tasksOf(sites: readonly AdaptedSite[]): number | undefined {
+  const known = sites.flatMap(({tasks}) => (tasks === undefined ? [] : [tasks]));
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+function owned(context: RouterContext, tasks: number | undefined): RouterContext {
   checkOptions('setContext', context, KEYS);
   const kept: Record<string, unknown> = {};
   for (const key of KEYS) {
@@ -65,6 +113,8 @@ function owned(context: RouterContext): RouterContext {
       );
     }
   }
+  // As it was given: a copy, or a cast, might have to be read back from a GPU.
+  if (context.task !== undefined && tasks !== undefined) checkTasks('setContext', context.task, tasks);
   for (const key of KEYS) {
     const value = context[key];
     if (value instanceof tf.Tensor)
@@ -74,8 +124,11 @@ function owned(context: RouterContext): RouterContext {
   return kept as RouterContext;
 }
 
+function tensorsOf(context: RouterContext | undefined): tf.Tensor[] {
+  const values: unknown[] = Object.values(context ?? {});
+  return values.filter((value) => value instanceof tf.Tensor);
+}
+
 function dispose(context: RouterContext | undefined): void {
-  if (context === undefined) return;
-  const {noise: _, ...tensors} = context;
-  tf.dispose(Object.values(tensors));
+  tf.dispose(tensorsOf(context));
 }

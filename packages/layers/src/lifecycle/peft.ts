@@ -270,7 +270,8 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * row for each sample, or one row for all; `mask`; `noise`. It holds until it is set again; null takes it away. The tensors are
    * copied. Where the model's own inputs say it, {@link contextFrom} needs no call per batch.
    *
-   * @throws ConfigError if a key is unknown or a value no tensor. The context is then as before.
+   * @throws ConfigError if a key is unknown, a value no tensor, or a task's number none that the active adapter's routers know. The
+   * context is then as before.
    */
   setContext(context: RouterContext | null): void {
     this.live().context.set(context);
@@ -280,9 +281,10 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * Computes the context from the inputs of one of the model's layers whenever that layer is called, in `predict` and `fit` alike, so
    * that those calls stay as they are: from token ids at an Embedding, say, or from a task number that is an input of its own.
    *
-   * @param path Path of a layer that runs before the layers whose routers read the context, as {@link report} names layers.
-   * @param compute Gets the layer's inputs; the tensors that it returns are copied.
-   * @throws ConfigError if there is no such layer.
+   * @param path Path of a layer that runs before the layers whose routers read the context, as {@link report} names layers; or of an
+   * input of the model, then what counts is the first layer that it feeds.
+   * @param compute Gets the layer's inputs, or the value of the input; the tensors that it returns are copied.
+   * @throws ConfigError if there is no such layer, or no layer that runs is fed by that input.
    */
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
     this.live().contextFrom(path, compute);
@@ -301,6 +303,17 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    */
   scaleLosses(factor: number): void {
     this.live().lossScale.set(factor);
+  }
+
+  /** What the losses of all routers are multiplied by now; see {@link scaleLosses}. */
+  get lossFactor(): number {
+    return this.live().lossScale.get();
+  }
+
+  /** How usage is counted now, as {@link trackUsage} takes it; false where it is not. */
+  get usageTracking(): {tasks: number} | false {
+    const tasks = this.live().trackedTasks;
+    return tasks === null ? false : {tasks};
   }
 
   /**

@@ -5,6 +5,7 @@ import {describe, type RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
+import {listNames} from '../names.js';
 import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import type {SiteUsage} from '../sites/usage.js';
@@ -23,7 +24,9 @@ import {countParameters, describeLayer, selectLayers} from '../upgrade/targets.j
 import {type Located, mapModel, partsAt, withParts} from '../upgrade/walk.js';
 import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from './adapted-model.js';
 import {Claims} from './claims.js';
-import {ContextStore} from './context.js';
+import {ContextStore, tasksOf} from './context.js';
+import {BatchFollower} from './follow-batches.js';
+import {consumerOf, feedsNothing, isInput} from './input-context.js';
 import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
 import {checkIdle, Recompiler} from './recompile.js';
@@ -51,7 +54,8 @@ export class ModelState implements AdaptedModel {
   private readonly recompiler = new Recompiler();
   /** Undoes what makes evaluations of several outputs right. */
   private readonly totals: (() => void)[] = [];
-  readonly context = new ContextStore();
+  readonly context = new ContextStore(() => tasksOf(this.sites.entries.map(([, {site}]) => site)));
+  private readonly follower = new BatchFollower(this.context);
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
   private readonly order = new WrapperOrder();
@@ -198,6 +202,7 @@ export class ModelState implements AdaptedModel {
       throw error;
     }
     this.begun = true;
+    for (const model of models) this.follower.follow(model);
     preparation.commit();
     this.totals.push(...models.map(repairTotals));
   }
@@ -262,6 +267,10 @@ export class ModelState implements AdaptedModel {
     );
   }
 
+  get trackedTasks(): number | null {
+    return this.tracking.tasks;
+  }
+
   usage(reset: boolean): Promise<SiteUsage[] | null> {
     return this.tracking.read(
       this.sites.entries.map(([path, {site}]) => [path, site]),
@@ -275,12 +284,25 @@ export class ModelState implements AdaptedModel {
   }
 
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
-    const at = this.find(path);
+    if (typeof path !== 'string') {
+      throw new ConfigError(
+        `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
+      );
+    }
+    const {layers} = this;
+    const at = layers.find((located) => located.path === path);
     if (at === undefined) {
-      const known = this.layers.map((located) => `'${located.path}'`).join(', ');
+      // tfjs lists no layer for an input that nothing in the model reads.
+      if (this.model.inputNames.includes(path)) throw feedsNothing(path);
+      const known = listNames(layers.map((located) => located.path));
       throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
     }
-    this.context.from(at.layer, compute);
+    if (!isInput(at.layer)) {
+      this.context.from(at.layer, compute);
+      return;
+    }
+    const {layer, values} = consumerOf(at, layers);
+    this.context.from(layer, (inputs) => compute(values(inputs)));
   }
 
   get parameters(): number {
@@ -389,6 +411,7 @@ export class ModelState implements AdaptedModel {
   private undo(): void {
     this.trackUsage(null);
     this.context.clear();
+    this.follower.restore();
     for (const name of [...this.adapters.keys()]) this.drop(name);
     this.claims.clear();
     this.added.clear();

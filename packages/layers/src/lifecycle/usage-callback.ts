@@ -13,14 +13,20 @@ export interface UsageCallbackOptions {
 /**
  * A callback for `fit` that tracks how experts are used, and at the end of every epoch adds that epoch's figures to its logs, and so to
  * the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks `<site>/task_<task>/entropy` and so on.
+ * After training, usage is tracked as it was before, and counted anew.
  */
 export function usageCallback(
   peft: Peft<UpgradableModel>,
   options: UsageCallbackOptions = {},
 ): tfl.CustomCallbackArgs {
+  let before: {tasks: number} | false;
   return {
     onTrainBegin: async () => {
+      before = peft.usageTracking;
       peft.trackUsage({tasks: options.tasks ?? 0});
+    },
+    onTrainEnd: async () => {
+      peft.trackUsage(before);
     },
     onEpochEnd: async (epoch, logs) => {
       for (const usage of await peft.usage({reset: true})) {

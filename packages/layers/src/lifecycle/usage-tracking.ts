@@ -8,7 +8,8 @@ interface Counting {
 
 /** Statistics over all sites of a model, while they are wanted. */
 export class UsageTracking {
-  private tasks: number | null = null;
+  /** How many tasks are told apart; null if nothing is tracked. */
+  tasks: number | null = null;
 
   /** Starts anew at all sites, telling so many tasks apart; or, with null, ends. */
   set(sites: Iterable<Counting>, tasks: number | null): void {

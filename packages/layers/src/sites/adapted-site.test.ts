@@ -1,6 +1,6 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
-import {UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {ShapeError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {type Router, type RouterConfig, registerRouter} from '@tfjs-peft/routers';
 import {
   AdaptedSite,
@@ -111,7 +111,7 @@ test('a router that reads the frozen output is refused where nothing can be proj
   expect((good.call(normal([2, 5, 4, 3], 1), {}) as tf.Tensor).shape).toEqual([2, 3, 2, 6]);
 });
 
-test('a mask that was set counts where it fits, else the one that is passed along, else none', () => {
+test('a mask that was set counts where it fits, else the one that is passed along; one that fits nothing is refused', () => {
   const site = siteOf();
   const masks: unknown[] = [];
   registerAdapter(
@@ -133,6 +133,17 @@ test('a mask that was set counts where it fits, else the one that is passed alon
   site.context = () => ({mask});
   site.apply(normal([1, 2, 3], 1), {mask: tf.ones([1, 2])});
   site.apply(normal([1, 3, 3], 1), {mask: longer});
-  site.apply(normal([1, 4, 3], 1), {mask: longer});
-  expect(masks).toEqual([[[1, 0]], [[1, 1, 0]], undefined]);
+  // Rows of another kind: whole samples, places of an image, tokens that lie flat.
+  site.apply(normal([1, 3], 1), {});
+  site.apply(normal([1, 2, 2, 3], 1), {});
+  site.apply(normal([2, 3], 1), {});
+  expect(masks).toEqual([[[1, 0]], [[1, 1, 0]], undefined, undefined, [1, 0]]);
+  for (const shape of [
+    [1, 4, 3],
+    [2, 4, 3],
+  ]) {
+    const call = () => site.apply(normal(shape, 1), {mask: longer});
+    expect(call).toThrow(ShapeError);
+    expect(call).toThrow(/mask has shape \[1,2\], but the tokens here are \[/);
+  }
 });

@@ -15,7 +15,7 @@ import type {UsageRecorder} from './usage.js';
 export interface CallOptions {
   /** Default false. */
   training?: boolean;
-  /** A mask with an entry for each row of what routers see; any other value counts as none. */
+  /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
   mask?: unknown;
 }
 
@@ -173,6 +173,11 @@ export class AdaptedSite {
     return this.activeSlot?.adapter.hasLoss === true;
   }
 
+  /** How many tasks the active adapter's router knows; undefined if it does not look at them. */
+  get tasks(): number | undefined {
+    return this.activeSlot?.adapter.tasks;
+  }
+
   /** What the active adapter's router added to the loss since the last time, a scalar. */
   takeLoss(): tf.Scalar {
     return this.auxiliary.take();
@@ -190,13 +195,20 @@ export class AdaptedSite {
       training,
       withLoss: scale !== 0,
       mask,
-      context: this.context?.(),
+      context: this.contextOf(training),
       observe: (routing, context) => {
         this.usage?.add(routing, context, this.activeSlot!.name);
         if (scale === 0 || routing.loss === undefined) return;
         this.auxiliary.add(scale === 1 ? routing.loss : tf.mul(routing.loss, scale));
       },
     });
+  }
+
+  /** What the batch brings along; while training with noise that the adapter's seed covers, unless the batch brings its own. */
+  private contextOf(training: boolean): RouterContext | undefined {
+    const context = this.context?.();
+    const noise = training && context?.noise === undefined ? this.activeSlot?.noise : undefined;
+    return noise === undefined ? context : {...context, noise};
   }
 
   private buildSlot(slot: AdapterSlot, scope: VariableScope): void {

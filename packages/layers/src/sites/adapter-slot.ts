@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {DuplicateNameError} from '@tfjs-peft/kernels';
-import type {AddWeight, Init} from '@tfjs-peft/routers';
+import {type AddWeight, type Init, uniformNumbers} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {bounded} from '../adapters/count.js';
 import {deriveSeed, initialValues} from '../random.js';
@@ -20,12 +20,18 @@ export class AdapterSlot {
   /** By the name that the adapter gives each; in the order of declaration. Empty until `build`. */
   readonly weights = new Map<string, tfl.LayerVariable>();
   private readonly fixed = new Set<tfl.LayerVariable>();
+  /** Uniform numbers of a shape, the same ones in the same order for the same seed; undefined without a seed. */
+  readonly noise?: (shape: number[]) => tf.Tensor;
 
   constructor(
     readonly name: string,
     readonly adapter: Adapter,
     private readonly seed: number | undefined,
-  ) {}
+  ) {
+    if (seed === undefined) return;
+    const next = uniformNumbers(deriveSeed(seed, 'noise'));
+    this.noise = (shape) => tf.tensor(Float32Array.from({length: tf.util.sizeFromShape(shape)}, next), shape);
+  }
 
   /** Makes the variables, with their initial values; leaves none behind if the adapter throws. */
   build(dims: SiteDims, scope: VariableScope, base: FrozenBase): void {

@@ -18,7 +18,7 @@ export interface SiteRun {
   training: boolean;
   /** Whether a router's loss is wanted. Default: as `training`. */
   withLoss?: boolean;
-  /** A mask with an entry for each row of what routers see; any other value counts as none. */
+  /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
   mask?: unknown;
   context?: RouterContext | undefined;
   /** Is told what the router decided, and of which of the rows the context speaks. */
@@ -43,7 +43,9 @@ export function runSite(
     const reading = adapter.reads === 'output' ? output(operation, x, {}, run) : undefined;
     // What only some adapters look at is computed when they do.
     const input = lazily(() => reading ?? operation.routed?.(x) ?? x);
-    const context = lazily(() => contextOf(input, run.context, run.mask));
+    const context = lazily(() => contextOf(run.label, input().shape.slice(0, -1), run.context, run.mask));
+    // An adapter that looks at no context would let a mask of another batch pass.
+    if (run.context?.mask !== undefined && operation.routed === undefined) context();
     const view: AdapterView = {
       get input() {
         return input();

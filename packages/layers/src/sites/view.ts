@@ -1,26 +1,56 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {ShapeError} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 
 /**
- * The context of one call: what was set for the site; and as its mask the one that was set, or else the one that tfjs-layers passes
- * along, whichever has an entry for each of the input's rows. Behind a prompt, that is the latter.
+ * The context of one call at a site whose routers see rows [...]: what was set for the model; and as its mask, with an entry for each
+ * row, the one that was set, or else the one that tfjs-layers passes along, which has the length of a sequence behind a prompt too.
+ *
+ * @param label What errors call the site.
+ * @throws ShapeError if the mask that was set is of another batch or of sequences of another length.
  */
 export function contextOf(
-  input: () => tf.Tensor,
+  label: () => string,
+  rows: number[],
   set: RouterContext | undefined,
-  mask: unknown,
+  passed: unknown,
 ): RouterContext | undefined {
-  const fits = (given: unknown): given is tf.Tensor =>
-    given instanceof tf.Tensor && matches(given.shape, input().shape.slice(0, -1));
-  const passed: unknown = Array.isArray(mask) ? mask[0] : mask;
-  const given = [set?.mask, passed].find(fits);
-  if (given !== undefined)
-    return {...set, mask: given.dtype === 'float32' ? given : tf.cast(given, 'float32')};
+  const own = set?.mask && maskOf(set.mask, rows);
+  const given = own ?? passedMask(passed, rows);
+  if (given !== undefined) return {...set, mask: given};
   if (set?.mask === undefined) return set;
+  if (concerns(set.mask.shape, rows)) {
+    throw new ShapeError(
+      `${label()}: the context's mask has shape [${set.mask.shape}], but the tokens here are [${rows}]. ` +
+        'Set one of that shape, or [1, …] for a mask that all samples have in common.',
+    );
+  }
   const {mask: _, ...rest} = set;
   return rest;
 }
 
-function matches(shape: number[], rows: number[]): boolean {
-  return shape.length === rows.length && shape.every((size, axis) => size === rows[axis]);
+/** A mask as float32 with an entry for each row: as it is, for all samples alike, or where sequences lie flat behind one another. */
+function maskOf(mask: tf.Tensor, rows: number[]): tf.Tensor | undefined {
+  const {shape} = mask;
+  const float = () => (mask.dtype === 'float32' ? mask : tf.cast(mask, 'float32'));
+  if (tf.util.arraysEqual(shape, rows)) return float();
+  if (shape.length === rows.length && shape[0] === 1 && tf.util.arraysEqual(shape.slice(1), rows.slice(1)))
+    return tf.broadcastTo(float(), rows);
+  if (rows.length === 1 && shape.length > 1 && mask.size === rows[0]) return tf.reshape(float(), rows);
+  return undefined;
+}
+
+/** tfjs-layers passes the mask of a layer's every input, which need not be that of its output. */
+function passedMask(passed: unknown, rows: number[]): tf.Tensor | undefined {
+  const mask: unknown = Array.isArray(passed) ? passed[0] : passed;
+  return mask instanceof tf.Tensor ? maskOf(mask, rows) : undefined;
+}
+
+/**
+ * Whether a mask that does not fit rows ought to. A mask of tokens says nothing of rows that are whole samples, or of those of another
+ * input with more axes, such as an image's.
+ */
+function concerns(shape: number[], rows: number[]): boolean {
+  const sameBatch = shape[0] === rows[0] || shape[0] === 1;
+  return !sameBatch || rows.length === shape.length;
 }

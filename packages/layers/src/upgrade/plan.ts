@@ -4,8 +4,10 @@ import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
 import {adapterShapes, countTrainable} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
+import {listNames} from '../names.js';
 import {
   checkTargets,
+  isNamed,
   type Noun,
   type Place,
   type Selected,
@@ -95,12 +97,7 @@ export function planUpgrade<At extends Place>(
     }
     for (const site of matched) site.config = merge(site.config, override.adapter);
   }
-  // Counting declares the weights once without making any, so that nothing is left to go wrong.
-  const planned = sites.map(({place: {at, info, dims}, config}) => ({
-    at,
-    dims: dims!,
-    config: checkAdapter(config, dims!, noun, info.name),
-  }));
+  const {planned, judged} = fitting(noun, sites, selected, config.targets);
   const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, 0);
   if (total > LIMITS.parameters) {
     throw new ConfigError(
@@ -108,7 +105,46 @@ export function planUpgrade<At extends Place>(
         'possible. Set smaller options, or target fewer places.',
     );
   }
-  return {name, adapter, selected, seed, sites: planned};
+  return {name, adapter, seed, sites: planned, selected: judged};
+}
+
+/**
+ * The sites that can carry what is planned for them. Where a pattern, a predicate or a preset took in others, such as an output too
+ * narrow for the router, they stay frozen and the report says why.
+ *
+ * @throws the error of the first that cannot, if targets name one of them, or none is left.
+ */
+function fitting<At extends Place>(
+  noun: Noun,
+  sites: readonly {place: Selected<At>; config: AdapterConfig}[],
+  selected: readonly Selected<At>[],
+  targets: Targets | undefined,
+): {planned: PlannedSite<At>[]; judged: Selected<At>[]} {
+  const planned: PlannedSite<At>[] = [];
+  const refused = new Map<Selected<At>, UnsupportedSiteError>();
+  for (const {place, config} of sites) {
+    const {at, info, dims} = place;
+    try {
+      planned.push({at, dims: dims!, config: checkAdapter(config, dims!, noun, info.name)});
+    } catch (error) {
+      if (!(error instanceof UnsupportedSiteError)) throw error;
+      refused.set(place, error);
+    }
+  }
+  const named = [...refused.keys()].find((place) => isNamed(targets, place));
+  if (named !== undefined || (planned.length === 0 && refused.size > 0)) {
+    const [first, error] = named === undefined ? [...refused][0]! : [named, refused.get(named)!];
+    const others = [...refused.keys()].filter((place) => place !== first).map(({info}) => info.name);
+    if (others.length > 0) error.message += ` So too at: ${listNames(others)}.`;
+    throw error;
+  }
+  return {
+    planned,
+    judged: selected.map((place) => {
+      const error = refused.get(place);
+      return error === undefined ? place : {...place, status: 'unsupported', reason: error.message};
+    }),
+  };
 }
 
 /** Parameters that each site's adapter trains, and all that it has. */
@@ -169,6 +205,13 @@ function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: Noun, name: s
       `${label} cannot get ${adapter.virtualTokens} virtual tokens, for a GraphModel does not say where the length of its sequences is ` +
         'fixed. Use an adapter without a prompt.',
     );
+  }
+  try {
+    adapterShapes(config, dims);
+  } catch (error) {
+    // What is refused for the widths of a site is known by what the adapter declares, which does not know where it is.
+    if (error instanceof UnsupportedSiteError) error.message = `${label}: ${error.message}`;
+    throw error;
   }
   return adapter.getConfig();
 }

@@ -116,11 +116,9 @@ export function selectPlaces<At extends Place>(
     const {at, info, dims, refusal} = place;
     const trained = alsoTrain.find((entry) => matches(entry, place));
     if (trained !== undefined) {
-      const named =
-        Array.isArray(targets) && targets.find((entry) => typeof entry === 'string' && names(entry, at));
-      if (named) {
+      if (isNamed(targets, place)) {
         throw new ConfigError(
-          `${capital(noun)} '${info.name}' is named in targets ('${named}') and matched by alsoTrain (${show(trained)}). ` +
+          `${capital(noun)} '${info.name}' is named in targets and matched by alsoTrain (${show(trained)}). ` +
             'Leave it out of one of them: it is adapted or trained in full.',
         );
       }
@@ -155,6 +153,11 @@ export function checkTargets(targets: unknown, what = 'targets'): void {
 /** Whether targets take in a place. */
 export function takesIn(targets: Targets, place: Described): boolean {
   return firstMatch(targets, place) !== undefined;
+}
+
+/** Whether an entry of targets is this very place's name, so that it must be adapted or refused. */
+export function isNamed(targets: Targets | undefined, {at}: Pick<Described, 'at'>): boolean {
+  return Array.isArray(targets) && targets.some((entry) => typeof entry === 'string' && names(entry, at));
 }
 
 function checkList(what: string, list: unknown): void {

@@ -1,6 +1,6 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, ConfigError, matMul} from '@tfjs-peft/kernels';
+import {type CombineParts, matMul, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
   checkBoolean,
@@ -94,14 +94,18 @@ export class LimeAdapter implements Adapter {
     } as AdapterRouterConfig;
   }
 
+  get tasks(): number | undefined {
+    return this.router.tasks;
+  }
+
   build(dims: SiteDims, add: AddWeight): void {
     const {inputDim, outputDim} = dims;
     const routerDim = this.reads === 'output' ? outputDim : (dims.routerDim ?? inputDim);
     const {experts, needs} = this.router;
     const most = Math.max(needs?.base ?? 0, needs?.delta ?? 0);
     if (most > outputDim) {
-      throw new ConfigError(
-        `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. Set experts to at most ${outputDim}.`,
+      throw new UnsupportedSiteError(
+        `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. Leave the site out of targets, or set experts to at most ${outputDim} there by an override.`,
       );
     }
     const width = this.module instanceof PromptModule ? outputDim : (this.module.width ?? outputDim);

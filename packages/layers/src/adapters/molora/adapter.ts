@@ -61,6 +61,10 @@ export class MoloraAdapter implements Adapter {
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
+  get tasks(): number | undefined {
+    return this.router.tasks;
+  }
+
   build(dims: SiteDims, add: AddWeight): void {
     const width = this.router.experts * this.rank;
     const random: Init = {type: 'normal', stddev: A_STDDEV};

@@ -85,6 +85,10 @@ export class MovAdapter implements Adapter {
   }
 
   /** @throws ConfigError if the output cannot be divided into so many heads. */
+  get tasks(): number | undefined {
+    return this.router.tasks;
+  }
+
   build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     if (outputDim % this.heads !== 0) {
       throw new ConfigError(
