@@ -63,7 +63,7 @@ describe('context', () => {
     );
     expect(() => peft.setContext({task: 2} as never)).toThrow(ConfigError);
     tf.tidy(() => m.predict(inputs()));
-    expect(() => peft.contextFrom('nowhere', () => ({}))).toThrow(/no layer "nowhere".*'task_number'/);
+    expect(() => peft.contextFrom('nowhere', () => ({}))).toThrow(/no layer 'nowhere'.*'task_number'/);
     peft.detach();
     expect(tf.memory().numTensors).toBeLessThanOrEqual(before + 8);
   });

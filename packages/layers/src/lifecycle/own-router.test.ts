@@ -53,7 +53,7 @@ describe('a router of the user’s own', () => {
   ])('is trained, saved and loaded with $type, once it is registered', async (adapter) => {
     const place = join(root, `sharper-${adapter.type}`);
     const refused = upgrade(nested(), {adapter: {...adapter, router: {type: 'dull'}} as never});
-    await expect(refused).rejects.toThrow(/[Uu]nknown router type "dull"/);
+    await expect(refused).rejects.toThrow(/[Uu]nknown router type 'dull'/);
     registerRouter('sharper', ({experts}) => new Sharper(experts));
     const model = nested();
     const peft = await upgrade(model, {adapter, seed: 2});
