@@ -17,7 +17,7 @@ import {
 import {type Rename, renameSites} from '../io/rename.js';
 import {checkName, type Plan, type PlannedSite} from '../upgrade/plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
-import {comparedWeights, keepsHalves} from './weights.js';
+import {comparedWeights} from './weights.js';
 
 /** Options of {@link Peft.load}. */
 export interface LoadOptions {
@@ -190,8 +190,7 @@ function compare(layer: FileLayer, wanted: readonly FileWeight[], where: string)
 async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> {
   const base = await comparedWeights(state, file);
   if (base.sha256 === file.base.sha256) return;
-  const halves = keepsHalves() || file.base.halves === true;
-  if (halves && sameButRounded(base, file)) return;
+  if (base.halves && sameButRounded(base, file)) return;
   const problems: string[] = [];
   // Names may come twice, for layers of one name in different places; so they are compared as lists where they can be.
   const own = new Map(base.weights.map((weight) => [weight.name, weight]));
@@ -205,7 +204,7 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
   }
   for (const name of own.keys()) if (!theirs.has(name)) problems.push(`'${name}' is not in the file`);
   if (problems.length === 0) problems.push('the frozen weights come in another order');
-  const unsketched = halves && file.base.weights.some(({sketch}) => sketch === undefined);
+  const unsketched = base.halves && file.base.weights.some(({sketch}) => sketch === undefined);
   fail(
     problems,
     'The file was saved with another base model',

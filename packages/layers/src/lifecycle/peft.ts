@@ -193,8 +193,10 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * Stores an adapter, and the layers that it trains in full, with the names and hashes of the frozen weights.
    *
    * @param to A folder, with or without `file://` (Node only): it gets `adapter_model.safetensors`, `adapter_config.json` and a
-   * `README.md`. Or any other URL that tfjs can save to, such as `indexeddb://my-adapter`, or an IOHandler.
-   * @throws ConfigError if there is no such adapter or no way to save to that place.
+   * `README.md`. Those of an earlier save are replaced; a README that is not one stays as it is. Or any
+   * other URL that tfjs can save to, such as `indexeddb://my-adapter`, or an IOHandler.
+   * @throws ConfigError if there is no such adapter, no way to save to that place, or the folder has an adapter that was not saved by this
+   * package; WeightMismatchError if a weight is NaN or infinite.
    */
   async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
     return this.inTurn(async () => {
@@ -211,7 +213,8 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
    * @param to A folder, with or without `file://` (Node only): it gets `model.json` and its weights. Or what the model's own `save`
    * takes.
    * @returns Paths of the files, where they went into a folder.
-   * @throws ConfigError if there is no such adapter, no way to save to that place, or the model is a LayersModel.
+   * @throws ConfigError if there is no such adapter, no way to save to that place, the folder has a model that was not saved so, or the model
+   * is a LayersModel.
    */
   async saveModel(to: Place, options: SaveOptions = {}): Promise<string[]> {
     return this.storeModel('saveModel', to, options, false);

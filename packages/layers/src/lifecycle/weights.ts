@@ -41,21 +41,22 @@ export async function baseWeights(
   return {sha256: hashes.sha256, weights, ...(keepsHalves() && {halves: true})};
 }
 
-/** The same to be compared with a file, and for each weight whether it can be the file's with one of them rounded to halves. */
+/** The same to be compared with a file, and, where values may be rounded to halves, for each weight whether it can be the file's so. */
 export async function comparedWeights(
   state: AdaptedModel,
   file: AdapterFile,
-): Promise<WeightHashes & {fits: boolean[]}> {
+): Promise<WeightHashes & {halves: boolean; fits: boolean[]}> {
+  const halves = keepsHalves() || file.base.halves === true;
   const fits: boolean[] = [];
   const hashes = await hashWeights(frozen(state, file.trained), (values, at) => {
-    const sketch = file.base.weights[at]?.sketch;
+    const sketch = halves ? file.base.weights[at]?.sketch : undefined;
     fits.push(sketch !== undefined && fitsSketch(values, sketch));
   });
-  return {...hashes, fits};
+  return {...hashes, halves, fits};
 }
 
 /** Whether the backend keeps weights as halves once it has computed with them, so that they are read back rounded. */
-export function keepsHalves(): boolean {
+function keepsHalves(): boolean {
   try {
     return tf.backend().floatPrecision() === 16;
   } catch {

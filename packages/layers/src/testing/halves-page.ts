@@ -1,0 +1,38 @@
+/** A page whose GPU keeps weights as halves, as many phones' do; opened by lifecycle/halves.test.ts. */
+import * as tf from '@tensorflow/tfjs';
+import '@tfjs-peft/kernels/auto';
+import {type LoadOptions, loadPeft, upgrade} from '../index.js';
+import {type HalvesNet, halvesNet, type Stored, storedIn, storedOf} from './halves-net.js';
+
+const page = {
+  async use(): Promise<number> {
+    tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+    await tf.setBackend('webgl');
+    await tf.ready();
+    // Small tensors would be computed by the cpu backend.
+    tf.env().set('WEBGL_CPU_FORWARD', false);
+    tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
+    return tf.backend().floatPrecision();
+  },
+  /** Loads a file into a model that has computed already, so that its weights lie in textures. Gives the error, or nothing. */
+  async load(stored: Stored, net: HalvesNet = {}, options: LoadOptions = {}): Promise<string> {
+    const model = halvesNet(net);
+    await (model.predict(tf.ones([1, 8])) as tf.Tensor).data();
+    try {
+      await loadPeft(model, storedIn(stored), options);
+      return '';
+    } catch (error) {
+      return `${(error as Error).name}: ${(error as Error).message}`;
+    }
+  },
+  /** What a model that has computed there is saved as. */
+  async save(): Promise<Stored> {
+    const model = halvesNet();
+    const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}, targets: ['hidden'], seed: 1});
+    await (model.predict(tf.ones([1, 8])) as tf.Tensor).data();
+    return storedOf(peft);
+  },
+};
+
+export type HalvesPage = typeof page;
+(globalThis as {page?: HalvesPage}).page = page;
