@@ -19,3 +19,10 @@ test('codes of any width come back from as few bytes as hold them', () => {
 test('the first code lies in the lowest bits', () => {
   expect([...packBits([1, 2, 3], 4)]).toEqual([0x21, 0x03]);
 });
+
+test('codes come back from beyond the bits that 32 bits can count', () => {
+  const count = 2 ** 28 + 8;
+  const packed = packBits(new Uint8Array(count).fill(7), 8);
+  expect([...packed.subarray(-8)]).toEqual([7, 7, 7, 7, 7, 7, 7, 7]);
+  expect([...unpackBits(packed, 8, count).subarray(-8)]).toEqual([7, 7, 7, 7, 7, 7, 7, 7]);
+});

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {overrideKernel, restoreKernel} from '../kernel-overrides.js';
+import {guardWasm} from './allocation.js';
 import {BOUND_REPAIRS} from './bounds.js';
 import {repairCumulative, restoreCumulative} from './cumulative.js';
 import {DTYPE_REPAIRS} from './dtypes.js';
@@ -12,6 +13,8 @@ const REPAIRS: [reason: string, repairs: Record<string, Repair>][] = [
   ['value', VALUE_REPAIRS],
   ['bounds', BOUND_REPAIRS],
 ];
+
+guardWasm();
 
 const decorated =
   (repair: Repair) =>

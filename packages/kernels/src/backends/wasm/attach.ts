@@ -1,6 +1,7 @@
 import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {BackendError} from '../../errors.js';
+import {guardAllocations} from '../../repairs/allocation.js';
 import type {WasmExports} from './exports.js';
 import {MEMORY_FLAGS_OFFSET} from './module.generated.js';
 import {bestModuleBytes} from './module.js';
@@ -40,10 +41,10 @@ export class WasmKernels {
   scratch(bytes: number): number {
     if (bytes > this.bytes) {
       if (this.pointer !== 0) this.heap._free(this.pointer);
+      this.pointer = 0;
+      this.bytes = 0;
       this.pointer = this.heap._malloc(bytes + ALIGNMENT) >>> 0;
-      this.bytes = this.pointer === 0 ? 0 : bytes;
-      if (this.pointer === 0)
-        throw new BackendError(`wasm: out of memory: ${bytes} bytes of scratch are not to be had.`);
+      this.bytes = bytes;
     }
     return Math.ceil(this.pointer / ALIGNMENT) * ALIGNMENT;
   }
@@ -92,6 +93,7 @@ export function attach(backend: KernelBackend): WasmKernels {
   const wasmBackend = backend as BackendWasm;
   const heap = wasmBackend.wasm as unknown as Heap | null | undefined;
   const memory = memoryOf(heap);
+  guardAllocations(wasmBackend);
   const kernels = new WasmKernels(instantiate(memory), wasmBackend, heap!, memory);
   attached.set(backend, kernels);
   for (const listener of listeners) listener();
