@@ -3,7 +3,7 @@ import type {Described, Place} from '../upgrade/select.js';
 import {constantAt} from './constants.js';
 import type {Executor, GraphNode} from './internals.js';
 import {SITE_OP} from './site-op.js';
-import {matchConvolution, matchDepthwise} from './sites/convolution.js';
+import {matchConvolution, matchDepthwise, matchTransposed} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';
 import {isRefusal, type MatchNode, type NodeSite, type Refusal} from './sites/node-site.js';
@@ -20,6 +20,7 @@ const MATCHERS: Record<string, MatchNode> = {
   _FusedConv2D: matchConvolution,
   DepthwiseConv2dNative: matchDepthwise,
   FusedDepthwiseConv2dNative: matchDepthwise,
+  Conv2DBackpropInput: matchTransposed,
   GatherV2: matchLookup,
   Gather: matchLookup,
 };
@@ -28,7 +29,6 @@ const MATCHERS: Record<string, MatchNode> = {
 const OTHERS = [
   'Conv1D',
   'Conv3D',
-  'Conv2DBackpropInput',
   'BatchMatMulV3',
   'SparseMatMul',
   'FusedBatchNorm',

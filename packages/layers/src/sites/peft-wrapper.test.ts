@@ -167,8 +167,18 @@ describe('what cannot be a site is refused by name', () => {
     ['a layer without weights', () => tf.layers.flatten({name: 'f'}), /Layer 'f' is a Flatten.*registerSite/],
     [
       'a layer of another class',
-      () => tf.layers.conv2dTranspose({filters: 2, kernelSize: 3, name: 't'}),
-      /Layer 't' is a Conv2DTranspose/,
+      () => tf.layers.conv3d({filters: 2, kernelSize: 3, name: 't'}),
+      /Layer 't' is a Conv3D/,
+    ],
+    [
+      'a transposed convolution with channels first',
+      () => tf.layers.conv2dTranspose({filters: 2, kernelSize: 3, name: 't', dataFormat: 'channelsFirst'}),
+      /Layer 't' has dataFormat 'channelsFirst', but adapters need 'channelsLast'/,
+    ],
+    [
+      'a separable convolution with channels first',
+      () => tf.layers.separableConv2d({filters: 2, kernelSize: 3, name: 's', dataFormat: 'channelsFirst'}),
+      /Layer 's' has dataFormat 'channelsFirst', but adapters need 'channelsLast'/,
     ],
   ])('%s', (_what, make, message) => {
     expect(() => new PeftWrapper({layer: make()})).toThrow(UnsupportedSiteError);

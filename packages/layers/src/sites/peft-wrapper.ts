@@ -6,7 +6,7 @@ import {siteOf} from './site-registry.js';
 
 /** Arguments of {@link PeftWrapper}. */
 export type PeftWrapperArgs = PeftLayerArgs & {
-  /** The stock layer: a Conv1D, Conv2D, DepthwiseConv2D, Embedding, LSTM, GRU, SimpleRNN or Dense, or one of a registered class. */
+  /** The stock layer: a Conv1D, Conv2D, Conv2DTranspose, SeparableConv2D, DepthwiseConv2D, Embedding, LSTM, GRU, SimpleRNN or Dense, or one of a registered class. */
   layer: tfl.layers.Layer;
 };
 

@@ -1,9 +1,10 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {Registry} from '@tfjs-peft/routers';
-import {convolutionSite, DEPTHWISE} from './kinds/convolution.js';
+import {convolutionSite, DEPTHWISE, TRANSPOSED} from './kinds/convolution.js';
 import {DENSE} from './kinds/dense.js';
 import {EMBEDDING} from './kinds/embedding.js';
 import {recurrentSite} from './kinds/recurrent.js';
+import {SEPARABLE} from './kinds/separable.js';
 import type {LayerSite} from './layer-site.js';
 
 const sites = new Registry<LayerSite>('site', () => ({
@@ -11,6 +12,8 @@ const sites = new Registry<LayerSite>('site', () => ({
   Conv1D: convolutionSite('conv1d'),
   Conv2D: convolutionSite('conv2d'),
   DepthwiseConv2D: DEPTHWISE,
+  SeparableConv2D: SEPARABLE,
+  Conv2DTranspose: TRANSPOSED,
   Embedding: EMBEDDING,
   LSTM: recurrentSite('lstm'),
   GRU: recurrentSite('gru'),

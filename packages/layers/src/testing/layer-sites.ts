@@ -14,6 +14,8 @@ export interface SiteCase {
   scaling?: boolean;
   /** What the adapter acts on is followed by a nonlinear function of the layer's. */
   recurrent?: boolean;
+  /** The order of the kernel's axes as it is in a matrix, if that is another. */
+  order?: number[];
 }
 
 type Initializers = Record<string, unknown>;
@@ -31,6 +33,17 @@ const conv1d = (more: object) => () =>
 
 const depthwise = (more: object) => () =>
   tf.layers.depthwiseConv2d({kernelSize: 3, ...seeded('depthwise', 'bias'), ...more} as never);
+
+const separable = (more: object) => () =>
+  tf.layers.separableConv2d({
+    filters: 6,
+    kernelSize: 3,
+    ...seeded('depthwise', 'pointwise', 'bias'),
+    ...more,
+  } as never);
+
+const transposed = (more: object) => () =>
+  tf.layers.conv2dTranspose({filters: 6, kernelSize: 3, ...seeded('kernel', 'bias'), ...more} as never);
 
 const ids = (shape: number[]) =>
   tf.cast(tf.floor(tf.mul(tf.randomUniform(shape, 0, 1, 'float32', 4), 9)), 'int32');
@@ -70,6 +83,40 @@ export const SITE_CASES: SiteCase[] = [
     make: depthwise({strides: 2, padding: 'same', useBias: false, dilationRate: 2}),
     inputShape: [5, 4, 4],
     scaling: true,
+  },
+  {
+    name: 'separable conv2d',
+    make: separable({depthMultiplier: 2, activation: 'tanh'}),
+    inputShape: [4, 4, 3],
+  },
+  {
+    name: 'separable conv2d, strides 2, same, without bias',
+    make: separable({strides: 2, padding: 'same', useBias: false}),
+    inputShape: [5, 4, 3],
+  },
+  {
+    name: 'transposed conv2d',
+    make: transposed({activation: 'tanh'}),
+    inputShape: [3, 2, 4],
+    order: [0, 1, 3, 2],
+  },
+  {
+    name: 'transposed conv2d 3 x 2, strides 2 x 1, same, without bias',
+    make: transposed({
+      kernelSize: [3, 2],
+      strides: [2, 1],
+      padding: 'same',
+      useBias: false,
+      activation: 'elu',
+    }),
+    inputShape: [3, 2, 4],
+    order: [0, 1, 3, 2],
+  },
+  {
+    name: 'transposed conv2d with strides larger than its window',
+    make: transposed({kernelSize: 2, strides: 3, padding: 'same'}),
+    inputShape: [2, 3, 3],
+    order: [0, 1, 3, 2],
   },
   {
     name: 'embedding',

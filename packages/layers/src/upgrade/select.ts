@@ -33,7 +33,7 @@ export interface SiteInfo {
 export type Target = string | RegExp | {op?: string; weightShape?: number[]};
 
 /**
- * Which layers or nodes to adapt: all Dense layers and matrix products; all projections, which are these, convolutions, the input
+ * Which layers or nodes to adapt: all Dense layers and matrix products; all projections, which are these, convolutions (transposed and separable ones too), the input
  * products of LSTMs and GRUs, and layers of a registered class; those that a list matches; or those for which a predicate is true.
  * Embeddings and depthwise convolutions are taken in by name, pattern or predicate only.
  */

@@ -5,6 +5,11 @@ import {
   depthwiseConvolution,
   type Pair,
 } from '../../sites/operations/convolution.js';
+import {
+  transposedConvolution,
+  transposedKernel,
+  transposedMatrix,
+} from '../../sites/operations/transposed-convolution.js';
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
@@ -69,6 +74,11 @@ function paddingOf(node: GraphNode): ConvolutionSource['window']['pad'] | undefi
   return [0, 2, 4, 6].map((at) => [sides[at]!, sides[at + 1]!]) as tf.backend_util.ExplicitPadding;
 }
 
+/** Height and width of [batch, height, width, channels], as a tensor. */
+function sizeOf(shape: tf.Tensor): Pair {
+  return Array.from(shape.dataSync()).slice(1, 3) as Pair;
+}
+
 function siteOf(kind: string, {weight, epilogue}: Matched, operation: NodeSite['operation']): NodeSite {
   const {bias, absorbed, tail} = epilogue;
   return {kind, operation, weight, ...(bias && {bias}), absorbed, tail};
@@ -89,4 +99,32 @@ export const matchDepthwise: MatchNode = (executor, node) => {
   const matched = matchWindow(executor, node, (shape) => shape[2]! * shape[3]!);
   if (typeof matched === 'string') return {reason: matched};
   return siteOf('depthwiseConv2d', matched, depthwiseConvolution(matched.source));
+};
+
+/** Conv2DBackpropInput with a constant filter, which is how a Conv2DTranspose is written. */
+export const matchTransposed: MatchNode = (executor, node) => {
+  const matched = matchWindow(executor, node, (shape) => shape[2]!);
+  if (typeof matched === 'string') return {reason: matched};
+  const {weight, source} = matched;
+  const {window, bias, activation} = source;
+  const matrix = new KeptMatrix(weight, transposedMatrix);
+  // The node says for each call how large its output is. An operation runs in the same turn as it gets its input.
+  let outputs: Pair;
+  const operation = transposedConvolution({
+    window,
+    bias,
+    activation: () => activation?.(),
+    kernel: () => weight.read() as tf.Tensor4D,
+    matrix: () => matrix.read(),
+    outputSize: () => outputs,
+  });
+  return {
+    ...siteOf('conv2dTranspose', matched, operation),
+    input([shape, , x]) {
+      outputs = sizeOf(shape!);
+      return x!;
+    },
+    restore: (kernel) => transposedKernel(kernel, window.size, weight.shape[3]!),
+    dispose: () => matrix.dispose(),
+  };
 };

@@ -44,6 +44,18 @@ describe.each(Object.keys(NODES))('%s', (name) => {
     },
   );
 
+  it.each(change === undefined ? adapters.slice(0, 1) : adapters.slice(2))(
+    'is saved with %j and loads again',
+    async (adapter) => {
+      const model = await build().load();
+      const peft = await upgrade(model, {adapter, targets});
+      fill(peft);
+      const place = memory();
+      await peft.saveModel(place);
+      expect(await run(await loadGraphModel(place), makeX())).toEqual(await run(model, makeX()));
+    },
+  );
+
   if (change !== undefined) {
     it('computes with a low-rank change what stock tfjs computes with the changed constant', async () => {
       const model = await build().load();

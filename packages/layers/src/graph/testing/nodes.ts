@@ -86,6 +86,47 @@ function conv({
   };
 }
 
+interface TransposedOptions {
+  filter: number[];
+  strides?: number[];
+  padding: string;
+  explicit?: number[];
+  /** Height and width of the output. */
+  to: number[];
+  /** Whether the output's shape is computed and a bias and a relu follow. */
+  behind?: boolean;
+}
+
+function transposed({filter, strides, padding, explicit, to, behind}: TransposedOptions): () => GraphBuilder {
+  return () => {
+    const graph = new GraphBuilder();
+    graph.input('x', [-1, 6, 5, filter[3]!]);
+    graph.weight('w', filter);
+    if (behind) {
+      const [height, width, outputs] = [...to, filter[2]!].map((size, i) => graph.integers(`size${i}`, size));
+      graph.node('Shape', 'shape', ['x'], {out_type: {type: 'DT_INT32'}});
+      graph.integers('zero', [0]);
+      graph.integers('one', [1]);
+      graph.node('StridedSlice', 'batch', ['shape', 'zero', 'one', 'one'], {shrink_axis_mask: 1});
+      graph.node('Pack', 'sizes', ['batch', height!, width!, outputs!], {axis: 0});
+    } else graph.integers('sizes', [2, ...to, filter[2]!]);
+    graph.node('Conv2DBackpropInput', 'site', ['sizes', 'w', 'x'], {
+      strides: [1, ...(strides ?? [1, 1]), 1],
+      padding,
+      data_format: 'NHWC',
+      ...(explicit && {explicit_paddings: explicit}),
+    });
+    if (!behind) return graph.output('site');
+    graph.weight('b', [filter[2]!]);
+    graph.node('BiasAdd', 'sum', ['site', 'b']);
+    return graph.output(graph.node('Relu', 'y', ['sum']));
+  };
+}
+
+/** The change of a filter [height, width, outputs, channels] of that of its matrix [window · channels, outputs]. */
+const ofTransposed = (filter: number[]) => (a: tf.Tensor2D, b: tf.Tensor2D) =>
+  tf.transpose(tf.reshape(tf.matMul(a, b), [filter[0]!, filter[1]!, filter[3]!, filter[2]!]), [0, 1, 3, 2]);
+
 const image = (channels: number) => uniform([2, 6, 5, channels]);
 const ofFilter = (filter: number[]) => (a: tf.Tensor2D, b: tf.Tensor2D) =>
   tf.reshape(tf.matMul(a, b), filter);
@@ -195,6 +236,36 @@ export const NODES: Record<string, NodeCase> = {
     kind: 'depthwiseConv2d',
     shape: [9, 3],
   },
+  ...Object.fromEntries(
+    [
+      {name: 'Conv2DBackpropInput', filter: [3, 3, 4, 3], strides: [2, 2], padding: 'SAME', to: [12, 9]},
+      {name: 'Conv2DBackpropInput, valid', filter: [3, 2, 4, 3], padding: 'VALID', to: [8, 6]},
+      {
+        name: 'Conv2DBackpropInput of a shape that is computed, with bias and relu behind it',
+        filter: [3, 3, 4, 3],
+        padding: 'SAME',
+        strides: [2, 1],
+        to: [12, 5],
+        behind: true,
+      },
+      {
+        name: 'Conv2DBackpropInput with explicit padding',
+        filter: [3, 3, 4, 3],
+        padding: 'EXPLICIT',
+        explicit: [0, 0, 1, 0, 2, 1, 0, 0],
+        to: [7, 4],
+      },
+    ].map(({name, ...options}): [string, NodeCase] => [
+      name,
+      {
+        build: transposed(options),
+        x: image(3),
+        kind: 'conv2dTranspose',
+        shape: [tf.util.sizeFromShape(options.filter) / 4, 4],
+        change: ofTransposed(options.filter),
+      },
+    ]),
+  ),
   GatherV2: {
     build: () => {
       const graph = new GraphBuilder();

@@ -10,10 +10,11 @@ import {
   type Pair,
   type Window,
 } from '../operations/convolution.js';
+import {transposedConvolution} from '../operations/transposed-convolution.js';
 import type {KernelInternals} from './dense.js';
 
 /** The private fields of a stock convolution that sites read. */
-interface ConvolutionInternals extends KernelInternals {
+export interface ConvolutionInternals extends KernelInternals {
   readonly name: string;
   readonly depthwiseKernel?: tfl.LayerVariable | null;
   readonly kernelSize: number[];
@@ -23,8 +24,12 @@ interface ConvolutionInternals extends KernelInternals {
   readonly dilationRate: number | number[];
 }
 
-/** @throws UnsupportedSiteError if its options are others than the site has. */
-function windowOf({
+/**
+ * How a stock convolution moves over an image.
+ *
+ * @throws UnsupportedSiteError if its options are others than the site has.
+ */
+export function windowOf({
   name,
   kernelSize,
   strides,
@@ -83,5 +88,20 @@ export const DEPTHWISE: LayerSite = {
     const conv = layer as unknown as ConvolutionInternals;
     // The stock layer does not heed its dilations, and neither may its stand-in.
     return depthwiseConvolution(sourceOf(conv, {...windowOf(conv), dilations: [1, 1]}));
+  },
+};
+
+/** A Conv2DTranspose; see {@link transposedConvolution}. */
+export const TRANSPOSED: LayerSite = {
+  kind: 'conv2dTranspose',
+  operation(layer) {
+    const conv = layer as unknown as ConvolutionInternals;
+    return transposedConvolution({
+      window: windowOf(conv),
+      kernel: () => conv.kernel!.read() as tf.Tensor4D,
+      bias: () => conv.bias?.read() as tf.Tensor1D | undefined,
+      activation: () => layerActivation(conv.activation),
+      outputSize: (x) => (layer.computeOutputShape(x.shape) as number[]).slice(1, 3) as Pair,
+    });
   },
 };

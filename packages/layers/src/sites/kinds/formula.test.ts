@@ -14,18 +14,21 @@ async function deviation(got: tf.Tensor, want: tf.Tensor): Promise<number> {
 
 /** Which of a stock layer's weights is the kernel that the site acts on. */
 const kernelOf = (stock: tf.layers.Layer) =>
-  stock.weights.find(({originalName}) => /\/(kernel|embeddings)$/.test(originalName))!;
+  stock.weights.find(({originalName}) => /\/(kernel|pointwise_kernel|embeddings)$/.test(originalName))!;
 
 /** The stock layer with a changed kernel: what an adapter comes to that changes the kernel. */
 function changed(
   stock: tf.layers.Layer,
+  {order}: SiteCase,
   x: tf.Tensor,
   change: (kernel: tf.Tensor2D) => tf.Tensor,
 ): tf.Tensor {
   const kernel = kernelOf(stock);
   const before = tf.clone(kernel.read());
-  const matrix = tf.reshape(before, [-1, kernel.shape.at(-1)!]) as tf.Tensor2D;
-  kernel.write(tf.reshape(change(matrix), kernel.shape as number[]));
+  const inOrder = order === undefined ? before : tf.transpose(before, order);
+  const after = tf.reshape(change(tf.reshape(inOrder, [-1, inOrder.shape.at(-1)!])), inOrder.shape);
+  // Each order that is tried is its own inverse.
+  kernel.write(order === undefined ? after : tf.transpose(after, order));
   const y = stock.call(x, {}) as tf.Tensor;
   kernel.write(before);
   return y;
@@ -57,7 +60,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     const {stock, layer} = standIn(site, {type: 'lora', rank: 2, alpha: 3});
     disturb(layer, 'default');
     const [x, weight] = [inputOf(site), weightsOf(layer)];
-    const want = changed(stock, x, (kernel) =>
+    const want = changed(stock, site, x, (kernel) =>
       tf.add(kernel, tf.mul(tf.matMul(weight('lora_A'), weight('lora_B')), 1.5)),
     );
     expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
@@ -69,7 +72,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
       const {stock, layer} = standIn(site, {type: 'dora', rank: 2, alpha: 2});
       disturb(layer, 'default');
       const [x, weight] = [inputOf(site), weightsOf(layer)];
-      const want = changed(stock, x, (kernel) => {
+      const want = changed(stock, site, x, (kernel) => {
         const moved = tf.add(kernel, tf.matMul(weight('lora_A'), weight('lora_B')));
         return tf.mul(moved, tf.div(weight('magnitude'), tf.norm(moved, 2, 0)));
       });
@@ -83,7 +86,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     disturb(layer, 'default');
     const [x, weight] = [inputOf(site), weightsOf(layer)];
     const gates = tf.tensor2d([0.2, 0.2, 0.5, 0.5], [4, 1]);
-    const want = changed(stock, x, (kernel) =>
+    const want = changed(stock, site, x, (kernel) =>
       tf.add(kernel, tf.matMul(weight('lora_A'), tf.mul(gates, weight('lora_B')) as tf.Tensor2D)),
     );
     expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
