@@ -1,3 +1,4 @@
+export {className, describe, isPlain, shortened} from './describe.js';
 export * from './errors.js';
 export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
 export {registerAdam, unregisterAdam} from './ops/adam.js';

@@ -1,4 +1,4 @@
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 
 /**
  * Which weights share one scale and zero point: the whole matrix, one output channel (a column of [dIn, dOut]), or `group`
@@ -21,7 +21,7 @@ export function unitsOf([rows, columns]: readonly [number, number], granularity:
   const group = granularity?.group;
   if (!Number.isInteger(group) || group < 1) {
     throw new ConfigError(
-      `granularity is ${JSON.stringify(granularity)}; give 'tensor', 'channel' or {group: a positive integer}`,
+      `granularity is ${describe(granularity)}; give 'tensor', 'channel' or {group: a positive integer}`,
     );
   }
   return {shape: [Math.ceil(rows / group), columns], rowsPerUnit: group, columnsPerUnit: 1};

@@ -97,7 +97,7 @@ test.each<[string, QuantizeOptions, RegExp]>([
   ['bits out of range', {bits: 9}, /bits is 9.*2 to 8/],
   ['fractional bits', {bits: 2.5}, /bits is 2.5/],
   ['an unknown option', {bit: 8} as QuantizeOptions, /unknown option bit; known are bits/],
-  ['an unknown granularity', {granularity: 'row' as 'tensor'}, /granularity is "row"/],
+  ['an unknown granularity', {granularity: 'row' as 'tensor'}, /granularity is 'row'/],
   ['a group of nothing', {granularity: {group: 0}}, /granularity is \{"group":0\}/],
   ['an unknown rounding', {rounding: 'toString' as 'floor'}, /rounding is toString.*half-even/],
   ['symmetric floor', {rounding: 'floor', symmetric: true}, /no symmetric form/],

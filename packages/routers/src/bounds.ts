@@ -1,5 +1,4 @@
-import {ConfigError} from '@tfjs-peft/kernels';
-import {className, describe, isPlain, shortened} from './describe.js';
+import {ConfigError, className, describe, isPlain, shortened} from '@tfjs-peft/kernels';
 
 /**
  * What options and files may ask for at most. A number is compared with them before anything is allocated, looped over or recursed

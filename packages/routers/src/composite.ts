@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
-import {describe} from './describe.js';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {checkCount, checkNumber, checkOptions} from './options.js';
 import {
   createRouter,

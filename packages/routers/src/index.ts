@@ -1,6 +1,5 @@
 export {LIMITS, plainCopy} from './bounds.js';
 export {CompositeRouter, type CompositeRouterConfig, type PartRouterConfig} from './composite.js';
-export {describe, shortened} from './describe.js';
 export {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
 export {
   type FitIntuitionOptions,

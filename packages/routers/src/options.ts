@@ -1,6 +1,5 @@
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {LIMITS, readable} from './bounds.js';
-import {describe} from './describe.js';
 
 /**
  * Throws a ConfigError unless `config` is an object all of whose keys are known. `what` names its owner in the message.

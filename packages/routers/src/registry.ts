@@ -1,5 +1,4 @@
-import {ConfigError, DuplicateNameError, shared} from '@tfjs-peft/kernels';
-import {describe} from './describe.js';
+import {ConfigError, DuplicateNameError, describe, shared} from '@tfjs-peft/kernels';
 
 /** The entries that were registered at run time, which an ESM and a CJS copy of a package have in common. */
 function sharedEntries(kind: string): Map<string, unknown> {

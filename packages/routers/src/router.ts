@@ -1,8 +1,7 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {plainCopy} from './bounds.js';
 import {CompositeRouter, type CompositeRouterConfig} from './composite.js';
-import {describe} from './describe.js';
 import {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
 import {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
 import {Registry} from './registry.js';

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, matMul} from '@tfjs-peft/kernels';
-import {describe} from './describe.js';
+import {ConfigError, describe, matMul} from '@tfjs-peft/kernels';
 import {checkCount, checkInteger, checkNumber, checkOptions, checkPositive} from './options.js';
 import {atEveryPosition, sampleTensor} from './per-sample.js';
 import type {Router, RouterView, Routing} from './router.js';

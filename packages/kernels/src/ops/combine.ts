@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {describe} from '../describe.js';
 import {ConfigError, ShapeError} from '../errors.js';
 import {COMBINE, isRecording, packInputs} from '../kernel-registry.js';
 import {
@@ -56,7 +57,9 @@ export function combine(inputs: CombineInputs): tf.Tensor {
   const outputDim = x === undefined ? base.shape[base.rank - 1]! : kernel!.shape[1];
   const rows = leadingSize(base.shape);
   if (!ACTIVATIONS.includes(activation)) {
-    throw new ConfigError(`combine: activation '${activation}' is none of ${ACTIVATIONS.join(', ')}.`);
+    throw new ConfigError(
+      `combine: activation ${describe(activation)} is none of ${ACTIVATIONS.join(', ')}.`,
+    );
   }
   checkVector('bias', bias, outputDim);
   checkVector('offset', offset, outputDim);
@@ -166,7 +169,8 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
     );
     return;
   }
-  if (mix !== 'expert') throw new ConfigError(`combine: mix '${mix}' is none of none, expert, dense.`);
+  if (mix !== 'expert')
+    throw new ConfigError(`combine: mix ${describe(mix)} is none of none, expert, dense.`);
   checkSize('combine', "b's first axis", b.shape[0], width, `h [${h.shape}]`);
   if (count === 0 || width % count !== 0) {
     throw new ShapeError(

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/cpu';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, PeftError} from '@tfjs-peft/kernels';
 import {createRouter, type RouterConfig} from '@tfjs-peft/routers';
 import {
   type AdapterConfig,
@@ -220,6 +220,43 @@ describe('a config', () => {
     }
     await expect(upgrade(model, {adapter})).rejects.toThrow(message);
     await expect(upgrade(model, {adapter})).rejects.toThrow(ConfigError);
+  });
+
+  it('that upgrade gets as a whole is read and bounded in the same way', async () => {
+    const model = tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]});
+    const lora = {type: 'lora'};
+    const getter = {
+      adapter: lora,
+      get targets(): string {
+        throw new Error('not today');
+      },
+    };
+    for (const [config, message] of [
+      [getter, /cannot be read \('not today'\)/],
+      [{adapter: lora, name: 'n'.repeat(1e6)}, /name has 1000000 letters/],
+      [{adapter: lora, name: null}, /name is null/],
+      [{adapter: lora, name: 3n}, /name is 3n/],
+      [{adapter: lora, targets: circular}, /targets is/],
+      [{adapter: lora, targets: Array(2e5).fill('x')}, /targets: 'x' matches no layer/],
+      [{adapter: lora, targets: [circular]}, /unknown option/],
+      [{adapter: lora, overrides: [{targets: ['dense'], adapter: circular}]}, /contains itself/],
+      [{adapter: lora, seed: Symbol('s')}, /seed is Symbol\(s\)/],
+      [{adapter: lora, alsoTrain: 3n}, /alsoTrain is 3n/],
+      [null, /config is null/],
+    ] as [unknown, RegExp][]) {
+      const upgrading = upgrade(model, config as never);
+      await expect(upgrading).rejects.toThrow(message);
+      await expect(upgrading).rejects.toThrow(PeftError);
+    }
+  });
+
+  it('of a context is checked for tensors that live', async () => {
+    const peft = await upgrade(tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]}), {
+      adapter: {type: 'lora'},
+    });
+    expect(() => peft.setContext({task: disposed})).toThrow(/task is a tensor that was disposed/);
+    expect(() => peft.setContext({task: 3n as never})).toThrow(ConfigError);
+    expect(() => peft.trackUsage({tasks: 1e9})).toThrow(/tasks is 1000000000/);
   });
 
   it('may have a key called __proto__, which is unknown like any other', () => {

@@ -1,5 +1,5 @@
-import {ConfigError} from '@tfjs-peft/kernels';
-import {describe, plainCopy, Registry} from '@tfjs-peft/routers';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
+import {plainCopy, Registry} from '@tfjs-peft/routers';
 import type {Adapter, AdapterConfig, SiteDims} from './adapter.js';
 import {DoraAdapter} from './dora/adapter.js';
 import {Ia3Adapter} from './ia3/adapter.js';

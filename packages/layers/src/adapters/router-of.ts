@@ -1,9 +1,8 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {
   createRouter,
-  describe,
   type Router,
   type RouterConfig,
   type RouterView,

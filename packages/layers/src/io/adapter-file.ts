@@ -1,5 +1,4 @@
-import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
-import {describe} from '@tfjs-peft/routers';
+import {ConfigError, describe, WeightMismatchError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import {isSketch} from './sketch.js';
 

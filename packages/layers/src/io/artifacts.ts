@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
-import {describe, LIMITS, plainCopy} from '@tfjs-peft/routers';
+import {ConfigError, describe, WeightMismatchError} from '@tfjs-peft/kernels';
+import {LIMITS, plainCopy} from '@tfjs-peft/routers';
 import {checkAdapterFile, isShape, type StoredFile, type WeightValues} from './adapter-file.js';
 import {FORMAT} from './config-file.js';
 import {nameOf, type Place} from './place.js';

@@ -1,5 +1,4 @@
-import {ConfigError, PeftError} from '@tfjs-peft/kernels';
-import {describe} from '@tfjs-peft/routers';
+import {ConfigError, describe, PeftError} from '@tfjs-peft/kernels';
 import {type AdapterFile, checkAdapterFile} from './adapter-file.js';
 import {duplicateKey, excess} from './json.js';
 import {decodeText} from './text.js';

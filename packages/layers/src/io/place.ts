@@ -1,6 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, PeftError} from '@tfjs-peft/kernels';
-import {describe} from '@tfjs-peft/routers';
+import {ConfigError, describe, PeftError} from '@tfjs-peft/kernels';
 
 /** Where something is stored: a folder or URL, or one of tfjs's IO handlers. */
 export type Place = string | tf.io.IOHandler;

@@ -1,5 +1,5 @@
-import {SafetensorsError} from '@tfjs-peft/kernels';
-import {describe, LIMITS} from '@tfjs-peft/routers';
+import {describe, SafetensorsError} from '@tfjs-peft/kernels';
+import {LIMITS} from '@tfjs-peft/routers';
 import {excess} from './json.js';
 import {LENGTH_BYTES, METADATA} from './safetensors.js';
 import {encodeText} from './text.js';

@@ -1,5 +1,5 @@
-import {PeftError, SafetensorsError} from '@tfjs-peft/kernels';
-import {describe, LIMITS} from '@tfjs-peft/routers';
+import {describe, PeftError, SafetensorsError} from '@tfjs-peft/kernels';
+import {LIMITS} from '@tfjs-peft/routers';
 import {duplicateKey, excess} from './json.js';
 import {CODECS, type Codec} from './safetensors-dtypes.js';
 import {decodeText} from './text.js';

@@ -112,6 +112,9 @@ function owned(context: RouterContext, tasks: number | undefined): RouterContext
         `setContext: ${key} must be a ${key === 'noise' ? 'function' : 'tensor'}. Make it one.`,
       );
     }
+    if (value instanceof tf.Tensor && value.isDisposed) {
+      throw new ConfigError(`setContext: ${key} is a tensor that was disposed. Give one that still lives.`);
+    }
   }
   // As it was given: a copy, or a cast, might have to be read back from a GPU.
   if (context.task !== undefined && tasks !== undefined) checkTasks('setContext', context.task, tasks);

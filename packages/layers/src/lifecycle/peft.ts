@@ -1,8 +1,8 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
-import {checkBoolean, checkCount, checkOptions, describe, type RouterContext} from '@tfjs-peft/routers';
+import {ConfigError, describe, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
+import {checkBoolean, checkCount, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {GraphState} from '../graph/graph-state.js';
 import {isGraphModel} from '../graph/internals.js';
 import {storeModel} from '../io/model-folder.js';

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
-import {describe, type RouterContext} from '@tfjs-peft/routers';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
+import type {RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';

@@ -1,5 +1,4 @@
-import {ConfigError} from '@tfjs-peft/kernels';
-import {describe} from '@tfjs-peft/routers';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../adapters/adapter.js';
 
 /**

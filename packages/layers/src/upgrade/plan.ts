@@ -1,5 +1,11 @@
-import {ConfigError, DuplicateNameError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions, describe, LIMITS, plainCopy} from '@tfjs-peft/routers';
+import {
+  ConfigError,
+  DuplicateNameError,
+  describe,
+  NoTargetError,
+  UnsupportedSiteError,
+} from '@tfjs-peft/kernels';
+import {checkInteger, checkOptions, LIMITS, plainCopy} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {checkApplies} from '../adapters/applies.js';
 import {adapterShapes, countTrainable} from '../adapters/count.js';
@@ -156,10 +162,18 @@ export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: 
   return {trainable: countTrainable(config, dims), total};
 }
 
+/** Every weight of an adapter carries its name. */
+const MOST_LETTERS = 1000;
+
 /** @throws ConfigError unless it is a text; DuplicateNameError if there is an adapter of that name. */
 export function checkName(name: unknown, existing: readonly string[]): string {
   if (typeof name !== 'string' || name === '') {
     throw new ConfigError(`upgrade: name is ${describe(name)}, but must be a text that is not empty.`);
+  }
+  if (name.length > MOST_LETTERS) {
+    throw new ConfigError(
+      `upgrade: name has ${name.length} letters; at most ${MOST_LETTERS} are allowed. Give a shorter one.`,
+    );
   }
   if (existing.includes(name)) {
     throw new DuplicateNameError(

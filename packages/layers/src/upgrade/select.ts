@@ -1,5 +1,5 @@
-import {ConfigError, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {checkOptions, describe} from '@tfjs-peft/routers';
+import {ConfigError, describe, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import {listNames} from '../names.js';
 
