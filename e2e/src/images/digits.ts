@@ -2,6 +2,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {packageFolder} from '../models/package-folder.js';
+import type {LabelledPicture} from './source.js';
 
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
@@ -40,4 +41,22 @@ export function imagesOf({pixels}: Digits, start: number, end: number, size: num
     const own = tf.tensor4d(pixels.subarray(start * PIXELS, end * PIXELS), [end - start, SIDE, SIDE, 1]);
     return tf.tile(tf.image.resizeBilinear(own, [size, size]), [1, 1, 1, 3]);
   });
+}
+
+/** Handwritten digits of the package `mnist`, about 1,000 of each. */
+export function digits(): LabelledPicture[] {
+  const folder = join(packageFolder('mnist'), 'src/digits');
+  return Array.from({length: 10}, (_, digit) => {
+    const {data} = JSON.parse(readFileSync(join(folder, `${digit}.json`), 'utf8')) as {data: number[]};
+    return Array.from({length: Math.floor(data.length / PIXELS)}, (_, i): LabelledPicture => {
+      const read = () => {
+        const grey = data.slice(i * PIXELS, (i + 1) * PIXELS);
+        const colours = Uint8Array.from(
+          grey.flatMap((value) => [value, value, value].map((own) => Math.round(255 * own))),
+        );
+        return {width: SIDE, height: SIDE, colours};
+      };
+      return {label: String(digit), read};
+    });
+  }).flat();
 }

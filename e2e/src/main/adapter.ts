@@ -10,6 +10,9 @@ export interface Setting {
   width: number;
 }
 
+/** The options that an adapter's config is made of. */
+type AdapterOptions = Pick<RunOptions, 'adapter' | 'experts' | 'rank' | 'router'>;
+
 interface Sizes {
   experts?: number;
   rank?: number;
@@ -81,7 +84,7 @@ export const ROUTER_NAMES = Object.keys(ROUTERS);
  *
  * @throws ConfigError if one of the options is not good.
  */
-export function adapterConfig(options: RunOptions, setting: Setting): AdapterConfig {
+export function adapterConfig(options: AdapterOptions, setting: Setting): AdapterConfig {
   const {adapter: type} = options;
   const kind = kindOf(type);
   const router = options.router ?? kind.router;
@@ -116,7 +119,7 @@ export function checkSize(
 }
 
 /** The learning rate of the adapter's weights. */
-export function learningRateOf(options: RunOptions): number {
+export function learningRateOf(options: Pick<RunOptions, 'adapter' | 'lr'>): number {
   return options.lr ?? kindOf(options.adapter).learningRate;
 }
 

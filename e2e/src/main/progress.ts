@@ -36,7 +36,7 @@ export class Progress {
     const seconds = (performance.now() - this.began) / 1000;
     const share = Math.min(1, this.done / this.total);
     const left = clock((seconds / Math.max(share, 1e-9)) * (1 - share));
-    const text = `${this.what} ${this.done}/${this.total}${note === '' ? '' : `  ${note}`}  ${left} left`;
+    const text = `${this.what} ${Math.round(this.done)}/${this.total}${note === '' ? '' : `  ${note}`}  ${left} left`;
     if (this.stream.isTTY === true) {
       const now = performance.now();
       if (now - this.drawn < REDRAW_MS && share < 1) return;

@@ -226,11 +226,13 @@ export async function runSeed(run: Run): Promise<Result> {
     writePredictions(out, tasks, logits);
     if (!options.quiet) process.stderr.write('reloading in a new process\n');
     reload = {
-      maxDiff: await reloadDifference(out, options.backend).catch((error) => {
-        // Ctrl-C in a terminal reaches the second process too, which then fails.
-        interrupt.check();
-        throw error;
-      }),
+      maxDiff: await reloadDifference(new URL('./reload.js', import.meta.url), [out, options.backend]).catch(
+        (error) => {
+          // Ctrl-C in a terminal reaches the second process too, which then fails.
+          interrupt.check();
+          throw error;
+        },
+      ),
     };
     interrupt.check();
   } catch (error) {

@@ -1,14 +1,16 @@
 import {spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
-import type {Backend} from './options.js';
 
 /**
- * The largest difference between the logits in `out` and those that a new process computes from base model, adapter and
+ * The largest difference between the logits that a run has saved and those that a new process computes from base model, adapter and
  * heads.
+ *
+ * @param script what the process runs; it prints `{"maxDiff": ...}`.
  */
-export async function reloadDifference(out: string, backend: Backend): Promise<number> {
-  const script = fileURLToPath(new URL('./reload.js', import.meta.url));
-  const child = spawn(process.execPath, [script, out, backend], {stdio: ['ignore', 'pipe', 'pipe']});
+export async function reloadDifference(script: URL, args: string[]): Promise<number> {
+  const child = spawn(process.execPath, [fileURLToPath(script), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk) => {

@@ -1,9 +1,9 @@
 import colors from 'picocolors';
 import type {Result, SeedsResult} from './result.js';
 
-const percent = (share: number) => (100 * share).toFixed(1);
+export const percent = (share: number) => (100 * share).toFixed(1);
 
-function aligned(rows: string[][]): string[] {
+export function aligned(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row

@@ -2,6 +2,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {InputError, quoted, reasonOf} from '../command/input-error.js';
 import {foldersIn, kindOf} from './listing.js';
+import {lookalikes} from './lookalikes.js';
 import {random} from './random.js';
 import {checkLimit, sample} from './split.js';
 import {type LabelledText, type Limits, SPLITS, type Task} from './task.js';
@@ -69,18 +70,6 @@ function readSplit(file: string): (LabelledText & {where: string})[] {
   });
   if (items.length === 0) throw new InputError(`${file}: empty; write at least one ${SHAPE}`);
   return items;
-}
-
-/** Labels that a person would take for the same: they differ in case, white space or the spelling of a letter. */
-function lookalikes(labels: string[]): [string, string] | undefined {
-  const seen = new Map<string, string>();
-  for (const label of labels) {
-    const key = label.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ');
-    const before = seen.get(key);
-    if (before !== undefined) return [before, label];
-    seen.set(key, label);
-  }
-  return undefined;
 }
 
 function loadTask(

@@ -72,26 +72,37 @@ export function checkLimit(name: string, classes: number, train: number): void {
   );
 }
 
-/** Class by class: whole groups, in shuffled order, go to a split until it has its share. */
-function stratify(texts: LabelledText[], next: Random): Record<Split, LabelledText[]> {
-  const splits: Record<Split, LabelledText[]> = {train: [], validation: [], test: []};
-  for (const members of byLabel(texts).values()) {
-    const groups = new Map<string, LabelledText[]>();
-    members.forEach((item, i) => {
-      const key = item.group ?? `\u0000${i}`;
-      groups.set(key, [...(groups.get(key) ?? []), item]);
-    });
-    const wanted = {test: TEST_SHARE * members.length, validation: VALIDATION_SHARE * members.length};
+/**
+ * Class by class: whole groups, in shuffled order, go to a split until it has its share. A group of several classes counts as one of its
+ * first item's.
+ */
+export function stratify<T extends {label: string; group?: string}>(
+  items: readonly T[],
+  next: Random,
+  shares = {test: TEST_SHARE, validation: VALIDATION_SHARE},
+): Record<Split, T[]> {
+  const splits: Record<Split, T[]> = {train: [], validation: [], test: []};
+  const groups = new Map<string, T[]>();
+  items.forEach((item, i) => {
+    const key = item.group ?? `\u0000${i}`;
+    const members = groups.get(key);
+    if (members === undefined) groups.set(key, [item]);
+    else members.push(item);
+  });
+  const classes = byLabel([...groups.values()].map((members) => ({label: members[0]!.label, members})));
+  for (const own of classes.values()) {
+    const size = own.reduce((sum, {members}) => sum + members.length, 0);
+    const wanted = {test: shares.test * size, validation: shares.validation * size};
     const taken = {test: 0, validation: 0};
-    for (const group of shuffled([...groups.values()], next)) {
+    for (const {members} of shuffled(own, next)) {
       const split =
-        taken.test + group.length / 2 <= wanted.test
+        taken.test + members.length / 2 <= wanted.test
           ? 'test'
-          : taken.validation + group.length / 2 <= wanted.validation
+          : taken.validation + members.length / 2 <= wanted.validation
             ? 'validation'
             : 'train';
-      if (split !== 'train') taken[split] += group.length;
-      splits[split].push(...group);
+      if (split !== 'train') taken[split] += members.length;
+      splits[split].push(...members);
     }
   }
   return splits;

@@ -4,13 +4,13 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {type GraphTrainer, trainer, upgrade} from '@tfjs-peft/layers';
+import {type Digits, imagesOf, readDigits} from '../images/digits.js';
 import {
   loadNsfwMobilenet,
   NSFW_MOBILENET_NODES,
   NSFW_MOBILENET_SITES,
   NSFW_MOBILENET_SIZE,
-} from '../models/nsfw-mobilenet.js';
-import {type Digits, imagesOf, readDigits} from './digits.js';
+} from './nsfw-mobilenet.js';
 
 const CLASSES = 10;
 /** Images that go through the frozen part together. */

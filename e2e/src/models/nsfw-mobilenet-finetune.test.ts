@@ -1,7 +1,7 @@
 import {useBackend} from '../main/backend.js';
-import {finetuneDigits} from './finetune.js';
+import {finetuneDigits} from './nsfw-mobilenet-finetune.js';
 
-// The figures of a run long enough to beat the probe are the script's, see cli.ts: this one has a minute.
+// The figures of a run long enough to beat the probe are those of the images job: this one has a minute.
 describe('nsfwjs on digits', () => {
   it('trains adapters at 1x1 convolutions and at the product, through depthwise convolutions, with a new head', async () => {
     await useBackend('wasm');
