@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Described, Place} from '../upgrade/select.js';
 import {constantAt} from './constants.js';
 import type {Executor, GraphNode} from './internals.js';
-import {SITE_OP} from './site-op.js';
+import {SAVED_SITE_OP, SITE_OP} from './site-op.js';
 import {matchConvolution, matchDepthwise, matchTransposed} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';
@@ -109,7 +109,8 @@ function describeNode(
     info,
     refusal: {reason, asked},
   });
-  if (op === SITE_OP) return refused('a site of an adapter that was saved with the model', false);
+  if (op === SITE_OP || op === SAVED_SITE_OP)
+    return refused('a site of an adapter that was saved with the model', false);
   const match = matchNode(executor, node);
   if (match === undefined) {
     return OTHERS.includes(op) && weight !== undefined

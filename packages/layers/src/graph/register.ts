@@ -4,18 +4,20 @@ import {runIntercepted} from './interception.js';
 import {nodeOf} from './internals.js';
 import {runSaved} from './saving/saved-site.js';
 import {RECORD} from './saving/site-record.js';
-import {SITE_OP} from './site-op.js';
+import {SAVED_SITE_OP, SITE_OP} from './site-op.js';
 
-/** Registers our op with tfjs-converter. Models that were saved with their adapters load only after that. */
+/** Registers our ops with tfjs-converter. Models that were saved with their adapters load only after that. */
 export function registerNodes(): void {
-  registerOp(SITE_OP, (value) => {
-    const {inputs, attrs} = value;
-    const record = attrs[RECORD] as string | undefined;
-    // Custom ops are not tidied by executeAsync.
-    return tf.tidy(() =>
-      record === undefined
-        ? runIntercepted(attrs.site as number, inputs)
-        : runSaved(nodeOf(value), record, inputs),
-    );
-  });
+  for (const op of [SITE_OP, SAVED_SITE_OP]) {
+    registerOp(op, (value) => {
+      const {inputs, attrs} = value;
+      const record = attrs[RECORD] as string | undefined;
+      // Custom ops are not tidied by executeAsync.
+      return tf.tidy(() =>
+        record === undefined
+          ? runIntercepted(attrs.site as number, inputs)
+          : runSaved(nodeOf(value), record, inputs),
+      );
+    });
+  }
 }

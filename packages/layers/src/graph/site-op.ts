@@ -1,5 +1,8 @@
 /**
- * The op of every node that runs our code. tfjs has one table of ops for all models; so a node says itself which code: by a number in a
+ * The op of every node of a loaded model that runs our code; files of the first version have it too. tfjs has one table of ops for all models; so a node says itself which code: by a number in a
  * model that is upgraded, in full in one that was saved with its adapters.
  */
 export const SITE_OP = 'TfjsPeftSite';
+
+/** The op of such nodes in files. Where it is not registered, tfjs says no more than its name: so that says what to do. */
+export const SAVED_SITE_OP = `${SITE_OP} (import @tfjs-peft/layers)`;

@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type AdapterConfig, upgrade} from '../../index.js';
+import {type AdapterConfig, inspect, upgrade} from '../../index.js';
 import {GraphBuilder} from '../testing/builder.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 import {close, fill, memory, run} from '../testing/run.js';
@@ -124,6 +124,25 @@ test('what follows an activation is merged as a product of its own, or refused w
   await expect(other.merge(memory())).rejects.toThrow(/Node 'site' cannot be merged: .* of unknown shape/);
 });
 
+test('a model of the first version, whose op has another name, loads and runs, and is no target', async () => {
+  const model = await DIALECTS.fused!().load();
+  const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}});
+  fill(peft);
+  const place = memory();
+  await peft.saveModel(place);
+  const artifacts = await place.load();
+  const {node} = artifacts.modelTopology as {node: {op: string}[]};
+  const own = node.filter(({op}) => op.startsWith('TfjsPeftSite'));
+  for (const op of ['TfjsPeftSite', 'TfjsPeftSite (import @tfjs-peft/layers)']) {
+    for (const each of own) each.op = op;
+    const loaded = await loadGraphModel({load: async () => artifacts});
+    expect(await run(loaded, input())).toEqual(await run(model, input()));
+    expect(() => inspect(loaded, ['first/Relu'])).toThrow(
+      /a site of an adapter that was saved with the model/,
+    );
+  }
+});
+
 test('a record that is damaged is refused', async () => {
   const model = await DIALECTS.fused!().load();
   const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}});
@@ -133,7 +152,7 @@ test('a record that is damaged is refused', async () => {
   for (const {op, attr} of (
     artifacts.modelTopology as {node: {op: string; attr: Record<string, {s: string}>}[]}
   ).node) {
-    if (op === 'TfjsPeftSite') attr.peft!.s = btoa('7b7d');
+    if (op.startsWith('TfjsPeftSite')) attr.peft!.s = btoa('7b7d');
   }
   const loaded = await loadGraphModel({load: async () => artifacts});
   expect(() => loaded.predict(input())).toThrow(/another version of @tfjs-peft\/layers, or is damaged/);

@@ -47,9 +47,7 @@ function elsewhere(place: string, x: number[], first = ''): {y: number[]; loaded
     process.stdout.write(JSON.stringify({y: [...y.dataSync()], loaded}));`;
   const script = join(folder(), 'main.cjs');
   writeFileSync(script, program);
-  return JSON.parse(
-    execFileSync(process.execPath, [script], {encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore']}),
-  );
+  return JSON.parse(execFileSync(process.execPath, [script], {encoding: 'utf8', stdio: 'pipe'}));
 }
 
 /** Our packages as one file that a process without a build can load. */
@@ -102,6 +100,8 @@ describe.each(['tensordot', 'einsum'])('in another process, a graph in the diale
     const {y, loaded} = elsewhere(place, [...x.dataSync()], `require(${JSON.stringify(ours)});`);
     expect(loaded).toEqual([realpathSync(ours)]);
     expect(y).toEqual([...(await run(model, x))]);
-    expect(() => elsewhere(place, [...x.dataSync()])).toThrow(/Command failed/);
+    expect(() => elsewhere(place, [...x.dataSync()])).toThrow(
+      /Unknown op 'TfjsPeftSite \(import @tfjs-peft\/layers\)'/,
+    );
   });
 });

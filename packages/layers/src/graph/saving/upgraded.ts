@@ -3,7 +3,7 @@ import type {AdapterConfig} from '../../adapters/adapter.js';
 import type {WeightValues} from '../../io/adapter-file.js';
 import {needed} from '../../io/text.js';
 import type {Executor, GraphNode} from '../internals.js';
-import {SITE_OP} from '../site-op.js';
+import {SAVED_SITE_OP} from '../site-op.js';
 import {cutFragment} from './fragment.js';
 import type {MergeableSite} from './merged.js';
 import {encodeRecord, RECORD} from './site-record.js';
@@ -18,7 +18,7 @@ export interface SiteToSave extends MergeableSite {
 
 /**
  * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as constants. It loads by
- * `tf.loadGraphModel` where this package is imported; elsewhere its nodes are refused by name.
+ * `tf.loadGraphModel` where this package is imported; elsewhere it loads too, and fails when it first runs, by an error that names this package.
  */
 export function upgradedArtifacts(
   source: tf.io.ModelArtifacts,
@@ -47,7 +47,7 @@ export function upgradedArtifacts(
     }
     const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
     graph.replace(path, {
-      op: SITE_OP,
+      op: SAVED_SITE_OP,
       input: [...sources, ...names],
       attr: {[RECORD]: {s: needed('btoa')(record)}},
     });
