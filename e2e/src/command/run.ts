@@ -1,17 +1,13 @@
-import {Interrupt, Interrupted} from './interrupt.js';
+import {Interrupted} from './interrupt.js';
 import {oneLine} from './one-line.js';
 
 /**
  * Runs a command: whatever goes wrong is one line on stderr, and the exit code is true.
  *
  * @param name what stands before an error.
- * @param main loads the command's own modules, so that signals are heard while they load.
+ * @param main gets the arguments.
  */
-export async function runCommand(
-  name: string,
-  main: (argv: string[], interrupt: Interrupt) => Promise<void>,
-): Promise<void> {
-  const interrupt = Interrupt.listen();
+export async function runCommand(name: string, main: (argv: string[]) => Promise<void>): Promise<void> {
   const fail = (error: unknown) => {
     const interrupted = error instanceof Interrupted;
     process.stderr.write(interrupted ? `\n${error.message}\n` : `${name}: ${oneLine(error)}\n`);
@@ -28,7 +24,7 @@ export async function runCommand(
   );
   process.stderr.on('error', () => {});
   try {
-    await main(process.argv.slice(2), interrupt);
+    await main(process.argv.slice(2));
   } catch (error) {
     fail(error);
   }

@@ -1,6 +1,7 @@
-import {writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
 import pc from 'picocolors';
+import {parseFlags} from '../command/flags.js';
+import {checkWritable, writeJson} from '../command/output.js';
+import {runCommand} from '../command/run.js';
 import {BACKENDS, checkBackend, needsPage, useBackend} from './backend.js';
 import {goldenInChromium} from './chromium.js';
 import {type CaseResult, casesIn, type GoldenReport, isNotExpressible, runCases} from './run.js';
@@ -20,13 +21,23 @@ async function run(backend: string, folders: string[]): Promise<GoldenReport> {
   return report;
 }
 
-async function main(): Promise<void> {
-  const {values, positionals} = parseArgs({
-    allowPositionals: true,
-    options: {backend: {type: 'string', default: 'wasm'}, json: {type: 'string'}},
-  });
+const FLAGS = {
+  backend: {type: 'string'},
+  json: {type: 'string'},
+  help: {type: 'boolean', short: 'h'},
+} as const;
+
+await runCommand('golden', async (argv) => {
+  const given = parseFlags(argv, FLAGS, {positionals: true});
+  if (given.has('help')) {
+    console.log(USAGE);
+    return;
+  }
+  const {positionals} = given;
+  const json = given.text('json');
+  checkWritable('--json', json);
   if (positionals.length === 0) throw new Error(`name at least one folder: ${USAGE}`);
-  const report = await run(values.backend, positionals);
+  const report = await run(given.text('backend') ?? 'wasm', positionals);
   const width = Math.max(4, ...report.cases.map(({id}) => id.length));
   console.log(
     `     ${'case'.padEnd(width)} ${'system'.padEnd(8)} ${'forward'.padEnd(9)} ${'grad'.padEnd(9)}`,
@@ -35,11 +46,6 @@ async function main(): Promise<void> {
   const foreign = report.cases.filter(isNotExpressible).length;
   const ofWhich = foreign > 0 ? `, of which ${foreign} not expressible` : '';
   console.log(`${report.backend}: ${report.passed} passed, ${report.failed} failed${ofWhich}`);
-  if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
+  if (json !== undefined) writeJson(json, report);
   if (report.failed > foreign) process.exitCode = 1;
-}
-
-main().catch((error) => {
-  console.error(`golden: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
 });

@@ -58,7 +58,7 @@ async function run(options: ImagesOptions, interrupt: Interrupt): Promise<Images
   );
   await useBackend(options.backend);
   const encoder = await ImageEncoder.load();
-  const adapter = adapterConfig(options, {tasks: 1, width: encoder.width});
+  const adapter = adapterConfig(options, {tasks: 1, width: encoder.width, intuition: false});
   checkSize(adapter, encoder);
   await interrupt.hear();
   const cost = runs

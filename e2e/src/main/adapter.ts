@@ -8,6 +8,8 @@ export interface Setting {
   tasks: number;
   /** Width of the model's vectors. */
   width: number;
+  /** Whether a sample brings along an intuition, for MoR1E to read. Default true. */
+  intuition?: boolean;
 }
 
 /** The options that an adapter's config is made of. */
@@ -26,7 +28,7 @@ interface Kind {
   /** A scale needs larger steps than a low-rank product. */
   learningRate: number;
   /** The config from the sizes; by default they are options of the same names. */
-  config?: (sizes: Sizes) => object;
+  config?: (sizes: Sizes, setting: Setting) => object;
 }
 
 /** The delta's scale alpha / rank, the same at any rank. */
@@ -40,8 +42,9 @@ const asOptions = ({rank, ...sizes}: Sizes) => ({...sizes, ...scaled(rank)});
 const overLora = ({rank, ...sizes}: Sizes) => ({...sizes, over: {type: 'lora', ...scaled(rank)}});
 
 /** MoR1E's experts have rank one, and a rank of their number where each has its own pair of vectors. */
-const rankOnes = ({rank, ...sizes}: Sizes) => ({
+const rankOnes = ({rank, ...sizes}: Sizes, {intuition}: Setting) => ({
   ...sizes,
+  ...(intuition === false && {intuition}),
   ...(rank === undefined ? {r1: 4, r2: 8} : {mode: '1v1', rank}),
 });
 
@@ -96,7 +99,7 @@ export function adapterConfig(options: AdapterOptions, setting: Setting): Adapte
     ...(rank !== undefined && {rank}),
     ...(router !== undefined && {router: {type: router, ...ROUTERS[router]?.(setting, experts ?? 1)}}),
   };
-  return createAdapter({type, ...(kind.config ?? asOptions)(sizes)} as AdapterConfig).getConfig();
+  return createAdapter({type, ...(kind.config ?? asOptions)(sizes, setting)} as AdapterConfig).getConfig();
 }
 
 /** An adapter that is to stay small beside its model has less at a layer than this share of it. */

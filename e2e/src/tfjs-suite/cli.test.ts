@@ -38,7 +38,9 @@ test('the command reports on the built packages, in a table and as JSON', () => 
 test.each([
   [[], /^tfjs-suite: name a backend: npm run tfjs-suite -- --backend cpu\|wasm\|webgl\|webgpu/],
   [['--backend', 'tpu'], /^tfjs-suite: unknown backend tpu; known are cpu, wasm, webgl, webgpu$/],
-  [['--backend', 'cpu', '--fast'], /^tfjs-suite: Unknown option '--fast'/],
+  [['--backend', 'cpu', '--backend', 'wasm'], /^tfjs-suite: --backend: given twice; give it once$/],
+  [['--backend', 'cpu', '--json', '.'], /^tfjs-suite: --json: \. is a folder; name a file$/],
+  [['--backend', 'cpu', '--fast'], /^tfjs-suite: --fast: no such option; see --help$/],
 ])('%j fails on one line', (args, message) => {
   const {status, stderr} = run(...args);
   expect(stderr.trim()).toMatch(message);

@@ -1,15 +1,28 @@
-import {writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
+import {parseFlags} from '../command/flags.js';
+import {checkWritable, writeJson} from '../command/output.js';
+import {runCommand} from '../command/run.js';
 import {BACKENDS, type Backend} from './bundle.js';
 import {runSpecs} from './host.js';
 import {compare, table} from './outcome.js';
 
 const USAGE = `npm run tfjs-suite -- --backend ${BACKENDS.join('|')} [--json FILE]`;
 
-async function main(): Promise<void> {
-  const {values} = parseArgs({options: {backend: {type: 'string'}, json: {type: 'string'}}});
-  if (values.backend === undefined) throw new Error(`name a backend: ${USAGE}`);
-  const backend = values.backend as Backend;
+const FLAGS = {
+  backend: {type: 'string'},
+  json: {type: 'string'},
+  help: {type: 'boolean', short: 'h'},
+} as const;
+
+await runCommand('tfjs-suite', async (argv) => {
+  const given = parseFlags(argv, FLAGS);
+  if (given.has('help')) {
+    console.log(USAGE);
+    return;
+  }
+  const json = given.text('json');
+  checkWritable('--json', json);
+  const backend = given.text('backend') as Backend | undefined;
+  if (backend === undefined) throw new Error(`name a backend: ${USAGE}`);
   if (!BACKENDS.includes(backend)) {
     throw new Error(`unknown backend ${backend}; known are ${BACKENDS.join(', ')}`);
   }
@@ -18,11 +31,6 @@ async function main(): Promise<void> {
   const ours = await runSpecs(backend, 'ours');
   const report = compare(backend, stock, ours);
   console.log(table(report, stock, ours));
-  if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 1) + '\n');
+  if (json !== undefined) writeJson(json, report);
   if (report.new.length > 0) process.exitCode = 1;
-}
-
-main().catch((error) => {
-  console.error(`tfjs-suite: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
 });
