@@ -22,7 +22,11 @@ export class GraphBuilder {
   private seed = 1;
 
   /** An input; -1 for axes of any size. */
-  input(name: string, shape: number[], dtype: 'DT_FLOAT' | 'DT_INT32' = 'DT_FLOAT'): string {
+  input(
+    name: string,
+    shape: number[],
+    dtype: 'DT_FLOAT' | 'DT_INT32' | 'DT_STRING' | 'DT_RESOURCE' = 'DT_FLOAT',
+  ): string {
     const dims = {dim: shape.map((size) => ({size: String(size)}))};
     this.nodes.push({name, op: 'Placeholder', attr: {shape: {shape: dims}, dtype: {type: dtype}}});
     this.inputs[`${name}:0`] = {name: `${name}:0`, dtype, tensorShape: dims};
