@@ -29,6 +29,7 @@ import {BatchFollower} from './follow-batches.js';
 import {consumerOf, feedsNothing, isInput} from './input-context.js';
 import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
+import {explainFrozen} from './nothing-trained.js';
 import {checkIdle, Recompiler} from './recompile.js';
 import {modelsSharing, sharedWith} from './sharing.js';
 import {repairTotals} from './totals.js';
@@ -52,8 +53,8 @@ export class ModelState implements AdaptedModel {
   private readonly norms = new FusedLayerNorms();
   private readonly ownArguments = new OwnArguments();
   private readonly recompiler = new Recompiler();
-  /** Undoes what makes evaluations of several outputs right. */
-  private readonly totals: (() => void)[] = [];
+  /** Undoes what makes models evaluate several outputs right, and say why there is nothing to train. */
+  private readonly mends: (() => void)[] = [];
   readonly context = new ContextStore(() => tasksOf(this.sites.entries.map(([, {site}]) => site)));
   private readonly follower = new BatchFollower(this.context);
   readonly lossScale = new LossScale();
@@ -204,7 +205,11 @@ export class ModelState implements AdaptedModel {
     this.begun = true;
     for (const model of models) this.follower.follow(model);
     preparation.commit();
-    this.totals.push(...models.map(repairTotals));
+    const sharing = new Set([this.model as unknown as Layer, ...modelsSharing(this.model)]);
+    this.mends.push(
+      ...models.map(repairTotals),
+      ...[...sharing].flatMap((each) => mapModel(each).models.map((part) => explainFrozen(part, this))),
+    );
   }
 
   /** Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at. */
@@ -421,6 +426,6 @@ export class ModelState implements AdaptedModel {
     this.norms.restore();
     this.ownArguments.restore();
     this.freezer.restore();
-    for (const undo of this.totals.splice(0)) undo();
+    for (const undo of this.mends.splice(0)) undo();
   }
 }
