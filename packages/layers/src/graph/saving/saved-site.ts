@@ -1,6 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {WeightMismatchError} from '@tfjs-peft/kernels';
 import type {Adapter} from '../../adapters/adapter.js';
 import {createAdapter} from '../../adapters/registry.js';
+import {sameShape} from '../../io/adapter-file.js';
 import {runSite} from '../../sites/run-site.js';
 import type {NodeSite} from '../sites/node-site.js';
 import {FragmentSite} from './fragment.js';
@@ -37,10 +39,17 @@ class SavedSite {
   }
 
   private build({operation: {dims}}: NodeSite): Adapter {
-    const {config, weights} = this.record;
+    const {node, config, weights} = this.record;
     const adapter = createAdapter(config, dims);
-    adapter.build(dims, (name) => {
+    adapter.build(dims, (name, shape) => {
       const index = weights.indexOf(name);
+      const found = this.weights[index]?.shape;
+      if (found === undefined || !sameShape(found, shape)) {
+        throw new WeightMismatchError(
+          `Node '${node}': its adapter needs a weight '${name}' [${shape}], but the model has ${found ? `[${found}]` : 'none'}. ` +
+            'The file is damaged: save the model again.',
+        );
+      }
       return {read: () => this.weights[index]!};
     });
     return adapter;
@@ -54,7 +63,8 @@ const sites = new WeakMap<object, SavedSite>();
  * Runs a node that says all of its site.
  *
  * @param node The node, an object of one model alone.
- * @throws ConfigError if the record is not what this version writes, or its adapter is not known here.
+ * @throws ConfigError if the record is not what this version writes, or its adapter is not known here; WeightMismatchError if the model lacks a
+ * weight of it.
  */
 export function runSaved(node: object, record: string, inputs: tf.Tensor[]): tf.Tensor {
   const site = sites.get(node) ?? new SavedSite(decodeRecord(record));

@@ -1,5 +1,6 @@
 import {ConfigError, PeftError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../../adapters/adapter.js';
+import {excess} from '../../io/json.js';
 import {decodeText, encodeText} from '../../io/text.js';
 import type {NodeDef} from './topology.js';
 
@@ -39,7 +40,8 @@ export function decodeRecord(text: string): SiteRecord {
   let record: Partial<SiteRecord> | undefined;
   try {
     const bytes = Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
-    record = JSON.parse(decodeText(bytes)) as Partial<SiteRecord>;
+    const json = decodeText(bytes);
+    record = excess(json) === undefined ? (JSON.parse(json) as Partial<SiteRecord>) : undefined;
   } catch (error) {
     if (error instanceof PeftError) throw error;
     // Reported below, together with JSON of another form.
