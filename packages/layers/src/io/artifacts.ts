@@ -26,7 +26,7 @@ export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
  * @throws ConfigError if a handler gave nothing, or something else; WeightMismatchError if the weights do not fit their data.
  */
 export function fromArtifacts(given: unknown, from: Place): StoredFile {
-  if (typeof given !== 'object' || given === null) {
+  if (typeof given !== 'object' || given === null || !('modelTopology' in given)) {
     throw new ConfigError(
       `The IO handler for ${nameOf(from)} gave ${describe(given)}, but must give what save stored. Save the adapter there first.`,
     );

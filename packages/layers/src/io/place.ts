@@ -105,11 +105,10 @@ export async function askHandler<T>(
   }
 }
 
-/** What an error says, and what lies behind it: fetch says no more than that it failed. */
+/** What an error says, and what lies behind it: fetch says no more than that it failed. Not by instanceof: it may be of another realm. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return describe(error);
-  const {cause} = error;
-  return cause instanceof Error && cause.message !== ''
-    ? `${error.message}: ${cause.message}`
-    : error.message;
+  const {message, cause} = (error ?? {}) as {message?: unknown; cause?: {message?: unknown; code?: unknown}};
+  if (typeof message !== 'string') return describe(error);
+  const behind = [cause?.message, cause?.code].find((text) => typeof text === 'string' && text !== '');
+  return behind === undefined ? message : `${message}: ${behind}`;
 }
