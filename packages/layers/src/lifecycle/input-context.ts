@@ -1,11 +1,38 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
+
+import {listNames} from '../names.js';
 import type {Layer} from '../upgrade/internals.js';
 import type {Located} from '../upgrade/walk.js';
 
-/** An input of a model is never called, so that nothing can be computed when it is. */
-export function isInput(layer: Layer): boolean {
-  return layer.getClassName() === 'InputLayer';
+/** A layer at whose calls something is computed, and of which of its inputs. */
+interface Source {
+  layer: Layer;
+  values(inputs: tf.Tensor[]): tf.Tensor[];
+}
+
+/**
+ * Where something is computed of the inputs of what a path names.
+ *
+ * @param inputs Names of the model's inputs.
+ * @throws ConfigError if there is no such layer, or an input feeds none that is called.
+ */
+export function sourceAt(path: unknown, layers: readonly Located[], inputs: readonly string[]): Source {
+  if (typeof path !== 'string') {
+    throw new ConfigError(
+      `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
+    );
+  }
+  const at = layers.find((located) => located.path === path);
+  if (at === undefined) {
+    // tfjs lists no layer for an input that nothing in the model reads.
+    if (inputs.includes(path)) throw feedsNothing(path);
+    const known = listNames(layers.map((located) => located.path));
+    throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
+  }
+  // An input is never called, so that nothing can be computed when it is.
+  const isInput = at.layer.getClassName() === 'InputLayer';
+  return isInput ? consumerOf(at, layers) : {layer: at.layer, values: (given) => given};
 }
 
 /**
@@ -13,10 +40,7 @@ export function isInput(layer: Layer): boolean {
  *
  * @throws ConfigError if there is none.
  */
-export function consumerOf(
-  {layer: input, path}: Located,
-  layers: readonly Located[],
-): {layer: Layer; values(inputs: tf.Tensor[]): tf.Tensor[]} {
+function consumerOf({layer: input, path}: Located, layers: readonly Located[]): Source {
   for (const {layer} of layers) {
     const [node, ...others] = layer.inboundNodes;
     if (node === undefined || others.length > 0) continue;
@@ -26,7 +50,7 @@ export function consumerOf(
   throw feedsNothing(path);
 }
 
-export function feedsNothing(path: string): ConfigError {
+function feedsNothing(path: string): ConfigError {
   return new ConfigError(
     `contextFrom: the input '${path}' feeds no layer that is called by itself, once a batch, so that its values are not seen. ` +
       'Lead it through a layer of its own, such as tf.layers.reshape, on the way to the outputs, and give the path of that layer.',

@@ -1,11 +1,10 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError, describe} from '@tfjs-peft/kernels';
+import {ConfigError} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
-import {listNames} from '../names.js';
 import {deriveSeed} from '../random.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import type {SiteUsage} from '../sites/usage.js';
@@ -26,7 +25,7 @@ import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from './ad
 import {Claims} from './claims.js';
 import {ContextStore, tasksOf} from './context.js';
 import {BatchFollower} from './follow-batches.js';
-import {consumerOf, feedsNothing, isInput} from './input-context.js';
+import {sourceAt} from './input-context.js';
 import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
 import {explainFrozen} from './nothing-trained.js';
@@ -289,24 +288,7 @@ export class ModelState implements AdaptedModel {
   }
 
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
-    if (typeof path !== 'string') {
-      throw new ConfigError(
-        `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
-      );
-    }
-    const {layers} = this;
-    const at = layers.find((located) => located.path === path);
-    if (at === undefined) {
-      // tfjs lists no layer for an input that nothing in the model reads.
-      if (this.model.inputNames.includes(path)) throw feedsNothing(path);
-      const known = listNames(layers.map((located) => located.path));
-      throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
-    }
-    if (!isInput(at.layer)) {
-      this.context.from(at.layer, compute);
-      return;
-    }
-    const {layer, values} = consumerOf(at, layers);
+    const {layer, values} = sourceAt(path, this.layers, this.model.inputNames);
     this.context.from(layer, (inputs) => compute(values(inputs)));
   }
 
