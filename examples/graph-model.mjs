@@ -42,6 +42,6 @@ const {history} = await training.fit({xs, ys}, {epochs: 20, batchSize: 16, verbo
 console.log(`loss ${history.loss[0].toFixed(3)} to ${history.loss.at(-1).toFixed(3)}`);
 console.log(await training.evaluate({xs, ys}));
 
-await peft.save('out/graph-adapter'); // the same files as for a LayersModel
+await peft.save('out/graph-adapter'); // with its head; the same files as for a LayersModel
 training.dispose();
 peft.detach(); // the graph as it was
