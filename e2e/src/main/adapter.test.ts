@@ -1,4 +1,4 @@
-import {ADAPTERS, adapterConfig, ROUTER_NAMES, sizeOf} from './adapter.js';
+import {ADAPTERS, adapterConfig, checkSize, ROUTER_NAMES, sizeOf} from './adapter.js';
 import {contextNeeds} from './context.js';
 import {parseOptions} from './options.js';
 
@@ -42,12 +42,17 @@ describe('adapterConfig', () => {
     });
   });
 
+  it('leaves an intuition out where nothing brings one along', () => {
+    const options = parseOptions(['--adapter', 'mor1e'])!;
+    expect(adapterConfig(options, {tasks: 1, width: 8, intuition: false})).toMatchObject({intuition: false});
+  });
+
   it.each([
     [['--adapter', 'lora', '--experts', '4'], /'experts'/],
     [['--adapter', 'dora', '--router', 'softmax'], /'router'/],
     [['--adapter', 'mor1e', '--experts', '8'], /'experts'/],
-    [['--adapter', 'molora', '--router', 'dice'], /router type "dice"/],
-    [['--adapter', 'prefix'], /adapter type "prefix"/],
+    [['--adapter', 'molora', '--router', 'dice'], /--router: no "dice"; choose from softmax, top-k, /],
+    [['--adapter', 'prefix'], /--adapter: no "prefix"; choose from lora, /],
   ])('refuses %j', (argv, why) => {
     expect(() => config(...argv)).toThrow(why);
   });
@@ -63,4 +68,15 @@ it.each([
   [['molora', '--router', 'task'], {task: 1}],
 ])('%j reads of each text %j', (argv, needs) => {
   expect(contextNeeds(config('--adapter', ...argv), 512)).toEqual(needs);
+});
+
+describe('checkSize', () => {
+  it('refuses an adapter of which a layer would get a large share of the model, without making it', () => {
+    const large = () => config('--experts', '65536', '--rank', '64');
+    const model = {width: 512, parameters: 7e6};
+    expect(() => checkSize(large(), model)).toThrow(
+      /^--experts, --rank: molora would add [\d,]+ parameters to a layer, and the whole model has 7,000,000; lower one of them$/,
+    );
+    checkSize(config(), model);
+  });
 });

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {InputError, reasonOf} from '../command/input-error.js';
 import type {Interrupt} from '../command/interrupt.js';
 import {lockFolder} from '../command/lock.js';
-import {checkWritable, makeFolders, writeJson} from '../command/output.js';
+import {checkSpace, checkWritable, makeFolders, writeJson} from '../command/output.js';
 import {loadBuiltinTasks} from '../tasks/builtin.js';
 import {loadTaskFolder} from '../tasks/folder.js';
 import type {Task} from '../tasks/task.js';
@@ -15,6 +15,10 @@ import {Crew} from './crew.js';
 import {type Options, RUN_OPTIONS, storedOptions} from './options.js';
 import {isResult, meanResult, type Result, type SeedsResult} from './result.js';
 import {runSeed} from './run.js';
+
+/** What a run leaves on disk, about, before its adapter is known: of each seed, and if it is interrupted. */
+const BYTES_SEED = 4e6;
+const BYTES_CHECKPOINT = 6e6;
 
 const runPath = (out: string) => join(out, 'run.json');
 const resultPath = (folder: string) => join(folder, 'result.json');
@@ -100,6 +104,7 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
   const options = given.resume ? resumedOptions(given) : given;
   checkWritable('--json', options.json);
   lockFolder('--out', options.out);
+  checkSpace('--out', options.out, BYTES_CHECKPOINT + options.seeds.length * BYTES_SEED);
   const several = options.seeds.length > 1;
   const folderOf = (seed: number) => (several ? join(options.out, `seed-${seed}`) : options.out);
   const done = given.resume ? readDone(options, folderOf) : undefined;
