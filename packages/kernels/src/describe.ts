@@ -4,6 +4,11 @@ const MOST = {text: 80, entries: 8, depth: 3};
 /**
  * A value for a message, in at most some eighty characters whatever it is: options and files may hold what is circular, endless,
  * nested without end, or throws when it is looked at.
+ *
+ * @example
+ * ```ts
+ * throw new ConfigError(`rank is ${describe(rank)}, but must be an integer above 0. Set rank so.`);
+ * ```
  */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${shortened(value)}'`;

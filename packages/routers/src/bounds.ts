@@ -28,6 +28,10 @@ const SIMPLE = new Set(['string', 'number', 'boolean']);
  * @param what Names the config in messages.
  * @throws ConfigError if something in it is of another kind (a function, a BigInt, an instance of a class), throws when it is read,
  * or is larger or deeper than {@link LIMITS} allow, as what contains itself is.
+ * @example
+ * ```ts
+ * registerRouter('mine', (config) => new MyRouter(plainCopy('my router', config)));
+ * ```
  */
 export function plainCopy<T>(what: string, value: T): T {
   let left: number = LIMITS.values;
