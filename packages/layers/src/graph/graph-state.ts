@@ -14,6 +14,7 @@ import {siteVariables} from '../lifecycle/weights.js';
 import {deriveSeed} from '../random.js';
 import {AdaptedSite} from '../sites/adapted-site.js';
 import {escapeName} from '../sites/adapter-slot.js';
+import type {SiteStage} from '../sites/run-site.js';
 import type {SiteUsage} from '../sites/usage.js';
 import {type Plan, planUpgrade, type UpgradeConfig} from '../upgrade/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../upgrade/select.js';
@@ -22,6 +23,7 @@ import {Heads} from './heads.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
+import {type Chain, chainOf, Probes} from './probes.js';
 import {registerNodes} from './register.js';
 import {mergedArtifacts} from './saving/merged.js';
 import {upgradedArtifacts} from './saving/upgraded.js';
@@ -48,6 +50,9 @@ export class GraphState implements AdaptedModel {
   training = false;
   readonly executor: Executor;
   private readonly interception = new Interception();
+  private readonly probes: Probes;
+  /** The active adapter's sites, node by node. */
+  chains: Chain[] = [];
   private readonly sites = new Map<string, Site>();
   private readonly described: Described<LocatedNode>[];
   /** What trainers put behind the graph. */
@@ -59,6 +64,7 @@ export class GraphState implements AdaptedModel {
   constructor(readonly model: GraphModel) {
     registerNodes();
     this.executor = executorOf(model);
+    this.probes = new Probes(model);
     this.checkAlive();
     this.described = describeNodes(this.executor, storedTypes(model));
   }
@@ -120,17 +126,21 @@ export class GraphState implements AdaptedModel {
   activate(name: string | null): void {
     const chosen = (name === null ? undefined : this.adapters.get(name))?.sites;
     this.interception.clear();
+    this.chains = [];
     for (const [path, {at, node, adapted}] of this.sites) {
       const active = chosen?.has(path) === true;
       adapted.activate(active ? name : null);
       const trainable = new Set(adapted.trainable);
       for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
       if (!active) continue;
-      this.interception.set(at.node, (inputs) => this.run(node, adapted, inputs));
+      const run = (inputs: tf.Tensor[], until?: SiteStage) => this.run(node, adapted, inputs, until);
+      this.interception.set(at.node, (inputs) => run(inputs));
+      this.chains.push(chainOf(at.node, node, run));
       for (const absorbed of node.absorbed) {
         this.interception.set(absorbed.node, (inputs) => handOn(absorbed, inputs));
       }
     }
+    this.probes.watch(this.chains);
     this.activeName = name;
   }
 
@@ -289,9 +299,9 @@ export class GraphState implements AdaptedModel {
     return site;
   }
 
-  private run(node: NodeSite, adapted: AdaptedSite, inputs: tf.Tensor[]): tf.Tensor {
+  private run(node: NodeSite, adapted: AdaptedSite, inputs: tf.Tensor[], until?: SiteStage): tf.Tensor {
     const x = node.input?.(inputs) ?? inputs[0]!;
-    const y = adapted.apply(x, {training: this.training});
+    const y = adapted.apply(x, {training: this.training, until});
     return node.finish?.(y, inputs) ?? y;
   }
 }

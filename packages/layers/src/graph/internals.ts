@@ -36,6 +36,12 @@ export interface Executor {
   weightMap: Record<string, tf.Tensor[]>;
 }
 
+/** What an executor does. */
+export interface RunningExecutor extends Executor {
+  execute(inputs: tf.NamedTensorMap, outputs: string[]): tf.Tensor[];
+  executeAsync(inputs: tf.NamedTensorMap, outputs: string[]): Promise<tf.Tensor[]>;
+}
+
 /** Fields of a GraphModel. */
 export interface GraphModelInternals {
   executor?: Executor;

@@ -8,7 +8,7 @@ import {createAdapter} from '../adapters/registry.js';
 import {AdapterSlot, type VariableScope} from './adapter-slot.js';
 import {AuxiliaryLoss} from './auxiliary-loss.js';
 import type {Operation} from './operation.js';
-import {runSite} from './run-site.js';
+import {runSite, type SiteStage} from './run-site.js';
 import type {UsageRecorder} from './usage.js';
 
 /** What a call of a site brings along. */
@@ -17,6 +17,8 @@ export interface CallOptions {
   training?: boolean;
   /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
   mask?: unknown;
+  /** Where to stop, without counting usage or losses. Default: at the site's output. */
+  until?: SiteStage | undefined;
 }
 
 /**
@@ -188,15 +190,17 @@ export class AdaptedSite {
    *
    * @param x The operation's input.
    */
-  apply(x: tf.Tensor, {training = false, mask}: CallOptions = {}): tf.Tensor {
-    const scale = training ? (this.lossScale?.() ?? 1) : 0;
+  apply(x: tf.Tensor, {training = false, mask, until}: CallOptions = {}): tf.Tensor {
+    const scale = training && until === undefined ? (this.lossScale?.() ?? 1) : 0;
     return runSite(this.operation, this.activeSlot?.adapter ?? null, x, {
       label: this.label,
       training,
       withLoss: scale !== 0,
       mask,
+      until,
       context: this.contextOf(training),
       observe: (routing, context) => {
+        if (until !== undefined) return;
         this.usage?.add(routing, context, this.activeSlot!.name);
         if (scale === 0 || routing.loss === undefined) return;
         this.auxiliary.add(scale === 1 ? routing.loss : tf.mul(routing.loss, scale));

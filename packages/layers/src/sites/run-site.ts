@@ -11,6 +11,9 @@ import type {Adapter, AdapterView} from '../adapters/adapter.js';
 import type {Operation} from './operation.js';
 import {contextOf} from './view.js';
 
+/** What comes before a site's output: x W with the adapter's part, or that and the bias, as the activation gets it. */
+export type SiteStage = 'product' | 'bias';
+
 /** What one run of a site brings along. */
 export interface SiteRun {
   /** What errors call the site, such as `Layer 'dense_1'`. */
@@ -21,6 +24,8 @@ export interface SiteRun {
   /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
   mask?: unknown;
   context?: RouterContext | undefined;
+  /** Where to stop. Default: at the site's output. */
+  until?: SiteStage | undefined;
   /** Is told what the router decided, and of which of the rows the context speaks. */
   observe?(routing: Routing, context: RouterContext | undefined): void;
 }
@@ -40,6 +45,8 @@ export function runSite(
 ): tf.Tensor {
   return tf.tidy(() => {
     if (adapter === null) return output(operation, x, {}, run);
+    // What reads the output comes behind it.
+    if (adapter.reads === 'output' && run.until !== undefined) return output(operation, x, {}, run);
     const reading = adapter.reads === 'output' ? output(operation, x, {}, run) : undefined;
     // What only some adapters look at is computed when they do.
     const input = lazily(() => reading ?? operation.routed?.(x) ?? x);
@@ -71,7 +78,8 @@ export function runSite(
 }
 
 /** The site's expression with the operation's own activation, fused where the ops have it. */
-function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label}: SiteRun): tf.Tensor {
+function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label, until}: SiteRun): tf.Tensor {
+  if (until !== undefined) return stage(operation, x, parts, until);
   if (parts.pre !== undefined && operation.base !== undefined) {
     throw new UnsupportedSiteError(
       `${label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter without \`pre\`.`,
@@ -85,6 +93,22 @@ function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label}
   const {post, ...inner} = inputs;
   const y = activation.apply(combine(inner));
   return post === undefined ? y : combine({z: y, post});
+}
+
+/** The expression without what comes behind it: the activation, its scale and, for the product alone, the bias. */
+function stage(operation: Operation, x: tf.Tensor, parts: CombineParts, until: SiteStage): tf.Tensor {
+  const {post: _, offset, ...inside} = parts;
+  const {kernel, bias} = operation.frozen;
+  if (until === 'bias') {
+    const behind = {...inside, ...(offset && {offset})};
+    return operation.base === undefined
+      ? combine({x, ...operation.frozen, ...behind})
+      : combine({z: operation.base(x), ...behind});
+  }
+  if (operation.base === undefined) return combine({x, kernel, ...inside});
+  if (operation.project !== undefined) return combine({z: operation.project(x, kernel), ...inside});
+  const z = operation.base(x);
+  return combine({z: bias === undefined ? z : tf.sub(z, bias), ...inside});
 }
 
 function projectBy(

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {own} from '../../names.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
+import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
 import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
 import {Rest} from './rest.js';
@@ -37,6 +38,7 @@ export class Forward {
    * @param outputs Names of nodes, or of outputs of the signature.
    * @param sites Those of them that an adapter is active at.
    * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
+   * @param chains The sites node by node: of one within which an output lies, each does its own work.
    * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
    */
   constructor(
@@ -45,11 +47,16 @@ export class Forward {
     outputs: readonly string[],
     sites: ReadonlySet<GraphNode> = new Set(),
     absorbed: ReadonlyMap<GraphNode, number> = new Map(),
+    chains: readonly Chain[] = [],
   ) {
     this.executor = executorOf(model);
     const endpoints = outputs.map((name) => findEndpoint(this.executor, name, model.modelSignature));
     this.cut = cutGraph(this.executor, sources, endpoints);
-    this.steps = new ShortSteps(this.executor, this.cut, sites, absorbed);
+    const visible = new Set(endpoints.map(({node}) => node));
+    const probed = chains.filter(({inner}) => [...inner].some((node) => visible.has(node)));
+    const stages = new Map(probed.flatMap((chain) => [...chain.stages]));
+    const left = new Map([...absorbed].filter(([node]) => !stages.has(node)));
+    this.steps = new ShortSteps(this.executor, this.cut, sites, left, stages);
     this.rest = new Rest(this.executor, this.cut, this.steps);
   }
 

@@ -1,14 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {Interception} from '../interception.js';
-import type {Executor, GraphNode} from '../internals.js';
+import type {Executor, GraphNode, RunningExecutor} from '../internals.js';
 import type {Cut} from './cut.js';
 import {endpointName} from './endpoint.js';
 import type {Steps} from './steps.js';
-
-/** What a graph executor of tfjs-converter can do that {@link Executor} does not tell. */
-interface RunningExecutor extends Executor {
-  execute(inputs: tf.NamedTensorMap, outputs: string[]): tf.Tensor[];
-}
 
 type ExecutorClass = new (graph: object) => RunningExecutor;
 

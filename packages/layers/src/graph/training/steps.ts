@@ -42,12 +42,14 @@ export class ShortSteps implements Steps {
   /**
    * @param sites Nodes that an adapter is active at.
    * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
+   * @param stages Nodes of sites within which an output lies.
    */
   constructor(
     executor: Executor,
     private readonly cut: Cut,
     private readonly sites: ReadonlySet<GraphNode>,
     private readonly absorbed: ReadonlyMap<GraphNode, number>,
+    private readonly stages: ReadonlyMap<GraphNode, Step> = new Map(),
   ) {
     const visible = new Set(cut.outputs.map(({node}) => node));
     const norms = findLayerNorms(executor, cut.rest, visible).filter(
@@ -57,6 +59,7 @@ export class ShortSteps implements Steps {
     this.replaced = new Set([
       ...sites,
       ...absorbed.keys(),
+      ...stages.keys(),
       ...norms.flatMap(({end, inner}) => [end, ...inner]),
     ]);
   }
@@ -72,6 +75,8 @@ export class ShortSteps implements Steps {
   }
 
   of(node: GraphNode): Step {
+    const stage = this.stages.get(node);
+    if (stage !== undefined) return stage;
     const norm = this.norms.get(node);
     if (norm !== undefined) return {inputs: [this.through(norm.nodes.x)], run: ([x]) => norm.run(x!)};
     if (this.isReshape(node)) {

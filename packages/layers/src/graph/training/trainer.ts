@@ -317,6 +317,7 @@ export class GraphTrainer {
       this.outputs,
       new Set(sites.map((name): GraphNode => nodes[name]!)),
       this.graphState()?.absorbed,
+      this.graphState()?.chains,
     );
     this.forward?.forward.dispose();
     this.forward = {key, forward, gaps: findGaps(forward.cut, forward.replaced)};
