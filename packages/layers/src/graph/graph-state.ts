@@ -11,6 +11,7 @@ import {LossScale} from '../lifecycle/loss-scale.js';
 import {checkIdle} from '../lifecycle/training-lock.js';
 import {UsageTracking} from '../lifecycle/usage-tracking.js';
 import {siteVariables} from '../lifecycle/weights.js';
+import {own} from '../names.js';
 import {deriveSeed} from '../random.js';
 import {AdaptedSite} from '../sites/adapted-site.js';
 import {escapeName} from '../sites/adapter-slot.js';
@@ -237,7 +238,8 @@ export class GraphState implements AdaptedModel {
 
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
     const found = this.described.find(({at}) => at.path === path);
-    if (found === undefined) return this.executor.graph.nodes[path] === undefined ? 'missing' : 'no site';
+    if (found === undefined)
+      return own(this.executor.graph.nodes, path) === undefined ? 'missing' : 'no site';
     const {kind, shape, className} = found.info;
     return shape === null ? `a ${className}` : {kind, shape};
   }

@@ -190,7 +190,7 @@ export class Peft<M extends UpgradableModel = tfl.LayersModel> {
   }
 
   /**
-   * Stores an adapter, and the layers that it trains in full, with the names and hashes of the frozen weights.
+   * Stores an adapter, the layers that it trains in full and the heads of its trainers, with the names and hashes of the frozen weights.
    *
    * @param to A folder, with or without `file://` (Node only): it gets `adapter_model.safetensors`, `adapter_config.json` and a
    * `README.md`. Those of an earlier save are replaced; a README that is not one stays as it is. Or any

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
+import {own} from '../../names.js';
 import {attribute, type GraphNode} from '../internals.js';
 import type {Cut} from './cut.js';
 
@@ -69,7 +70,7 @@ function gapOf(node: GraphNode): GradientGap | undefined {
     if (op === 'Conv2D' && MARK in (tf.getGradient('Conv2D')?.gradFunc ?? {})) return undefined;
     return {node: name, op, kernel: CONVOLUTIONS[op]!, supplied: op === 'Conv2D'};
   }
-  const kernel = KERNELS[op] ?? op;
+  const kernel = own(KERNELS, op) ?? op;
   const gap = {node: name, op, kernel, supplied: SUPPLIED.has(kernel)};
   if (WITHIN.has(kernel)) return undefined;
   const gradient = tf.getGradient(kernel);
@@ -96,7 +97,7 @@ export function findGaps(cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGa
 export function explain(error: unknown, cut: Cut): unknown {
   const [, kernel] = /gradient function not found for (\w+)/.exec((error as Error)?.message) ?? [];
   if (kernel === undefined) return error;
-  const nodes = [...cut.carrying].filter(({op}) => (KERNELS[op] ?? op).includes(kernel));
+  const nodes = [...cut.carrying].filter(({op}) => (own(KERNELS, op) ?? op).includes(kernel));
   const known = nodes.map(({name, op}) => `'${name}' (${op})`).join(', ');
   return new NoGradientError(
     `tfjs has no gradient of ${kernel}${known && `, which is what runs at ${known}`}. Register one with tf.registerGradient.`,

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {own} from '../../names.js';
 import {nameOf} from './config.js';
 import type {LayerRule} from './rules.js';
 
@@ -12,7 +13,7 @@ const SUBSTITUTES: Record<string, string> = {
 export const classNames: LayerRule = (layer, log) => {
   const {classNameMap} = tf.serialization.SerializationMap.getMap();
   const bare = layer.class_name.replace(/^.*>/, '');
-  const name = bare in classNameMap ? bare : (SUBSTITUTES[bare] ?? bare);
+  const name = Object.hasOwn(classNameMap, bare) ? bare : (own(SUBSTITUTES, bare) ?? bare);
   if (name === layer.class_name) return;
   log('class-name', nameOf(layer), `class '${layer.class_name}' is '${name}' here.`);
   layer.class_name = name;

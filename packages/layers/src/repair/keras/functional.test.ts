@@ -105,6 +105,11 @@ describe('is refused by name', () => {
       layer('Dropout', 'drop', {rate: 0.5}, call([kt('x')], {training: true})),
       /'drop' \(Dropout\).*training/,
     ],
+    ...['constructor', 'toString', '__proto__'].map((name): [string, ReturnType<typeof layer>, RegExp] => [
+      `a class of a name that every object has, ${name}`,
+      layer(name, 'odd', {}, call([kt('x')])),
+      new RegExp(`tfjs-layers has no layer ${name}, which 'odd' is`),
+    ]),
   ])('%s', async (_, odd, message) => {
     const refused = load(functional([input('x'), odd], ['x', 0, 0], [odd.name, 0, 0]));
     await expect(refused).rejects.toThrow(UnsupportedModelError);

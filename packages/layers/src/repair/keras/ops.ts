@@ -1,3 +1,4 @@
+import {own} from '../../names.js';
 import {UnsupportedModelError} from '../log.js';
 import {layersOf, nameOf} from './config.js';
 import type {ContainerRule} from './rules.js';
@@ -20,7 +21,7 @@ const ACTIVATIONS: Record<string, string> = {
 export const convertOps: ContainerRule = (container, log) => {
   for (const layer of layersOf(container)) {
     const nodes = keras3Nodes(layer);
-    const activation = ACTIVATIONS[layer.class_name];
+    const activation = own(ACTIVATIONS, layer.class_name);
     if (activation !== undefined && nodes.length > 0) {
       log('op', nameOf(layer), `the op ${layer.class_name} is a layer Activation.`);
       layer.class_name = 'Activation';

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {own} from '../../names.js';
 // For its layers, which register themselves when the package is loaded.
 import '@tensorflow/tfjs-layers';
 import {UnsupportedModelError} from '../log.js';
@@ -25,11 +26,11 @@ const WAYS_OUT: Record<string, string> = {
 export function refuseUnknown(model: LayerConfig): void {
   const {classNameMap} = tf.serialization.SerializationMap.getMap();
   for (const {layer} of everyLayer(model)) {
-    if (layer.class_name in classNameMap) continue;
+    if (Object.hasOwn(classNameMap, layer.class_name)) continue;
     const {class_name: name} = layer;
     throw new UnsupportedModelError(
       `tfjs-layers has no layer ${name}, which '${nameOf(layer)}' is. ` +
-        (WAYS_OUT[name] ??
+        (own(WAYS_OUT, name) ??
           `${AS_GRAPH} Or register a class of that name with tf.serialization.registerClass.`),
     );
   }
