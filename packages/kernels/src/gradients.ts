@@ -1,26 +1,39 @@
 /**
- * Gradients that stock tfjs lacks or gets wrong, for every backend: Einsum, GatherNd, ScatterNd, StridedSlice, TopK (values),
- * comparisons and logic (zero), BatchMatMul and SquaredDifference with broadcast operands, dilated Conv2D; and the values of the
- * cpu backend's BatchMatMul where both operands are broadcast. Importing this module registers them;
- * they hold for all of tfjs in the process, with or without adapters.
+ * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in `docs/gradients.md`; the values of
+ * the cpu backend's BatchMatMul where both operands are broadcast are repaired too. Importing this module registers them; they hold for
+ * all of tfjs in the process, with or without adapters.
  */
+import {registerBroadcastGradients} from './gradients/broadcast.js';
 import {registerComparisonGradients} from './gradients/comparisons.js';
+import {registerConvolutionGradients} from './gradients/convolutions.js';
 import {repairCpuBatchMatMul} from './gradients/cpu-batch-matmul.js';
-import {registerDilatedConvGradient} from './gradients/dilated-conv.js';
+import {registerCropAndResizeGradient} from './gradients/crop-and-resize.js';
 import {registerEinsumGradient} from './gradients/einsum.js';
 import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
+import {registerMirrorPadGradient} from './gradients/mirror-pad.js';
+import {registerPoolingGradients} from './gradients/pooling.js';
 import {registerProductGradients} from './gradients/products.js';
+import {registerRearrangementGradients} from './gradients/rearrangements.js';
+import {registerResizeGradients} from './gradients/resize.js';
+import {registerScanGradients} from './gradients/scans.js';
 import {registerStridedSliceGradient} from './gradients/strided-slice.js';
 
 export {stopGradient} from './gradients/stop-gradient.js';
 
 /** Registers the gradients; done by importing `@tfjs-peft/kernels/gradients`. Calling it again is harmless. */
 export function register(): void {
+  registerBroadcastGradients();
   registerComparisonGradients();
-  registerDilatedConvGradient();
+  registerConvolutionGradients();
+  registerCropAndResizeGradient();
   registerGatherScatterGradients();
   registerEinsumGradient();
+  registerMirrorPadGradient();
+  registerPoolingGradients();
   registerProductGradients();
+  registerRearrangementGradients();
+  registerResizeGradients();
+  registerScanGradients();
   registerStridedSliceGradient();
   repairCpuBatchMatMul();
 }

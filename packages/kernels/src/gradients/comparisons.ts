@@ -9,6 +9,15 @@ const LOGIC: Record<string, string[]> = {
   LogicalNot: ['x'],
 };
 
+/** Ops whose result is chosen or counted: it follows no small change of what they are given. */
+const CHOICES: Record<string, string[]> = {
+  SearchSorted: ['sortedSequence', 'values'],
+  Multinomial: ['logits'],
+  BitwiseAnd: ['a', 'b'],
+  Any: ['x'],
+  All: ['x'],
+};
+
 /** Whether an op on the gradient tape made the tensor that was saved, in a copy of its own, for a gradient. */
 function wasComputed(saved: tf.Tensor): boolean {
   const tape = tf.engine().state.activeTape ?? [];
@@ -28,6 +37,13 @@ export function registerComparisonGradients(): void {
       kernelName,
       inputsToSave: ['a', 'b'],
       gradFunc: (_, saved) => ({a: zeros(saved[0]!.shape), b: zeros(saved[1]!.shape)}),
+    });
+  }
+  for (const [kernelName, inputsToSave] of Object.entries(CHOICES)) {
+    replaceGradient({
+      kernelName,
+      inputsToSave,
+      gradFunc: (_, saved) => Object.fromEntries(inputsToSave.map((name, i) => [name, zeros(saved[i]!.shape)])),
     });
   }
   for (const [kernelName, inputsToSave] of Object.entries(LOGIC)) {

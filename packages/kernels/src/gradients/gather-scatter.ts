@@ -4,6 +4,39 @@ import {replaceGradient} from './registry.js';
 /** Integer indices never carry a gradient; this is for tfjs, which asks every input. */
 const none = (indices: tf.Tensor) => () => tf.zeros(indices.shape);
 
+/** The sum of those rows that have one id, by id: [count, width]. */
+function sumById(rows: tf.Tensor, ids: tf.Tensor1D, count: number): tf.Tensor {
+  // The wasm backend has it with wasm-training only.
+  if (tf.getKernel('UnsortedSegmentSum', tf.getBackend()) != null) return tf.unsortedSegmentSum(rows, ids, count);
+  return tf.scatterND(tf.reshape(ids, [-1, 1]), rows, [count, rows.shape[1]!]);
+}
+
+/** Gather's gradient: what came from one entry adds up. Stock's knows one batch axis at most, and gives indices as the gradient of indices. */
+function gatherGradient(
+  dy: tf.Tensor,
+  shape: number[],
+  indices: tf.Tensor,
+  axis: number,
+  batchDims: number,
+): tf.Tensor {
+  const sizeOf = (from: number, to?: number): number => tf.util.sizeFromShape(shape.slice(from, to));
+  const [batch, outer, count, inner] = [
+    sizeOf(0, batchDims),
+    sizeOf(batchDims, axis),
+    shape[axis]!,
+    sizeOf(axis + 1),
+  ];
+  const chosen = indices.size / batch;
+  // [batch, outer, chosen, inner] to a row for each index, and back.
+  const swap = (t: tf.Tensor): tf.Tensor => (outer === 1 ? t : tf.transpose(t, [0, 2, 1, 3]));
+  const rows = swap(tf.reshape(dy, [batch, outer, chosen, inner]));
+  const own = tf.reshape(tf.cast(indices, 'int32'), [batch, chosen]);
+  const starts = tf.reshape(tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(count, 'int32')), [batch, 1]);
+  const ids = tf.reshape(batch === 1 ? own : tf.add(own, starts), [-1]) as tf.Tensor1D;
+  const sums = sumById(tf.reshape(rows, [batch * chosen, outer * inner]), ids, batch * count);
+  return tf.reshape(swap(tf.reshape(sums, [batch, count, outer, inner])), shape);
+}
+
 /** GatherNd's gradient is ScatterNd, which adds where an index occurs twice, and the other way round. */
 export function registerGatherScatterGradients(): void {
   replaceGradient({
@@ -12,6 +45,31 @@ export function registerGatherScatterGradients(): void {
     gradFunc: (dy, saved) => {
       const [params, indices] = saved as [tf.Tensor, tf.Tensor];
       return {params: () => tf.scatterND(indices, dy as tf.Tensor, params.shape), indices: none(indices)};
+    },
+  });
+  replaceGradient({
+    kernelName: 'GatherV2',
+    inputsToSave: ['x', 'indices'],
+    gradFunc: (dy, saved, attrs) => {
+      const [x, indices] = saved as [tf.Tensor, tf.Tensor];
+      const {axis, batchDims = 0} = attrs as unknown as {axis: number; batchDims?: number};
+      const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
+      return {x: () => gatherGradient(dy as tf.Tensor, x.shape, indices, at, batchDims), indices: none(indices)};
+    },
+  });
+  replaceGradient({
+    kernelName: 'SparseToDense',
+    inputsToSave: ['sparseIndices', 'sparseValues', 'defaultValue'],
+    gradFunc: (dy, saved) => {
+      const [indices, values] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const upstream = dy as tf.Tensor;
+      const places = tf.reshape(indices, [-1, upstream.rank]);
+      const taken = (): tf.Tensor => tf.gatherND(upstream, places);
+      return {
+        sparseIndices: none(indices),
+        sparseValues: () => (values.rank === 0 ? tf.sum(taken()) : tf.reshape(taken(), values.shape)),
+        defaultValue: () => tf.sub(tf.sum(upstream), tf.sum(taken())),
+      };
     },
   });
   replaceGradient({

@@ -15,3 +15,20 @@ export function unbroadcast(gradient: tf.Tensor, shape: number[]): tf.Tensor {
   const axes = tf.broadcast_util.getReductionAxes(shape, gradient.shape);
   return tf.reshape(axes.length > 0 ? tf.sum(gradient, axes) : gradient, shape);
 }
+
+/** The gradients that ours stand in front of, by kernel, and what ours are. */
+const wrapped = new Map<string, {stock: tf.GradConfig; ours: tf.GradConfig}>();
+
+/**
+ * Puts a gradient in front of tfjs's own, to which it can leave what that has right. Doing so again wraps nothing twice.
+ *
+ * @param wrap gives the new gradient for tfjs's.
+ */
+export function wrapGradient(kernelName: string, wrap: (stock: tf.GradConfig) => tf.GradConfig): void {
+  const current = tf.getGradient(kernelName);
+  const known = wrapped.get(kernelName);
+  if (current == null || current === known?.ours) return;
+  const ours = wrap(current);
+  replaceGradient(ours);
+  wrapped.set(kernelName, {stock: current, ours});
+}

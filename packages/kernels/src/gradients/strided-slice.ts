@@ -13,7 +13,7 @@ interface StridedSliceAttrs {
 }
 
 /** Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. */
-function spread(t: tf.Tensor, axis: number, begin: number, stride: number, size: number): tf.Tensor {
+export function spread(t: tf.Tensor, axis: number, begin: number, stride: number, size: number): tf.Tensor {
   const step = Math.abs(stride);
   const count = t.shape[axis]!;
   const first = stride < 0 ? begin + (count - 1) * stride : begin;

@@ -66,11 +66,20 @@ export class GraphBuilder {
     return this.constant(name, {name, shape, dtype: 'float32', quantization}, halves.buffer, 'DT_FLOAT');
   }
 
-  /** A constant of whole numbers. */
-  integers(name: string, values: number[] | number): string {
-    const list = Array.isArray(values) ? values : [values];
-    const shape = Array.isArray(values) ? [list.length] : [];
-    return this.constant(name, {name, shape, dtype: 'int32'}, Int32Array.from(list).buffer, 'DT_INT32');
+  /** A constant of whole numbers: a vector or a scalar, if no shape is given. */
+  integers(
+    name: string,
+    values: number[] | number,
+    shape = Array.isArray(values) ? [values.length] : [],
+  ): string {
+    const data = Int32Array.from([values].flat()).buffer;
+    return this.constant(name, {name, shape, dtype: 'int32'}, data, 'DT_INT32');
+  }
+
+  /** A constant of truth values. */
+  truths(name: string, values: boolean[], shape = [values.length]): string {
+    const data = Uint8Array.from(values, Number).buffer;
+    return this.constant(name, {name, shape, dtype: 'bool'}, data, 'DT_BOOL');
   }
 
   node(op: string, name: string, input: string[], attributes: Record<string, Attribute> = {}): string {

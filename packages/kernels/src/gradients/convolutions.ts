@@ -1,0 +1,151 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '../errors.js';
+import {replaceGradient, wrapGradient} from './registry.js';
+import {type Axis, convolutionByTaps, place} from './taps.js';
+
+interface Attributes {
+  strides: [number, number] | number;
+  pad: Parameters<typeof tf.backend_util.computeConv2DInfo>[4];
+  dataFormat?: 'NHWC' | 'NCHW';
+  dilations?: [number, number] | number;
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+type Shape4D = [number, number, number, number];
+
+function axesOf(x: tf.Tensor, filter: tf.Tensor, attributes: Attributes, depthwise: boolean): [Axis, Axis] {
+  const {strides, pad, dilations = 1, dimRoundingMode} = attributes;
+  const info = tf.backend_util.computeConv2DInfo(
+    x.shape as Shape4D,
+    filter.shape as Shape4D,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+    depthwise,
+  );
+  return [
+    {
+      input: info.inHeight,
+      output: info.outHeight,
+      taps: info.filterHeight,
+      stride: info.strideHeight,
+      dilation: info.dilationHeight,
+      before: info.padInfo.top,
+    },
+    {
+      input: info.inWidth,
+      output: info.outWidth,
+      taps: info.filterWidth,
+      stride: info.strideWidth,
+      dilation: info.dilationWidth,
+      before: info.padInfo.left,
+    },
+  ];
+}
+
+/**
+ * The gradients of a dilated depthwise convolution, which has no strides. That of the input is a dilated depthwise convolution too, with
+ * the filter turned round; that of the filter is a sum for each tap.
+ */
+function dilatedDepthwise(
+  dy: tf.Tensor4D,
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  axes: [Axis, Axis],
+): {x: () => tf.Tensor; filter: () => tf.Tensor} {
+  const [height, width, channels, multiplier] = filter.shape;
+  const columns = channels * multiplier;
+  const [rows, cols] = axes;
+  return {
+    x: () => {
+      const reach = ({taps, dilation}: Axis): number => (taps - 1) * dilation;
+      const padded = place(
+        dy,
+        axes.map((axis) => reach(axis) - axis.before),
+        axes.map((axis) => axis.input + reach(axis)),
+      ) as tf.Tensor4D;
+      const turned = tf.reshape(tf.reverse(filter, [0, 1]), [height, width, columns, 1]) as tf.Tensor4D;
+      const dilations: [number, number] = [rows.dilation, cols.dilation];
+      const each = tf.depthwiseConv2d(padded, turned, 1, 'valid', 'NHWC', dilations);
+      if (multiplier === 1) return each;
+      return tf.reshape(tf.sum(tf.reshape(each, [-1, channels, multiplier]), 2), x.shape);
+    },
+    filter: () => {
+      const upstream = tf.reshape(dy, [-1, channels, multiplier]);
+      const size = dy.shape.slice(1, -1);
+      const parts = Array.from({length: height * width}, (_, i) => {
+        const tap = [Math.floor(i / width), i % width];
+        const read = place(
+          x,
+          axes.map(({before, dilation}, axis) => before - tap[axis]! * dilation),
+          size,
+        );
+        return tf.sum(tf.mul(tf.reshape(read, [-1, channels, 1]), upstream), 0);
+      });
+      return tf.reshape(tf.stack(parts), filter.shape);
+    },
+  };
+}
+
+/** Stock tfjs refuses the gradient of a dilated convolution; of those without gaps it is left to it. */
+function registerDilated(kernelName: 'Conv2D' | 'DepthwiseConv2dNative'): void {
+  wrapGradient(kernelName, (stock) => ({
+    ...stock,
+    gradFunc: (dy, saved, attrs) => {
+      const attributes = attrs as unknown as Attributes;
+      if ([attributes.dilations ?? 1].flat().every((size) => size === 1)) {
+        return stock.gradFunc(dy, saved, attrs);
+      }
+      if (attributes.dataFormat === 'NCHW') {
+        throw new ConfigError(`${kernelName}: no gradient of a dilated convolution in NCHW. Transpose to NHWC.`);
+      }
+      const [x, filter] = saved as [tf.Tensor4D, tf.Tensor4D];
+      const depthwise = kernelName !== 'Conv2D';
+      const axes = axesOf(x, filter, attributes, depthwise);
+      return depthwise
+        ? dilatedDepthwise(dy as tf.Tensor4D, x, filter, axes)
+        : convolutionByTaps(dy as tf.Tensor, x, filter, axes);
+    },
+  }));
+}
+
+/**
+ * Gradients of convolutions that stock tfjs lacks or has wrong: dilated Conv2D and DepthwiseConv2dNative, and Conv3D, which it refuses with
+ * dilations and whose kernels on the wasm backend are wrong.
+ *
+ * @throws ConfigError from the gradient of a dilated convolution in NCHW.
+ */
+export function registerConvolutionGradients(): void {
+  registerDilated('Conv2D');
+  registerDilated('DepthwiseConv2dNative');
+  replaceGradient({
+    kernelName: 'Conv3D',
+    inputsToSave: ['x', 'filter'],
+    gradFunc: (dy, saved, attrs) => {
+      const [x, filter] = saved as [tf.Tensor5D, tf.Tensor5D];
+      const {strides, pad, dilations = 1} = attrs as unknown as {
+        strides: [number, number, number] | number;
+        pad: 'valid' | 'same';
+        dilations?: [number, number, number] | number;
+      };
+      const info = tf.backend_util.computeConv3DInfo(x.shape, filter.shape, strides, dilations, pad);
+      const {front, top, left} = info.padInfo;
+      const axes = [
+        [info.inDepth, info.outDepth, info.filterDepth, info.strideDepth, info.dilationDepth, front],
+        [info.inHeight, info.outHeight, info.filterHeight, info.strideHeight, info.dilationHeight, top],
+        [info.inWidth, info.outWidth, info.filterWidth, info.strideWidth, info.dilationWidth, left],
+      ].map(
+        (values): Axis => ({
+          input: values[0]!,
+          output: values[1]!,
+          taps: values[2]!,
+          stride: values[3]!,
+          dilation: values[4]!,
+          before: values[5]!,
+        }),
+      );
+      return convolutionByTaps(dy as tf.Tensor, x, filter, axes);
+    },
+  });
+}

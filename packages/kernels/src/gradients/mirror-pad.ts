@@ -1,0 +1,44 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceGradient} from './registry.js';
+
+/** Adds to the gradient's inner part what was mirrored on both sides of one axis. */
+function fold(t: tf.Tensor, axis: number, [before, after]: [number, number], edge: number): tf.Tensor {
+  const size = t.shape[axis]! - before - after;
+  const part = (from: number, length: number): tf.Tensor => {
+    const begin = t.shape.map((_, i) => (i === axis ? from : 0));
+    return tf.slice(
+      t,
+      begin,
+      t.shape.map((all, i) => (i === axis ? length : all)),
+    );
+  };
+  const placed = (mirrored: tf.Tensor, at: number, length: number): tf.Tensor =>
+    tf.pad(
+      tf.reverse(mirrored, axis),
+      t.shape.map((_, i): [number, number] => (i === axis ? [at, size - at - length] : [0, 0])),
+    );
+  let sum = part(before, size);
+  if (before > 0) sum = tf.add(sum, placed(part(0, before), edge, before));
+  if (after > 0) sum = tf.add(sum, placed(part(before + size, after), size - after - edge, after));
+  return sum;
+}
+
+/** MirrorPad's gradient: what was mirrored adds to what it was a mirror of; stock drops it. */
+export function registerMirrorPadGradient(): void {
+  replaceGradient({
+    kernelName: 'MirrorPad',
+    inputsToSave: ['x'],
+    gradFunc: (dy, _, attrs) => {
+      const {paddings, mode} = attrs as unknown as {paddings: [number, number][]; mode: string};
+      // REFLECT leaves the edge itself out.
+      const edge = mode === 'reflect' ? 1 : 0;
+      return {
+        x: () =>
+          paddings.reduce(
+            (t, padding, axis) => (padding.some((size) => size > 0) ? fold(t, axis, padding, edge) : t),
+            dy as tf.Tensor,
+          ),
+      };
+    },
+  });
+}

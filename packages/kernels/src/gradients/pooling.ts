@@ -1,0 +1,104 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceGradient, wrapGradient} from './registry.js';
+
+interface PoolAttributes {
+  filterSize: number | number[];
+  strides: number | number[];
+  pad: Parameters<typeof tf.backend_util.computePool2DInfo>[4];
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+/** What share of a window along one axis lies within the input, by output. */
+function shares(
+  outSize: number,
+  inSize: number,
+  {stride, window, before}: {stride: number; window: number; before: number},
+): number[] {
+  return Array.from({length: outSize}, (_, i) => {
+    const from = i * stride - before;
+    const inside = Math.min(from + window, inSize) - Math.max(from, 0);
+    return inside > 0 ? inside / window : 1;
+  });
+}
+
+/** A vector along one axis of a tensor of that rank. */
+function along(values: number[], axis: number, rank: number): tf.Tensor {
+  const shape = Array.from({length: rank}, (_, i) => (i === axis ? values.length : 1));
+  return tf.tensor(Float32Array.from(values), shape);
+}
+
+/**
+ * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole window. Divided by the share
+ * beforehand, it is right.
+ */
+function registerMean(kernelName: string, axes: ReturnType<typeof axesOf>): void {
+  wrapGradient(kernelName, (stock) => ({
+    ...stock,
+    gradFunc: (dy, saved, attrs) => {
+      const [x] = saved as [tf.Tensor];
+      const upstream = dy as tf.Tensor;
+      const parts = axes(x.shape, attrs as unknown as PoolAttributes).map((part) => shares(...part));
+      let scaled = upstream;
+      parts.forEach((part, i) => {
+        if (part.some((share) => share !== 1)) scaled = tf.div(scaled, along(part, i + 1, x.rank));
+      });
+      return stock.gradFunc(scaled, saved, attrs);
+    },
+  }));
+}
+
+type Part = Parameters<typeof shares>;
+
+function axesOf(rank: 4 | 5): (shape: number[], attributes: PoolAttributes) => Part[] {
+  return (shape, {filterSize, strides, pad, dimRoundingMode}) => {
+    if (rank === 4) {
+      const info = tf.backend_util.computePool2DInfo(
+        shape as [number, number, number, number],
+        filterSize as [number, number],
+        strides as [number, number],
+        1,
+        pad,
+        dimRoundingMode,
+      );
+      const {top, left} = info.padInfo;
+      return [
+        [info.outHeight, info.inHeight, {stride: info.strideHeight, window: info.filterHeight, before: top}],
+        [info.outWidth, info.inWidth, {stride: info.strideWidth, window: info.filterWidth, before: left}],
+      ];
+    }
+    const info = tf.backend_util.computePool3DInfo(
+      shape as [number, number, number, number, number],
+      filterSize as [number, number, number],
+      strides as [number, number, number],
+      1,
+      pad as 'same',
+      dimRoundingMode,
+    );
+    const {front, top, left} = info.padInfo;
+    return [
+      [info.outDepth, info.inDepth, {stride: info.strideDepth, window: info.filterDepth, before: front}],
+      [info.outHeight, info.inHeight, {stride: info.strideHeight, window: info.filterHeight, before: top}],
+      [info.outWidth, info.inWidth, {stride: info.strideWidth, window: info.filterWidth, before: left}],
+    ];
+  };
+}
+
+/** AvgPool and AvgPool3D with padding; the values of MaxPoolWithArgmax, of which stock has no gradient. */
+export function registerPoolingGradients(): void {
+  registerMean('AvgPool', axesOf(4));
+  registerMean('AvgPool3D', axesOf(5));
+  replaceGradient({
+    kernelName: 'MaxPoolWithArgmax',
+    inputsToSave: ['x'],
+    outputsToSave: [true, false],
+    gradFunc: (dys, saved, attrs) => {
+      const [input, output] = saved as [tf.Tensor, tf.Tensor];
+      const {filterSize, strides, pad} = attrs as unknown as PoolAttributes;
+      const [dy] = dys as unknown as tf.Tensor[];
+      const attributes = {filterSize, strides, pad} as unknown as tf.NamedAttrMap;
+      return {
+        x: () => tf.engine().runKernel('MaxPoolGrad', {dy: dy!, input, output}, attributes) as tf.Tensor,
+      };
+    },
+  });
+}

@@ -1,0 +1,73 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceGradient, wrapGradient} from './registry.js';
+
+/** DepthToSpace backwards: each block of pixels becomes the channels of one. */
+function spaceToDepth(t: tf.Tensor, block: number, channelsFirst: boolean): tf.Tensor {
+  if (channelsFirst) {
+    const [batch, channels, height, width] = t.shape as [number, number, number, number];
+    const [rows, columns] = [height / block, width / block];
+    const blocks = tf.reshape(t, [batch * channels, rows, block, columns, block]);
+    const depth = tf.reshape(tf.transpose(blocks, [0, 2, 4, 1, 3]), [batch, channels, block * block, rows, columns]);
+    return tf.reshape(tf.transpose(depth, [0, 2, 1, 3, 4]), [batch, channels * block * block, rows, columns]);
+  }
+  const [batch, height, width, channels] = t.shape as [number, number, number, number];
+  const [rows, columns] = [height / block, width / block];
+  // Rank 5: a pixel of a block and its channels are in a row already.
+  const blocks = tf.reshape(t, [batch * rows, block, columns, block * channels]);
+  return tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [batch, rows, columns, block * block * channels]);
+}
+
+/** The sum of the copies that Tile made, axis by axis. */
+function sumOfCopies(dy: tf.Tensor, shape: number[], reps: number[]): tf.Tensor {
+  let sum = dy;
+  let before = 1;
+  shape.forEach((size, axis) => {
+    const count = reps[axis]!;
+    if (count > 1) sum = tf.sum(tf.reshape(sum, [before, count, -1]), 1);
+    before *= size;
+  });
+  return tf.reshape(sum, shape);
+}
+
+/** Ops that move entries: DepthToSpace, TensorScatterUpdate, SparseToDense, and Tile of more than four axes. */
+export function registerRearrangementGradients(): void {
+  replaceGradient({
+    kernelName: 'DepthToSpace',
+    inputsToSave: ['x'],
+    gradFunc: (dy, _, attrs) => {
+      const {blockSize, dataFormat} = attrs as unknown as {blockSize: number; dataFormat: string};
+      return {x: () => spaceToDepth(dy as tf.Tensor, blockSize, dataFormat === 'NCHW')};
+    },
+  });
+  replaceGradient({
+    kernelName: 'TensorScatterUpdate',
+    inputsToSave: ['indices', 'updates'],
+    gradFunc: (dy, saved) => {
+      const [indices, updates] = saved as [tf.Tensor, tf.Tensor];
+      const upstream = dy as tf.Tensor;
+      return {
+        tensor: () => tf.tensorScatterUpdate(upstream, indices, tf.zeros(updates.shape)),
+        indices: () => tf.zeros(indices.shape),
+        updates: () => tf.gatherND(upstream, indices),
+      };
+    },
+  });
+  wrapGradient('Tile', (stock) => ({
+    ...stock,
+    gradFunc: (dy, saved, attrs) => {
+      const [{shape}] = saved as [tf.Tensor];
+      const {reps} = attrs as unknown as {reps: number[]};
+      if (shape.length < 5) return stock.gradFunc(dy, saved, attrs);
+      return {x: () => sumOfCopies(dy as tf.Tensor, shape, reps)};
+    },
+  }));
+  wrapGradient('Prod', (stock) => ({
+    ...stock,
+    // Stock takes a negative axis for none.
+    gradFunc: (dy, saved, attrs) => {
+      const {axis} = attrs as unknown as {axis: number | number[]};
+      const at = tf.util.parseAxisParam(axis, saved[0]!.shape);
+      return stock.gradFunc(dy, saved, {...attrs, axis: at});
+    },
+  }));
+}

@@ -1,0 +1,76 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceGradient} from './registry.js';
+import {resampleGradient} from './resample.js';
+
+interface ResizeAttributes {
+  alignCorners: boolean;
+  halfPixelCenters: boolean;
+}
+
+type Weights = (to: number, from: number, attributes: ResizeAttributes) => Float32Array;
+
+/** How many input pixels an output pixel is wide, as tfjs's forward kernels have it. */
+function scaleOf(to: number, from: number, {alignCorners}: ResizeAttributes): number {
+  return alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to;
+}
+
+/** Row i: what output i takes of each input, [to, from]. */
+const bilinear: Weights = (to, from, attributes) => {
+  const weights = new Float32Array(to * from);
+  const scale = scaleOf(to, from, attributes);
+  for (let i = 0; i < to; i++) {
+    const at = attributes.halfPixelCenters ? scale * (i + 0.5) - 0.5 : scale * i;
+    const below = Math.max(0, Math.floor(at));
+    const above = Math.min(from - 1, Math.ceil(at));
+    const fraction = at - below;
+    weights[i * from + below]! += 1 - fraction;
+    weights[i * from + above]! += fraction;
+  }
+  return weights;
+};
+
+const nearest: Weights = (to, from, attributes) => {
+  const weights = new Float32Array(to * from);
+  const scale = scaleOf(to, from, attributes);
+  for (let i = 0; i < to; i++) {
+    const at = attributes.halfPixelCenters ? scale * (i + 0.5) : scale * i;
+    const taken = attributes.alignCorners ? Math.round(at) : Math.floor(at);
+    weights[i * from + Math.max(0, Math.min(from - 1, taken))] = 1;
+  }
+  return weights;
+};
+
+/** The same for each image of a batch. */
+function forBatch(values: Float32Array, batch: number, shape: [number, number]): tf.Tensor3D {
+  return tf.tile(tf.tensor3d(values, [1, ...shape]), [batch, 1, 1]);
+}
+
+/**
+ * ResizeBilinear and ResizeNearestNeighbor: stock's gradients know nothing of half pixels, fail on the cpu backend for several sizes, and do
+ * not come to an end for one pixel with aligned corners.
+ */
+export function registerResizeGradients(): void {
+  const kinds: [string, Weights][] = [
+    ['ResizeBilinear', bilinear],
+    ['ResizeNearestNeighbor', nearest],
+  ];
+  for (const [kernelName, weights] of kinds) {
+    replaceGradient({
+      kernelName,
+      inputsToSave: ['images'],
+      gradFunc: (dy, saved, attrs) => {
+        const [batch, height, width] = saved[0]!.shape as [number, number, number];
+        const [, rows, columns] = (dy as tf.Tensor).shape as [number, number, number];
+        const attributes = attrs as unknown as ResizeAttributes;
+        return {
+          images: () =>
+            resampleGradient(
+              dy as tf.Tensor,
+              forBatch(weights(rows, height, attributes), batch, [rows, height]),
+              forBatch(weights(columns, width, attributes), batch, [columns, width]),
+            ),
+        };
+      },
+    });
+  }
+}

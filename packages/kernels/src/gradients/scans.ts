@@ -1,0 +1,61 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {replaceGradient} from './registry.js';
+
+interface ScanAttributes {
+  axis: number;
+  exclusive: boolean;
+  reverse: boolean;
+}
+
+/** Moves everything by `by` places towards the start of an axis, and fills up with one value. */
+function ahead(t: tf.Tensor, axis: number, by: number, value: number): tf.Tensor {
+  const size = t.shape[axis]!;
+  const kept = Math.max(0, size - by);
+  const part = tf.slice(
+    t,
+    t.shape.map((_, i) => (i === axis ? size - kept : 0)),
+    t.shape.map((all, i) => (i === axis ? kept : all)),
+  );
+  const pads = t.shape.map((_, i): [number, number] => (i === axis ? [0, size - kept] : [0, 0]));
+  return tf.pad(part, pads, value);
+}
+
+/**
+ * The gradient of a running product. What follows an entry is s(i) = dy(i) + x(i + 1) s(i + 1), a recursion that is doubled: no division, so
+ * zeros in x are no exception.
+ */
+function cumprodGradient(dy: tf.Tensor, x: tf.Tensor, axis: number, exclusive: boolean): tf.Tensor {
+  const size = x.shape[axis]!;
+  let sum = exclusive ? ahead(dy, axis, 1, 0) : dy;
+  let factor = ahead(x, axis, 1, 0);
+  for (let step = 1; step < size; step *= 2) {
+    sum = tf.add(sum, tf.mul(factor, ahead(sum, axis, step, 0)));
+    factor = tf.mul(factor, ahead(factor, axis, step, 0));
+  }
+  return tf.mul(tf.cumprod(x, axis, true, false), sum);
+}
+
+/** Cumsum along any axis, where stock transposes what is not; Cumprod, of which it has none. */
+export function registerScanGradients(): void {
+  replaceGradient({
+    kernelName: 'Cumsum',
+    inputsToSave: ['x'],
+    gradFunc: (dy, saved, attrs) => {
+      const [{shape}] = saved as [tf.Tensor];
+      const {axis, exclusive, reverse} = attrs as unknown as ScanAttributes;
+      const [at] = tf.util.parseAxisParam(axis, shape);
+      return {x: () => tf.cumsum(dy as tf.Tensor, at, exclusive, !reverse)};
+    },
+  });
+  replaceGradient({
+    kernelName: 'Cumprod',
+    inputsToSave: ['x'],
+    gradFunc: (dy, saved, attrs) => {
+      const [x] = saved as [tf.Tensor];
+      const {axis, exclusive, reverse} = attrs as unknown as ScanAttributes;
+      const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
+      const turned = (t: tf.Tensor): tf.Tensor => (reverse ? tf.reverse(t, at) : t);
+      return {x: () => turned(cumprodGradient(turned(dy as tf.Tensor), turned(x), at, exclusive))};
+    },
+  });
+}

@@ -1,0 +1,34 @@
+import '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
+import {GRADIENT_ROWS} from './index.js';
+import {RowModel} from './measure.js';
+import {appendFileSync, writeFileSync} from 'node:fs';
+
+for (const k of ['warn', 'error', 'log'] as const) console[k] = () => {};
+test('survey', async () => {
+  const only = process.env.ONLY ? new RegExp(process.env.ONLY) : /./;
+  const lines: string[] = [];
+  const rows = GRADIENT_ROWS.filter((r) => only.test(r.op + ' ' + r.attributes));
+  const results = rows.map(() => [] as string[]);
+  const pass = async (label: string) => {
+    for (const backend of ['cpu', 'wasm']) {
+      await tf.setBackend(backend);
+      for (const [i, row] of rows.entries()) {
+        try {
+          appendFileSync('/tmp/progress.txt', `${Date.now() % 1e6} ${label} ${backend} ${row.op} ${row.attributes}\n`);
+          if (row.breaksHeap && (label !== 'wt' || process.env.NOHEAP) && backend === 'wasm') { results[i]!.push('heap'); continue; }
+          if (row.endless && label === 'stock') { results[i]!.push('endless'); continue; }
+          const m = await RowModel.load(row);
+          results[i]!.push(m.measure());
+          m.dispose();
+        } catch (e) { results[i]!.push('LOAD ' + (e as Error).message.slice(0, 60)); }
+      }
+    }
+    void label;
+  };
+  await pass('stock');
+  if (process.env.OURS) { await import('@tfjs-peft/kernels/gradients'); await pass('ours'); await import('@tfjs-peft/kernels/wasm-training'); await pass('wt'); }
+  rows.forEach((r, i) => lines.push(`${r.op} | ${r.attributes} | ${r.constant ? 'C' : ''} | ${results[i]!.join(' | ')}`));
+  writeFileSync('/tmp/survey.txt', lines.join('\n'));
+}, 600000);
