@@ -1,12 +1,12 @@
 /**
  * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in `docs/gradients.md`; the values of
- * the cpu backend's BatchMatMul where both operands are broadcast are repaired too. Importing this module registers them; they hold for
+ * the cpu backend's BatchMatMul where both operands are broadcast, and its TensorScatterUpdate, which writes into its input, are repaired too. Importing this module registers them; they hold for
  * all of tfjs in the process, with or without adapters.
  */
 import {registerBroadcastGradients} from './gradients/broadcast.js';
 import {registerComparisonGradients} from './gradients/comparisons.js';
 import {registerConvolutionGradients} from './gradients/convolutions.js';
-import {repairCpuBatchMatMul} from './gradients/cpu-batch-matmul.js';
+import {repairCpuValues} from './gradients/cpu-values.js';
 import {registerCropAndResizeGradient} from './gradients/crop-and-resize.js';
 import {registerEinsumGradient} from './gradients/einsum.js';
 import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
@@ -35,7 +35,7 @@ export function register(): void {
   registerResizeGradients();
   registerScanGradients();
   registerStridedSliceGradient();
-  repairCpuBatchMatMul();
+  repairCpuValues();
 }
 
 register();

@@ -90,14 +90,20 @@ export function registerPoolingGradients(): void {
   replaceGradient({
     kernelName: 'MaxPoolWithArgmax',
     inputsToSave: ['x'],
-    outputsToSave: [true, false],
+    outputsToSave: [false, true],
     gradFunc: (dys, saved, attrs) => {
-      const [input, output] = saved as [tf.Tensor, tf.Tensor];
-      const {filterSize, strides, pad} = attrs as unknown as PoolAttributes;
+      const [{shape, size}, places] = saved as [tf.Tensor, tf.Tensor];
+      const {includeBatchInIndex} = attrs as unknown as {includeBatchInIndex: boolean};
       const [dy] = dys as unknown as tf.Tensor[];
-      const attributes = {filterSize, strides, pad} as unknown as tf.NamedAttrMap;
+      const batch = shape[0]!;
       return {
-        x: () => tf.engine().runKernel('MaxPoolGrad', {dy: dy!, input, output}, attributes) as tf.Tensor,
+        x: () => {
+          const rows = tf.reshape(tf.cast(places, 'int32'), [batch, -1]);
+          const starts = tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(size / batch, 'int32'));
+          const flat = includeBatchInIndex ? rows : tf.add(rows, tf.reshape(starts, [batch, 1]));
+          const spread = tf.scatterND(tf.reshape(flat, [-1, 1]), tf.reshape(dy!, [-1]), [size]);
+          return tf.reshape(spread, shape);
+        },
       };
     },
   });

@@ -46,7 +46,10 @@ export function registerRearrangementGradients(): void {
       const [indices, updates] = saved as [tf.Tensor, tf.Tensor];
       const upstream = dy as tf.Tensor;
       return {
-        tensor: () => tf.tensorScatterUpdate(upstream, indices, tf.zeros(updates.shape)),
+        tensor: () => {
+          const written = tf.scatterND(indices, tf.ones(updates.shape), upstream.shape);
+          return tf.mul(upstream, tf.cast(tf.equal(written, 0), 'float32'));
+        },
         indices: () => tf.zeros(indices.shape),
         updates: () => tf.gatherND(upstream, indices),
       };

@@ -12,11 +12,12 @@ test('survey', async () => {
   const rows = GRADIENT_ROWS.filter((r) => only.test(r.op + ' ' + r.attributes));
   const results = rows.map(() => [] as string[]);
   const pass = async (label: string) => {
-    for (const backend of ['cpu', 'wasm']) {
+    for (const backend of (process.env.BACKENDS ?? 'cpu,wasm').split(',')) {
+      if (backend === 'wasm') { const f = tf.findBackendFactory('wasm'); tf.removeBackend('wasm'); tf.registerBackend('wasm', f, 2); }
       await tf.setBackend(backend);
       for (const [i, row] of rows.entries()) {
         try {
-          appendFileSync('/tmp/progress.txt', `${Date.now() % 1e6} ${label} ${backend} ${row.op} ${row.attributes}\n`);
+          appendFileSync((process.env.TO ?? '/tmp/s') + '.progress', `${Date.now() % 1e6} ${label} ${backend} ${row.op} ${row.attributes}\n`);
           if (row.breaksHeap && (label !== 'wt' || process.env.NOHEAP) && backend === 'wasm') { results[i]!.push('heap'); continue; }
           if (row.endless && label === 'stock') { results[i]!.push('endless'); continue; }
           const m = await RowModel.load(row);
@@ -27,8 +28,11 @@ test('survey', async () => {
     }
     void label;
   };
-  await pass('stock');
-  if (process.env.OURS) { await import('@tfjs-peft/kernels/gradients'); await pass('ours'); await import('@tfjs-peft/kernels/wasm-training'); await pass('wt'); }
+  const passes = (process.env.PASSES ?? 'stock,ours,wt').split(',');
+  if (passes.includes('stock')) await pass('stock');
+  if (passes.includes('ours') || passes.includes('wt')) await import('@tfjs-peft/kernels/gradients');
+  if (passes.includes('ours')) await pass('ours');
+  if (passes.includes('wt')) { await import('@tfjs-peft/kernels/wasm-training'); await pass('wt'); }
   rows.forEach((r, i) => lines.push(`${r.op} | ${r.attributes} | ${r.constant ? 'C' : ''} | ${results[i]!.join(' | ')}`));
-  writeFileSync('/tmp/survey.txt', lines.join('\n'));
+  writeFileSync(process.env.TO ?? '/tmp/survey.txt', lines.join('\n'));
 }, 600000);

@@ -8,7 +8,7 @@ const repaired = shared('kernels.repaired', () => new WeakSet<tf.KernelFunc>());
  * The cpu backend's BatchMatMul gives wrong values where both operands are broadcast, as in [4, 1, m, k] x [1, 3, k, n]: here they are
  * spread out first. Where the cpu backend is imported after this package, call `register` again.
  */
-export function repairCpuBatchMatMul(): void {
+function repairBatchMatMul(): void {
   const stock = tf.getKernel('BatchMatMul', 'cpu');
   if (stock == null || repaired.has(stock.kernelFunc)) return;
   const kernelFunc: tf.KernelFunc = (call) => {
@@ -27,4 +27,25 @@ export function repairCpuBatchMatMul(): void {
   };
   repaired.add(kernelFunc);
   replaceKernel({...stock, kernelFunc});
+}
+
+/** The cpu backend's TensorScatterUpdate writes into the tensor that it is given: here into a copy. */
+function repairTensorScatterUpdate(): void {
+  const stock = tf.getKernel('TensorScatterUpdate', 'cpu');
+  if (stock == null || repaired.has(stock.kernelFunc)) return;
+  const kernelFunc: tf.KernelFunc = (call) =>
+    tf.tidy(() => {
+      const {tensor} = call.inputs as {tensor: tf.Tensor};
+      const copy = tf.tensor(tensor.dataSync().slice(), tensor.shape, tensor.dtype);
+      const result = stock.kernelFunc({...call, inputs: {...call.inputs, tensor: copy}}) as tf.TensorInfo;
+      return tf.engine().makeTensorFromTensorInfo(result);
+    });
+  repaired.add(kernelFunc);
+  replaceKernel({...stock, kernelFunc});
+}
+
+/** Kernels of the cpu backend with wrong values. Where that backend is imported after this package, call `register` again. */
+export function repairCpuValues(): void {
+  repairBatchMatMul();
+  repairTensorScatterUpdate();
 }
