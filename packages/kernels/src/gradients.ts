@@ -1,12 +1,12 @@
 /**
- * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in `docs/gradients.md`; the values of
- * the cpu backend's BatchMatMul where both operands are broadcast, and its TensorScatterUpdate, which writes into its input, are repaired too. Importing this module registers them; they hold for
+ * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in `docs/gradients.md`; repaired too are values of
+ * the cpu backend's BatchMatMul where both operands are broadcast, its TensorScatterUpdate, which writes into its input, and Cumsum and
+ * Cumprod over negative axes. Importing this module registers them; they hold for
  * all of tfjs in the process, with or without adapters.
  */
 import {registerBroadcastGradients} from './gradients/broadcast.js';
 import {registerComparisonGradients} from './gradients/comparisons.js';
 import {registerConvolutionGradients} from './gradients/convolutions.js';
-import {repairCpuValues} from './gradients/cpu-values.js';
 import {registerCropAndResizeGradient} from './gradients/crop-and-resize.js';
 import {registerEinsumGradient} from './gradients/einsum.js';
 import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
@@ -17,6 +17,7 @@ import {registerRearrangementGradients} from './gradients/rearrangements.js';
 import {registerResizeGradients} from './gradients/resize.js';
 import {registerScanGradients} from './gradients/scans.js';
 import {registerStridedSliceGradient} from './gradients/strided-slice.js';
+import {repairValues} from './gradients/values.js';
 
 export {stopGradient} from './gradients/stop-gradient.js';
 
@@ -35,7 +36,7 @@ export function register(): void {
   registerResizeGradients();
   registerScanGradients();
   registerStridedSliceGradient();
-  repairCpuValues();
+  repairValues();
 }
 
 register();

@@ -26,6 +26,9 @@ interface Override {
 /** Shared, since a second copy of this package would take the first one's kernels for the stock ones. */
 const wanted = shared('kernels.overrides', () => new Map<string, Override>());
 
+/** What kernels of ours carry: the reasons for them, so that others can tell, whichever copy of this package registered them. */
+const REASONS = Symbol.for('tfjs-peft.kernel');
+
 function overrideOf(kernelName: string, backendName: string): Override {
   const key = `${backendName}/${kernelName}`;
   const found = wanted.get(key) ?? {kernelName, backendName, decorators: new Map()};
@@ -92,6 +95,8 @@ function apply(override: Override): void {
   if (base === undefined || (decorators.size === 0 && supplied === undefined)) return;
   // The stock kernel's set-up goes along, since it is what ours delegates to.
   const kernelFunc = [...decorators.values()].reduce((inner, decorate) => decorate(inner), base);
+  const reasons = [...(supplied === undefined ? [] : ['training']), ...decorators.keys()];
+  Object.defineProperty(kernelFunc, REASONS, {value: reasons, configurable: true});
   const ours = {...stock, kernelName, backendName, kernelFunc};
   replaceKernel(ours);
   override.active = {ours, stock};

@@ -33,8 +33,7 @@ export function registerBroadcastGradients(): void {
       const positive = () => tf.cast(tf.greater(x, 0), 'float32');
       const negative = () => tf.cast(tf.lessEqual(x, 0), 'float32');
       return {
-        x: () =>
-          unbroadcast(tf.mul(upstream, tf.add(positive(), tf.mul(negative(), alpha))), x.shape),
+        x: () => unbroadcast(tf.mul(upstream, tf.add(positive(), tf.mul(negative(), alpha))), x.shape),
         alpha: () => unbroadcast(tf.mul(upstream, tf.mul(negative(), x)), alpha.shape),
       };
     },

@@ -43,7 +43,8 @@ export function registerComparisonGradients(): void {
     replaceGradient({
       kernelName,
       inputsToSave,
-      gradFunc: (_, saved) => Object.fromEntries(inputsToSave.map((name, i) => [name, zeros(saved[i]!.shape)])),
+      gradFunc: (_, saved) =>
+        Object.fromEntries(inputsToSave.map((name, i) => [name, zeros(saved[i]!.shape)])),
     });
   }
   for (const [kernelName, inputsToSave] of Object.entries(LOGIC)) {

@@ -98,7 +98,9 @@ function registerDilated(kernelName: 'Conv2D' | 'DepthwiseConv2dNative'): void {
         return stock.gradFunc(dy, saved, attrs);
       }
       if (attributes.dataFormat === 'NCHW') {
-        throw new ConfigError(`${kernelName}: no gradient of a dilated convolution in NCHW. Transpose to NHWC.`);
+        throw new ConfigError(
+          `${kernelName}: no gradient of a dilated convolution in NCHW. Transpose to NHWC.`,
+        );
       }
       const [x, filter] = saved as [tf.Tensor4D, tf.Tensor4D];
       const depthwise = kernelName !== 'Conv2D';
@@ -124,7 +126,11 @@ export function registerConvolutionGradients(): void {
     inputsToSave: ['x', 'filter'],
     gradFunc: (dy, saved, attrs) => {
       const [x, filter] = saved as [tf.Tensor5D, tf.Tensor5D];
-      const {strides, pad, dilations = 1} = attrs as unknown as {
+      const {
+        strides,
+        pad,
+        dilations = 1,
+      } = attrs as unknown as {
         strides: [number, number, number] | number;
         pad: 'valid' | 'same';
         dilations?: [number, number, number] | number;

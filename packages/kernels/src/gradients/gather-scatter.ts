@@ -7,7 +7,8 @@ const none = (indices: tf.Tensor) => () => tf.zeros(indices.shape);
 /** The sum of those rows that have one id, by id: [count, width]. */
 function sumById(rows: tf.Tensor, ids: tf.Tensor1D, count: number): tf.Tensor {
   // The wasm backend has it with wasm-training only.
-  if (tf.getKernel('UnsortedSegmentSum', tf.getBackend()) != null) return tf.unsortedSegmentSum(rows, ids, count);
+  if (tf.getKernel('UnsortedSegmentSum', tf.getBackend()) != null)
+    return tf.unsortedSegmentSum(rows, ids, count);
   return tf.scatterND(tf.reshape(ids, [-1, 1]), rows, [count, rows.shape[1]!]);
 }
 
@@ -54,7 +55,10 @@ export function registerGatherScatterGradients(): void {
       const [x, indices] = saved as [tf.Tensor, tf.Tensor];
       const {axis, batchDims = 0} = attrs as unknown as {axis: number; batchDims?: number};
       const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
-      return {x: () => gatherGradient(dy as tf.Tensor, x.shape, indices, at, batchDims), indices: none(indices)};
+      return {
+        x: () => gatherGradient(dy as tf.Tensor, x.shape, indices, at, batchDims),
+        indices: none(indices),
+      };
     },
   });
   replaceGradient({

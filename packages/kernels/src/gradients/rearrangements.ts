@@ -7,7 +7,13 @@ function spaceToDepth(t: tf.Tensor, block: number, channelsFirst: boolean): tf.T
     const [batch, channels, height, width] = t.shape as [number, number, number, number];
     const [rows, columns] = [height / block, width / block];
     const blocks = tf.reshape(t, [batch * channels, rows, block, columns, block]);
-    const depth = tf.reshape(tf.transpose(blocks, [0, 2, 4, 1, 3]), [batch, channels, block * block, rows, columns]);
+    const depth = tf.reshape(tf.transpose(blocks, [0, 2, 4, 1, 3]), [
+      batch,
+      channels,
+      block * block,
+      rows,
+      columns,
+    ]);
     return tf.reshape(tf.transpose(depth, [0, 2, 1, 3, 4]), [batch, channels * block * block, rows, columns]);
   }
   const [batch, height, width, channels] = t.shape as [number, number, number, number];
@@ -29,7 +35,7 @@ function sumOfCopies(dy: tf.Tensor, shape: number[], reps: number[]): tf.Tensor 
   return tf.reshape(sum, shape);
 }
 
-/** Ops that move entries: DepthToSpace, TensorScatterUpdate, SparseToDense, and Tile of more than four axes. */
+/** DepthToSpace, TensorScatterUpdate, Tile of more than four axes, Unpack and Split into a single part, Prod over a negative axis. */
 export function registerRearrangementGradients(): void {
   replaceGradient({
     kernelName: 'DepthToSpace',
@@ -64,6 +70,13 @@ export function registerRearrangementGradients(): void {
       return {x: () => sumOfCopies(dy as tf.Tensor, shape, reps)};
     },
   }));
+  for (const kernelName of ['Unpack', 'SplitV']) {
+    wrapGradient(kernelName, (stock) => ({
+      ...stock,
+      // Of a single output tfjs hands on no list, which stock takes for granted.
+      gradFunc: (dy, saved, attrs) => stock.gradFunc([dy].flat() as unknown as tf.Tensor, saved, attrs),
+    }));
+  }
   wrapGradient('Prod', (stock) => ({
     ...stock,
     // Stock takes a negative axis for none.

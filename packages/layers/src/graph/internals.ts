@@ -17,6 +17,10 @@ export interface GraphNode {
   readonly inputs: GraphNode[];
   /** Nodes that take an output of this one; as often as they do. */
   readonly children: GraphNode[];
+  /** Which of the inputs each parameter of the op is, and whether it is a tensor or numbers that are read from one. */
+  readonly inputParams:
+    | Record<string, {type: string; inputIndexStart?: number; inputIndexEnd?: number}>
+    | undefined;
   /** Attributes as the executor parsed them; strings are lower-case. */
   readonly attrParams: Record<string, {value?: unknown}>;
   /** Attributes as the file has them, of which custom ops see the parsed values. */

@@ -1,6 +1,7 @@
 import {ConfigError, NoGradientError} from '@tfjs-peft/kernels';
-import {own} from '../../names.js';
+import {listNames, own} from '../../names.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
+import {DATA, runInputs, TENSORS, taken, takers} from './edges.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './endpoint.js';
 
 /** A graph in two parts: what trained weights cannot change, and the rest. */
@@ -9,8 +10,12 @@ export interface Cut {
   readonly outputs: Endpoint[];
   /** The nodes that depend on what is trained and that some output needs, in the order of the graph. */
   readonly rest: ReadonlySet<GraphNode>;
-  /** Those of them through which a gradient flows: all but shapes, indices and truth values. */
+  /** Those of them through which a gradient flows from the outputs to what is trained: no shapes, indices, truth values. */
   readonly carrying: ReadonlySet<GraphNode>;
+  /** What is trained. */
+  readonly sources: readonly GraphNode[];
+  /** What follows what is trained, whether or not a gradient comes to it from the outputs. */
+  readonly differentiable: ReadonlySet<GraphNode>;
   /** The endpoints in front that the rest takes, or that are asked for; each once, and no constant. */
   readonly crossing: Endpoint[];
   /** Whether some node in front runs only by `executeAsync`. */
@@ -20,7 +25,7 @@ export interface Cut {
 /** What tfjs-converter runs only asynchronously: control flow, outputs whose shape depends on values, tables. */
 const ASYNCHRONOUS = new Set(['control', 'dynamic', 'hash_table']);
 
-/** Ops whose output no gradient can reach, though it depends on the input. */
+/** Ops whose output is constant, but for jumps: it follows no small change of the input, so no gradient reaches what is before. */
 const CONSTANT_OUTPUTS = new Set([
   'Shape',
   'ShapeN',
@@ -44,29 +49,74 @@ const CONSTANT_OUTPUTS = new Set([
   'All',
   'OnesLike',
   'ZerosLike',
+  'Ceil',
+  'Floor',
+  'Round',
+  'Sign',
+  'FloorDiv',
+  'LowerBound',
+  'UpperBound',
+  'Multinomial',
+  'BitwiseAnd',
+  'LookupTableFind',
+  'LookupTableFindV2',
+  'StringToHashBucketFast',
 ]);
+
+/** Ops of which one output has a gradient, and the others are places. */
+const FIRST_OUTPUT = new Set(['TopKV2', 'MaxPoolWithArgmax']);
 
 /** Whether a node runs only by `executeAsync`. */
 function isAsynchronous({category}: GraphNode): boolean {
   return ASYNCHRONOUS.has(category ?? '');
 }
 
-function endsGradient(node: GraphNode): boolean {
+/** Whether a node's output follows no small change of what it is given. */
+export function endsGradient(node: GraphNode): boolean {
   if (CONSTANT_OUTPUTS.has(node.op)) return true;
   const dtype = attribute<string>(node, 'dtype');
   return node.op === 'Cast' && dtype !== undefined && dtype !== 'float32';
 }
 
-/** All nodes that depend on the sources, and these themselves; through a node that `ends` says it of, nothing is followed. */
-function dependents(
-  sources: Iterable<GraphNode>,
-  ends: (node: GraphNode) => boolean = () => false,
-): Set<GraphNode> {
+/** Whether a gradient can flow back from an output of a node. */
+export function flowsFrom({node, index}: Endpoint): boolean {
+  return !endsGradient(node) && (index === 0 || !FIRST_OUTPUT.has(node.op));
+}
+
+/** All nodes that depend on the sources, and these themselves. */
+function dependents(sources: Iterable<GraphNode>): Set<GraphNode> {
   const found = new Set<GraphNode>(sources);
   // A set may grow while one goes through it.
   for (const node of found) {
-    for (const child of node.children) if (!ends(child)) found.add(child);
+    for (const child of takers(node, DATA)) found.add(child);
   }
+  return found;
+}
+
+/** The inputs through which a gradient can flow back from a node. */
+export function flowingInputs(node: GraphNode): Endpoint[] {
+  return taken(node, TENSORS).flatMap((i) => {
+    const input = inputOf(node, i);
+    return flowsFrom(input) ? [input] : [];
+  });
+}
+
+/** The sources, and what depends on them by tensors alone and through no op that ends the gradient. */
+function differentiableFrom(sources: Iterable<GraphNode>): Set<GraphNode> {
+  const found = new Set<GraphNode>(sources);
+  for (const node of found) {
+    for (const child of takers(node, TENSORS)) {
+      const flows = flowingInputs(child).some((input) => input.node === node);
+      if (flows && !endsGradient(child)) found.add(child);
+    }
+  }
+  return found;
+}
+
+/** The nodes that a gradient of some endpoints can come to. */
+export function reachedFrom(endpoints: readonly Endpoint[]): Set<GraphNode> {
+  const found = new Set(endpoints.filter(flowsFrom).map(({node}) => node));
+  for (const node of found) for (const input of flowingInputs(node)) found.add(input.node);
   return found;
 }
 
@@ -83,9 +133,11 @@ function dependents(
 export function cutGraph(executor: Executor, sources: readonly GraphNode[], outputs: Endpoint[]): Cut {
   const isConstant = ({name}: GraphNode) => Object.hasOwn(executor.weightMap, name);
   const changing = dependents(sources);
-  const differentiable = dependents(sources, endsGradient);
+  const differentiable = differentiableFrom(sources);
+  const reached = reachedFrom(outputs);
   const needed = new Set(outputs.map(({node}) => node));
-  for (const node of needed) if (!isConstant(node)) for (const input of node.inputs) needed.add(input);
+  for (const node of needed)
+    if (!isConstant(node)) for (const input of runInputs(node)) needed.add(input.node);
 
   const rest = new Set(
     Object.values(executor.graph.nodes).filter(
@@ -102,7 +154,7 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
     }
   };
   for (const node of rest) {
-    for (const i of node.inputs.keys()) cross(inputOf(node, i));
+    for (const input of runInputs(node)) cross(input);
   }
   for (const output of outputs) cross(output);
   const front = new Set([...crossing.values()].map(({node}) => node));
@@ -110,16 +162,18 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
   return {
     outputs,
     rest,
-    carrying: new Set([...rest].filter((node) => differentiable.has(node))),
+    carrying: new Set([...rest].filter((node) => differentiable.has(node) && reached.has(node))),
+    sources,
+    differentiable,
     crossing: [...crossing.values()],
     dynamic: [...front].some(isAsynchronous),
   };
 }
 
 function dynamicBehind(node: GraphNode, sources: readonly GraphNode[]): NoGradientError {
-  const before = sources.filter((source) => dependents([source]).has(node)).map(({name}) => `'${name}'`);
+  const before = sources.filter((source) => dependents([source]).has(node)).map(({name}) => name);
   return new NoGradientError(
-    `Node '${node.name}' (${node.op}) is dynamic and comes behind what is trained: ${before.join(', ')}. tfjs runs it only by ` +
+    `Node '${node.name}' (${node.op}) is dynamic and comes behind what is trained: ${listNames(before)}. tfjs runs it only by ` +
       'executeAsync, through which no gradient can be taken. Leave those sites out of the targets, or train towards a node before it.',
   );
 }
@@ -136,7 +190,7 @@ export function findEndpoint(executor: Executor, name: string, signature: unknow
   if (node === undefined) {
     throw new ConfigError(
       `outputs: the graph has no node '${name}'. Name one of its nodes; its own outputs are ` +
-        `${executor.graph.outputs.map(({name}) => `'${name}'`).join(', ')}.`,
+        `${listNames(executor.graph.outputs.map(({name}) => name))}.`,
     );
   }
   return {node, index};

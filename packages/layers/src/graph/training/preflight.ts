@@ -1,94 +1,129 @@
-import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
-import {own} from '../../names.js';
-import {attribute, type GraphNode} from '../internals.js';
-import type {Cut} from './cut.js';
+import {listNames} from '../../names.js';
+import type {Executor, GraphNode} from '../internals.js';
+import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
+import {DATA, edgesOf, TENSORS, taken} from './edges.js';
+import {type Endpoint, endpointName, inputOf} from './endpoint.js';
+import {faultOf, runs} from './faults.js';
 
 /** An op through which a gradient has to flow, but does not, or not right. */
 export interface GradientGap {
   node: string;
   op: string;
-  /** The kernel of tfjs that has no right gradient. */
+  /** The kernel of tfjs that has no right gradient; of an op that no gradient can pass by nature, the op. */
   kernel: string;
-  /** Whether importing `@tfjs-peft/kernels/gradients` closes the gap. */
+  /** Whether importing what `by` names closes the gap. */
   supplied: boolean;
+  /** `@tfjs-peft/kernels/gradients`, `@tfjs-peft/kernels/wasm-training`, or null where nothing closes the gap. */
+  by: string | null;
+  /** Of an op that no gradient can pass by nature: the outputs and the trained nodes that get none because of it. */
+  ends?: {outputs: string[]; trained: string[]};
 }
 
-/** The kernel that decides about an op's gradient, where it is not of the op's own name. */
-const KERNELS: Readonly<Record<string, string>> = {
-  MatMul: 'BatchMatMul',
-  BatchMatMulV2: 'BatchMatMul',
-  TopKV2: 'TopK',
-  ImageProjectiveTransform: 'Transform',
-  ImageProjectiveTransformV3: 'Transform',
-  Cumprod: 'Cumprod',
-  RFFT: 'FFT',
-  IRFFT: 'IFFT',
-};
-
-/** Kernels that only run within an op that brings its gradient along. */
-const WITHIN = new Set(['_FusedMatMul', 'FusedConv2D', 'FusedDepthwiseConv2D']);
-
-/** Kernels whose stock gradient is wrong for broadcast operands; converted models broadcast. */
-const WRONG_GRADIENT: ReadonlySet<string> = new Set(['SquaredDifference']);
-
-/** What `@tfjs-peft/kernels/gradients` supplies of these. */
-const SUPPLIED: ReadonlySet<string> = new Set([
-  'Einsum',
-  'StridedSlice',
-  'GatherNd',
-  'ScatterNd',
-  'TopK',
-  'SquaredDifference',
-]);
-
-/** What gradients of that entry point carry. */
-const MARK = Symbol.for('tfjs-peft.gradient');
-
-/** Puts the gradients of that entry point, if it was imported, back over those that tfjs-layers registered later. */
-function registerAgain(): void {
+/** Puts the gradients of `@tfjs-peft/kernels/gradients`, if it was imported, back over those that tfjs-layers registered later. */
+export function registerAgain(): void {
   (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
 }
 
-/** Convolutions, of which tfjs has no gradient where they are dilated. */
-const CONVOLUTIONS: Readonly<Record<string, string>> = {
-  Conv2D: 'Conv2D',
-  _FusedConv2D: 'FusedConv2D',
-  DepthwiseConv2dNative: 'DepthwiseConv2dNative',
-  FusedDepthwiseConv2dNative: 'FusedDepthwiseConv2D',
-};
-
-function isDilated(node: GraphNode): boolean {
-  const dilations = attribute<number | number[]>(node, 'dilations');
-  return [dilations ?? 1].flat().some((size) => size > 1);
-}
-
-function gapOf(node: GraphNode): GradientGap | undefined {
-  const {name, op} = node;
-  if (Object.hasOwn(CONVOLUTIONS, op)) {
-    if (!isDilated(node) || op.includes('Depthwise')) return undefined;
-    if (op === 'Conv2D' && MARK in (tf.getGradient('Conv2D')?.gradFunc ?? {})) return undefined;
-    return {node: name, op, kernel: CONVOLUTIONS[op]!, supplied: op === 'Conv2D'};
-  }
-  const kernel = own(KERNELS, op) ?? op;
-  const gap = {node: name, op, kernel, supplied: SUPPLIED.has(kernel)};
-  if (WITHIN.has(kernel)) return undefined;
-  const gradient = tf.getGradient(kernel);
-  if (gradient == null) return tf.getKernel(kernel, tf.getBackend()) == null ? undefined : gap;
-  if (WRONG_GRADIENT.has(kernel)) {
-    return MARK in gradient.gradFunc ? undefined : gap;
-  }
-  return undefined;
-}
-
 /**
- * The ops between what is trained and the outputs through which no right gradient flows now.
+ * The ops between what is trained and the outputs through which no right gradient flows now, and those that end it, where an output or
+ * something that is trained gets none because of them.
  *
  * @param replaced Nodes that run other code than their op's, or none: those that are trained among them.
  */
-export function findGaps(cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGap[] {
+export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGap[] {
   registerAgain();
-  return [...cut.carrying].flatMap((node) => (replaced.has(node) ? [] : (gapOf(node) ?? [])));
+  const onTape = tapeOf(cut);
+  const faults = [...onTape].flatMap((node): GradientGap[] => {
+    if (replaced.has(node)) return [];
+    const carries = (input: number): boolean => edgesOf(node)[input] === 'tensor' && flows(cut, node, input);
+    if (!cut.sources.includes(node) && !node.inputs.some((_, i) => carries(i))) return [];
+    const fault = faultOf({executor, node, carries});
+    return fault === undefined ? [] : [{node: node.name, op: node.op, ...fault, supplied: fault.by !== null}];
+  });
+  return [...faults, ...findEnds(cut)];
+}
+
+/** Whether what is trained comes to an input of a node by tensors that follow it. */
+function flows(cut: Cut, node: GraphNode, input: number): boolean {
+  const {node: source} = inputOf(node, input);
+  return cut.differentiable.has(source) && (!endsGradient(source) || cut.sources.includes(source));
+}
+
+/** The nodes that tfjs asks for a gradient: those between what is trained and the outputs, whether or not it can be other than 0. */
+function tapeOf(cut: Cut): Set<GraphNode> {
+  const before = new Set(cut.outputs.map(({node}) => node));
+  for (const node of before) {
+    if (!cut.rest.has(node)) continue;
+    for (const i of taken(node, TENSORS)) before.add(node.inputs[i]!);
+  }
+  return new Set([...cut.rest].filter((node) => before.has(node)));
+}
+
+/** The ops that end the gradient of outputs, or of what is trained. */
+function findEnds(cut: Cut): GradientGap[] {
+  const changing = cut.outputs.filter(({node}) => cut.rest.has(node));
+  const deaf = changing.filter(
+    (output) => ![...reachedFrom([output])].some((node) => cut.differentiable.has(node)),
+  );
+  const reached = reachedFrom(cut.outputs);
+  const useless = cut.sources.filter((node) => !reached.has(node));
+  if (deaf.length === 0 && (useless.length === 0 || cut.outputs.length === 0)) return [];
+  const found = new Map<GraphNode, {outputs: Set<string>; trained: Set<string>}>();
+  const note = (node: GraphNode) => {
+    const own = found.get(node) ?? {outputs: new Set<string>(), trained: new Set<string>()};
+    found.set(node, own);
+    return own;
+  };
+  for (const output of deaf) {
+    for (const node of endsBefore(cut, output)) note(node).outputs.add(endpointName(output));
+  }
+  const after = new Map(useless.map((node) => [node, followers(cut, node)]));
+  for (const output of changing) {
+    for (const end of endsBefore(cut, output)) {
+      for (const [source, followed] of after) if (followed.has(end)) note(end).trained.add(source.name);
+    }
+  }
+  return [...found].map(([{name, op}, {outputs, trained}]) => ({
+    node: name,
+    op,
+    kernel: op,
+    supplied: false,
+    by: null,
+    ends: {outputs: [...outputs], trained: [...trained]},
+  }));
+}
+
+/** The nodes before an endpoint, and its own, that end a gradient which follows what is trained. */
+function endsBefore(cut: Cut, last: Endpoint): GraphNode[] {
+  const before = new Map([[endpointName(last), last]]);
+  for (const {node} of before.values()) {
+    if (!cut.rest.has(node)) continue;
+    for (const i of taken(node, DATA)) {
+      const input = inputOf(node, i);
+      before.set(endpointName(input), input);
+    }
+  }
+  const ends = [...before.values()].filter((endpoint) => {
+    const {node} = endpoint;
+    if (!cut.rest.has(node)) return false;
+    const edges = edgesOf(node);
+    return node.inputs.some(
+      (_, i) =>
+        edges[i] !== 'order' && flows(cut, node, i) && (edges[i] === 'values' || !flowsFrom(endpoint)),
+    );
+  });
+  return [...new Set(ends.map(({node}) => node))];
+}
+
+function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
+  const found = new Set([source]);
+  for (const node of found) {
+    for (const child of node.children) {
+      if (cut.rest.has(child) && taken(child, DATA).some((i) => child.inputs[i] === node)) found.add(child);
+    }
+  }
+  return found;
 }
 
 /**
@@ -97,28 +132,47 @@ export function findGaps(cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGa
 export function explain(error: unknown, cut: Cut): unknown {
   const [, kernel] = /gradient function not found for (\w+)/.exec((error as Error)?.message) ?? [];
   if (kernel === undefined) return error;
-  const nodes = [...cut.carrying].filter(({op}) => (own(KERNELS, op) ?? op).includes(kernel));
-  const known = nodes.map(({name, op}) => `'${name}' (${op})`).join(', ');
+  const nodes = [...cut.carrying].filter(({op}) => runs(op, kernel));
+  const known = listNames(nodes.map(({name}) => name));
   return new NoGradientError(
     `tfjs has no gradient of ${kernel}${known && `, which is what runs at ${known}`}. Register one with tf.registerGradient.`,
     {cause: error},
   );
 }
 
-/** @throws NoGradientError that names every op and node through which no right gradient flows. */
+/** How many gaps an error tells one by one. */
+const MOST = 12;
+
+function describe({node, op, kernel, by, ends}: GradientGap): string {
+  if (ends === undefined) {
+    const help = by === null ? 'not supplied' : `supplied by '${by}'`;
+    return `\n- '${node}' (${op}): tfjs has no right gradient of ${kernel}; ${help}`;
+  }
+  const {outputs, trained} = ends;
+  const none = [
+    outputs.length > 0 ? `none reaches the output ${listNames(outputs)}` : '',
+    trained.length > 0 ? `${listNames(trained)} would not be trained` : '',
+  ].filter((part) => part !== '');
+  return `\n- '${node}' (${op}): no gradient passes it, so that ${none.join(', and ') || 'none reaches what is trained'}`;
+}
+
+/** @throws NoGradientError that names the ops and nodes through which no right gradient flows. */
 export function checkGaps(gaps: readonly GradientGap[]): void {
   if (gaps.length === 0) return;
-  const lines = gaps.map(({node, op, kernel, supplied}) => {
-    const help = supplied ? "supplied by '@tfjs-peft/kernels/gradients'" : 'not supplied';
-    return `\n- '${node}' (${op}): tfjs has no right gradient of ${kernel}; ${help}`;
-  });
-  const rest = gaps.some(({supplied}) => !supplied);
+  const lines = gaps.slice(0, MOST).map(describe);
+  if (gaps.length > MOST) lines.push(`\n- and ${gaps.length - MOST} more; preflight() lists all`);
+  const imports = [...new Set(gaps.flatMap(({by}) => by ?? []))];
+  const advice = [
+    imports.length > 0 ? `Import ${imports.map((name) => `'${name}'`).join(' and ')} before training.` : '',
+    gaps.some(({ends}) => ends !== undefined)
+      ? 'Where no gradient passes a node, train towards a node before it, or leave the sites before it out.'
+      : '',
+    gaps.some(({supplied, ends}) => !supplied && ends === undefined)
+      ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, or register a gradient ' +
+        'with tf.registerGradient.'
+      : '',
+  ];
   throw new NoGradientError(
-    `No right gradient flows from the outputs to what is trained.${lines.join('')}\n` +
-      (gaps.some(({supplied}) => supplied) ? "Import '@tfjs-peft/kernels/gradients' before training. " : '') +
-      (rest
-        ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, or register a gradient ' +
-          'with tf.registerGradient.'
-        : ''),
+    `No right gradient flows from the outputs to what is trained.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
   );
 }

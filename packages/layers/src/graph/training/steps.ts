@@ -3,6 +3,8 @@ import {isPassing} from '../constants.js';
 import {type RunNode, runOf} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
 import type {Cut} from './cut.js';
+import {apart} from './dilated.js';
+import {runInputs} from './edges.js';
 import {type Endpoint, inputOf} from './endpoint.js';
 import {FusedNorm, findLayerNorms} from './layer-norms.js';
 import {isReshaping, Reshapes, reshape} from './reshaping.js';
@@ -17,13 +19,19 @@ export interface Steps {
   of(node: GraphNode): Step;
 }
 
+/** A node by itself. */
+function plainStep(node: GraphNode, inputs: Endpoint[]): Step {
+  const run = apart(node);
+  return run === undefined ? {inputs} : {inputs, run};
+}
+
 /** Each node by itself. */
 export class PlainSteps implements Steps {
   constructor(private readonly cut: Cut) {}
 
   of(node: GraphNode): Step {
-    const inputs = node.inputs.map((_, i) => inputOf(node, i));
-    if (!this.cut.carrying.has(node) || !isReshaping(node)) return {inputs};
+    const inputs = runInputs(node);
+    if (!this.cut.carrying.has(node) || !isReshaping(node)) return plainStep(node, inputs);
     const reshapes = new Reshapes([node]);
     return {inputs, run: ([x, ...params]) => reshape(x!, reshapes.shape(x!.shape, params))};
   }
@@ -83,8 +91,8 @@ export class ShortSteps implements Steps {
       const {source, shape, params} = this.reshapesUpTo({node, index: 0});
       return {inputs: [source, ...params], run: ([x, ...given]) => reshape(x!, shape(x!, given))};
     }
-    const inputs = node.inputs.map((_, i) => this.through(inputOf(node, i)));
-    return this.sites.has(node) ? this.siteStep(node, inputs) : {inputs};
+    const inputs = runInputs(node).map((input) => this.through(input));
+    return this.sites.has(node) ? this.siteStep(node, inputs) : plainStep(node, inputs);
   }
 
   /** A site reshapes for itself, which is nothing to do where the shape stays. */

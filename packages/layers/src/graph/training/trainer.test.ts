@@ -298,14 +298,17 @@ describe('a trainer', () => {
     graph.input('x', [-1, 4]);
     graph.weight('w', [4, 4]);
     graph.node('MatMul', 'product', ['x', 'w'], {transpose_a: false, transpose_b: false});
-    graph.integers('axis', 1);
-    graph.node('Cumprod', 'running', ['product', 'axis'], {exclusive: false, reverse: false});
-    const model = await graph.output(graph.node('Square', 'y', ['running'])).load();
+    graph.integers('ids', [0, 1, 1]);
+    graph.integers('segments', [0, 0, 1]);
+    graph.node('SparseSegmentSum', 'sums', ['product', 'ids', 'segments']);
+    const model = await graph.output(graph.node('Square', 'y', ['sums'])).load();
     await upgrade(model, {adapter: {type: 'lora', rank: 1}});
     const own = trainer(model, {loss: 'meanSquaredError'});
-    expect(own.preflight()).toEqual([{node: 'running', op: 'Cumprod', kernel: 'Cumprod', supplied: false}]);
+    expect(own.preflight()).toEqual([
+      {node: 'sums', op: 'SparseSegmentSum', kernel: 'SparseSegmentSum', supplied: false, by: null},
+    ]);
     await expect(
       own.gradients(tf.ones([1, 4]), (out) => tf.sum(out as tf.Tensor) as tf.Scalar),
-    ).rejects.toThrow(/'running' \(Cumprod\)/);
+    ).rejects.toThrow(/'sums' \(SparseSegmentSum\)/);
   });
 });

@@ -320,7 +320,7 @@ export class GraphTrainer {
       this.graphState()?.chains,
     );
     this.forward?.forward.dispose();
-    this.forward = {key, forward, gaps: findGaps(forward.cut, forward.replaced)};
+    this.forward = {key, forward, gaps: findGaps(executorOf(this.model), forward.cut, forward.replaced)};
     return this.forward;
   }
 

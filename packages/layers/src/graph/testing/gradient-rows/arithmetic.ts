@@ -1,15 +1,35 @@
 import {constant, type GradientRow, int, row, step, truth, x} from './row.js';
 
-const BINARY = ['Add', 'AddV2', 'Sub', 'Mul', 'Div', 'RealDiv', 'DivNoNan', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference', 'Mod', 'FloorMod', 'Atan2'];
+const BINARY = [
+  'Add',
+  'AddV2',
+  'Sub',
+  'Mul',
+  'Div',
+  'RealDiv',
+  'DivNoNan',
+  'Maximum',
+  'Minimum',
+  'Pow',
+  'SquaredDifference',
+  'Mod',
+  'FloorMod',
+  'Atan2',
+];
 
 /** Away from 0, so that a division is smooth and a power exists. */
 const POSITIVE: [number, number] = [0.5, 2];
 
 /** With one quotient all over, so that no small change reaches a jump. */
-const MODULO: [[number, number], [number, number]] = [[1.5, 2.3], [1.2, 1.4]];
+const MODULO: [[number, number], [number, number]] = [
+  [1.5, 2.3],
+  [1.2, 1.4],
+];
 
 function binary(op: string): GradientRow[] {
-  const numbers = ['Maximum', 'Minimum', 'SquaredDifference', 'Add', 'AddV2', 'Sub', 'Mul'].includes(op) ? undefined : POSITIVE;
+  const numbers = ['Maximum', 'Minimum', 'SquaredDifference', 'Add', 'AddV2', 'Sub', 'Mul'].includes(op)
+    ? undefined
+    : POSITIVE;
   const ranges = op.endsWith('Mod') ? MODULO : [numbers, numbers];
   const pair = (left: number[], right: number[], frozen?: 'left' | 'right') => [
     (frozen === 'left' ? constant : x)(left, ranges[0]),
@@ -68,7 +88,7 @@ export const ARITHMETIC: GradientRow[] = [
   row('LeakyRelu', 'alpha 0.3', [x([2, 4])], {alpha: 0.3}),
   row('Prelu', 'one alpha for each channel', [x([2, 2, 3]), x([3])]),
   row('Prelu', 'alpha of the whole shape', [x([2, 3]), x([2, 3])]),
-  row('Prelu', 'alpha is the larger operand', [x([3]), x([2, 3])]),
+  {...row('Prelu', 'alpha is the larger operand', [x([3]), x([2, 3])]), breaksHeap: 'Prelu'},
   row('Prelu', 'alpha for each channel over the rows', [x([2, 2, 3]), x([1, 1, 3])]),
   row('ClipByValue', 'within the operand', [x([2, 4]), constant([], [-0.5, -0.5]), constant([], [0.5, 0.5])]),
   row('ComplexAbs', 'of real numbers', [x([2, 4])]),
@@ -82,8 +102,13 @@ export const ARITHMETIC: GradientRow[] = [
   step('Round', '', [x([2, 3], [-1.4, 1.4])]),
   step('Sign', '', [x([2, 3])]),
   step('FloorDiv', 'same shapes', [x([2, 3], [0.5, 2.2]), x([2, 3], [0.7, 0.9])]),
-  step('FloorDiv', 'a scalar constant on the right', [x([2, 3], [0.5, 2.2]), {...constant([]), values: [0.83]}]),
-  ...['IsNan', 'IsFinite', 'IsInf', 'OnesLike', 'ZerosLike', 'Shape', 'Size', 'Rank'].map((op) => step(op, '', [x([2, 3])])),
+  step('FloorDiv', 'a scalar constant on the right', [
+    x([2, 3], [0.5, 2.2]),
+    {...constant([]), values: [0.83]},
+  ]),
+  ...['IsNan', 'IsFinite', 'IsInf', 'OnesLike', 'ZerosLike', 'Shape', 'Size', 'Rank'].map((op) =>
+    step(op, '', [x([2, 3])]),
+  ),
   ...['Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual'].map((op) =>
     step(op, 'with a constant', [x([2, 3]), {...constant([]), values: [0.01]}]),
   ),
@@ -95,7 +120,16 @@ export const ARITHMETIC: GradientRow[] = [
   step('LowerBound', 'of values', [constant([2, 4]), x([2, 3])]),
   step('UpperBound', 'of values', [constant([2, 4]), x([2, 3])]),
   step('Fill', 'with a value', [int([2, 3]), x([])]),
-  step('Range', 'to a limit', [{...constant([]), values: [0]}, x([], [3, 3.9]), {...constant([]), values: [1]}], {Tidx: {type: 'DT_FLOAT'}}),
+  step(
+    'Range',
+    'to a limit',
+    [{...constant([]), values: [0]}, x([], [3, 3.9]), {...constant([]), values: [1]}],
+    {Tidx: {type: 'DT_FLOAT'}},
+  ),
   step('OneHot', 'whose values are computed', [int([0, 2]), int(3), x([]), {...constant([]), values: [0]}]),
-  step('ClipByValue', 'to limits that are computed', [constant([2, 4]), x([], [-0.5, -0.5]), constant([], [0.5, 0.5])]),
+  step('ClipByValue', 'to limits that are computed', [
+    constant([2, 4]),
+    x([], [-0.5, -0.5]),
+    constant([], [0.5, 0.5]),
+  ]),
 ];

@@ -1,20 +1,44 @@
 import {constant, type GradientRow, int, row, x} from './row.js';
 
-const WINDOWS: [label: string, attrs: {ksize: number[]; strides: number[]; padding: string}, size: number[]][] = [
+const WINDOWS: [
+  label: string,
+  attrs: {ksize: number[]; strides: number[]; padding: string},
+  size: number[],
+][] = [
   ['3 x 3, stride 1, SAME', {ksize: [1, 3, 3, 1], strides: [1, 1, 1, 1], padding: 'SAME'}, [1, 4, 3, 2]],
   ['3 x 3, stride 2, SAME', {ksize: [1, 3, 3, 1], strides: [1, 2, 2, 1], padding: 'SAME'}, [1, 4, 5, 2]],
   ['2 x 3, stride 2 x 1, SAME', {ksize: [1, 2, 3, 1], strides: [1, 2, 1, 1], padding: 'SAME'}, [1, 5, 4, 2]],
   ['2 x 2, stride 2, VALID', {ksize: [1, 2, 2, 1], strides: [1, 2, 2, 1], padding: 'VALID'}, [2, 4, 5, 2]],
   ['3 x 3, stride 1, VALID', {ksize: [1, 3, 3, 1], strides: [1, 1, 1, 1], padding: 'VALID'}, [1, 5, 4, 2]],
   ['3 x 2, stride 2, VALID', {ksize: [1, 3, 2, 1], strides: [1, 2, 2, 1], padding: 'VALID'}, [1, 6, 5, 2]],
-  ['4 x 4, stride 4, SAME, larger than the image', {ksize: [1, 4, 4, 1], strides: [1, 4, 4, 1], padding: 'SAME'}, [1, 3, 3, 2]],
-  ['over the whole image, VALID', {ksize: [1, 4, 3, 1], strides: [1, 1, 1, 1], padding: 'VALID'}, [2, 4, 3, 2]],
+  [
+    '4 x 4, stride 4, SAME, larger than the image',
+    {ksize: [1, 4, 4, 1], strides: [1, 4, 4, 1], padding: 'SAME'},
+    [1, 3, 3, 2],
+  ],
+  [
+    'over the whole image, VALID',
+    {ksize: [1, 4, 3, 1], strides: [1, 1, 1, 1], padding: 'VALID'},
+    [2, 4, 3, 2],
+  ],
 ];
 
 const VOLUMES: typeof WINDOWS = [
-  ['2 x 2 x 2, stride 2, VALID', {ksize: [1, 2, 2, 2, 1], strides: [1, 2, 2, 2, 1], padding: 'VALID'}, [1, 4, 4, 2, 1]],
-  ['3 x 3 x 3, stride 1, SAME', {ksize: [1, 3, 3, 3, 1], strides: [1, 1, 1, 1, 1], padding: 'SAME'}, [1, 3, 3, 3, 2]],
-  ['3 x 2 x 2, stride 2, SAME', {ksize: [1, 3, 2, 2, 1], strides: [1, 2, 2, 2, 1], padding: 'SAME'}, [1, 4, 3, 3, 2]],
+  [
+    '2 x 2 x 2, stride 2, VALID',
+    {ksize: [1, 2, 2, 2, 1], strides: [1, 2, 2, 2, 1], padding: 'VALID'},
+    [1, 4, 4, 2, 1],
+  ],
+  [
+    '3 x 3 x 3, stride 1, SAME',
+    {ksize: [1, 3, 3, 3, 1], strides: [1, 1, 1, 1, 1], padding: 'SAME'},
+    [1, 3, 3, 3, 2],
+  ],
+  [
+    '3 x 2 x 2, stride 2, SAME',
+    {ksize: [1, 3, 2, 2, 1], strides: [1, 2, 2, 2, 1], padding: 'SAME'},
+    [1, 4, 3, 3, 2],
+  ],
 ];
 
 const MODES: [string, Record<string, boolean>][] = [
@@ -76,23 +100,50 @@ export const IMAGES: GradientRow[] = [
   row(
     'ImageProjectiveTransformV3',
     'bilinear, constant fill',
-    [x([1, 4, 4, 1]), {...constant([1, 8]), values: [0.9, 0.1, 0.2, -0.1, 0.8, 0.3, 0, 0]}, int([3, 3]), {...constant([]), values: [0]}],
+    [
+      x([1, 4, 4, 1]),
+      {...constant([1, 8]), values: [0.9, 0.1, 0.2, -0.1, 0.8, 0.3, 0, 0]},
+      int([3, 3]),
+      {...constant([]), values: [0]},
+    ],
     {interpolation: 'BILINEAR', fill_mode: 'CONSTANT'},
   ),
   row('DepthToSpace', 'blocks of 2', [x([1, 2, 3, 8])], {block_size: 2, data_format: 'NHWC'}),
   row('DepthToSpace', 'blocks of 3, two images', [x([2, 1, 2, 9])], {block_size: 3, data_format: 'NHWC'}),
-  row('SpaceToBatchND', 'blocks of 2 x 3, with padding', [x([1, 3, 4, 2]), int([2, 3]), int([1, 0, 1, 1], [2, 2])]),
-  row('BatchToSpaceND', 'blocks of 2 x 2, with crops', [x([4, 2, 3, 2]), int([2, 2]), int([0, 1, 1, 0], [2, 2])]),
+  row('SpaceToBatchND', 'blocks of 2 x 3, with padding', [
+    x([1, 3, 4, 2]),
+    int([2, 3]),
+    int([1, 0, 1, 1], [2, 2]),
+  ]),
+  row('BatchToSpaceND', 'blocks of 2 x 2, with crops', [
+    x([4, 2, 3, 2]),
+    int([2, 2]),
+    int([0, 1, 1, 0], [2, 2]),
+  ]),
   ...['REFLECT', 'SYMMETRIC'].flatMap((mode) => [
-    row('MirrorPad', `${mode}, height and width by 1`, [x([1, 3, 4, 2]), int([0, 0, 1, 1, 1, 1, 0, 0], [4, 2])], {mode}),
-    row('MirrorPad', `${mode}, more on one side`, [x([1, 4, 4, 1]), int([0, 0, 3, 0, 1, 2, 0, 0], [4, 2])], {mode}),
+    row(
+      'MirrorPad',
+      `${mode}, height and width by 1`,
+      [x([1, 3, 4, 2]), int([0, 0, 1, 1, 1, 1, 0, 0], [4, 2])],
+      {mode},
+    ),
+    row('MirrorPad', `${mode}, more on one side`, [x([1, 4, 4, 1]), int([0, 0, 3, 0, 1, 2, 0, 0], [4, 2])], {
+      mode,
+    }),
     row('MirrorPad', `${mode}, a vector`, [x([5]), int([2, 3], [1, 2])], {mode}),
     row('MirrorPad', `${mode}, a sequence`, [x([2, 4, 3]), int([0, 0, 2, 1, 0, 0], [3, 2])], {mode}),
   ]),
   row('LRN', 'radius 2', [x([1, 2, 2, 5])], {depth_radius: 2, bias: 1.5, alpha: 0.3, beta: 0.6}),
   row('LRN', 'of the defaults', [x([1, 2, 2, 5])], {depth_radius: 5, bias: 1, alpha: 1, beta: 0.5}),
   ...['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3'].map((op) =>
-    row(op, 'the input', [x([2, 2, 2, 3]), constant([3]), constant([3]), constant([3]), constant([3], [0.5, 2])], {epsilon: 0.001}),
+    row(
+      op,
+      'the input',
+      [x([2, 2, 2, 3]), constant([3]), constant([3]), constant([3]), constant([3], [0.5, 2])],
+      {epsilon: 0.001},
+    ),
   ),
-  row('FusedBatchNormV3', 'all of its inputs', [x([2, 2, 2, 3]), x([3]), x([3]), x([3]), x([3], [0.5, 2])], {epsilon: 0.001}),
+  row('FusedBatchNormV3', 'all of its inputs', [x([2, 2, 2, 3]), x([3]), x([3]), x([3]), x([3], [0.5, 2])], {
+    epsilon: 0.001,
+  }),
 ];

@@ -29,8 +29,8 @@ export interface GradientRow {
   constant: boolean;
   /** Stock's gradient does not come to an end. */
   endless?: boolean;
-  /** Stock's wasm kernel reads and writes beyond its tensors. */
-  breaksHeap?: boolean;
+  /** The kernel that reads and writes beyond its tensors in stock's wasm backend. */
+  breaksHeap?: string;
 }
 
 /**
@@ -110,7 +110,9 @@ export function graphOf({op, inputs, attrs}: GradientRow): GraphBuilder {
     const name = `input${i}`;
     if (kind === 'integer') return graph.integers(name, shape.length === 0 ? values[0]! : values, shape);
     if (kind === 'truth') return graph.truths(name, values.map(Boolean), shape);
-    return graph.weight(name, shape, {values});
+    graph.weight(name, shape, {values});
+    // As what a site gives: computed, and no variable of its own.
+    return kind === 'trained' ? graph.node('Identity', `${name}/computed`, [name]) : name;
   });
   return graph.output(graph.node(op, NODE, names, attrs));
 }

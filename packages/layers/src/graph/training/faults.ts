@@ -1,0 +1,232 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {constantAt} from '../constants.js';
+import {attribute, type Executor, type GraphNode} from '../internals.js';
+
+/** A node, and to which of its inputs a gradient has to flow. */
+export interface Flow {
+  executor: Executor;
+  node: GraphNode;
+  carries(input: number): boolean;
+}
+
+/** A gradient that stock tfjs has, but wrong. */
+interface Fault {
+  kernel: string;
+  /** For which attributes and operands it is wrong, or may be where a graph does not tell the shapes; always, by default. */
+  when?(flow: Flow): boolean;
+  /** Nobody has a right one. */
+  final?: true;
+}
+
+const GRADIENTS = '@tfjs-peft/kernels/gradients';
+const WASM_TRAINING = '@tfjs-peft/kernels/wasm-training';
+
+const isSame = ({node}: Flow): boolean => attribute(node, 'pad') === 'same';
+const onWasm = (): boolean => tf.getBackend() === 'wasm';
+
+/** Whether an operand that carries a gradient may be smaller than the other, so that its gradient has to be summed up. */
+function mayBeSmaller({executor, node, carries}: Flow): boolean {
+  return [0, 1].some((input) => {
+    if (!carries(input)) return false;
+    const other = constantAt(executor, node, 1 - input);
+    return other === undefined || tf.util.sizeFromShape(other.shape) > 1;
+  });
+}
+
+/** The same of matrix products, whose batch axes are broadcast. */
+function mayBeBroadcast({executor, node, carries}: Flow): boolean {
+  return [0, 1].some((input) => {
+    if (!carries(input)) return false;
+    const other = constantAt(executor, node, 1 - input);
+    return other === undefined || other.shape.length > 2;
+  });
+}
+
+/** A window of one entry is padded by nothing. */
+const isPadded = (flow: Flow): boolean =>
+  isSame(flow) && (attribute<number[]>(flow.node, 'kernelSize') ?? []).some((size) => size > 1);
+
+const isDilated = ({node}: Flow): boolean =>
+  [attribute<number | number[]>(node, 'dilations') ?? attribute<number>(node, 'dilation') ?? 1]
+    .flat()
+    .some((size) => size > 1);
+
+const hasHalfPixels = ({node}: Flow): boolean => attribute(node, 'halfPixelCenters') === true;
+
+/** Alphas for the channels alone are smaller than what they scale. */
+function mayBeLargerAlpha({executor, node, carries}: Flow): boolean {
+  const alpha = constantAt(executor, node, 1);
+  return carries(0) && (alpha === undefined || alpha.shape.slice(0, -1).some((size) => size > 1));
+}
+
+const product: Fault[] = [{kernel: 'BatchMatMul', when: mayBeBroadcast}];
+const comparison = (kernel: string): Fault[] => [{kernel}];
+const mean = (kernel: string): Fault[] => [{kernel, when: isPadded}];
+
+/** By op. Ops of which stock has no gradient at all are not listed: that tfjs tells itself. */
+const FAULTS: Readonly<Record<string, Fault[]>> = {
+  Maximum: [{kernel: 'Maximum', when: mayBeSmaller}],
+  Minimum: [{kernel: 'Minimum', when: mayBeSmaller}],
+  SquaredDifference: [{kernel: 'SquaredDifference', when: mayBeSmaller}],
+  Prelu: [{kernel: 'Prelu', when: mayBeLargerAlpha}],
+  FloorDiv: [{kernel: 'FloorDiv'}],
+  Cast: [{kernel: 'Cast', when: ({node}) => attribute(node, 'dtype') !== 'float32'}],
+  DivNoNan: [{kernel: 'Equal'}],
+  MatrixBandPart: [{kernel: 'LogicalAnd'}],
+  AvgPool: mean('AvgPool'),
+  AvgPool3D: mean('AvgPool3D'),
+  MaxPoolWithArgmax: [{kernel: 'MaxPoolWithArgmax', when: (flow) => onWasm() && isSame(flow), final: true}],
+  ResizeBilinear: [
+    {kernel: 'ResizeBilinear', when: (flow) => hasHalfPixels(flow) || tf.getBackend() === 'cpu'},
+  ],
+  ResizeNearestNeighbor: [
+    {
+      kernel: 'ResizeNearestNeighbor',
+      when: (flow) => hasHalfPixels(flow) || attribute(flow.node, 'alignCorners') === true,
+    },
+  ],
+  MirrorPad: [{kernel: 'MirrorPad'}],
+  Conv1D: [{kernel: 'Conv2D', when: isDilated}],
+  Conv2D: [{kernel: 'Conv2D', when: isDilated}],
+  _FusedConv2D: [{kernel: 'Conv2D', when: isDilated}],
+  DepthwiseConv2d: [{kernel: 'DepthwiseConv2dNative', when: isDilated}],
+  DepthwiseConv2dNative: [{kernel: 'DepthwiseConv2dNative', when: isDilated}],
+  FusedDepthwiseConv2dNative: [{kernel: 'DepthwiseConv2dNative', when: isDilated}],
+  Conv3D: [{kernel: 'Conv3D', when: (flow) => isDilated(flow) || onWasm()}],
+  Dilation2D: [{kernel: 'Dilation2D', when: onWasm, final: true}],
+  Cumsum: [{kernel: 'Cumsum'}],
+  Prod: [{kernel: 'Prod'}],
+  Unpack: [{kernel: 'Unpack', when: ({node}) => node.children.length < 2}],
+  Split: [{kernel: 'SplitV', when: ({node}) => attribute(node, 'numOrSizeSplits') === 1}],
+  Tile: [
+    {
+      kernel: 'Tile',
+      when: ({executor, node}) => (constantAt(executor, node, 1)?.shape[0] ?? 0) > 4,
+    },
+  ],
+  GatherV2: [{kernel: 'GatherV2', when: ({node}) => (attribute<number>(node, 'batchDims') ?? 0) > 1}],
+  CropAndResize: [{kernel: 'CropAndResize', when: ({carries}) => carries(1), final: true}],
+  BatchMatMul: product,
+  BatchMatMulV2: product,
+  Equal: comparison('Equal'),
+  NotEqual: comparison('NotEqual'),
+  Greater: comparison('Greater'),
+  Less: comparison('Less'),
+  LessEqual: comparison('LessEqual'),
+  LogicalAnd: comparison('LogicalAnd'),
+  LogicalOr: comparison('LogicalOr'),
+  LogicalNot: comparison('LogicalNot'),
+  Any: comparison('Any'),
+  All: comparison('All'),
+  LowerBound: comparison('SearchSorted'),
+  UpperBound: comparison('SearchSorted'),
+};
+
+/** The kernel that decides about an op's gradient, where it is not of the op's own name. */
+const KERNELS: Readonly<Record<string, string>> = {
+  MatMul: 'BatchMatMul',
+  BatchMatMulV2: 'BatchMatMul',
+  TopKV2: 'TopK',
+  ImageProjectiveTransform: 'Transform',
+  ImageProjectiveTransformV3: 'Transform',
+  RFFT: 'FFT',
+  IRFFT: 'IFFT',
+};
+
+/** Kernels that only run within an op that brings its gradient along. */
+const WITHIN = new Set(['_FusedMatMul', 'FusedConv2D', 'FusedDepthwiseConv2D']);
+
+/** What `@tfjs-peft/kernels/gradients` supplies of those of which stock has none. */
+const SUPPLIED: ReadonlySet<string> = new Set([
+  'Einsum',
+  'StridedSlice',
+  'GatherNd',
+  'ScatterNd',
+  'TopK',
+  'Cumprod',
+  'DepthToSpace',
+  'CropAndResize',
+  'TensorScatterUpdate',
+  'SparseToDense',
+  'MaxPoolWithArgmax',
+]);
+
+/** Kernels that a gradient runs for an input, which the wasm backend lacks, or has wrong, without `@tfjs-peft/kernels/wasm-training`. */
+const BACKWARD: Readonly<Record<string, Record<number, string>>> = {
+  Conv1D: {1: 'Conv2DBackpropFilter'},
+  Conv2D: {1: 'Conv2DBackpropFilter'},
+  _FusedConv2D: {1: 'Conv2DBackpropFilter'},
+  Conv2DBackpropInput: {1: 'Conv2DBackpropFilter'},
+  ...Object.fromEntries(
+    ['DepthwiseConv2d', 'DepthwiseConv2dNative', 'FusedDepthwiseConv2dNative'].map((op) => [
+      op,
+      {0: 'DepthwiseConv2dNativeBackpropInput', 1: 'DepthwiseConv2dNativeBackpropFilter'},
+    ]),
+  ),
+  Gather: {0: 'UnsortedSegmentSum'},
+  GatherV2: {0: 'UnsortedSegmentSum'},
+};
+
+/** What gradients of ours carry, and kernels: what these are for. */
+const MARK = Symbol.for('tfjs-peft.gradient');
+const REASONS = Symbol.for('tfjs-peft.kernel');
+
+const isOurs = (kernel: string): boolean => MARK in (tf.getGradient(kernel)?.gradFunc ?? {});
+
+/** Why no right gradient flows through a node. */
+export interface FoundFault {
+  kernel: string;
+  /** What to import, or null where nobody has a right one. */
+  by: string | null;
+}
+
+/** Kernels whose values, and so the gradients that run them, are wrong on the wasm backend without `@tfjs-peft/kernels/wasm-training`. */
+function wrongOnWasm(flow: Flow): string | undefined {
+  const {op} = flow.node;
+  if (op === 'MaxPool') return 'MaxPoolGrad';
+  const transposed = ['transposeA', 'transposeB'].every((name) => attribute(flow.node, name) === true);
+  if (op === '_FusedMatMul' && transposed) return 'BatchMatMul';
+  return op.startsWith('BatchMatMul') && mayBeBroadcast(flow) ? 'BatchMatMul' : undefined;
+}
+
+/** Whether a kernel of the wasm backend is one of wasm-training. */
+function isReplaced(kernel: string): boolean {
+  const func = tf.getKernel(kernel, 'wasm')?.kernelFunc as {[REASONS]?: string[]} | undefined;
+  return func?.[REASONS]?.includes('training') ?? false;
+}
+
+/** What the wasm backend lacks for a gradient that flows through a node. */
+function missingBackward({executor, node, carries}: Flow): FoundFault | undefined {
+  if (!onWasm()) return undefined;
+  const wrong = wrongOnWasm({executor, node, carries});
+  if (wrong !== undefined && !isReplaced(wrong)) return {kernel: wrong, by: WASM_TRAINING};
+  for (const [input, kernel] of Object.entries(BACKWARD[node.op] ?? {})) {
+    if (!carries(Number(input))) continue;
+    // Our gradient does without it.
+    if (kernel === 'UnsortedSegmentSum' && isOurs('GatherV2')) continue;
+    if (tf.getKernel(kernel, 'wasm') == null) return {kernel, by: WASM_TRAINING};
+  }
+  return undefined;
+}
+
+/** Why no right gradient flows through a node now; undefined if one does. */
+export function faultOf(flow: Flow): FoundFault | undefined {
+  const {op} = flow.node;
+  for (const {kernel, when, final} of Object.hasOwn(FAULTS, op) ? FAULTS[op]! : []) {
+    if (when !== undefined && !when(flow)) continue;
+    if (final) return {kernel, by: null};
+    if (!isOurs(kernel)) return {kernel, by: GRADIENTS};
+    if (isDilated(flow)) return undefined;
+  }
+  const backward = missingBackward(flow);
+  if (backward !== undefined) return backward;
+  const kernel = KERNELS[op] ?? op;
+  if (WITHIN.has(kernel) || tf.getGradient(kernel) != null) return undefined;
+  if (tf.getKernel(kernel, tf.getBackend()) == null) return undefined;
+  return {kernel, by: SUPPLIED.has(kernel) ? GRADIENTS : null};
+}
+
+/** Whether a kernel that tfjs names is one that an op may run. */
+export function runs(op: string, kernel: string): boolean {
+  return (KERNELS[op] ?? op).includes(kernel) || (FAULTS[op] ?? []).some((fault) => fault.kernel === kernel);
+}
