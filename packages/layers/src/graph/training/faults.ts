@@ -59,6 +59,8 @@ function mayBeLargerAlpha({executor, node, carries}: Flow): boolean {
   return carries(0) && (alpha === undefined || alpha.shape.slice(0, -1).some((size) => size > 1));
 }
 
+const batchAxes = ({node}: Flow): number => attribute<number>(node, 'batchDims') ?? 0;
+
 const product: Fault[] = [{kernel: 'BatchMatMul', when: mayBeBroadcast}];
 const comparison = (kernel: string): Fault[] => [{kernel}];
 const mean = (kernel: string): Fault[] => [{kernel, when: isPadded}];
@@ -104,7 +106,10 @@ const FAULTS: Readonly<Record<string, Fault[]>> = {
       when: ({executor, node}) => (constantAt(executor, node, 1)?.shape[0] ?? 0) > 4,
     },
   ],
-  GatherV2: [{kernel: 'GatherV2', when: ({node}) => (attribute<number>(node, 'batchDims') ?? 0) > 1}],
+  GatherV2: [
+    {kernel: 'GatherV2', when: (flow) => onWasm() && batchAxes(flow) > 1, final: true},
+    {kernel: 'GatherV2', when: (flow) => batchAxes(flow) > 1},
+  ],
   CropAndResize: [{kernel: 'CropAndResize', when: ({carries}) => carries(1), final: true}],
   BatchMatMul: product,
   BatchMatMulV2: product,
