@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {own} from '../../names.js';
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 
@@ -205,7 +206,7 @@ function missingBackward({executor, node, carries}: Flow): FoundFault | undefine
   if (!onWasm()) return undefined;
   const wrong = wrongOnWasm({executor, node, carries});
   if (wrong !== undefined && !isReplaced(wrong)) return {kernel: wrong, by: WASM_TRAINING};
-  for (const [input, kernel] of Object.entries(BACKWARD[node.op] ?? {})) {
+  for (const [input, kernel] of Object.entries(own(BACKWARD, node.op) ?? {})) {
     if (!carries(Number(input))) continue;
     // Our gradient does without it.
     if (kernel === 'UnsortedSegmentSum' && isOurs('GatherV2')) continue;
@@ -217,7 +218,7 @@ function missingBackward({executor, node, carries}: Flow): FoundFault | undefine
 /** Why no right gradient flows through a node now; undefined if one does. */
 export function faultOf(flow: Flow): FoundFault | undefined {
   const {op} = flow.node;
-  for (const {kernel, when, final} of Object.hasOwn(FAULTS, op) ? FAULTS[op]! : []) {
+  for (const {kernel, when, final} of own(FAULTS, op) ?? []) {
     if (when !== undefined && !when(flow)) continue;
     if (final) return {kernel, by: null};
     if (!isOurs(kernel)) return {kernel, by: GRADIENTS};
@@ -225,7 +226,7 @@ export function faultOf(flow: Flow): FoundFault | undefined {
   }
   const backward = missingBackward(flow);
   if (backward !== undefined) return backward;
-  const kernel = KERNELS[op] ?? op;
+  const kernel = own(KERNELS, op) ?? op;
   if (WITHIN.has(kernel) || tf.getGradient(kernel) != null) return undefined;
   if (tf.getKernel(kernel, tf.getBackend()) == null) return undefined;
   return {kernel, by: SUPPLIED.has(kernel) ? GRADIENTS : null};
@@ -233,5 +234,8 @@ export function faultOf(flow: Flow): FoundFault | undefined {
 
 /** Whether a kernel that tfjs names is one that an op may run. */
 export function runs(op: string, kernel: string): boolean {
-  return (KERNELS[op] ?? op).includes(kernel) || (FAULTS[op] ?? []).some((fault) => fault.kernel === kernel);
+  return (
+    (own(KERNELS, op) ?? op).includes(kernel) ||
+    (own(FAULTS, op) ?? []).some((fault) => fault.kernel === kernel)
+  );
 }
