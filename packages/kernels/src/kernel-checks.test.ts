@@ -3,6 +3,7 @@ import {ConfigError, ShapeError} from './index.js';
 import {ADAM, COMBINE, LAYER_NORM} from './kernel-names.js';
 import {TEST_BACKENDS, useBackend} from './testing/backends.js';
 import {misfits} from './testing/kernel-cases.js';
+import {scalesOff} from './testing/scale-cases.js';
 
 describe.each(TEST_BACKENDS)('kernels on %s', (backend) => {
   beforeAll(() => useBackend(backend));
@@ -18,6 +19,10 @@ describe.each(TEST_BACKENDS)('kernels on %s', (backend) => {
       expect(new Set(guard.dataSync())).toEqual(new Set([i]));
     });
     tf.dispose(guards);
+  });
+
+  it('take a scale as the float32 that it is', async () => {
+    expect(await scalesOff()).toEqual([]);
   });
 
   it('say which input it is, and what it has to be', () => {

@@ -10,6 +10,7 @@ import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
 import {misfits} from './kernel-cases.js';
+import {scalesOff} from './scale-cases.js';
 import {smallOpDeviation} from './small-ops.js';
 import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 
@@ -50,6 +51,7 @@ const page = {
   }),
   /** The calls of kernels with inputs that do not fit which were taken all the same. */
   misfits: (): string[] => misfits().wrong,
+  scalesOff,
   /** How far an op around the products is from float64, case by case. */
   smallOp: smallOpDeviation,
   /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */

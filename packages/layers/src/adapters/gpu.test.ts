@@ -58,5 +58,9 @@ if (chromiumMissing !== undefined) {
       const got = await open.page.evaluate((at) => page.step(at), i);
       expect(stepDeviation(want[i]!, got)).toBeLessThanOrEqual(TOLERANCE);
     });
+
+    test('DoRA with a column of zeros trains in textures of halves', async () => {
+      expect(await open.page.evaluate(() => page.halves())).toBe(true);
+    });
   });
 }

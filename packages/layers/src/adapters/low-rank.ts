@@ -39,7 +39,8 @@ export interface Change {
 
 /**
  * The Euclidean norm of each column of kernel + scale · a b, [dOut], without making that matrix:
- * |w + s A b|² = |w|² + b · (2 s Aᵀw + s² AᵀA b). All columns that are zero have a norm of 1e-6, so that nothing divides by zero.
+ * |w + s A b|² = |w|² + b · (2 s Aᵀw + s² AᵀA b). Columns that are zero have the least norm of {@link root}, so that nothing divides by
+ * zero.
  */
 export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
   return tf.tidy(() => {
@@ -47,7 +48,23 @@ export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
     const squared = tf.mul(matMul(matMul(a, a, true), b), scale * scale);
     const changed = tf.sum(tf.mul(b, tf.add(crossed, squared)), 0);
     const squares = tf.add(tf.sum(tf.square(kernel), 0), changed);
-    // Rounding can leave a little less than zero, whose root is not a number.
-    return tf.sqrt(tf.add(tf.relu(squares), 1e-12)) as Tensor1D;
+    return root(squares) as Tensor1D;
   });
+}
+
+/** The least norm: of what float32 holds, and of textures of halves, where the squares of less are zero. */
+const leastNorm = (): number => (tf.backend().floatPrecision() === 16 ? 2 ** -12 : 1e-6);
+
+/** √x, but at least the least norm; where it is that, the gradient is 0, which would be without bounds otherwise. */
+function root(x: tf.Tensor): tf.Tensor {
+  const rooted = tf.customGrad((...args) => {
+    const [squares, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    // Rounding can leave a little less than zero, whose root is not a number.
+    const value = tf.maximum(tf.sqrt(tf.relu(squares)), leastNorm());
+    save([value]);
+    const gradFunc = (dy: tf.Tensor, [norm]: tf.Tensor[]): tf.Tensor =>
+      tf.where(tf.greater(norm!, leastNorm() * 1.001), tf.div(dy, tf.mul(norm!, 2)), tf.zerosLike(dy));
+    return {value, gradFunc};
+  });
+  return rooted(x);
 }

@@ -1,6 +1,7 @@
 /** Every router's step in a page of a browser; opened by adapters/gpu.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
+import {upgrade} from '../index.js';
 import {ROUTERS, routerStep} from './router-steps.js';
 
 const page = {
@@ -11,6 +12,22 @@ const page = {
     tf.env().set('WEBGL_CPU_FORWARD', false);
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
     return tf.getBackend();
+  },
+  /** Whether DoRA on a kernel with a column of zeros, in textures of halves, is finite after training. */
+  async halves(): Promise<boolean> {
+    await tf.setBackend('cpu');
+    tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+    tf.env().set('WEBGL_RENDER_FLOAT32_ENABLED', false);
+    await tf.setBackend('webgl');
+    const model = tf.sequential({
+      layers: [tf.layers.dense({units: 4, inputShape: [4], useBias: false, name: 'd'})],
+    });
+    model.setWeights([tf.mul(tf.randomNormal([4, 4], 0, 1, 'float32', 3), tf.tensor1d([1, 1, 1, 0]))]);
+    const peft = await upgrade(model, {targets: ['d'], adapter: {type: 'dora', rank: 2}});
+    model.compile({optimizer: tf.train.sgd(0.05), loss: 'meanSquaredError'});
+    await model.fit(tf.randomNormal([16, 4], 0, 1, 'float32', 5), tf.ones([16, 4]), {epochs: 20, verbose: 0});
+    const values = peft.trainableVariables().flatMap((variable) => [...variable.dataSync()]);
+    return values.length > 0 && values.every(Number.isFinite);
   },
   step: (i: number): Promise<number[]> => routerStep(ROUTERS[i]!),
 };

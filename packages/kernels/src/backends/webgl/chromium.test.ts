@@ -80,6 +80,10 @@ if (chromiumMissing !== undefined) {
       });
     }
 
+    test('a scale is the float32 that it is', async () => {
+      expect(await open.page.evaluate(() => page.scalesOff())).toEqual([]);
+    });
+
     test('kernels refuse every input whose shape or dtype does not fit', async () => {
       expect(await open.page.evaluate(() => page.misfits())).toEqual([]);
     });

@@ -66,24 +66,22 @@ function times(inputs: Named, name: ScaleName, value: string): string {
   return scaleKind(inputs, name) === 'none' ? value : `${name}Scale(row, column) * (${value})`;
 }
 
+/** A uniform, for a number that is written out is another one. */
+const hasScale = (inputs: Named): boolean => inputs.h !== undefined;
+
 /** GLSL from the base block `base` and the tail block `tail` to `result`. */
-function epilogue(inputs: Named, stage: Stage, scale: number): string {
+function epilogue(inputs: Named, stage: Stage): string {
   const z = inputs.bias === undefined ? 'base' : 'base + getBias(0, column).rgrg';
   if (stage === 'z') return `vec4 result = ${z};`;
   const terms = [times(inputs, 'alpha', z)];
-  // Written out, a float such as 1e-7 or 16 is not GLSL.
-  if (inputs.h !== undefined) terms.push(times(inputs, 'beta', `float(${scale.toFixed(9)}) * tail`));
+  if (inputs.h !== undefined) terms.push(times(inputs, 'beta', 'scale * tail'));
   if (inputs.offset !== undefined) terms.push('getOffset(0, column).rgrg');
   const u = terms.join(' + ');
   return stage === 'u' ? `vec4 result = ${u};` : `vec4 result = ${times(inputs, 'post', `activate(${u})`)};`;
 }
 
 /** One packed program for one stage of combine, over inputs of rank 2. */
-export function combineProgram(
-  inputs: Named,
-  {scale, activation, heads = {}}: CombineAttrs,
-  stage: Stage,
-): Program {
+export function combineProgram(inputs: Named, {activation, heads = {}}: CombineAttrs, stage: Stage): Program {
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const columns = (inputs.z ?? inputs.kernel)!.shape[1]!;
   const left = scaleKind(inputs, 'pre') === 'none' ? 'getX(row, k)' : 'getX(row, k) * preScale(row, k)';
@@ -92,6 +90,7 @@ export function combineProgram(
     outputShape: [rows, columns],
     packedInputs: true,
     packedOutput: true,
+    ...(hasScale(inputs) && {customUniforms: [{name: 'scale', type: 'float'}]}),
     userCode: `
       ${SCALE_NAMES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
       ${stage === 'y' ? activateCode(activation) : ''}
@@ -103,7 +102,7 @@ export function combineProgram(
         vec4 tail = vec4(0.0);
         ${inputs.x === undefined ? '' : productLoop('base', inputs.x.shape[1]!, left, 'getKernel(k, column)')}
         ${inputs.h === undefined ? '' : productLoop('tail', inputs.h.shape[1]!, 'getH(row, k)', 'getB(k, column)')}
-        ${epilogue(inputs, stage, scale)}
+        ${epilogue(inputs, stage)}
         ${clearBeyond(rows, columns)}
         setOutput(result);
       }`,
@@ -125,7 +124,8 @@ export function combine(backend: KernelBackend, named: Named, attrs: CombineAttr
         info!.shape.length === 1 ? reshaped(info!, [1, info!.shape[0]!]) : info!,
       ]),
     );
-    return run(backend, combineProgram(used, attrs, stage), Object.values(used));
+    const uniforms = hasScale(used) ? [[attrs.scale]] : undefined;
+    return run(backend, combineProgram(used, attrs, stage), Object.values(used), uniforms);
   });
   if (mixed !== undefined) backend.disposeData(mixed.dataId);
   return outputs;

@@ -19,6 +19,7 @@ export function matMulProgram(
     outputShape: [batch, m, n],
     packedInputs: true,
     packedOutput: true,
+    ...(scale !== 1 && {customUniforms: [{name: 'scale', type: 'float'}]}),
     userCode: `
       void main() {
         ivec3 at = getOutputCoords();
@@ -36,7 +37,7 @@ export function matMulProgram(
           scale === 1
             ? ''
             : `
-        result *= float(${scale});`
+        result *= scale;`
         }
         setOutput(result);
       }`,
@@ -47,9 +48,8 @@ export function matMulProgram(
 export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product): TensorInfo {
   const {batch, batchA, batchB, m, n, k, outputShape} = batchedSizes(a, b, product);
   const program = matMulProgram({batch, m, n, k}, {a: batchA === 1, b: batchB === 1}, product);
-  const output = run(backend, program, [
-    reshaped(a, [batchA, ...a.shape.slice(-2)]),
-    reshaped(b, [batchB, ...b.shape.slice(-2)]),
-  ]);
+  const operands = [reshaped(a, [batchA, ...a.shape.slice(-2)]), reshaped(b, [batchB, ...b.shape.slice(-2)])];
+  const {scale = 1} = product;
+  const output = run(backend, program, operands, scale === 1 ? undefined : [[scale]]);
   return reshaped(output, outputShape);
 }

@@ -1,5 +1,5 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import {type Program, run} from './program.js';
+import {type Program, run, spread} from './program.js';
 
 /** Columns and row lanes of a workgroup. */
 const COLUMNS = 16;
@@ -13,14 +13,15 @@ export function columnSumProgram(columns: number, product: boolean): Program {
     workgroupSize: [COLUMNS, LANES, 1],
     // Two axes tell tfjs that the program is not flat.
     dispatchLayout: {x: [1], y: [0]},
-    dispatch: [Math.ceil(columns / COLUMNS), 1, 1],
+    dispatch: spread(Math.ceil(columns / COLUMNS)),
     shaderKey: `peftColumnSum_${product}`,
     uniforms: 'rows : i32,',
     getUserCode: () => `
       var<workgroup> partial : array<array<f32, ${COLUMNS}>, ${LANES}>;
       fn main() {
         let columns = uniforms.outShape[1];
-        let column = i32(workgroupId.x) * ${COLUMNS} + i32(localId.x);
+        let group = i32(workgroupId.y) * i32(numWorkgroups.x) + i32(workgroupId.x);
+        let column = group * ${COLUMNS} + i32(localId.x);
         var sum = 0.0;
         if (column < columns) {
           for (var row = i32(localId.y); row < uniforms.rows; row = row + ${LANES}) {

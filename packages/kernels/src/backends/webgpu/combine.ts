@@ -4,7 +4,7 @@ import {combineStages, type Named, SCALE_NAMES, type Stage, scaleKind, usedBy} f
 import {activateCode} from './activations.js';
 import {mixedCode} from './mix.js';
 import {flat, type Program, run} from './program.js';
-import {productLoop, tileDeclarations, tiled} from './tile.js';
+import {productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
 
 /** WGSL of `fn <name>Scale(row, column)`; a table's width is that of the side that the scale acts on. */
 function scaleCode(inputs: Named, name: ScaleName, heads = 1): string {
@@ -105,10 +105,7 @@ export function combineProgram(
       ${declarations}
       ${tileDeclarations}
       fn main() {
-        let rows = uniforms.outShape[0];
-        let columns = uniforms.dOut;
-        let rowStart = i32(workgroupId.y) * 32;
-        let columnStart = i32(workgroupId.x) * 32;
+        ${tilePlace('uniforms.outShape[0]', 'uniforms.dOut', '1')}
         var baseSums : array<vec4<f32>, 4>;
         var tailSums : array<vec4<f32>, 4>;
         ${given ? '' : productLoop('baseSums', 'uniforms.dIn', left, 'kernelIn[k * uniforms.dOut + column]')}

@@ -1,10 +1,8 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {LayerNormInputs} from '../gpu-kernels.js';
-import {type Program, run} from './program.js';
+import {type Program, run, spread} from './program.js';
 
 const LANES = 64;
-/** The device's limit for each dimension of a dispatch. */
-const MAX_GROUPS = 65535;
 
 /** WGSL that adds up a value of each column over a row's lanes. */
 const reduce = (name: string, value: string): string => `
@@ -19,14 +17,13 @@ function rowProgram(
   shaderKey: string,
   code: string,
 ): Program {
-  const groups = Math.min(rows, MAX_GROUPS);
   return {
     variableNames,
     outputShape: [rows, width],
     workgroupSize: [LANES, 1, 1],
     // Only tells tfjs that the program is not flat.
     dispatchLayout: {x: [1], y: [0]},
-    dispatch: [groups, Math.ceil(rows / groups), 1],
+    dispatch: spread(rows),
     shaderKey,
     uniforms: 'epsilon : f32,',
     getUserCode: () => `
@@ -43,7 +40,7 @@ function rowProgram(
         let width = uniforms.outShape[1];
         let lane = i32(localId.x);
         // Every workgroup goes through the barriers; those beyond the last row do its work again.
-        let row = min(i32(workgroupId.y) * ${groups} + i32(workgroupId.x), uniforms.outShape[0] - 1);
+        let row = min(i32(workgroupId.y) * i32(numWorkgroups.x) + i32(workgroupId.x), uniforms.outShape[0] - 1);
         let start = row * width;
         ${reduce('mean', 'xIn[at]')}
         ${reduce('variance', '(xIn[at] - mean) * (xIn[at] - mean)')}
@@ -63,7 +60,7 @@ export function layerNormProgram(
   return rowProgram(
     ['xIn', ...(gamma ? ['gammaIn'] : []), ...(beta ? ['betaIn'] : [])],
     size,
-    `peftLayerNorm_${gamma}_${beta}_${Math.min(size[0], MAX_GROUPS)}`,
+    `peftLayerNorm_${gamma}_${beta}`,
     each(`(xIn[at] - mean) * factor${gamma ? ' * gammaIn[i]' : ''}${beta ? ' + betaIn[i]' : ''}`),
   );
 }
@@ -85,7 +82,7 @@ export function layerNormGradientProgram(size: [number, number], gamma: boolean)
   return rowProgram(
     ['dyIn', 'xIn', ...(gamma ? ['gammaIn'] : [])],
     size,
-    `peftLayerNormGrad_${gamma}_${Math.min(size[0], MAX_GROUPS)}`,
+    `peftLayerNormGrad_${gamma}`,
     `${reduce('constant', d)}
         ${reduce('along', `${d} * (xIn[at] - mean) * factor`)}
         ${each(`factor * (${d} - constant - (xIn[at] - mean) * factor * along)`)}`,

@@ -1,7 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {batchedSizes, type Product} from '../product-sizes.js';
 import {type Program, run} from './program.js';
-import {productLoop, tileDeclarations, tiled} from './tile.js';
+import {productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
 
 /** The tiled product: [batch, m, k] · [batch, k, n], where a batch of one is shared. */
 export function matMulProgram(
@@ -18,17 +18,14 @@ export function matMulProgram(
     dispatchLayout: outputShape.length === 3 ? {x: [2], y: [1], z: [0]} : {x: [1], y: [0]},
     shaderKey: `peftMatMul_${transposeA}_${transposeB}`,
     uniforms:
-      'm : i32, n : i32, depth : i32, leftWidth : i32, rightWidth : i32, leftStep : i32, rightStep : i32, scale : f32,',
+      'batches : i32, m : i32, n : i32, depth : i32, leftWidth : i32, rightWidth : i32, leftStep : i32, rightStep : i32, scale : f32,',
     getUserCode: () => `
       ${tileDeclarations}
       fn main() {
-        let rows = uniforms.m;
-        let columns = uniforms.n;
+        ${tilePlace('uniforms.m', 'uniforms.n', 'uniforms.batches')}
         let depth = uniforms.depth;
-        let rowStart = i32(workgroupId.y) * 32;
-        let columnStart = i32(workgroupId.x) * 32;
-        let leftStart = i32(workgroupId.z) * uniforms.leftStep;
-        let rightStart = i32(workgroupId.z) * uniforms.rightStep;
+        let leftStart = batch * uniforms.leftStep;
+        let rightStart = batch * uniforms.rightStep;
         var sums : array<vec4<f32>, 4>;
         ${productLoop(
           'sums',
@@ -41,7 +38,7 @@ export function matMulProgram(
           for (var c = 0; c < 4; c = c + 1) {
             let column = columnStart + i32(localId.x) * 4 + c;
             if (row < rows && column < columns) {
-              result[(i32(workgroupId.z) * rows + row) * columns + column] = uniforms.scale * sums[r][c];
+              result[(batch * rows + row) * columns + column] = uniforms.scale * sums[r][c];
             }
           }
         }
@@ -59,6 +56,7 @@ export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, pro
     matMulProgram([batch, m, n], product, outputShape),
     [a, b],
     [
+      {type: 'int32', data: [batch]},
       {type: 'int32', data: [m]},
       {type: 'int32', data: [n]},
       {type: 'int32', data: [k]},

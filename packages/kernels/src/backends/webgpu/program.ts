@@ -17,22 +17,27 @@ export interface Program {
 
 type Uniform = {type: 'int32' | 'float32'; data: number[]};
 
-/** The device's limit for each dimension of a dispatch. */
-const MAX_WORKGROUPS = 65535;
+/** How many workgroups each dimension of a dispatch may have, on every device; less in tests, which cannot wait for so many. */
+export const limits = {workgroups: 65535};
 const FLAT_WORKGROUP = 64;
+
+/** Two dimensions of a dispatch that hold so many workgroups, and a few more where one cannot. */
+export function spread(workgroups: number): [number, number, number] {
+  const groups = Math.max(1, workgroups);
+  const side = groups > limits.workgroups ? Math.ceil(Math.sqrt(groups)) : groups;
+  return [side, Math.ceil(groups / side), 1];
+}
 
 /** The fields of a program with one invocation per output element. */
 export function flat(
   outputShape: number[],
 ): Pick<Program, 'outputShape' | 'workgroupSize' | 'dispatchLayout' | 'dispatch' | 'size'> {
   const size = outputShape.reduce((product, n) => product * n, 1);
-  const groups = Math.max(1, Math.ceil(size / FLAT_WORKGROUP));
-  const side = groups > MAX_WORKGROUPS ? Math.ceil(Math.sqrt(groups)) : groups;
   return {
     outputShape,
     workgroupSize: [FLAT_WORKGROUP, 1, 1],
     dispatchLayout: {x: outputShape.map((_, axis) => axis)},
-    dispatch: [side, Math.ceil(groups / side), 1],
+    dispatch: spread(Math.ceil(size / FLAT_WORKGROUP)),
     size: true,
   };
 }

@@ -110,4 +110,32 @@ describe('shader texts', () => {
     expect(webglNorm.momentsProgram([5, 3]).userCode).toMatchSnapshot();
     expect(webglNorm.alongProgram([5, 3], true).userCode).toMatchSnapshot();
   });
+
+  test('no program asks for more workgroups in a dimension than every device has', () => {
+    const rows = 65_535 * 64 + 1;
+    const info = (...shape: number[]) => ({dataId: {}, shape, dtype: 'float32' as const});
+    const named = {z: info(rows, 2), h: info(rows, 1), b: info(1, 2)};
+    const attrs = {
+      names: [],
+      scale: 1,
+      mix: 'none',
+      activation: 'linear',
+      saveZ: false,
+      saveU: false,
+      saveY: false,
+    };
+    const plain = {transposeA: false, transposeB: false};
+    const programs = [
+      webgpuCombine(named, attrs as never, 'y').program,
+      webgpuCombine({z: named.z}, attrs as never, 'y').program,
+      webgpuMatMul([1, rows, 2], plain, [rows, 2]),
+      webgpuMatMul([rows, 1, 2], plain, [rows, 1, 2]),
+      webgpuColumnSum(rows, false),
+      webgpuAdam('m', [rows, 2], []),
+      webgpuGates.softmaxProgram([rows, 2]),
+      webgpuBlend.blendProgram(blended, [rows, 3]),
+      webgpuNorm.layerNormProgram([rows, 2], {gamma: false, beta: false}),
+    ];
+    for (const {dispatch} of programs) expect(Math.max(...dispatch)).toBeLessThanOrEqual(65_535);
+  });
 });

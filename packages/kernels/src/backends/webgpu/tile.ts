@@ -1,3 +1,5 @@
+import {spread} from './program.js';
+
 /** Rows, columns and depth of the tile that one workgroup of 8 x 8 invocations computes; each invocation holds 4 x 4 of it. */
 export const TILE = 32;
 
@@ -50,7 +52,10 @@ export function productLoop(sums: string, depth: string, left: string, right: st
     }`;
 }
 
-/** The fields of a program with one workgroup per tile of [..., rows, columns]; batches go to z. */
+/**
+ * The fields of a program with one workgroup per tile of [batch, rows, columns], numbered one after the other over two dimensions, since
+ * each has a limit that rows or batches alone can exceed. {@link tilePlace} finds a workgroup's place.
+ */
 export function tiled(
   rows: number,
   columns: number,
@@ -59,8 +64,20 @@ export function tiled(
   workgroupSize: [number, number, number];
   dispatch: [number, number, number];
 } {
-  return {
-    workgroupSize: [8, 8, 1],
-    dispatch: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), batch],
-  };
+  const tiles = Math.ceil(columns / TILE) * Math.ceil(rows / TILE) * batch;
+  return {workgroupSize: [8, 8, 1], dispatch: spread(tiles)};
 }
+
+/**
+ * WGSL of `rowStart`, `columnStart` and `batch` of the workgroup's tile of [batches, height, columns], and of `rows`, which is the height,
+ * or 0 for the workgroups beyond the last tile: all go through the same barriers.
+ */
+export const tilePlace = (height: string, columns: string, batches: string): string => `
+        let columns = ${columns};
+        let tileColumns = (columns + ${TILE - 1}) / ${TILE};
+        let tileRows = (${height} + ${TILE - 1}) / ${TILE};
+        let tile = i32(workgroupId.y) * i32(numWorkgroups.x) + i32(workgroupId.x);
+        let columnStart = tile % tileColumns * ${TILE};
+        let rowStart = tile / tileColumns % tileRows * ${TILE};
+        let batch = tile / (tileColumns * tileRows);
+        let rows = select(0, ${height}, batch < ${batches});`;

@@ -4,7 +4,8 @@ import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {matMul} from '../../index.js';
+import {combine, layerNorm, matMul} from '../../index.js';
+import {columnSum} from '../../ops/matmul.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
@@ -13,9 +14,11 @@ import {deviation} from '../../testing/compare.js';
 import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
 import {misfits} from '../../testing/kernel-cases.js';
 import {randomNumbers, randomValues} from '../../testing/random.js';
+import {scalesOff} from '../../testing/scale-cases.js';
 import {SMALL_OPS, smallOpDeviation} from '../../testing/small-ops.js';
 import '../../gradients.js';
 import '../../webgpu.js';
+import {limits} from './program.js';
 
 if (dawnMissing !== undefined) {
   test.skip(`webgpu in Node: ${dawnMissing}`, () => {});
@@ -50,6 +53,39 @@ if (dawnMissing !== undefined) {
       expect(await adamDeviation()).toBeLessThan(1e-5);
       expect(await adamSwitchDeviation()).toBeLessThan(1e-5);
       expect((await adamKernels()).filter((name) => name !== 'Identity')).toEqual(['PeftAdam']);
+    });
+
+    test('a scale is the float32 that it is', async () => {
+      expect(await scalesOff()).toEqual([]);
+    });
+
+    describe('over two dimensions of workgroups', () => {
+      const {workgroups} = limits;
+      beforeAll(() => {
+        limits.workgroups = 1;
+      });
+      afterAll(() => {
+        limits.workgroups = workgroups;
+      });
+
+      test('a site, a product and batches of it are right to the last row', async () => {
+        const x = tf.ones([70, 3]) as tf.Tensor2D;
+        const site = tf.tidy(() => combine({z: x, h: x, b: tf.fill([3, 3], 2)}));
+        expect(new Set(await site.data())).toEqual(new Set([7]));
+        const product = tf.tidy(() => matMul(tf.ones([5, 70, 2]), tf.fill([2, 40], 2)));
+        expect(new Set(await product.data())).toEqual(new Set([4]));
+        tf.dispose([x, site, product]);
+      });
+
+      test('the sum of columns and a layer norm', async () => {
+        const sums = tf.tidy(() => columnSum(tf.ones([3, 70])));
+        expect(new Set(await sums.data())).toEqual(new Set([3]));
+        const normal = tf.tidy(() =>
+          layerNorm(tf.tile(tf.tensor2d([[-1, 1]]), [7, 1]), undefined, undefined, 0),
+        );
+        expect([...(await normal.data())]).toEqual(new Array(7).fill([-1, 1]).flat());
+        tf.dispose([sums, normal]);
+      });
     });
 
     test('kernels refuse every input whose shape or dtype does not fit', () => {
