@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import {repairGraph} from './graph/repair-graph.js';
 import {repairLayers} from './keras/repair-layers.js';
 import type {Repair} from './log.js';
-import {type ArtifactSource, loadArtifacts} from './source.js';
+import {type ArtifactSource, checkLoadOptions, loadArtifacts} from './source.js';
 
 /** Options of {@link normalizeArtifacts}. */
 export interface NormalizeOptions extends tf.io.LoadOptions {
@@ -31,7 +31,8 @@ export interface NormalizingHandler {
  * Nothing that was loaded is changed: the artifacts given on are new where they differ. `repairs` lists what was done.
  *
  * @param source an address that tfjs has a handler for, an IO handler with `load()`, or model artifacts.
- * @param options `onRepair`, and those of `tf.io.http` for an address.
+ * @param options `onRepair`; and for an address, those of `tf.io.http` and `fromTFHub`.
+ * @throws ConfigError if an option is unknown, or says how to fetch what is no address.
  * @throws `load()` throws UnsupportedModelError, naming the layer or node and the way out, where the model cannot be had in tfjs;
  *   WeightMismatchError where weights and model do not belong together; ConfigError where there is nothing to load.
  */
@@ -39,6 +40,7 @@ export function normalizeArtifacts(
   source: ArtifactSource,
   options: NormalizeOptions = {},
 ): NormalizingHandler {
+  checkLoadOptions(source, options);
   const {onRepair, ...loadOptions} = options;
   let repairs: Repair[] = [];
   return {

@@ -1,25 +1,68 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
 import {askHandler, oneHandler} from '../io/place.js';
 
 /** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */
 export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf.io.ModelArtifacts;
 
+/** What tfjs's own loaders take that says how an address is fetched. */
+const FETCHING = [
+  'requestInit',
+  'onProgress',
+  'fetchFunc',
+  'weightPathPrefix',
+  'weightUrlConverter',
+  'streamWeights',
+  'fromTFHub',
+] as const;
+
+/** How deep a topology may nest, such as models in models: no recursion over it comes near the end of the stack. */
+const DEEPEST = 200;
+
+/**
+ * Checks the options of a load.
+ *
+ * @throws ConfigError if one is unknown, or says how to fetch what is no address.
+ */
+export function checkLoadOptions(source: ArtifactSource, options: unknown): void {
+  if (typeof options === 'object' && options !== null && 'strict' in options) {
+    throw new ConfigError(
+      'normalizeArtifacts: strict is not for the artifacts. Pass it to tf.loadLayersModel, behind this handler.',
+    );
+  }
+  checkOptions('normalizeArtifacts', options, ['onRepair', ...FETCHING]);
+  const {onRepair, ...fetching} = options as {onRepair?: unknown} & tf.io.LoadOptions;
+  if (onRepair !== undefined && typeof onRepair !== 'function')
+    throw new ConfigError(
+      `normalizeArtifacts: onRepair is a ${typeof onRepair}, but must be a function of a repair. Make it one.`,
+    );
+  const given = Object.keys(fetching).filter((key) => fetching[key as keyof typeof fetching] !== undefined);
+  if (typeof source !== 'string' && given.length > 0) {
+    throw new ConfigError(
+      `normalizeArtifacts: ${given.join(', ')} says how to fetch an address, but an IO handler or artifacts were given. Leave it out.`,
+    );
+  }
+}
+
 /**
  * Reads the artifacts of a model.
  *
- * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing.
+ * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing; WeightMismatchError if the weights
+ *   take more bytes than there are.
  */
 export async function loadArtifacts(
   source: ArtifactSource,
-  options?: tf.io.LoadOptions,
+  options: tf.io.LoadOptions = {},
 ): Promise<tf.io.ModelArtifacts> {
   if (typeof source === 'string') {
-    const handlers = tf.io.getLoadHandlers(source, options);
+    const {fromTFHub, ...fetching} = options;
+    const address = fromTFHub ? hubAddress(source) : source;
+    const handlers = tf.io.getLoadHandlers(address, fetching);
     // tfjs itself tries http where nothing else feels responsible, which a file name without a scheme needs in a browser.
     const handler =
-      handlers.length === 0 ? tf.io.http(source, options) : oneHandler(handlers, source, 'load');
-    return loadWith(handler, `'${source}'`, source);
+      handlers.length === 0 ? tf.io.http(address, fetching) : oneHandler(handlers, address, 'load');
+    return loadWith(handler, `'${address}'`, address);
   }
   if (typeof source !== 'object' || source === null) {
     throw new ConfigError(
@@ -43,7 +86,57 @@ function checked(artifacts: tf.io.ModelArtifacts, what: string): tf.io.ModelArti
       `${what} has no modelTopology as JSON. Pass a model.json as the converter writes it.`,
     );
   }
+  checkDepth(modelTopology, what);
+  checkWeights(artifacts, what);
   return artifacts;
+}
+
+/** Where TensorFlow Hub has the model.json of a model, as tfjs-converter asks for it. */
+function hubAddress(url: string): string {
+  return `${url.replace(/\/*$/, '/')}model.json?tfjs-format=file`;
+}
+
+function checkDepth(topology: object, what: string): void {
+  let level: object[] = [topology];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEEPEST) {
+      throw new ConfigError(
+        `${what} has a modelTopology of more than ${DEEPEST} lists and objects in each other, which no model needs. It is damaged.`,
+      );
+    }
+    const inner: object[] = [];
+    for (const part of level)
+      for (const value of Object.values(part))
+        if (typeof value === 'object' && value !== null) inner.push(value);
+    level = inner;
+  }
+}
+
+/** A weight's spec is believed only as far as there are bytes: what is built for it is as large as it says. */
+function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: string): void {
+  if (weightSpecs === undefined) return;
+  const isShape = (shape: unknown) =>
+    Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+  const wrong = Array.isArray(weightSpecs)
+    ? weightSpecs.findIndex((spec) => typeof spec?.name !== 'string' || !isShape(spec.shape))
+    : 0;
+  if (wrong >= 0) {
+    throw new ConfigError(
+      `${what} has no name and shape for weight ${wrong}, such as {name: 'dense/kernel', shape: [2, 3], dtype: 'float32'}. ` +
+        'Convert the model again.',
+    );
+  }
+  if (weightData === undefined) return;
+  const data = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+  let offset = 0;
+  for (const spec of weightSpecs) {
+    offset += byteLength(spec, data, offset);
+    if (offset <= data.byteLength) continue;
+    throw new WeightMismatchError(
+      `${what} has ${data.byteLength} bytes of weights, but '${spec.name}' [${spec.shape}] ends at byte ${offset}. ` +
+        'The file is cut off, or not that of this model: load it again.',
+    );
+  }
 }
 
 /**
@@ -72,7 +165,8 @@ export function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, o
   if (spec.dtype !== 'string') return size * tf.util.bytesPerElement(spec.dtype);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let end = offset;
-  for (let i = 0; i < size; i++) end += 4 + view.getUint32(end, true);
+  for (let i = 0; i < size && end <= data.byteLength; i++)
+    end += 4 + (end + 4 > data.byteLength ? data.byteLength : view.getUint32(end, true));
   return end - offset;
 }
 

@@ -19,7 +19,8 @@ export const causalConvolutions: ContainerRule = (container, log) => {
     layer.config.padding = 'valid';
     delete layer.config.batch_input_shape;
     // Each call of the convolution becomes one of the padding, whose calls are counted alike.
-    layer.inbound_nodes = layer.inbound_nodes?.map((_, i) => [[nameOf(padding), i, 0, {}]]);
+    if (layer.inbound_nodes !== undefined)
+      layer.inbound_nodes = layer.inbound_nodes.map((_, i) => [[nameOf(padding), i, 0, {}]]);
     log(
       'causal',
       nameOf(layer),

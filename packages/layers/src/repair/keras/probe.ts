@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import {WeightMismatchError} from '@tfjs-peft/kernels';
 import {isContainer, type Layer} from '../../upgrade/internals.js';
 import {copyTopology} from '../source.js';
 import {everyLayer, type LayerConfig} from './config.js';
@@ -11,18 +12,29 @@ export interface ExpectedWeight {
   shape: number[];
 }
 
+/** So many numbers more than a file has may a model ask for before its weights are named one by one: 4 MB. */
+const SPARE = 1_000_000;
+
 /**
  * The weights of every layer that is no model, under the names of the models around it and its own. They are asked of tfjs-layers
  * itself, by building the model once with zeros, so that classes from outside the library are right too.
+ *
+ * @param numbers How many numbers the file has: a model that asks for more than twice as many is not built.
+ * @throws WeightMismatchError that names the weight that is too much.
  */
-export async function expectedWeights(model: LayerConfig): Promise<Map<string, ExpectedWeight[]>> {
+export async function expectedWeights(
+  model: LayerConfig,
+  numbers: number,
+): Promise<Map<string, ExpectedWeight[]>> {
   const blank = copyTopology<LayerConfig>(model);
   for (const {layer} of everyLayer(blank)) {
     for (const key of Object.keys(layer.config)) {
       if (key.endsWith('_initializer')) layer.config[key] = {class_name: 'Zeros', config: {}};
     }
   }
-  const built = await tfl.loadLayersModel(tf.io.fromMemory({modelTopology: blank}));
+  const built = await withBudget(2 * numbers + SPARE, numbers, () =>
+    tfl.loadLayersModel(tf.io.fromMemory({modelTopology: blank})),
+  );
   const weights = new Map<string, ExpectedWeight[]>();
   try {
     collect(built.layers, [], weights);
@@ -42,5 +54,34 @@ function collect(layers: readonly Layer[], names: string[], weights: Map<string,
         layer.weights.map((weight) => ({name: weight.originalName, shape: weight.shape as number[]})),
       );
     }
+  }
+}
+
+type AddWeight = (
+  this: Layer,
+  name: string,
+  shape: (number | null)[],
+  ...rest: unknown[]
+) => tfl.LayerVariable;
+
+/** Loads a model whose layers may make so many numbers; no layer is asked for a tensor before its size is known. */
+async function withBudget<T>(most: number, inFile: number, load: () => Promise<T>): Promise<T> {
+  const prototype = tfl.layers.Layer.prototype as unknown as {addWeight: AddWeight};
+  const stock = prototype.addWeight;
+  let left = most;
+  prototype.addWeight = function (name, shape, ...rest) {
+    left -= tf.util.sizeFromShape(shape as number[]);
+    if (!(left >= 0)) {
+      throw new WeightMismatchError(
+        `Layer '${this.name}' asks for '${name}' [${shape}], but the file has ${inFile} numbers in all. Convert the model again, with the ` +
+          'config and the weights of one save.',
+      );
+    }
+    return stock.call(this, name, shape, ...rest);
+  };
+  try {
+    return await load();
+  } finally {
+    prototype.addWeight = stock;
   }
 }

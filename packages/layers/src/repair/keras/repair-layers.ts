@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {Log} from '../log.js';
 import {byteLength, copyTopology, joinBytes, weightBytes} from '../source.js';
@@ -24,10 +24,14 @@ export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): P
   }
   const paths = kerasPaths(model);
   applyRules(model, String(topology.keras_version ?? ''), log);
-  const repaired = {...artifacts, modelTopology: topology};
+  // Without the keys that a rule left undefined: tfjs converts every key that there is.
+  const repaired = {...artifacts, modelTopology: copyTopology<object>(topology)};
   if (artifacts.weightSpecs === undefined) return repaired;
 
-  const expected = await expectedWeights(model);
+  const {weightSpecs, weightData, getWeightStream: stream} = artifacts;
+  const hasData = weightData !== undefined || stream !== undefined;
+  const numbers = hasData ? weightSpecs.reduce((sum, {shape}) => sum + tf.util.sizeFromShape(shape), 0) : 0;
+  const expected = await expectedWeights(model, numbers);
   const specs = renameWeights(artifacts.weightSpecs, expected, paths, log);
   if (!specs.includes(undefined)) return {...repaired, weightSpecs: specs as tf.io.WeightsManifestEntry[]};
   const {getWeightStream, ...rest} = repaired;

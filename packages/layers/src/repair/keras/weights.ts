@@ -24,8 +24,12 @@ export function renameWeights(
   paths: ReadonlyMap<string, string>,
   log: Log,
 ): (Spec | undefined)[] {
-  const names = new Set([...expected.values()].flat().map(({name}) => name));
-  if (specs.every(({name}) => names.has(name))) return [...specs];
+  const all = [...expected.values()].flat();
+  const names = new Set(all.map(({name}) => name));
+  if (names.size === all.length && specs.every(({name}) => names.has(name))) {
+    checkNamed(specs, expected);
+    return [...specs];
+  }
 
   const byLayer = new Map<string, Spec[]>();
   const nobodys = new Set<Spec>();
@@ -123,19 +127,47 @@ function pair(key: string, weights: readonly ExpectedWeight[], given: readonly S
   const layer = namesIn(key).join('/');
   for (const [i, {name, shape}] of weights.entries()) {
     const spec = pairs[i];
-    if (spec === undefined) {
-      throw new WeightMismatchError(
-        `The file has ${given.length} of the ${weights.length} weights of layer '${layer}': '${name}' [${shape}] is missing. Convert the model again.`,
-      );
-    }
-    if (!tf.util.arraysEqual(spec.shape, shape)) {
-      throw new WeightMismatchError(
-        `Weight '${spec.name}' [${spec.shape}] of the file does not fit '${name}' [${shape}] of layer '${layer}'. Convert the model again, with the ` +
-          'config and the weights of one save.',
-      );
-    }
+    if (spec === undefined) throw missing(layer, given.length, weights.length, name, shape);
+    if (!tf.util.arraysEqual(spec.shape, shape)) throw misfit(spec, name, shape, layer);
   }
   return pairs as Spec[];
+}
+
+/** Weights under the names that tfjs looks for: each is there once, with its layer's shape. */
+function checkNamed(specs: readonly Spec[], expected: ReadonlyMap<string, readonly ExpectedWeight[]>): void {
+  const byName = new Map(specs.map((spec) => [spec.name, spec]));
+  if (byName.size < specs.length) {
+    const twice = specs.find((spec) => byName.get(spec.name) !== spec)!;
+    throw new WeightMismatchError(`The file has weight '${twice.name}' twice. Convert the model again.`);
+  }
+  for (const [key, weights] of expected) {
+    const layer = namesIn(key).join('/');
+    const given = weights.filter(({name}) => byName.has(name));
+    for (const {name, shape} of weights) {
+      const spec = byName.get(name);
+      if (spec === undefined) throw missing(layer, given.length, weights.length, name, shape);
+      if (!tf.util.arraysEqual(spec.shape, shape)) throw misfit(spec, name, shape, layer);
+    }
+  }
+}
+
+function missing(
+  layer: string,
+  given: number,
+  wanted: number,
+  name: string,
+  shape: number[],
+): WeightMismatchError {
+  return new WeightMismatchError(
+    `The file has ${given} of the ${wanted} weights of layer '${layer}': '${name}' [${shape}] is missing. Convert the model again.`,
+  );
+}
+
+function misfit(spec: Spec, name: string, shape: number[], layer: string): WeightMismatchError {
+  return new WeightMismatchError(
+    `Weight '${spec.name}' [${spec.shape}] of the file does not fit '${name}' [${shape}] of layer '${layer}'. Convert the model again, with the ` +
+      'config and the weights of one save.',
+  );
 }
 
 function noLayer({name, shape}: Spec, expected: ReadonlyMap<string, unknown>): WeightMismatchError {
