@@ -1,22 +1,59 @@
-import {UnsupportedModelError} from '../log.js';
-import type {GraphDef} from './graph-def.js';
-
-const TENSOR_LISTS = /^(TensorList|TensorArray)/;
+import {type Log, UnsupportedModelError} from '../log.js';
+import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from './graph-def.js';
 
 /**
- * Recurrent layers that were converted with default flags are loops of Enter, Merge, Switch and Exit over tensor lists, which fail in
- * execute and executeAsync alike. Loops without tensor lists run, and pass.
+ * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. A round of it may wait without end in tfjs: for what
+ * enters as a constant, which only the first round gets, and, by a control input, for the output of a Switch that the loop does not
+ * take. The body of every recurrent layer has both. A constant is read from outside the loop instead, and nothing waits for a Switch: control
+ * inputs say no more than an order, which data gives too.
  *
- * @throws UnsupportedModelError naming the loop.
+ * @throws UnsupportedModelError naming a loop whose body reads what is computed outside and enters as a constant.
  */
-export function refuseRecurrentLoops(graph: GraphDef): void {
-  const enter = graph.node.find((node) => node.op === 'Enter' || node.op === 'RefEnter');
-  if (enter === undefined) return;
-  const list = graph.node.find((node) => TENSOR_LISTS.test(node.op));
-  if (list === undefined) return;
+export function openLoops(editor: GraphEditor, log: Log): void {
+  const {node: nodes} = editor.graph;
+  const constants = new Map(nodes.filter(isConstantEnter).map((node) => [node.name, node]));
+  const unreached = new Set([...constants.keys(), ...nodes.filter(isSwitch).map(({name}) => name)]);
+  const waited = new Set<string>();
+  for (const node of nodes) {
+    node.input = node.input?.map((input) => {
+      const enter = input.startsWith('^') ? undefined : constants.get(nodeOf(input));
+      return enter === undefined ? input : outside(editor, node, enter);
+    });
+  }
+  // A node that orders others, and waits for nothing any more, would never run.
+  for (let before = -1; before !== unreached.size; ) {
+    before = unreached.size;
+    for (const node of nodes) {
+      const kept = node.input?.filter((input) => !(input.startsWith('^') && unreached.has(nodeOf(input))));
+      if (kept === undefined || kept.length === node.input!.length) continue;
+      node.input = kept;
+      waited.add(node.name);
+      if (node.op === 'NoOp' && kept.length === 0) unreached.add(node.name);
+    }
+  }
+  if (waited.size === 0 && constants.size === 0) return;
+  editor.changed = true;
+  for (const name of constants.keys())
+    log('loops', name, 'what enters a loop as a constant is read from outside, in every round.');
+  for (const name of waited)
+    log('loops', name, 'it no longer waits for a branch that is not taken, or for the first round.');
+}
+
+/** What a constant is where the loop does not change it. */
+function outside(editor: GraphEditor, reader: NodeDef, enter: NodeDef): string {
+  const [source] = dataInputs(enter);
+  if (editor.node(source!)?.op === 'Const') return source!;
   throw new UnsupportedModelError(
-    `Graph node '${enter.name}' (${enter.op}) opens a recurrent loop over '${list.name}' (${list.op}), which tfjs cannot run. Convert the ` +
-      'model with tensorflowjs_converter --control_flow_v2=True and call executeAsync, or export it as a LayersModel ' +
-      '(--output_format=tfjs_layers_model), whose recurrent layers train.',
+    `Graph node '${reader.name}' (${reader.op}) reads '${source}' inside a loop that it enters as a constant ('${enter.name}', ${enter.op}), ` +
+      'which tfjs gives to the first round alone. Convert the model with tensorflowjs_converter --control_flow_v2=True and call ' +
+      'executeAsync, or export it as a LayersModel (--output_format=tfjs_layers_model), whose recurrent layers train.',
   );
+}
+
+function isConstantEnter({op, attr}: NodeDef): boolean {
+  return (op === 'Enter' || op === 'RefEnter') && attr?.is_constant?.b === true;
+}
+
+function isSwitch({op}: NodeDef): boolean {
+  return op === 'Switch' || op === 'RefSwitch';
 }

@@ -1,4 +1,5 @@
 import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
 
 import * as tf from '@tensorflow/tfjs';
 import {normalizeArtifacts, UnsupportedModelError} from '../../index.js';
@@ -159,19 +160,95 @@ describe('a fused activation that tfjs has no name for', () => {
   });
 });
 
-test('a recurrent loop of Enter and tensor lists is refused; one without lists passes', async () => {
-  const loop: SmallGraph = {
+describe('a loop of Enter and Switch', () => {
+  const loop = (source: string): SmallGraph => ({
     inputs: {x: [2]},
+    constants: {w: {shape: [2], values: [3, 4]}},
     nodes: {
-      'lstm/while/Enter': {op: 'Enter', input: ['x'], attr: {frame_name: s('while')}},
-      y: {op: 'Identity', input: ['x']},
+      computed: {op: 'Relu', input: ['x']},
+      'while/Enter': {op: 'Enter', input: [source], attr: {frame_name: s('while'), is_constant: {b: true}}},
+      'while/Switch': {op: 'Switch', input: ['x', 'x']},
+      'while/order': {op: 'NoOp', input: ['^while/Switch', '^while/Enter']},
+      'while/later': {op: 'NoOp', input: ['^while/order', '^computed']},
+      'while/body': {op: 'Mul', input: ['x', 'while/Enter', '^while/order', '^while/later']},
+      y: {op: 'Identity', input: ['while/body']},
     },
+  });
+  const inputsOf = async (graph: SmallGraph) => {
+    const {modelTopology} = await normalizeArtifacts(graphArtifacts(graph)).load();
+    const {node} = modelTopology as {node: {name: string; input?: string[]}[]};
+    return (name: string) => node.find((own) => own.name === name)!.input;
   };
-  await expect(normalizeArtifacts(graphArtifacts(loop)).load()).resolves.toBeDefined();
-  loop.nodes['lstm/TensorArray'] = {op: 'TensorListReserve', input: ['x']};
-  const refused = normalizeArtifacts(graphArtifacts(loop)).load();
-  await expect(refused).rejects.toThrow(UnsupportedModelError);
-  await expect(refused).rejects.toThrow(/'lstm\/while\/Enter' .* --control_flow_v2=True/);
+
+  test('reads constants from outside and waits for no branch that is not taken', async () => {
+    const inputs = await inputsOf(loop('w'));
+    expect(inputs('while/body')).toEqual(['x', 'w', '^while/later']);
+    expect(inputs('while/later')).toEqual(['^computed']);
+  });
+
+  test('is refused where its body reads what is computed outside as a constant', async () => {
+    const refused = normalizeArtifacts(graphArtifacts(loop('computed'))).load();
+    await expect(refused).rejects.toThrow(UnsupportedModelError);
+    await expect(refused).rejects.toThrow(/'while\/body' .*'computed'.* --control_flow_v2=True/);
+  });
+
+  test('with tensor lists that stock tfjs runs stays as it is', async () => {
+    const handler = normalizeArtifacts(
+      graphArtifacts({
+        inputs: {x: [2]},
+        nodes: {
+          'map/Enter': {op: 'Enter', input: ['x'], attr: {frame_name: s('map')}},
+          'map/list': {op: 'TensorListReserve', input: ['x']},
+          y: {op: 'Identity', input: ['x', '^map/Enter']},
+        },
+      }),
+    );
+    await handler.load();
+    expect(handler.repairs).toEqual([]);
+  });
+});
+
+describe.each(['cpu', 'wasm'])('a product with a summand that is no vector, on %s', (backend) => {
+  beforeAll(() => tf.setBackend(backend));
+  afterAll(() => tf.setBackend('cpu'));
+
+  test.each(['', 'Relu', 'Sigmoid'])('is added to by a node of its own: %s', async (activation) => {
+    const ops = {list: {s: ['BiasAdd', activation].filter(Boolean).map((name) => btoa(name))}};
+    const artifacts = graphArtifacts({
+      inputs: {x: [2, 2], rows: [2, 2]},
+      constants: {w: {shape: [2, 2], values: [1, 2, 3, 4]}},
+      nodes: {
+        y: {
+          op: '_FusedMatMul',
+          input: ['x', 'w', 'rows'],
+          attr: {T: {type: 'DT_FLOAT'}, fused_ops: ops, num_args: {i: '1'}},
+        },
+      },
+    });
+    const model = await tf.loadGraphModel(normalizeArtifacts(artifacts));
+    const [x, rows] = [
+      tf.tensor2d([
+        [1, -1],
+        [0, 2],
+      ]),
+      tf.tensor2d([
+        [9, 1],
+        [-50, 0.5],
+      ]),
+    ];
+    const z = tf.add(
+      tf.matMul(
+        x,
+        tf.tensor2d([
+          [1, 2],
+          [3, 4],
+        ]),
+      ),
+      rows,
+    );
+    const want = activation === 'Relu' ? tf.relu(z) : activation === 'Sigmoid' ? tf.sigmoid(z) : z;
+    expectClose(model.execute({x, rows}) as tf.Tensor, want);
+  });
 });
 
 test('a graph without versions loads', async () => {

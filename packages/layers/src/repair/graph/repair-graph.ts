@@ -3,9 +3,10 @@ import {type Log, UnsupportedModelError} from '../log.js';
 import {byteLength, copyTopology, joinBytes, weightBytes} from '../source.js';
 import {computeBatchStatistics} from './batch-norm.js';
 import {unfuseActivations} from './fused-activation.js';
+import {unfuseSums} from './fused-sum.js';
 import {type GraphDef, GraphEditor} from './graph-def.js';
 import {restoreHalfScalars} from './half-scalars.js';
-import {refuseRecurrentLoops} from './loops.js';
+import {openLoops} from './loops.js';
 
 /**
  * The artifacts of a GraphModel with every rule applied; what was given stays as it is.
@@ -15,12 +16,13 @@ import {refuseRecurrentLoops} from './loops.js';
 export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Promise<tf.io.ModelArtifacts> {
   const graph = copyTopology<GraphDef>(artifacts.modelTopology!);
   const specs = artifacts.weightSpecs ?? [];
-  refuseRecurrentLoops(graph);
   refuseInFunctions(graph);
 
   const editor = new GraphEditor(graph);
+  openLoops(editor, log);
   computeBatchStatistics(editor, specs, log);
   unfuseActivations(editor, log);
+  unfuseSums(editor, specs, log);
   if (graph.versions === undefined) {
     graph.versions = {};
     editor.changed = true;

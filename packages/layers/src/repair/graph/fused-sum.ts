@@ -1,0 +1,42 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type {Log} from '../log.js';
+import {type AttrValue, dataInputs, fusedOps, type GraphEditor} from './graph-def.js';
+
+const PLAIN: Record<string, string> = {
+  _FusedMatMul: 'MatMul',
+  _FusedConv2D: 'Conv2D',
+  FusedDepthwiseConv2dNative: 'DepthwiseConv2dNative',
+};
+
+/** What may follow the sum, each a stock op of its own by the same name. */
+const ACTIVATIONS = new Set(['Relu', 'Relu6', 'Elu', 'Sigmoid', 'Tanh']);
+
+/**
+ * TensorFlow fuses any sum behind a product as a `BiasAdd`, such as that of an LSTM's two products. The wasm backend adds vectors alone.
+ * Where the summand is not known to be one, the sum is a node of its own again; the node keeps its name: it is the last of them.
+ */
+export function unfuseSums(
+  editor: GraphEditor,
+  specs: readonly tf.io.WeightsManifestEntry[],
+  log: Log,
+): void {
+  const vectors = new Set(specs.filter(({shape}) => shape.length === 1).map(({name}) => name));
+  for (const node of editor.graph.node.slice()) {
+    const plain = PLAIN[node.op];
+    const [sum, activation, ...more] = plain === undefined ? [] : fusedOps(node);
+    const [x, kernel, summand, ...others] = dataInputs(node);
+    if (sum !== 'BiasAdd' || summand === undefined || others.length > 0 || more.length > 0) continue;
+    if (activation !== undefined && !ACTIVATIONS.has(activation)) continue;
+    if (vectors.has(editor.node(summand)?.name ?? '')) continue;
+    const {op} = node;
+    const {fused_ops, num_args, ...attr} = node.attr as Record<string, AttrValue>;
+    const product = editor.add(`${node.name}/${plain}`, plain!, [x!, kernel!], attr);
+    if (activation === undefined) editor.become(node, 'AddV2', [product, summand]);
+    else editor.become(node, activation, [editor.add(`${node.name}/AddV2`, 'AddV2', [product, summand])]);
+    log(
+      'fused-sum',
+      node.name,
+      `${op} [${sum}]: its summand is not known to be a vector; AddV2 adds it now.`,
+    );
+  }
+}
