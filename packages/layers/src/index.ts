@@ -54,6 +54,7 @@ export {writeSafetensors} from './io/safetensors-writer.js';
 export type {SaveResult} from './io/storage.js';
 export type {SharedWith} from './lifecycle/adapted-model.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './lifecycle/balance.js';
+export type {LayerGap} from './lifecycle/layer-gaps.js';
 export type {LoadOptions} from './lifecycle/load.js';
 export {Peft, type SaveOptions, type UpgradableModel} from './lifecycle/peft.js';
 export type {Report, ReportSite} from './lifecycle/report.js';

@@ -221,6 +221,7 @@ export class GraphState implements AdaptedModel {
 
   /** A GraphModel has its nodes and weights for itself. */
   readonly sharedWith = [];
+  readonly gaps = [];
 
   /** Whole numbers are no parameters: they are shapes and axes. */
   get parameters(): number {

@@ -8,6 +8,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import type {Plan, UpgradeConfig} from '../upgrade/plan.js';
 import type {Noun, Place, Selected, Targets} from '../upgrade/select.js';
 import type {ContextStore} from './context.js';
+import type {LayerGap} from './layer-gaps.js';
 import type {LossScale} from './loss-scale.js';
 
 /** What a model remembers of an adapter besides its weights. */
@@ -90,6 +91,8 @@ export interface AdaptedModel {
 
   /** Other models that have layers with weights of this one. */
   readonly sharedWith: SharedWith[];
+  /** Layers through which no right gradient flows; a GraphModel's nodes are its trainer's to name. */
+  readonly gaps: LayerGap[];
   /** Number of parameters of the model without adapters. */
   readonly parameters: number;
   /** Number of parameters that would be trained if a place were trained in full. */

@@ -16,15 +16,17 @@ type Ways = Record<(typeof WAYS)[number], (...args: unknown[]) => Promise<unknow
  */
 export function explainFrozen(
   model: Container,
-  upgraded: {model: tfl.LayersModel; active: string | null},
+  upgraded: {model: tfl.LayersModel; active: string | null; watch(running: Container): void},
 ): () => void {
   const ways = model as unknown as Ways;
   const ours = WAYS.filter((way) => !Object.hasOwn(model, way));
   for (const way of ours) {
     ways[way] = async (...args) => {
       // A Sequential is trained through the model inside it, which each compile makes anew.
-      const {collectedTrainableWeights: weights} = (model.model ?? model) as Container;
+      const running = (model.model ?? model) as Container;
+      const {collectedTrainableWeights: weights} = running;
       if (weights?.every(({trainable}) => !trainable)) throw new ConfigError(reason(model, upgraded));
+      upgraded.watch(running);
       return (Object.getPrototypeOf(model) as Ways)[way].apply(model, args);
     };
   }

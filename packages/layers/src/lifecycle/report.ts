@@ -2,6 +2,7 @@ import {listNames} from '../names.js';
 import {countSite, type PlannedSite} from '../upgrade/plan.js';
 import type {Noun, Selected, SiteInfo} from '../upgrade/select.js';
 import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
+import {describeGap, type LayerGap} from './layer-gaps.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
@@ -35,6 +36,11 @@ export interface Report {
    * LayersModels that were made since this package was imported.
    */
   sharedWith: SharedWith[];
+  /**
+   * Layers of a LayersModel behind what is trained through which no right gradient flows now, and what to import. `fit` refuses to start
+   * while there are any. What a GraphModel's nodes lack, its trainer's `preflight` says.
+   */
+  gaps: LayerGap[];
   /** The report as a table. */
   toString(): string;
 }
@@ -72,7 +78,7 @@ export function makeReport(
   const trainable = sum(rows.map((row) => row.trainable));
   const base = state.parameters;
   const total = base + sum([...counts.values()].map((count) => count.total));
-  const {sharedWith} = state;
+  const {sharedWith, gaps} = state;
   const share = total === 0 ? 0 : trainable / total;
   return {
     adapter,
@@ -82,7 +88,8 @@ export function makeReport(
     total,
     share,
     sharedWith,
-    toString: () => toText(state.noun, adapter, rows, {trainable, total, share, sharedWith}),
+    gaps,
+    toString: () => toText(state.noun, adapter, rows, {trainable, total, share, sharedWith, gaps}),
   };
 }
 
@@ -98,7 +105,13 @@ function toText(
   noun: Noun,
   adapter: string | null,
   rows: readonly ReportSite[],
-  {trainable, total, share, sharedWith}: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith'>,
+  {
+    trainable,
+    total,
+    share,
+    sharedWith,
+    gaps,
+  }: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith' | 'gaps'>,
 ): string {
   // A graph's names say less, so its rows say what the node is and how its weight is stored.
   const columns: [string, (row: ReportSite) => string][] = [
@@ -124,7 +137,7 @@ function toText(
   const others = sharedWith.map(
     ({model, layers}) => `Model '${model}' has ${listNames(layers)} too, and changes with this adapter.`,
   );
-  return [`${title}:`, ...lines, end, ...others].join('\n');
+  return [`${title}:`, ...lines, end, ...others, ...gaps.map(describeGap)].join('\n');
 }
 
 function number(value: number): string {

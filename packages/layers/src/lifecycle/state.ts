@@ -26,6 +26,7 @@ import {Claims} from './claims.js';
 import {ContextStore, tasksOf} from './context.js';
 import {BatchFollower} from './follow-batches.js';
 import {sourceAt} from './input-context.js';
+import {findLayerGaps, type LayerGap, TrainingCheck} from './layer-gaps.js';
 import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
 import {explainFrozen} from './nothing-trained.js';
@@ -50,6 +51,7 @@ export class ModelState implements AdaptedModel {
   private readonly trained = new TrainedLayers();
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
+  private readonly check = new TrainingCheck();
   private readonly ownArguments = new OwnArguments();
   private readonly recompiler = new Recompiler();
   /** Undoes what makes models evaluate several outputs right, and say why there is nothing to train. */
@@ -122,6 +124,23 @@ export class ModelState implements AdaptedModel {
     for (const site of plan.sites) checkRoom(site, containers);
     checkDirections(plan.sites);
     return plan;
+  }
+
+  get gaps(): LayerGap[] {
+    const {layers, containers} = mapModel(this.model);
+    const trained = [
+      ...[...this.sites.entries].map(([, layer]) => layer),
+      ...this.trained.all.map(({layer}) => layer),
+    ];
+    return findLayerGaps(layers, trained, containers);
+  }
+
+  /** Sees to it that a model which begins to train says which layers have no right gradient. */
+  watch(running: Container): void {
+    this.check.watch(running, {
+      gaps: () => (this.activeName === null ? [] : this.gaps),
+      layers: () => this.layers,
+    });
   }
 
   get sharedWith(): SharedWith[] {
@@ -406,6 +425,7 @@ export class ModelState implements AdaptedModel {
     this.activeName = null;
     this.begun = false;
     this.norms.restore();
+    this.check.restore();
     this.ownArguments.restore();
     this.freezer.restore();
     for (const undo of this.mends.splice(0)) undo();

@@ -239,3 +239,16 @@ export function runs(op: string, kernel: string): boolean {
     (own(FAULTS, op) ?? []).some((fault) => fault.kernel === kernel)
   );
 }
+
+/** Whether the gradient of a kernel is one of `@tfjs-peft/kernels/gradients`. */
+export function hasRightGradient(kernel: string): boolean {
+  return isOurs(kernel);
+}
+
+/** Who supplies a right gradient of a kernel; null if nobody does. */
+export function gradientBy(kernel: string): string | null {
+  const repaired = Object.values(FAULTS).some((faults) =>
+    faults.some((fault) => fault.kernel === kernel && !fault.final),
+  );
+  return repaired || SUPPLIED.has(kernel) ? GRADIENTS : null;
+}
