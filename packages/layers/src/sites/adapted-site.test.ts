@@ -133,7 +133,7 @@ test('a mask that was set counts where it fits, else the one that is passed alon
   site.context = () => ({mask});
   site.apply(normal([1, 2, 3], 1), {mask: tf.ones([1, 2])});
   site.apply(normal([1, 3, 3], 1), {mask: longer});
-  // Rows of another kind: whole samples, places of an image, tokens that lie flat.
+  // Rows of another kind: whole samples, places of an image, tokens that lie flat, with padding or without.
   site.apply(normal([1, 3], 1), {});
   site.apply(normal([1, 2, 2, 3], 1), {});
   site.apply(normal([2, 3], 1), {});

@@ -19,7 +19,7 @@ export function contextOf(
   const given = own ?? passedMask(passed, rows);
   if (given !== undefined) return {...set, mask: given};
   if (set?.mask === undefined) return set;
-  if (concerns(set.mask.shape, rows)) {
+  if (concerns(set.mask, rows)) {
     throw new ShapeError(
       `${label()}: the context's mask has shape [${set.mask.shape}], but the tokens here are [${rows}]. ` +
         'Set one of that shape, or [1, …] for a mask that all samples have in common.',
@@ -47,10 +47,24 @@ function passedMask(passed: unknown, rows: number[]): tf.Tensor | undefined {
 }
 
 /**
- * Whether a mask that does not fit rows ought to. A mask of tokens says nothing of rows that are whole samples, or of those of another
- * input with more axes, such as an image's.
+ * Whether a mask that does not fit rows ought to. A mask of tokens says nothing of rows that are whole samples, of the real tokens alone
+ * as graphs with ragged inputs have them, or of those of another input with more axes, such as an image's.
  */
-function concerns(shape: number[], rows: number[]): boolean {
+function concerns(mask: tf.Tensor, rows: number[]): boolean {
+  const {shape} = mask;
   const sameBatch = shape[0] === rows[0] || shape[0] === 1;
+  if (rows.length === 1) return !sameBatch && realTokens(mask) !== rows[0];
   return !sameBatch || rows.length === shape.length;
+}
+
+const counted = new WeakMap<tf.Tensor, number>();
+
+/** How many tokens are real; read back once for each mask that is set. */
+function realTokens(mask: tf.Tensor): number {
+  let real = counted.get(mask);
+  if (real === undefined) {
+    real = mask.dataSync().reduce((sum, value) => sum + Number(value !== 0), 0);
+    counted.set(mask, real);
+  }
+  return real;
 }
