@@ -63,7 +63,7 @@ const counted = new WeakMap<tf.Tensor, number>();
 function realTokens(mask: tf.Tensor): number {
   let real = counted.get(mask);
   if (real === undefined) {
-    real = mask.dataSync().reduce((sum, value) => sum + Number(value !== 0), 0);
+    real = [...mask.dataSync()].filter((value) => value !== 0).length;
     counted.set(mask, real);
   }
   return real;
