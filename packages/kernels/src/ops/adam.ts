@@ -102,9 +102,7 @@ function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
   }
   checkMoments(state.accumulatedFirstMoment, updates);
   checkMoments(state.accumulatedSecondMoment, updates);
-  const {learningRate, beta1, beta2} = state;
-  // One for floats is 0 in textures of halves, and so is the root of small moments beside it.
-  const epsilon = Math.max(state.epsilon, tf.backend().floatPrecision() === 16 ? tf.backend().epsilon() : 0);
+  const {learningRate, beta1, beta2, epsilon} = state;
   const step = state.iterations + 1;
   const attrs: AdamAttrs = {
     learningRate,
