@@ -16,6 +16,7 @@ test.each(Object.keys(STOCK_FAILURES) as (keyof typeof STOCK_FAILURES)[])(
     const ours = await runSpecs(backend, 'ours');
     const report = compare(backend, stock, ours);
     expect(report.new).toEqual([]);
+    expect(report.corrected).toHaveLength(3);
     expect(report.specs).toBeGreaterThan(4000);
     expect(report.stockFailures).toBe(STOCK_FAILURES[backend]);
     expect(report.failures).toBeLessThanOrEqual(backend === 'wasm' ? WASM_FAILURES : 0);
@@ -36,7 +37,14 @@ describe('the comparison', () => {
       failures: 3,
       stockFailures: 2,
       new: ['add b', 'sub c'],
+      corrected: [],
     });
+  });
+
+  test('counts specs that hold tfjs to a wrong gradient apart', () => {
+    const wrong = 'mirrorPad test-cpu {} grad';
+    const report = compare('cpu', run('add a'), run('add a', wrong, 'mirrorPad test-cpu {} gradients'));
+    expect(report).toMatchObject({failures: 2, new: ['mirrorPad test-cpu {} gradients'], corrected: [wrong]});
   });
 
   test('is refused where the runs are not of the same specs', () => {

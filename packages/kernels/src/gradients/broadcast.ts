@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient, unbroadcast} from './registry.js';
+import {replaceGradient, unbroadcast, wrapGradient} from './registry.js';
 
 type Choice = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
@@ -38,24 +38,24 @@ export function registerBroadcastGradients(): void {
       };
     },
   });
-  // Steps, of which stock gives the gradient of the division.
-  replaceGradient({
-    kernelName: 'FloorDiv',
-    inputsToSave: ['a', 'b'],
-    gradFunc: (_, saved) => {
+  // Steps, of which stock gives the gradient of the division; that of integers, which tf.div runs so too, is wanted.
+  wrapGradient('FloorDiv', (stock) => ({
+    ...stock,
+    gradFunc: (dy, saved, attrs) => {
       const [a, b] = saved as [tf.Tensor, tf.Tensor];
+      if (a.dtype !== 'float32' && b.dtype !== 'float32') return stock.gradFunc(dy, saved, attrs);
       return {a: () => tf.zeros(a.shape), b: () => tf.zeros(b.shape)};
     },
-  });
-  // Whole numbers and truth values do not follow small changes; stock hands the gradient on as if they did.
+  }));
+  // Whole numbers and truth values do not follow small changes of floats; stock hands the gradient on as if they did.
   replaceGradient({
     kernelName: 'Cast',
     inputsToSave: ['x'],
     gradFunc: (dy, saved, attrs) => {
       const [x] = saved as [tf.Tensor];
       const {dtype} = attrs as unknown as {dtype: tf.DataType};
-      const follows = dtype === 'float32' && x.dtype === 'float32';
-      return {x: () => (follows ? tf.cast(dy as tf.Tensor, 'float32') : tf.zeros(x.shape))};
+      const stops = x.dtype === 'float32' && dtype !== 'float32';
+      return {x: () => (stops ? tf.zeros(x.shape) : tf.cast(dy as tf.Tensor, 'float32'))};
     },
   });
 }

@@ -37,6 +37,8 @@ function registerMean(kernelName: string, axes: ReturnType<typeof axesOf>): void
     gradFunc: (dy, saved, attrs) => {
       const [x] = saved as [tf.Tensor];
       const upstream = dy as tf.Tensor;
+      // Padding by hand, which no converted model has, is stock's, as tfjs-core's specs want it.
+      if (Array.isArray((attrs as unknown as PoolAttributes).pad)) return stock.gradFunc(dy, saved, attrs);
       const parts = axes(x.shape, attrs as unknown as PoolAttributes).map((part) => shares(...part));
       let scaled = upstream;
       parts.forEach((part, i) => {
