@@ -20,7 +20,7 @@ interface Fault {
 }
 
 const GRADIENTS = '@tfjs-peft/kernels/gradients';
-const WASM_TRAINING = '@tfjs-peft/kernels/wasm-training';
+export const WASM_TRAINING = '@tfjs-peft/kernels/wasm-training';
 
 const isSame = ({node}: Flow): boolean => attribute(node, 'pad') === 'same';
 const onWasm = (): boolean => tf.getBackend() === 'wasm';
@@ -172,6 +172,11 @@ const BACKWARD: Readonly<Record<string, Record<number, string>>> = {
   Gather: {0: 'UnsortedSegmentSum'},
   GatherV2: {0: 'UnsortedSegmentSum'},
 };
+
+/** Whether a kernel is one that gradients run and that the wasm backend lacks without `@tfjs-peft/kernels/wasm-training`. */
+export function isBackward(kernel: string): boolean {
+  return Object.values(BACKWARD).some((byInput) => Object.values(byInput).includes(kernel));
+}
 
 /** What gradients of ours carry, and kernels: what these are for. */
 const MARK = Symbol.for('tfjs-peft.gradient');

@@ -4,7 +4,7 @@ import type {Executor, GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
 import {DATA, edgesOf, TENSORS, taken} from './edges.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
-import {faultOf, runs} from './faults.js';
+import {faultOf, isBackward, runs, WASM_TRAINING} from './faults.js';
 
 /** An op through which a gradient has to flow, but does not, or not right. */
 export interface GradientGap {
@@ -130,7 +130,15 @@ function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
  * What tfjs said when it took a gradient, with the nodes that it can be about: an op may run kernels that its name does not tell.
  */
 export function explain(error: unknown, cut: Cut): unknown {
-  const [, kernel] = /gradient function not found for (\w+)/.exec((error as Error)?.message) ?? [];
+  const message = (error as Error)?.message;
+  const [, missing] = /Kernel '(\w+)' not registered for backend 'wasm'/.exec(message) ?? [];
+  if (missing !== undefined && isBackward(missing)) {
+    return new NoGradientError(
+      `tfjs's wasm backend has no ${missing}, which a gradient runs. Import '${WASM_TRAINING}' before training.`,
+      {cause: error},
+    );
+  }
+  const [, kernel] = /gradient function not found for (\w+)/.exec(message) ?? [];
   if (kernel === undefined) return error;
   const nodes = [...cut.carrying].filter(({op}) => runs(op, kernel));
   const known = listNames(nodes.map(({name}) => name));
