@@ -1,23 +1,24 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {NoGradientError} from '@tfjs-peft/kernels';
 import {gradientBy, hasRightGradient} from '../graph/training/faults.js';
 import {registerAgain} from '../graph/training/preflight.js';
-import {listNames, own} from '../names.js';
+import {own} from '../names.js';
 import type {Container, Layer} from '../upgrade/internals.js';
 import {internals} from '../upgrade/internals.js';
 
 /** A layer behind what is trained through which no right gradient flows now. */
 export interface LayerGap {
-  /** Path of the layer. */
-  layer: string;
-  className: string;
+  /** Path of the layer; null of the loss. */
+  layer: string | null;
+  /** The layer's class; null of the loss. */
+  className: string | null;
   /** The kernel of tfjs that has no right gradient. */
   kernel: string;
   /** What to import; null where nobody has a right one. */
   by: string | null;
 }
 
-interface Named {
+/** A layer and its path. */
+export interface Named {
   path: string;
   layer: Layer;
 }
@@ -92,96 +93,6 @@ export function describeGap({layer, className, kernel, by}: LayerGap): string {
     by === null
       ? 'nobody supplies it: adapt no layer before this one, or register a gradient with tf.registerGradient'
       : `import '${by}'`;
-  return `No right gradient flows through '${layer}' (${className}): tfjs has none of ${kernel}; ${help}.`;
-}
-
-interface Trained {
-  makeTrainFunction(): (data: tf.Tensor[]) => tf.Tensor[];
-}
-
-/** The layers that run a kernel in a step. Only asked when the step has failed. */
-function layersRunning(kernel: string, layers: readonly Named[], step: () => unknown): string[] {
-  const engine = tf.engine() as unknown as {addTapeNode(name: string, ...rest: unknown[]): void};
-  const found = new Set<string>();
-  const around: string[] = [];
-  const restores = layers.map(({path, layer}) => {
-    const owned = Object.hasOwn(layer, 'call');
-    const call = layer.call;
-    layer.call = (...args) => {
-      around.push(path);
-      try {
-        return call.apply(layer, args);
-      } finally {
-        around.pop();
-      }
-    };
-    return () => {
-      if (owned) layer.call = call;
-      else delete (layer as {call?: unknown}).call;
-    };
-  });
-  const stock = engine.addTapeNode;
-  engine.addTapeNode = function (name, ...rest) {
-    const last = around.at(-1);
-    if (name === kernel && last !== undefined) found.add(last);
-    stock.call(this, name, ...rest);
-  };
-  try {
-    tf.tidy(() => void step());
-  } catch {
-    // It has failed before.
-  } finally {
-    engine.addTapeNode = stock;
-    for (const restore of restores) restore();
-  }
-  return [...found];
-}
-
-/** Checks gradients when a model begins to train: what is known beforehand, and what tfjs says in a step, with the layers that it is about. */
-export class TrainingCheck {
-  private readonly models = new Set<Trained>();
-
-  /**
-   * @param model What runs: of a Sequential, the model inside it.
-   * @param gaps Asked before each `fit`, `fitDataset` and `trainOnBatch`.
-   * @param layers Asked if a step fails.
-   */
-  watch(model: Container, {gaps, layers}: {gaps(): LayerGap[]; layers(): readonly Named[]}): void {
-    const running = model as unknown as Trained;
-    if (this.models.has(running) || Object.hasOwn(running, 'makeTrainFunction')) return;
-    const stock = running.makeTrainFunction;
-    running.makeTrainFunction = () => {
-      const known = gaps();
-      if (known.length > 0) throw new NoGradientError(known.slice(0, 8).map(describeGap).join('\n'));
-      const step = stock.call(running);
-      return (data) => {
-        try {
-          return step(data);
-        } catch (error) {
-          throw explain(error, layers(), () => step(data));
-        }
-      };
-    };
-    this.models.add(running);
-  }
-
-  restore(): void {
-    for (const model of this.models) delete (model as Partial<Trained>).makeTrainFunction;
-    this.models.clear();
-  }
-}
-
-function explain(error: unknown, layers: readonly Named[], step: () => unknown): unknown {
-  const [, kernel] = /gradient function not found for (\w+)/.exec((error as Error)?.message) ?? [];
-  if (kernel === undefined) return error;
-  const by = gradientBy(kernel);
-  const names = layersRunning(kernel, layers, step);
-  const where = names.length > 0 ? `layer ${listNames(names)}` : 'the loss or a metric';
-  return new NoGradientError(
-    `tfjs has no gradient of ${kernel}, which is what ${where} runs. ` +
-      (by === null
-        ? 'Adapt no layer before it, or register a gradient with tf.registerGradient.'
-        : `Import '${by}' before training.`),
-    {cause: error},
-  );
+  const where = layer === null ? 'the loss' : `'${layer}' (${className})`;
+  return `No right gradient flows through ${where}: tfjs has none of ${kernel} on ${tf.getBackend()}; ${help}.`;
 }

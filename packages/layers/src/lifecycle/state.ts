@@ -26,7 +26,7 @@ import {Claims} from './claims.js';
 import {ContextStore, tasksOf} from './context.js';
 import {BatchFollower} from './follow-batches.js';
 import {sourceAt} from './input-context.js';
-import {findLayerGaps, type LayerGap, TrainingCheck} from './layer-gaps.js';
+import {findLayerGaps, type LayerGap} from './layer-gaps.js';
 import {LayerSites} from './layer-sites.js';
 import {LossScale} from './loss-scale.js';
 import {explainFrozen} from './nothing-trained.js';
@@ -34,6 +34,7 @@ import {checkIdle, Recompiler} from './recompile.js';
 import {modelsSharing, sharedWith} from './sharing.js';
 import {repairTotals} from './totals.js';
 import {TrainedLayers} from './trained-layers.js';
+import {TrainingCheck} from './training-check.js';
 import {UsageTracking} from './usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from './weights.js';
 
@@ -132,7 +133,9 @@ export class ModelState implements AdaptedModel {
       ...[...this.sites.entries].map(([, layer]) => layer),
       ...this.trained.all.map(({layer}) => layer),
     ];
-    return findLayerGaps(layers, trained, containers);
+    const known = findLayerGaps(layers, trained, containers);
+    const met = this.check.gaps.filter(({layer}) => !known.some((gap) => gap.layer === layer));
+    return [...known, ...met];
   }
 
   /** Sees to it that a model which begins to train says which layers have no right gradient. */

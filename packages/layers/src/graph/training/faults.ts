@@ -3,11 +3,53 @@ import {own} from '../../names.js';
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 
-/** A node, and to which of its inputs a gradient has to flow. */
+/** An op of a graph, or a kernel that ran, and to which of its inputs a gradient has to flow. */
 export interface Flow {
-  executor: Executor;
-  node: GraphNode;
+  op: string;
+  attribute<T>(name: string): T | undefined;
+  /** The shape of an input; undefined where it is not known before the op runs. */
+  shape(input: number): readonly number[] | undefined;
+  /** How many tensors it gives. */
+  outputs: number;
   carries(input: number): boolean;
+}
+
+/** A node of a graph: of what it computes with, the shapes of constants are known. */
+export function flowOfNode(executor: Executor, node: GraphNode, carries: Flow['carries']): Flow {
+  const splits = attribute<number | number[]>(node, 'numOrSizeSplits') ?? 0;
+  return {
+    op: node.op,
+    attribute: (name) => attribute(node, name),
+    shape: (input) => constantAt(executor, node, input)?.shape,
+    outputs: node.op !== 'Split' ? node.children.length : typeof splits === 'number' ? splits : 2,
+    carries,
+  };
+}
+
+/** Kernels of another name than the op that runs them. */
+const OPS: Readonly<Record<string, string>> = {
+  SplitV: 'Split',
+  // Ops that bring their gradient along are on the tape by their own name.
+  fusedConv2d__op: '_FusedConv2D',
+  fusedDepthwiseConv2d__op: 'FusedDepthwiseConv2dNative',
+  fusedMatMul__op: '_FusedMatMul',
+};
+
+/** A kernel that ran, of which all shapes are known. */
+export function flowOfKernel(
+  kernel: string,
+  attrs: Readonly<Record<string, unknown>>,
+  shapes: readonly (readonly number[])[],
+  outputs: number,
+  carries: Flow['carries'],
+): Flow {
+  return {
+    op: own(OPS, kernel) ?? kernel,
+    attribute: <T>(name: string) => own(attrs, name) as T | undefined,
+    shape: (input) => shapes[input],
+    outputs,
+    carries,
+  };
 }
 
 /** A gradient that stock tfjs has, but wrong. */
@@ -22,45 +64,58 @@ interface Fault {
 const GRADIENTS = '@tfjs-peft/kernels/gradients';
 export const WASM_TRAINING = '@tfjs-peft/kernels/wasm-training';
 
-const isSame = ({node}: Flow): boolean => attribute(node, 'pad') === 'same';
+const isSame = ({attribute}: Flow): boolean => attribute('pad') === 'same';
 const onWasm = (): boolean => tf.getBackend() === 'wasm';
 
+/** Whether a shape becomes another one when it meets a second. */
+function isBroadcast(shape: readonly number[], other: readonly number[]): boolean {
+  const together = tf.broadcast_util.assertAndGetBroadcastShape([...shape], [...other]);
+  return !tf.util.arraysEqual(shape as number[], together);
+}
+
 /** Whether an operand that carries a gradient may be smaller than the other, so that its gradient has to be summed up. */
-function mayBeSmaller({executor, node, carries}: Flow): boolean {
+function mayBeSmaller({shape, carries}: Flow): boolean {
   return [0, 1].some((input) => {
     if (!carries(input)) return false;
-    const other = constantAt(executor, node, 1 - input);
-    return other === undefined || tf.util.sizeFromShape(other.shape) > 1;
+    const [mine, other] = [shape(input), shape(1 - input)];
+    if (mine !== undefined && other !== undefined) return isBroadcast(mine, other);
+    return other === undefined || tf.util.sizeFromShape([...other]) > 1;
   });
 }
 
 /** The same of matrix products, whose batch axes are broadcast. */
-function mayBeBroadcast({executor, node, carries}: Flow): boolean {
+function mayBeBroadcast({shape, carries}: Flow): boolean {
   return [0, 1].some((input) => {
     if (!carries(input)) return false;
-    const other = constantAt(executor, node, 1 - input);
-    return other === undefined || other.shape.length > 2;
+    const [mine, other] = [shape(input), shape(1 - input)];
+    if (mine !== undefined && other !== undefined) return isBroadcast(mine.slice(0, -2), other.slice(0, -2));
+    return other === undefined || other.length > 2;
   });
 }
 
 /** A window of one entry is padded by nothing. */
 const isPadded = (flow: Flow): boolean =>
-  isSame(flow) && (attribute<number[]>(flow.node, 'kernelSize') ?? []).some((size) => size > 1);
-
-const isDilated = ({node}: Flow): boolean =>
-  [attribute<number | number[]>(node, 'dilations') ?? attribute<number>(node, 'dilation') ?? 1]
+  isSame(flow) &&
+  [flow.attribute<number | number[]>('kernelSize') ?? flow.attribute<number | number[]>('filterSize') ?? []]
     .flat()
     .some((size) => size > 1);
 
-const hasHalfPixels = ({node}: Flow): boolean => attribute(node, 'halfPixelCenters') === true;
+const isDilated = ({attribute}: Flow): boolean =>
+  [attribute<number | number[]>('dilations') ?? attribute<number>('dilation') ?? 1]
+    .flat()
+    .some((size) => size > 1);
+
+const hasHalfPixels = ({attribute}: Flow): boolean => attribute('halfPixelCenters') === true;
 
 /** Alphas for the channels alone are smaller than what they scale. */
-function mayBeLargerAlpha({executor, node, carries}: Flow): boolean {
-  const alpha = constantAt(executor, node, 1);
-  return carries(0) && (alpha === undefined || alpha.shape.slice(0, -1).some((size) => size > 1));
+function mayBeLargerAlpha({shape, carries}: Flow): boolean {
+  const [x, alpha] = [shape(0), shape(1)];
+  if (!carries(0)) return false;
+  if (x !== undefined && alpha !== undefined) return isBroadcast(x, alpha);
+  return alpha === undefined || alpha.slice(0, -1).some((size) => size > 1);
 }
 
-const batchAxes = ({node}: Flow): number => attribute<number>(node, 'batchDims') ?? 0;
+const batchAxes = ({attribute}: Flow): number => attribute<number>('batchDims') ?? 0;
 
 const product: Fault[] = [{kernel: 'BatchMatMul', when: mayBeBroadcast}];
 const comparison = (kernel: string): Fault[] => [{kernel}];
@@ -73,7 +128,7 @@ const FAULTS: Readonly<Record<string, Fault[]>> = {
   SquaredDifference: [{kernel: 'SquaredDifference', when: mayBeSmaller}],
   Prelu: [{kernel: 'Prelu', when: mayBeLargerAlpha}],
   FloorDiv: [{kernel: 'FloorDiv'}],
-  Cast: [{kernel: 'Cast', when: ({node}) => attribute(node, 'dtype') !== 'float32'}],
+  Cast: [{kernel: 'Cast', when: ({attribute}) => attribute('dtype') !== 'float32'}],
   DivNoNan: [{kernel: 'Equal'}],
   MatrixBandPart: [{kernel: 'LogicalAnd'}],
   AvgPool: mean('AvgPool'),
@@ -85,7 +140,7 @@ const FAULTS: Readonly<Record<string, Fault[]>> = {
   ResizeNearestNeighbor: [
     {
       kernel: 'ResizeNearestNeighbor',
-      when: (flow) => hasHalfPixels(flow) || attribute(flow.node, 'alignCorners') === true,
+      when: (flow) => hasHalfPixels(flow) || flow.attribute('alignCorners') === true,
     },
   ],
   MirrorPad: [{kernel: 'MirrorPad'}],
@@ -99,12 +154,12 @@ const FAULTS: Readonly<Record<string, Fault[]>> = {
   Dilation2D: [{kernel: 'Dilation2D', when: onWasm, final: true}],
   Cumsum: [{kernel: 'Cumsum'}],
   Prod: [{kernel: 'Prod'}],
-  Unpack: [{kernel: 'Unpack', when: ({node}) => node.children.length < 2}],
-  Split: [{kernel: 'SplitV', when: ({node}) => attribute(node, 'numOrSizeSplits') === 1}],
+  Unpack: [{kernel: 'Unpack', when: ({outputs}) => outputs < 2}],
+  Split: [{kernel: 'SplitV', when: ({outputs}) => outputs === 1}],
   Tile: [
     {
       kernel: 'Tile',
-      when: ({executor, node}) => (constantAt(executor, node, 1)?.shape[0] ?? 0) > 4,
+      when: ({attribute, shape}) => (attribute<number[]>('reps')?.length ?? shape(1)?.[0] ?? 0) > 4,
     },
   ],
   GatherV2: [
@@ -193,9 +248,9 @@ export interface FoundFault {
 
 /** Kernels whose values, and so the gradients that run them, are wrong on the wasm backend without `@tfjs-peft/kernels/wasm-training`. */
 function wrongOnWasm(flow: Flow): string | undefined {
-  const {op} = flow.node;
+  const {op, attribute} = flow;
   if (op === 'MaxPool') return 'MaxPoolGrad';
-  const transposed = ['transposeA', 'transposeB'].every((name) => attribute(flow.node, name) === true);
+  const transposed = ['transposeA', 'transposeB'].every((name) => attribute(name) === true);
   if (op === '_FusedMatMul' && transposed) return 'BatchMatMul';
   return op.startsWith('BatchMatMul') && mayBeBroadcast(flow) ? 'BatchMatMul' : undefined;
 }
@@ -207,12 +262,12 @@ function isReplaced(kernel: string): boolean {
 }
 
 /** What the wasm backend lacks for a gradient that flows through a node. */
-function missingBackward({executor, node, carries}: Flow): FoundFault | undefined {
+function missingBackward(flow: Flow): FoundFault | undefined {
   if (!onWasm()) return undefined;
-  const wrong = wrongOnWasm({executor, node, carries});
+  const wrong = wrongOnWasm(flow);
   if (wrong !== undefined && !isReplaced(wrong)) return {kernel: wrong, by: WASM_TRAINING};
-  for (const [input, kernel] of Object.entries(own(BACKWARD, node.op) ?? {})) {
-    if (!carries(Number(input))) continue;
+  for (const [input, kernel] of Object.entries(own(BACKWARD, flow.op) ?? {})) {
+    if (!flow.carries(Number(input))) continue;
     // Our gradient does without it.
     if (kernel === 'UnsortedSegmentSum' && isOurs('GatherV2')) continue;
     if (tf.getKernel(kernel, 'wasm') == null) return {kernel, by: WASM_TRAINING};
@@ -220,9 +275,9 @@ function missingBackward({executor, node, carries}: Flow): FoundFault | undefine
   return undefined;
 }
 
-/** Why no right gradient flows through a node now; undefined if one does. */
+/** Why no right gradient flows through an op or kernel now; undefined if one does. */
 export function faultOf(flow: Flow): FoundFault | undefined {
-  const {op} = flow.node;
+  const {op} = flow;
   for (const {kernel, when, final} of own(FAULTS, op) ?? []) {
     if (when !== undefined && !when(flow)) continue;
     if (final) return {kernel, by: null};
@@ -234,7 +289,7 @@ export function faultOf(flow: Flow): FoundFault | undefined {
   const kernel = own(KERNELS, op) ?? op;
   if (WITHIN.has(kernel) || tf.getGradient(kernel) != null) return undefined;
   if (tf.getKernel(kernel, tf.getBackend()) == null) return undefined;
-  return {kernel, by: SUPPLIED.has(kernel) ? GRADIENTS : null};
+  return {kernel, by: gradientBy(kernel)};
 }
 
 /** Whether a kernel that tfjs names is one that an op may run. */

@@ -1,7 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {own} from '../../names.js';
+import {listNames, own} from '../../names.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
@@ -135,7 +135,7 @@ export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTen
   );
   const {graph} = executorOf(model);
   const names = graph.inputs.map(({name}) => name).filter((name) => !captured.includes(name));
-  const expected = `It has ${names.map((name) => `'${name}'`).join(', ') || 'none'}.`;
+  const expected = `It has ${listNames(names) || 'none'}.`;
   if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
     if (list.length !== names.length) {

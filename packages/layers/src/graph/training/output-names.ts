@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {own} from '../../names.js';
+import {listNames, own} from '../../names.js';
 import type {Layer} from '../../upgrade/internals.js';
 import {describe} from './batches.js';
 
@@ -65,7 +65,7 @@ export class OutputNames {
     {shared = false, partial = false}: {shared?: boolean; partial?: boolean} = {},
   ): (T | undefined)[] {
     const {names} = this;
-    const all = names.map((name) => `'${name}'`).join(', ');
+    const all = listNames(names);
     if (isOne(given)) {
       if (names.length === 1 || shared) return names.map(() => given as T);
       throw new ConfigError(

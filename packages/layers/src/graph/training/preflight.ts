@@ -4,7 +4,7 @@ import type {Executor, GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
 import {DATA, edgesOf, TENSORS, taken} from './edges.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
-import {faultOf, isBackward, runs, WASM_TRAINING} from './faults.js';
+import {faultOf, flowOfNode, isBackward, runs, WASM_TRAINING} from './faults.js';
 
 /** An op through which a gradient has to flow, but does not, or not right. */
 export interface GradientGap {
@@ -38,7 +38,7 @@ export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<Gra
     if (replaced.has(node)) return [];
     const carries = (input: number): boolean => edgesOf(node)[input] === 'tensor' && flows(cut, node, input);
     if (!cut.sources.includes(node) && !node.inputs.some((_, i) => carries(i))) return [];
-    const fault = faultOf({executor, node, carries});
+    const fault = faultOf(flowOfNode(executor, node, carries));
     return fault === undefined ? [] : [{node: node.name, op: node.op, ...fault, supplied: fault.by !== null}];
   });
   return [...faults, ...findEnds(cut)];

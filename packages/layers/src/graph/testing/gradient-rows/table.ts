@@ -84,6 +84,10 @@ wasm, and with \`@tfjs-peft/kernels/gradients\` (and, on wasm, \`@tfjs-peft/kern
 - *not differentiable by nature*: the output follows no small change. Pre-flight names the node where an output, or something that is trained,
   gets no gradient because of it.
 
+A LayersModel is asked the same when it begins to train: the first step's forward tells which kernels each layer runs, layers of your own too,
+and before any gradient is taken \`fit\` names the layer, the kernel and the import. \`report().gaps\` has what classes tell beforehand, and what
+the last first step met.
+
 Without the imports, pre-flight names every node whose gradient would be wrong, and some whose would be right: a graph does not tell shapes, so
 that of \`Maximum\` of two computed tensors it cannot know whether one is broadcast.
 
