@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
-import {type Flow, faultOf, flowOfKernel} from '../graph/training/faults.js';
+import {type Flow, faultOf, flowOfKernel, isBackward, WASM_TRAINING} from '../graph/training/faults.js';
 import {describeGap, type LayerGap, type Named} from './layer-gaps.js';
 
 interface TapeNode {
@@ -162,9 +162,15 @@ function explain(error: unknown, kernel: string, by: Named | undefined): unknown
   const message = (error as Error)?.message ?? '';
   if (!/gradient|backprop|kernel '/i.test(message)) return error;
   const where = by === undefined ? 'the loss' : `layer '${by.path}' (${by.layer.getClassName()})`;
+  // Ops that tfjs composes are recorded under names such as fusedConv2d__op.
+  const what = kernel.replace(/__op$/, '');
+  const missing = /Kernel '(\w+)' not registered/.exec(message)?.[1];
+  const advice =
+    missing !== undefined && isBackward(missing)
+      ? `Import '${WASM_TRAINING}', which has that kernel.`
+      : 'Adapt no layer before it, or register a gradient with tf.registerGradient.';
   return new NoGradientError(
-    `The gradient of ${kernel}, which is what ${where} runs, fails on ${tf.getBackend()}: ${message} ` +
-      'Adapt no layer before it, or register a gradient with tf.registerGradient.',
+    `The gradient of ${what}, which is what ${where} runs, fails on ${tf.getBackend()}: ${message.replace(/\.?\s*$/, '.')} ${advice}`,
     {cause: error},
   );
 }
