@@ -99,10 +99,13 @@ export async function runImages({
     throw error;
   });
   await work.did(1.5 * task.test.labels.length, 'reloaded');
+  const adapted = accuracyOf(logits, task.test.labels, classes);
+  const percent = (share: number) => (100 * share).toFixed(1);
+  work.note(`test: probe ${percent(baseline.accuracy)}, adapted ${percent(adapted)}`);
   return {
     seed,
     probe: baseline.accuracy,
-    adapted: accuracyOf(logits, task.test.labels, classes),
+    adapted,
     ...pairedGain(task.test.labels, baseline.predictions, predictionsOf(logits, classes)),
     keptEpoch: best.epoch,
     rate: best.rate,
