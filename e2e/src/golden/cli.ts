@@ -47,5 +47,5 @@ await runCommand('golden', async (argv) => {
   const ofWhich = foreign > 0 ? `, of which ${foreign} not expressible` : '';
   console.log(`${report.backend}: ${report.passed} passed, ${report.failed} failed${ofWhich}`);
   if (json !== undefined) writeJson(json, report);
-  if (report.failed > foreign) process.exitCode = 1;
+  if (report.failed > 0) process.exitCode = 1;
 });
