@@ -59,6 +59,13 @@ if (chromiumMissing !== undefined) {
       expect(stepDeviation(want[i]!, got)).toBeLessThanOrEqual(TOLERANCE);
     });
 
+    test('the norm of a column of zeros is above 0 in textures of halves', async () => {
+      const norms = await open.page.evaluate(() => page.normsInHalves());
+      expect(norms[0]).toBeCloseTo(Math.SQRT2, 2);
+      expect(norms[1]).toBeCloseTo(2 * Math.SQRT2, 2);
+      expect(norms[2]).toBeGreaterThan(0);
+    });
+
     test('DoRA with a column of zeros trains in textures of halves', async () => {
       expect(await open.page.evaluate(() => page.halves())).toBe(true);
     });

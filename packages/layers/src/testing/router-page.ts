@@ -1,8 +1,16 @@
 /** Every router's step in a page of a browser; opened by adapters/gpu.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
+import {columnNorms} from '../adapters/low-rank.js';
 import {upgrade} from '../index.js';
 import {ROUTERS, routerStep} from './router-steps.js';
+
+async function useHalves(): Promise<void> {
+  await tf.setBackend('cpu');
+  tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+  tf.env().set('WEBGL_RENDER_FLOAT32_ENABLED', false);
+  await tf.setBackend('webgl');
+}
 
 const page = {
   async use(backend: string): Promise<string> {
@@ -13,12 +21,22 @@ const page = {
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
     return tf.getBackend();
   },
+  /** The norms of a kernel's columns, the last of which is zero, in textures of halves. */
+  async normsInHalves(): Promise<number[]> {
+    await useHalves();
+    const kernel = tf.mul(
+      tf.tensor2d([
+        [1, 2, 0],
+        [1, 2, 0],
+      ]),
+      1,
+    ) as tf.Tensor2D;
+    const norms = columnNorms({kernel, a: tf.zeros([2, 1]), b: tf.zeros([1, 3]), scale: 1});
+    return [...(await norms.data())];
+  },
   /** Whether DoRA on a kernel with a column of zeros, in textures of halves, is finite after training. */
   async halves(): Promise<boolean> {
-    await tf.setBackend('cpu');
-    tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
-    tf.env().set('WEBGL_RENDER_FLOAT32_ENABLED', false);
-    await tf.setBackend('webgl');
+    await useHalves();
     const model = tf.sequential({
       layers: [tf.layers.dense({units: 4, inputShape: [4], useBias: false, name: 'd'})],
     });
