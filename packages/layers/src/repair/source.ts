@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
-import {askHandler, oneHandler} from '../io/place.js';
+import {askHandler, oneHandler} from '../core/io/place.js';
 
 /** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */
 export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf.io.ModelArtifacts;

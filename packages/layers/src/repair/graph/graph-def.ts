@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {needed} from '../../io/text.js';
+import {needed} from '../../core/io/text.js';
 import {UnsupportedModelError} from '../log.js';
 
 /** An attribute of a node, as the converter writes it. Its strings are base64, or bytes in some old files. */

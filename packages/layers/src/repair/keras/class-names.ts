@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {own} from '../../names.js';
+import {own} from '../../core/names.js';
 import {nameOf} from './config.js';
 import type {LayerRule} from './rules.js';
 

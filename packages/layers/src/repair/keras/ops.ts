@@ -1,4 +1,4 @@
-import {own} from '../../names.js';
+import {own} from '../../core/names.js';
 import {UnsupportedModelError} from '../log.js';
 import {layersOf, nameOf} from './config.js';
 import type {ContainerRule} from './rules.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {WeightMismatchError} from '@tfjs-peft/kernels';
-import {isContainer, type Layer} from '../../upgrade/internals.js';
+import {isContainer, type Layer} from '../../core/tfjs/internals.js';
 import {copyTopology} from '../source.js';
 import {everyLayer, type LayerConfig} from './config.js';
 import {chain} from './weight-paths.js';

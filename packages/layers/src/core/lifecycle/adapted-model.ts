@@ -1,0 +1,120 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import type {RouterContext} from '@tfjs-peft/routers';
+import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
+import type {FileLayer, FileSite} from '../io/adapter-file.js';
+import type {Hashable} from '../io/hash.js';
+import type {SiteUsage} from '../sites/usage.js';
+import type {Plan, UpgradeConfig} from './plan.js';
+import type {Noun, Place, Selected, Targets} from './select.js';
+import type {ContextStore} from './context.js';
+import type {LayerGap} from '../../layers-model/training/layer-gaps.js';
+import type {LossScale} from './loss-scale.js';
+
+/** What a model remembers of an adapter besides its weights. */
+export interface StoredAdapter {
+  config: AdapterConfig;
+  /** Config at each site, by the site's path; with all defaults filled in. */
+  sites: Map<string, AdapterConfig>;
+  selected: Selected[];
+}
+
+/** Another model that has layers of an upgraded one, so that its outputs move with the adapters too. */
+export interface SharedWith {
+  /** Name of the model. */
+  model: string;
+  /** Paths of the layers, in the upgraded model. */
+  layers: string[];
+}
+
+/** What a file has values of. */
+export type StoredVariable = Pick<tfl.LayerVariable, 'shape' | 'read'> & {write(value: tf.Tensor): unknown};
+
+/** A place that a file has weights of, and its variables by the names that they have there. */
+export interface PlaceVariables<F extends FileLayer = FileLayer> {
+  file: F;
+  variables: Map<string, StoredVariable>;
+}
+
+/**
+ * A model under upgrade, whatever its kind: all that {@link Peft} and its files know of it. Its changes are synchronous and all or
+ * nothing.
+ */
+export interface AdaptedModel {
+  /** What errors call the model, and its places. */
+  readonly label: string;
+  readonly noun: Noun;
+  readonly adapters: ReadonlyMap<string, StoredAdapter>;
+  /** Name of the active adapter; null while the model is as it was before. */
+  readonly active: string | null;
+  readonly context: ContextStore;
+  /** What its sites multiply the losses of routers by. */
+  readonly lossScale: LossScale;
+  /** How many sites' routers add a loss while training, with the active adapter. */
+  readonly lossSites: number;
+  /** @throws ConfigError if the model is disposed. */
+  checkAlive(): void;
+  /** @throws ConfigError if the model is being trained, and so must not change. */
+  checkIdle(): void;
+
+  /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
+  plan(config: UpgradeConfig): Plan;
+  /** Takes note of what the user has done to the model itself since the upgrade. */
+  refresh(): void;
+  /** What an adapter selected, as the model is now. */
+  selected(name: string): Selected[];
+  /** What targets would select. */
+  select(targets?: Targets): Selected[];
+  /** Adds an adapter and makes it the active one. On an error the model is as before. */
+  add(plan: Plan): void;
+  /** Makes an adapter active, or none; models that are compiled are not looked at. */
+  activate(name: string | null): void;
+  /** Makes an adapter active, and whatever trains the model ready for that. */
+  enable(name: string): void;
+  /** Disposes an adapter; `next` is the active one then, or none. */
+  remove(name: string, next: string | null): void;
+  /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
+  detach(): void;
+  /** As {@link detach}, for a model that is about to be disposed: with what is kept for going back. */
+  release(): void;
+
+  /** The variables that training changes now. */
+  trainableVariables(): tf.Variable[];
+  /** Computes the context whenever some place is run. */
+  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void;
+  /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
+  trackUsage(tasks: number | null): void;
+  /** How many tasks the counts tell apart; null if nothing is tracked. */
+  readonly trackedTasks: number | null;
+  /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
+  usage(reset: boolean): Promise<SiteUsage[] | null>;
+
+  /** Other models that have layers with weights of this one. */
+  readonly sharedWith: SharedWith[];
+  /** Layers through which no right gradient flows; a GraphModel's nodes are its trainer's to name. */
+  readonly gaps: LayerGap[];
+  /** Number of parameters of the model without adapters. */
+  readonly parameters: number;
+  /** Number of parameters that would be trained if a place were trained in full. */
+  countTrained(place: Place): number;
+  /** Widths of a site that carries an adapter. */
+  dimsAt(path: string): SiteDims;
+  /** What is at a path as files describe sites; a text if no adapter can be there: why not. */
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
+  /** The sites of an adapter and their variables, in the order of the model. */
+  siteVariables(name: string): PlaceVariables<FileSite>[];
+  /** What an adapter trains in full, heads of trainers too, and its own values of that. */
+  trainedVariables(name: string): PlaceVariables[];
+  /** Makes room for the weights of heads that a file of the adapter has. */
+  expectHeads(name: string, heads: readonly FileLayer[]): void;
+  /** The variables of any place; undefined if there is none. */
+  variablesAt(path: string): PlaceVariables | undefined;
+  /**
+   * The file of the whole model with an adapter, or with the adapter worked into its weights.
+   *
+   * @throws ConfigError if the model has a `save` that does that; UnsupportedSiteError if an adapter cannot be merged exactly.
+   */
+  modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts>;
+  /** The base's weights, save those of some places. */
+  frozenWeights(except: ReadonlySet<string>): Hashable[];
+}

@@ -1,0 +1,251 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {WeightMismatchError} from '@tfjs-peft/kernels';
+import {adapterShapes} from '../adapters/count.js';
+import {createAdapter} from '../adapters/registry.js';
+import {
+  type AdapterFile,
+  type FileLayer,
+  type FileWeight,
+  isHead,
+  listProblems,
+  type StoredFile,
+  sameShape,
+  siteConfig,
+  type WeightValues,
+  weightKey,
+} from '../io/adapter-file.js';
+import {type Rename, renameSites} from '../io/rename.js';
+import {checkName, type Plan, type PlannedSite} from './plan.js';
+import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
+import {comparedWeights} from './weights.js';
+
+/** Options of {@link Peft.load}. */
+export interface LoadOptions {
+  /** Name under which the adapter is stored in the model. Default: the name that the file gives. */
+  name?: string;
+  /** Load although the file was saved with other base weights. Default false. */
+  ignoreBase?: boolean;
+  /**
+   * The model's name of each site of the file: an object, a Map, or a function of the file's name. For a file that was saved from a
+   * model of another kind, or whose layers were called otherwise; a site may then be of another kind too, such as a Dense that is a
+   * 1 x 1 convolution here, if its weights have the same shapes. The base is another one then, as a rule: see `ignoreBase`. Default:
+   * the names of the file.
+   */
+  rename?: Rename;
+}
+
+/**
+ * Checks in full what loads an adapter into a model and makes it the active one.
+ *
+ * @returns Does it, synchronously; checks anew what has to do with the model, which may have changed meanwhile.
+ * @throws WeightMismatchError if the file does not fit the model; errors of `planUpgrade` if its adapter cannot be made there.
+ */
+export async function prepareLoad(
+  state: AdaptedModel,
+  stored: StoredFile,
+  {name = stored.file.name, ignoreBase = false, rename}: LoadOptions,
+): Promise<() => void> {
+  const {file, weights} = rename === undefined ? stored : renameSites(stored, rename);
+  const prepare = () => planLoad(state, file, name, rename !== undefined);
+  prepare();
+  if (!ignoreBase) await checkBase(state, file);
+  return () => {
+    const plan = prepare();
+    if (plan !== undefined) state.add(plan);
+    else state.enable(name);
+    state.expectHeads(
+      name,
+      file.trained.filter((layer) => isHead(layer.name)),
+    );
+    assign([...state.siteVariables(name), ...trainedOf(state, name, file)], weights);
+  };
+}
+
+/** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
+function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed: boolean): Plan | undefined {
+  const existing = state.adapters.get(name);
+  if (existing !== undefined) {
+    checkExisting(state, name, existing, file);
+    return undefined;
+  }
+  checkName(name, []);
+  checkLayers(state, file, renamed);
+  const known = new Set(file.trained.map(({name}) => name));
+  const sites = new Map(file.sites.map((site) => [site.name, site]));
+  const plan = state.plan({
+    adapter: file.adapter,
+    targets: ({name}) => sites.has(name),
+    overrides: file.overrides.map(({site, adapter}) => ({targets: (info) => info.name === site, adapter})),
+    name,
+  });
+  for (const selected of plan.selected) {
+    if (!known.has(selected.info.name)) continue;
+    selected.status = 'trained';
+    selected.reason = 'the file has its weights';
+  }
+  const problems = plan.sites.flatMap((site) => siteProblems(site, file));
+  fail(
+    problems,
+    'The weights are not those of the adapter that the config describes',
+    'Load them where that adapter is known, or save it again.',
+  );
+  return plan;
+}
+
+/** Whether the model has all layers of the file, with these shapes. */
+function checkLayers(state: AdaptedModel, file: AdapterFile, renamed: boolean): void {
+  const problems: string[] = [];
+  for (const {name, kind, shape} of file.sites) {
+    const found = state.siteAt(name);
+    const place = `${state.noun} '${name}'`;
+    if (found === 'missing') problems.push(`${place} is missing in the model`);
+    else if (typeof found === 'string')
+      problems.push(`${place} is ${found} in the model, but of kind '${kind}' in the file`);
+    else if (found.kind !== kind && !renamed)
+      problems.push(`${place} is of kind '${found.kind}' in the model, but '${kind}' in the file`);
+    else if (!sameShape(found.shape, shape))
+      problems.push(`${place} is [${found.shape}] in the model, but [${shape}] in the file`);
+  }
+  for (const layer of file.trained) {
+    if (state.noun === 'node' && isHead(layer.name)) continue;
+    const found = state.variablesAt(layer.name);
+    if (found === undefined) problems.push(`layer '${layer.name}' is missing in the model`);
+    else problems.push(...compare(layer, found.file.weights, 'model'));
+  }
+  fail(
+    problems,
+    'The file is of another model',
+    'Load it into the model that it was trained on, or say how its sites are called here: load(from, {rename: {…}}).',
+  );
+}
+
+/** Whether the model's adapter of that name is the file's. */
+function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapter, file: AdapterFile): void {
+  const problems: string[] = [];
+  const sites = new Map(file.sites.map((site) => [site.name, site]));
+  for (const path of existing.sites.keys()) {
+    if (!sites.has(path)) problems.push(`site '${path}' is missing in the file`);
+  }
+  for (const site of file.sites) {
+    const config = existing.sites.get(site.name);
+    if (config === undefined) {
+      problems.push(`site '${site.name}' carries no such adapter in the model`);
+      continue;
+    }
+    const dims = state.dimsAt(site.name);
+    const wanted = JSON.stringify(createAdapter(siteConfig(file, site.name), dims).getConfig());
+    if (JSON.stringify(config) !== wanted) {
+      problems.push(
+        `site '${site.name}' has ${JSON.stringify(config)} in the model, but ${wanted} in the file`,
+      );
+    }
+    problems.push(...siteProblems({at: {path: site.name}, dims, config}, file));
+  }
+  const trained = new Map(state.trainedVariables(name).map((layer) => [layer.file.name, layer.file]));
+  const given = new Set(file.trained.map((layer) => layer.name));
+  for (const path of trained.keys()) {
+    if (!given.has(path) && !isHead(path))
+      problems.push(`layer '${path}' is trained in full in the model, but not in the file`);
+  }
+  for (const layer of file.trained) {
+    const found = trained.get(layer.name);
+    if (found === undefined && isHead(layer.name)) continue;
+    if (found === undefined)
+      problems.push(`layer '${layer.name}' is trained in full in the file, but not in the model`);
+    else problems.push(...compare(layer, found.weights, 'model'));
+  }
+  fail(
+    problems,
+    `The file does not fit the model's adapter '${name}'`,
+    `Load it under another name: load(from, {name: 'other'}).`,
+  );
+}
+
+/** How the file's weights at a site differ from what the adapter's config makes there. */
+function siteProblems(
+  {at, dims, config}: Pick<PlannedSite, 'dims' | 'config'> & {at: {path: string}},
+  file: AdapterFile,
+): string[] {
+  const layer = file.sites.find(({name}) => name === at.path)!;
+  return compare(layer, adapterShapes(config, dims), 'adapter');
+}
+
+function compare(layer: FileLayer, wanted: readonly FileWeight[], where: string): string[] {
+  const problems: string[] = [];
+  const shapes = new Map(wanted.map(({name, shape}) => [name, shape]));
+  const found = new Set(layer.weights.map(({name}) => name));
+  for (const {name, shape} of layer.weights) {
+    const own = shapes.get(name);
+    const key = weightKey(layer.name, name);
+    if (own === undefined) problems.push(`the ${where} has no weight '${key}'`);
+    else if (!sameShape(own, shape))
+      problems.push(`'${key}' is [${own}] in the ${where}, but [${shape}] in the file`);
+  }
+  for (const name of shapes.keys()) {
+    if (!found.has(name)) problems.push(`'${weightKey(layer.name, name)}' is missing in the file`);
+  }
+  return problems;
+}
+
+async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> {
+  const base = await comparedWeights(state, file);
+  if (base.sha256 === file.base.sha256) return;
+  if (base.halves && sameButRounded(base, file)) return;
+  const problems: string[] = [];
+  // Names may come twice, for layers of one name in different places; so they are compared as lists where they can be.
+  const own = new Map(base.weights.map((weight) => [weight.name, weight]));
+  const theirs = new Map(file.base.weights.map((weight) => [weight.name, weight]));
+  for (const [name, {shape, sha256}] of theirs) {
+    const found = own.get(name);
+    if (found === undefined) problems.push(`'${name}' is missing in the model`);
+    else if (!sameShape(found.shape, shape)) {
+      problems.push(`'${name}' is [${found.shape}] in the model, but [${shape}] in the file`);
+    } else if (found.sha256 !== sha256) problems.push(`'${name}' has other values`);
+  }
+  for (const name of own.keys()) if (!theirs.has(name)) problems.push(`'${name}' is not in the file`);
+  if (problems.length === 0) problems.push('the frozen weights come in another order');
+  const unsketched = base.halves && file.base.weights.some(({sketch}) => sketch === undefined);
+  fail(
+    problems,
+    'The file was saved with another base model',
+    unsketched
+      ? 'Or with the same: this device rounds weights to float16 when it computes with them, and the file, of an earlier version, ' +
+          'cannot tell. Load it before the model has run, save it again elsewhere, or use {ignoreBase: true}.'
+      : 'Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+  );
+}
+
+/** Whether the weights are the file's in its order, each exactly or as far as rounding to halves lets one see. */
+function sameButRounded(
+  {weights, fits}: Awaited<ReturnType<typeof comparedWeights>>,
+  {base}: AdapterFile,
+): boolean {
+  return (
+    weights.length === base.weights.length &&
+    weights.every(({name, shape, sha256}, i) => {
+      const theirs = base.weights[i]!;
+      const same = name === theirs.name && sameShape(shape, theirs.shape);
+      return same && (sha256 === theirs.sha256 || fits[i]!);
+    })
+  );
+}
+
+function fail(problems: readonly string[], what: string, wayOut: string): void {
+  if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
+}
+
+function trainedOf(state: AdaptedModel, name: string, file: AdapterFile): PlaceVariables[] {
+  const wanted = new Set(file.trained.map(({name}) => name));
+  return state.trainedVariables(name).filter(({file}) => wanted.has(file.name));
+}
+
+function assign(layers: readonly PlaceVariables[], weights: ReadonlyMap<string, WeightValues>): void {
+  tf.tidy(() => {
+    for (const {file, variables} of layers) {
+      for (const [name, variable] of variables) {
+        const {shape, values} = weights.get(weightKey(file.name, name))!;
+        variable.write(tf.tensor(values, shape, 'float32'));
+      }
+    }
+  });
+}

@@ -1,0 +1,145 @@
+import {listNames} from '../names.js';
+import {countSite, type PlannedSite} from './plan.js';
+import type {Noun, Selected, SiteInfo} from './select.js';
+import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
+import {describeGap, type LayerGap} from '../../layers-model/training/layer-gaps.js';
+
+/** A layer with weights, or a node of a graph, in a {@link Report}. */
+export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
+  /**
+   * `adapted`: carries the adapter (in a dry run: would); `trained`: trained in full; `unsupported`: a target matches, but the layer
+   * cannot carry an adapter; `frozen`: no target matches.
+   */
+  status: Selected['status'];
+  /** Why, in words. */
+  reason: string;
+  /** Number of parameters that are trained here. */
+  trainable: number;
+}
+
+/** What an upgrade did, or would do, to a model. */
+export interface Report {
+  /** Name of the adapter; null in a dry run. */
+  adapter: string | null;
+  /** All layers with weights, in the order of the model. */
+  sites: ReportSite[];
+  /** Parameters that are trained: the adapter's, and those of layers trained in full. */
+  trainable: number;
+  /** Parameters of the model without adapters, embeddings included. */
+  base: number;
+  /** Parameters of the model with this adapter. */
+  total: number;
+  /** trainable / total. */
+  share: number;
+  /**
+   * Other models that have layers of this one, whose outputs therefore move with its adapters, and which are saved with them; among the
+   * LayersModels that were made since this package was imported.
+   */
+  sharedWith: SharedWith[];
+  /**
+   * Layers of a LayersModel behind what is trained through which no right gradient flows now, and what to import. `fit` refuses to start
+   * while there are any. What a GraphModel's nodes lack, its trainer's `preflight` says.
+   */
+  gaps: LayerGap[];
+  /** The report as a table. */
+  toString(): string;
+}
+
+/** How many parameters training changes now at each place of the active adapter. */
+export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<string, number> {
+  const trained = new Set(state.trainableVariables().map(({id}) => id));
+  const places = [...state.siteVariables(name), ...state.trainedVariables(name)];
+  const count = (variables: Iterable<StoredVariable>) =>
+    [...variables]
+      .map((variable) => variable.read())
+      .reduce((sum, {id, size}) => sum + (trained.has(id) ? size : 0), 0);
+  return new Map(places.map(({file, variables}) => [file.name, count(variables.values())]));
+}
+
+/**
+ * @param sites The sites that carry the adapter; empty if none was chosen yet.
+ * @param now What is trained at each place, where that is known. Default: all that the adapter and its layers train.
+ */
+export function makeReport(
+  state: AdaptedModel,
+  adapter: string | null,
+  selected: readonly Selected[],
+  sites: readonly PlannedSite[],
+  now?: ReadonlyMap<string, number>,
+): Report {
+  const counts = new Map(sites.map((site) => [site.at.path, countSite(site)]));
+  const rows = selected.map(({at, info, status, reason}): ReportSite => {
+    const {layer: _, parameters: __, ...shown} = info;
+    const {name} = info;
+    const all = status === 'trained' ? state.countTrained(at) : (counts.get(name)?.trainable ?? 0);
+    return {...shown, status, reason, trainable: now === undefined ? all : (now.get(name) ?? 0)};
+  });
+  const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+  const trainable = sum(rows.map((row) => row.trainable));
+  const base = state.parameters;
+  const total = base + sum([...counts.values()].map((count) => count.total));
+  const {sharedWith, gaps} = state;
+  const share = total === 0 ? 0 : trainable / total;
+  return {
+    adapter,
+    sites: rows,
+    trainable,
+    base,
+    total,
+    share,
+    sharedWith,
+    gaps,
+    toString: () => toText(state.noun, adapter, rows, {trainable, total, share, sharedWith, gaps}),
+  };
+}
+
+const TRAINABLE = 'trainable';
+
+const NODE_COLUMNS: [string, (row: ReportSite) => string][] = [
+  ['op', ({className}) => className],
+  ['weight', ({weightShape}) => (weightShape === null ? '' : `[${weightShape.join(', ')}]`)],
+  ['stored as', ({dtype}) => dtype ?? ''],
+];
+
+function toText(
+  noun: Noun,
+  adapter: string | null,
+  rows: readonly ReportSite[],
+  {
+    trainable,
+    total,
+    share,
+    sharedWith,
+    gaps,
+  }: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith' | 'gaps'>,
+): string {
+  // A graph's names say less, so its rows say what the node is and how its weight is stored.
+  const columns: [string, (row: ReportSite) => string][] = [
+    [noun, ({name}) => name],
+    ...(noun === 'layer' ? [] : NODE_COLUMNS),
+    ['shape', ({shape}) => shape?.join(' x ') ?? ''],
+    ['status', ({status}) => status],
+    [TRAINABLE, ({trainable}) => (trainable === 0 ? '' : number(trainable))],
+    ['why', ({reason}) => reason],
+  ];
+  const cells = [columns.map(([title]) => title), ...rows.map((row) => columns.map(([, cell]) => cell(row)))];
+  const widths = columns.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const lines = cells.map((row) =>
+    row
+      .map((cell, column) =>
+        columns[column]![0] === TRAINABLE ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+  const title = adapter === null ? 'Dry run' : `Adapter '${adapter}'`;
+  const end = `${number(trainable)} of ${number(total)} parameters are trained (${(100 * share).toFixed(2)} %).`;
+  const others = sharedWith.map(
+    ({model, layers}) => `Model '${model}' has ${listNames(layers)} too, and changes with this adapter.`,
+  );
+  return [`${title}:`, ...lines, end, ...others, ...gaps.map(describeGap)].join('\n');
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US');
+}

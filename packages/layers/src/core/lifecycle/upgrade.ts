@@ -1,0 +1,68 @@
+import type {AdapterConfig} from '../adapters/adapter.js';
+import type {Place} from '../io/place.js';
+import type {LoadOptions} from './load.js';
+import {Peft, type UpgradableModel} from './peft.js';
+import {makeReport, type Report} from './report.js';
+import type {UpgradeConfig} from './plan.js';
+import type {Targets} from './select.js';
+
+/**
+ * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
+ * `summary` (or `execute` and `executeAsync`) go on working, and only the adapter (and what `alsoTrain` names) is trained.
+ *
+ * Of a LayersModel, each targeted layer gives its place to a {@link PeftLayer} that shares its weights. Every other weight that the
+ * model has now is frozen, also against `model.trainable = true`, and BatchNormalization runs in inference mode. Nested models,
+ * shared layers and a Dense inside TimeDistributed are taken in. A compiled model is compiled again with its own loss and metrics and
+ * a fresh optimizer of the same class and settings. Weights are listed in one order, whichever adapter is active: the base's as before,
+ * then those of adapters as they came. Other models that have some of the layers change with them, and are saved with the adapters;
+ * the report names them, and an upgrade of theirs is refused. (Of a model that was made before this package was imported only the
+ * outputs change: its own lists, and so its file, go on without the adapters.)
+ *
+ * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
+ * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
+ * behind a Reshape, and an activation, belong to the site. {@link trainer} trains it. Its `save` goes on writing the file that it was
+ * loaded from; see {@link Peft.saveModel} and {@link Peft.merge}.
+ *
+ * The model may be changed under an upgrade, as by `pop` and `add`: what the user puts in belongs to the active adapter, if it is
+ * trained, and to the base else. Report and files have what the model has.
+ *
+ * A second call with another name stores a second adapter beside the first, and makes it the active one.
+ *
+ * @param model What `tf.loadLayersModel`, `tf.model`, `tf.sequential` or `tf.loadGraphModel` gives.
+ * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, each naming the thing and the way out. The model is
+ * then unchanged.
+ */
+export async function upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
+  return Peft.upgrade(model, config);
+}
+
+/**
+ * Adds an adapter that {@link Peft.save} stored to its base model; see {@link Peft.load} and {@link upgrade}.
+ *
+ * @throws As {@link Peft.load} does. The model is then unchanged.
+ */
+export async function loadPeft<M extends UpgradableModel>(
+  model: M,
+  from: Place,
+  options?: LoadOptions,
+): Promise<Peft<M>> {
+  return Peft.load(model, from, options);
+}
+
+/**
+ * Says what {@link upgrade} would do, and changes nothing: for each layer with weights, or node that can carry an adapter or might be
+ * thought to, its class or op, the shape and stored type of its weight, and why it is left out if it is.
+ *
+ * @param targets Default `'all-dense'`.
+ * @param adapter With a config the report counts parameters; without, it only says what matches.
+ * @throws As {@link upgrade} does.
+ */
+export function inspect(model: UpgradableModel, targets?: Targets, adapter?: AdapterConfig): Report {
+  const state = Peft.stateOf(model);
+  if (adapter === undefined) return makeReport(state, null, state.select(targets), []);
+  const {selected, sites} = state.plan({adapter, ...(targets && {targets}), name: FREE});
+  return makeReport(state, null, selected, sites);
+}
+
+/** A dry run asks for no name, and may not fail for one that is taken. */
+const FREE = ' dry run';

@@ -1,0 +1,89 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import type {SiteDims} from '../adapters/adapter.js';
+import type {AdapterFile, FileLayer, FileSite} from '../io/adapter-file.js';
+import {type Hashable, hashWeights, type WeightHashes} from '../io/hash.js';
+import {fitsSketch, sketchOf} from '../io/sketch.js';
+import type {Located} from '../tfjs/walk.js';
+import type {AdaptedModel, PlaceVariables} from './adapted-model.js';
+
+/** A site and its variables by the names that its adapter gives them, as a file describes them. */
+export function siteVariables(
+  name: string,
+  {kind, dims}: {kind: string; dims: SiteDims},
+  variables: PlaceVariables['variables'],
+): PlaceVariables<FileSite> {
+  const shape: [number, number] = [dims.inputDim, dims.outputDim];
+  return {file: {name, kind, shape, weights: describe(variables)}, variables};
+}
+
+/** A layer and its variables. */
+export function layerVariables({path, layer}: Located): PlaceVariables {
+  const variables: PlaceVariables['variables'] = new Map();
+  for (const variable of layer.weights) {
+    const name = leafName(variable);
+    // Both directions of an RNN have weights of the same names.
+    let free = name;
+    for (let copy = 2; variables.has(free); copy++) free = `${name}_${copy}`;
+    variables.set(free, variable);
+  }
+  return {file: {name: path, weights: describe(variables)}, variables};
+}
+
+/** Names, shapes and hashes of the model's frozen weights, save those of some places that were trained in full. */
+export async function baseWeights(
+  state: AdaptedModel,
+  trained: readonly FileLayer[],
+): Promise<AdapterFile['base']> {
+  const sketches: string[] = [];
+  const hashes = await hashWeights(frozen(state, trained), (values) => sketches.push(sketchOf(values)));
+  const weights = hashes.weights.map((weight, i) => ({...weight, sketch: sketches[i]!}));
+  return {sha256: hashes.sha256, weights, ...(keepsHalves() && {halves: true})};
+}
+
+/** The same to be compared with a file, and, where values may be rounded to halves, for each weight whether it can be the file's so. */
+export async function comparedWeights(
+  state: AdaptedModel,
+  file: AdapterFile,
+): Promise<WeightHashes & {halves: boolean; fits: boolean[]}> {
+  const halves = keepsHalves() || file.base.halves === true;
+  const fits: boolean[] = [];
+  const hashes = await hashWeights(frozen(state, file.trained), (values, at) => {
+    const sketch = halves ? file.base.weights[at]?.sketch : undefined;
+    fits.push(sketch !== undefined && fitsSketch(values, sketch));
+  });
+  return {...hashes, halves, fits};
+}
+
+/** Whether the backend keeps weights as halves once it has computed with them, so that they are read back rounded. */
+function keepsHalves(): boolean {
+  try {
+    return tf.backend().floatPrecision() === 16;
+  } catch {
+    // A backend that does not say so has no textures of halves.
+    return false;
+  }
+}
+
+function frozen(state: AdaptedModel, trained: readonly FileLayer[]): Hashable[] {
+  return state.frozenWeights(new Set(trained.map(({name}) => name)));
+}
+
+function describe(variables: PlaceVariables['variables']): FileLayer['weights'] {
+  return [...variables].map(([name, {shape}]) => ({name, shape: [...shape] as number[]}));
+}
+
+/** Whether a variable is disposed, so that it cannot be read. */
+export function isGone(variable: Pick<tfl.LayerVariable, 'read'>): boolean {
+  try {
+    return variable.read().isDisposed;
+  } catch {
+    // A weight of tfjs-layers refuses to be read then.
+    return true;
+  }
+}
+
+/** A variable's name without its layer's. */
+export function leafName({originalName}: tfl.LayerVariable): string {
+  return originalName.slice(originalName.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,323 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import type * as tf from '@tensorflow/tfjs-core';
+import type {LayerVariable} from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import type {SiteDims} from '../core/adapters/adapter.js';
+import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
+import type {Hashable} from '../core/io/hash.js';
+import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
+import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
+import {LossScale} from '../core/lifecycle/loss-scale.js';
+import {checkIdle} from '../core/lifecycle/training-lock.js';
+import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
+import {siteVariables} from '../core/lifecycle/weights.js';
+import {own} from '../core/names.js';
+import {deriveSeed} from '../core/random.js';
+import {AdaptedSite} from '../core/sites/adapted-site.js';
+import {escapeName} from '../core/sites/adapter-slot.js';
+import type {SiteStage} from '../core/sites/run-site.js';
+import type {SiteUsage} from '../core/sites/usage.js';
+import {type Plan, planUpgrade, type UpgradeConfig} from '../core/lifecycle/plan.js';
+import {type Described, type Selected, selectPlaces, type Targets} from '../core/lifecycle/select.js';
+import {handOn} from './epilogue.js';
+import {Heads} from './heads.js';
+import {Interception} from './interception.js';
+import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
+import {describeNodes, type LocatedNode} from './nodes.js';
+import {type Chain, chainOf, Probes} from './probes.js';
+import {registerNodes} from './register.js';
+import {mergedArtifacts} from './saving/merged.js';
+import {upgradedArtifacts} from './saving/upgraded.js';
+import type {NodeSite} from './sites/node-site.js';
+
+/** A node that carries adapters. */
+interface Site {
+  at: LocatedNode;
+  node: NodeSite;
+  adapted: AdaptedSite;
+}
+
+/**
+ * A GraphModel under upgrade. While an adapter is active its sites' nodes run our code, see {@link Interception}; while none is, the
+ * graph is the stock one, node by node.
+ */
+export class GraphState implements AdaptedModel {
+  readonly label = 'the GraphModel';
+  readonly noun = 'node';
+  readonly adapters = new Map<string, StoredAdapter>();
+  readonly context = new ContextStore(() => tasksOf([...this.sites.values()].map(({adapted}) => adapted)));
+  readonly lossScale = new LossScale();
+  /** Whether the model is run to be trained. */
+  training = false;
+  readonly executor: Executor;
+  private readonly interception = new Interception();
+  private readonly probes: Probes;
+  /** The active adapter's sites, node by node. */
+  chains: Chain[] = [];
+  private readonly sites = new Map<string, Site>();
+  private readonly described: Described<LocatedNode>[];
+  /** What trainers put behind the graph. */
+  readonly heads = new Heads();
+  private readonly tracking = new UsageTracking();
+  private activeName: string | null = null;
+
+  /** @throws ConfigError if the model is not loaded, disposed, or built by another version of tfjs-converter. */
+  constructor(readonly model: GraphModel) {
+    registerNodes();
+    this.executor = executorOf(model);
+    this.probes = new Probes(model);
+    this.checkAlive();
+    this.described = describeNodes(this.executor, storedTypes(model));
+  }
+
+  get active(): string | null {
+    return this.activeName;
+  }
+
+  checkAlive(): void {
+    const weights = Object.values(this.executor.weightMap);
+    if (weights.some((tensors) => tensors.some((tensor) => tensor?.isDisposed))) {
+      throw new ConfigError('The GraphModel is disposed. Load it again.');
+    }
+  }
+
+  checkIdle(): void {
+    checkIdle(this.model);
+  }
+
+  plan(config: UpgradeConfig): Plan<LocatedNode> {
+    if (config.alsoTrain !== undefined && config.alsoTrain.length > 0) {
+      throw new ConfigError(
+        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
+      );
+    }
+    return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
+  }
+
+  /** A graph does not change. */
+  refresh(): void {}
+
+  selected(name: string): Selected[] {
+    return this.adapters.get(name)!.selected;
+  }
+
+  select(targets?: Targets): Selected<LocatedNode>[] {
+    return selectPlaces(this.noun, this.described, targets);
+  }
+
+  add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
+    const before = this.activeName;
+    try {
+      for (const {at, config} of sites) {
+        const place = this.described.findIndex((described) => described.at.path === at.path);
+        this.makeSite(at).adapted.add(name, config, seed === undefined ? undefined : deriveSeed(seed, place));
+      }
+      this.adapters.set(name, {
+        config: adapter,
+        sites: new Map(sites.map(({at, config}) => [at.path, config])),
+        selected,
+      });
+      this.activate(name);
+    } catch (error) {
+      this.remove(name, before);
+      throw error;
+    }
+  }
+
+  activate(name: string | null): void {
+    const chosen = (name === null ? undefined : this.adapters.get(name))?.sites;
+    this.interception.clear();
+    this.chains = [];
+    for (const [path, {at, node, adapted}] of this.sites) {
+      const active = chosen?.has(path) === true;
+      adapted.activate(active ? name : null);
+      const trainable = new Set(adapted.trainable);
+      for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
+      if (!active) continue;
+      const run = (inputs: tf.Tensor[], until?: SiteStage) => this.run(node, adapted, inputs, until);
+      this.interception.set(at.node, (inputs) => run(inputs));
+      this.chains.push(chainOf(at.node, node, run));
+      for (const absorbed of node.absorbed) {
+        this.interception.set(absorbed.node, (inputs) => handOn(absorbed, inputs));
+      }
+    }
+    this.probes.watch(this.chains);
+    this.activeName = name;
+  }
+
+  enable(name: string): void {
+    this.activate(name);
+  }
+
+  remove(name: string, next: string | null): void {
+    this.activate(next);
+    for (const [path, {node, adapted}] of this.sites) {
+      if (adapted.names.includes(name)) adapted.remove(name);
+      if (adapted.names.length > 0) continue;
+      node.dispose?.();
+      this.sites.delete(path);
+    }
+    this.adapters.delete(name);
+    this.heads.remove(name);
+  }
+
+  detach(): void {
+    this.trackUsage(null);
+    this.context.clear();
+    for (const name of [...this.adapters.keys()]) this.remove(name, null);
+  }
+
+  release(): void {
+    this.detach();
+  }
+
+  /** The sites of the active adapter, by the names of their nodes. */
+  get activeSites(): Map<string, AdaptedSite> {
+    const active = [...this.sites].filter(([, {adapted}]) => adapted.active !== null);
+    return new Map(active.map(([path, {adapted}]) => [path, adapted]));
+  }
+
+  /** Nodes whose work a site of the active adapter does, and which of their inputs they hand on. */
+  get absorbed(): Map<GraphNode, number> {
+    const active = [...this.sites.values()].filter(({adapted}) => adapted.active !== null);
+    return new Map(
+      active.flatMap(({node}) =>
+        // The others have something to do.
+        node.absorbed.flatMap(({node: behind, input, sum}) => (sum === undefined ? [[behind, input]] : [])),
+      ),
+    );
+  }
+
+  trainableVariables(): tf.Variable[] {
+    const sites = [...this.activeSites.values()];
+    return sites.flatMap(({trainable}) => trainable.map((variable) => variable.read() as tf.Variable));
+  }
+
+  contextFrom(): void {
+    throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
+  }
+
+  get lossSites(): number {
+    return [...this.activeSites.values()].filter(({hasLoss}) => hasLoss).length;
+  }
+
+  trackUsage(tasks: number | null): void {
+    this.tracking.set(
+      [...this.sites.values()].map(({adapted}) => adapted),
+      tasks,
+    );
+  }
+
+  get trackedTasks(): number | null {
+    return this.tracking.tasks;
+  }
+
+  usage(reset: boolean): Promise<SiteUsage[] | null> {
+    return this.tracking.read(
+      [...this.sites].map(([path, {adapted}]) => [path, adapted]),
+      reset,
+    );
+  }
+
+  /** A GraphModel has its nodes and weights for itself. */
+  readonly sharedWith = [];
+  readonly gaps = [];
+
+  /** Whole numbers are no parameters: they are shapes and axes. */
+  get parameters(): number {
+    const weights = Object.values(this.executor.weightMap).flat();
+    return weights.reduce((sum, {dtype, size}) => sum + (dtype === 'float32' ? size : 0), 0);
+  }
+
+  countTrained(): number {
+    return 0;
+  }
+
+  dimsAt(path: string): SiteDims {
+    return this.sites.get(path)!.node.operation.dims;
+  }
+
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
+    const found = this.described.find(({at}) => at.path === path);
+    if (found === undefined)
+      return own(this.executor.graph.nodes, path) === undefined ? 'missing' : 'no site';
+    const {kind, shape, className} = found.info;
+    return shape === null ? `a ${className}` : {kind, shape};
+  }
+
+  siteVariables(name: string): PlaceVariables<FileSite>[] {
+    return [...this.adapters.get(name)!.sites.keys()].map((path) => {
+      const {node, adapted} = this.sites.get(path)!;
+      return siteVariables(path, {kind: node.kind, dims: node.operation.dims}, adapted.weightsOf(name));
+    });
+  }
+
+  trainedVariables(name: string): PlaceVariables[] {
+    return this.heads.variablesOf(name);
+  }
+
+  expectHeads(name: string, heads: readonly FileLayer[]): void {
+    this.heads.expect(name, heads);
+  }
+
+  variablesAt(): undefined {
+    return undefined;
+  }
+
+  async modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts> {
+    const source = withWeights(this.model);
+    const sites = [...this.adapters.get(name)!.sites].map(([path, config]) => {
+      const {at, node, adapted} = this.sites.get(path)!;
+      return {path, at: at.node, node, config, adapter: adapted.adapterOf(name), adapted};
+    });
+    if (merged) return mergedArtifacts(source, sites);
+    const valued = sites.map(async ({adapted, ...site}) => ({
+      ...site,
+      weights: await valuesOf(adapted.weightsOf(name)),
+    }));
+    return upgradedArtifacts(source, this.executor, await Promise.all(valued));
+  }
+
+  frozenWeights(): Hashable[] {
+    return Object.entries(this.executor.weightMap).flatMap(([name, tensors]) =>
+      tensors.map((tensor) => ({
+        name,
+        shape: tensor.shape,
+        read: () => (tensor.dtype === 'string' ? bytesOf(tensor) : tensor.data()),
+      })),
+    );
+  }
+
+  private makeSite(at: LocatedNode): Site {
+    const known = this.sites.get(at.path);
+    if (known !== undefined) return known;
+    const node = at.site!;
+    const adapted = new AdaptedSite(node.operation, () => `Node '${at.path}'`);
+    adapted.build({prefix: `${at.path.split('/').map(escapeName).join('/')}/`, entered: false});
+    adapted.context = this.context.get;
+    adapted.lossScale = this.lossScale.get;
+    this.tracking.join(adapted);
+    const site = {at, node, adapted};
+    this.sites.set(at.path, site);
+    return site;
+  }
+
+  private run(node: NodeSite, adapted: AdaptedSite, inputs: tf.Tensor[], until?: SiteStage): tf.Tensor {
+    const x = node.input?.(inputs) ?? inputs[0]!;
+    const y = adapted.apply(x, {training: this.training, until});
+    return node.finish?.(y, inputs) ?? y;
+  }
+}
+
+async function valuesOf(variables: ReadonlyMap<string, LayerVariable>): Promise<Map<string, WeightValues>> {
+  const reads = [...variables].map(async ([name, variable]): Promise<[string, WeightValues]> => {
+    const values = (await variable.read().data()) as Float32Array;
+    return [name, {shape: variable.shape as number[], values: values.slice()}];
+  });
+  return new Map(await Promise.all(reads));
+}
+
+async function bytesOf(tensor: tf.Tensor): Promise<Uint8Array> {
+  const texts = (await tensor.bytes()) as Uint8Array[];
+  return new Uint8Array(texts.flatMap((text) => [...text, 0]));
+}

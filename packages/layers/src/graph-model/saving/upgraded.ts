@@ -1,0 +1,56 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {AdapterConfig} from '../../core/adapters/adapter.js';
+import type {WeightValues} from '../../core/io/adapter-file.js';
+import {needed} from '../../core/io/text.js';
+import type {Executor, GraphNode} from '../internals.js';
+import {SAVED_SITE_OP} from '../site-op.js';
+import {cutFragment} from './fragment.js';
+import type {MergeableSite} from './merged.js';
+import {encodeRecord, RECORD} from './site-record.js';
+import {EditableGraph} from './topology.js';
+
+/** A site and all of its adapter. */
+export interface SiteToSave extends MergeableSite {
+  at: GraphNode;
+  config: AdapterConfig;
+  weights: ReadonlyMap<string, WeightValues>;
+}
+
+/**
+ * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as constants. It loads by
+ * `tf.loadGraphModel` where this package is imported; elsewhere it loads too, and fails when it first runs, by an error that names this package.
+ */
+export function upgradedArtifacts(
+  source: tf.io.ModelArtifacts,
+  executor: Executor,
+  sites: readonly SiteToSave[],
+): tf.io.ModelArtifacts {
+  const graph = new EditableGraph(source);
+  for (const {path, at, node, config, weights} of sites) {
+    const {fragment, sources} = cutFragment(executor, at, node, (name) => graph.node(name));
+    const names = [...weights].map(([name, {shape, values}]) =>
+      graph.addConstant(`${path}/${name}`, shape, values),
+    );
+    for (const {node: behind, input, sum} of node.absorbed) {
+      const passed = graph.node(behind.name).input![input]!;
+      const attr = {T: {type: 'DT_FLOAT'}};
+      if (sum === undefined) graph.replace(behind.name, {op: 'Identity', input: [passed], attr});
+      else {
+        // What is added is in the site already; the shape that it gives is not.
+        const nothing = graph.addConstant(
+          `${behind.name}/zeros`,
+          sum,
+          new Float32Array(tf.util.sizeFromShape(sum)),
+        );
+        graph.replace(behind.name, {op: 'AddV2', input: [passed, nothing], attr});
+      }
+    }
+    const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
+    graph.replace(path, {
+      op: SAVED_SITE_OP,
+      input: [...sources, ...names],
+      attr: {[RECORD]: {s: needed('btoa')(record)}},
+    });
+  }
+  return graph.artifacts();
+}

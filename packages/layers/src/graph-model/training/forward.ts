@@ -1,0 +1,153 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {listNames, own} from '../../core/names.js';
+import {type Executor, executorOf, type GraphNode} from '../internals.js';
+import type {Chain} from '../probes.js';
+import {type Cut, cutGraph, findEndpoint} from './cut.js';
+import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
+import {Rest} from './rest.js';
+import {PlainSteps, ShortSteps} from './steps.js';
+
+/**
+ * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
+ * then not run: so the frozen part need run only once for each sample.
+ */
+export type GraphInputs = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
+
+/** A batch that went through the frozen part of a graph. */
+export interface PreparedBatch {
+  /** The outputs: synchronous, so that a gradient can be taken. The caller, or a tidy, disposes them. */
+  run(): tf.Tensor[];
+  /** Gives back what the frozen part computed; not the inputs. */
+  dispose(): void;
+}
+
+/** Runs a graph in two parts, see {@link cutGraph}. */
+export class Forward {
+  readonly cut: Cut;
+  private readonly executor: Executor;
+  private readonly steps: ShortSteps;
+  private readonly rest: Rest;
+  /** What runs while the adapter is not active that was when the graph was cut. */
+  private plain: Rest | undefined;
+  private disposed = false;
+
+  /**
+   * @param sources Nodes whose output changes with what is trained.
+   * @param outputs Names of nodes, or of outputs of the signature.
+   * @param sites Those of them that an adapter is active at.
+   * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
+   * @param chains The sites node by node: of one within which an output lies, each does its own work.
+   * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
+   */
+  constructor(
+    private readonly model: GraphModel,
+    sources: readonly GraphNode[],
+    outputs: readonly string[],
+    sites: ReadonlySet<GraphNode> = new Set(),
+    absorbed: ReadonlyMap<GraphNode, number> = new Map(),
+    chains: readonly Chain[] = [],
+  ) {
+    this.executor = executorOf(model);
+    const endpoints = outputs.map((name) => findEndpoint(this.executor, name, model.modelSignature));
+    this.cut = cutGraph(this.executor, sources, endpoints);
+    const visible = new Set(endpoints.map(({node}) => node));
+    const probed = chains.filter(({inner}) => [...inner].some((node) => visible.has(node)));
+    const stages = new Map(probed.flatMap((chain) => [...chain.stages]));
+    const left = new Map([...absorbed].filter(([node]) => !stages.has(node)));
+    this.steps = new ShortSteps(this.executor, this.cut, sites, left, stages);
+    this.rest = new Rest(this.executor, this.cut, this.steps);
+  }
+
+  /** Nodes that run other code than their op's, or none. */
+  get replaced(): ReadonlySet<GraphNode> {
+    return this.steps.replaced;
+  }
+
+  /**
+   * Runs the frozen part, by `executeAsync` where it must.
+   *
+   * @throws ConfigError if an input is missing or unknown; what tfjs throws if the graph does not take it.
+   */
+  async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
+    const named = namedInputs(this.model, inputs);
+    const {cut} = this;
+    await this.steps.prepare();
+    const given = ({node, index}: Endpoint) => (index === 0 ? own(named, node.name) : undefined);
+    const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
+    const results = await this.runFront(named, computed.map(endpointName));
+    const byName = new Map(computed.map((endpoint, i) => [endpointName(endpoint), results[i]!]));
+    const tensorOf = (endpoint: Endpoint) =>
+      given(endpoint) ??
+      byName.get(endpointName(endpoint)) ??
+      own(this.executor.weightMap, endpoint.node.name)?.[endpoint.index];
+    const crossing = cut.crossing.map((endpoint) => tensorOf(endpoint)!);
+    const foreign = new Set([...Object.values(named), ...Object.values(this.executor.weightMap).flat()]);
+    return {
+      run: () => {
+        const behind = this.currentRest().run(crossing);
+        let next = 0;
+        return cut.outputs.map((endpoint) =>
+          cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)!),
+        );
+      },
+      dispose: () => {
+        for (const tensor of results) if (!foreign.has(tensor)) tensor.dispose();
+      },
+    };
+  }
+
+  dispose(): void {
+    this.rest.dispose();
+    this.plain?.dispose();
+    this.disposed = true;
+  }
+
+  private currentRest(): Rest {
+    if (this.disposed) {
+      throw new ConfigError(
+        'The batch was prepared by a trainer that is disposed, or for other sites than are trained now. Prepare it again.',
+      );
+    }
+    if (this.steps.hold) return this.rest;
+    this.plain ??= new Rest(this.executor, this.cut, new PlainSteps(this.cut));
+    return this.plain;
+  }
+
+  private async runFront(inputs: tf.NamedTensorMap, outputs: string[]): Promise<tf.Tensor[]> {
+    if (outputs.length === 0) return [];
+    const result = this.cut.dynamic
+      ? await this.model.executeAsync(inputs, outputs)
+      : this.model.execute(inputs, outputs);
+    return Array.isArray(result) ? result : [result];
+  }
+}
+
+/** Inputs by the names of their nodes. */
+export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTensorMap {
+  const {inputs: signature = {}} = (model.modelSignature ?? {}) as {
+    inputs?: Record<string, {name?: string; resourceId?: unknown}>;
+  };
+  // Tables and the like are no inputs: the model feeds them to itself.
+  const captured = Object.entries(signature).flatMap(([key, {name = key, resourceId}]) =>
+    resourceId == null ? [] : [parseEndpoint(name)[0]],
+  );
+  const {graph} = executorOf(model);
+  const names = graph.inputs.map(({name}) => name).filter((name) => !captured.includes(name));
+  const expected = `It has ${listNames(names) || 'none'}.`;
+  if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
+    const list = Array.isArray(inputs) ? inputs : [inputs];
+    if (list.length !== names.length) {
+      throw new ConfigError(`The GraphModel takes ${names.length} inputs, not ${list.length}. ${expected}`);
+    }
+    return Object.fromEntries(list.map((tensor, i) => [names[i]!, tensor]));
+  }
+  const entries = Object.entries(inputs).map(([key, tensor]) => {
+    const [name] = parseEndpoint(own(signature, key)?.name ?? key);
+    if (own(graph.nodes, name) === undefined)
+      throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
+    return [name, tensor] as const;
+  });
+  return Object.fromEntries(entries);
+}

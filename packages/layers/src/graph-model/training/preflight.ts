@@ -1,0 +1,186 @@
+import {NoGradientError} from '@tfjs-peft/kernels';
+import {listNames} from '../../core/names.js';
+import type {Executor, GraphNode} from '../internals.js';
+import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
+import {DATA, edgesOf, TENSORS, taken} from './edges.js';
+import {type Endpoint, endpointName, inputOf} from './endpoint.js';
+import {faultOf, flowOfNode, isBackward, runs, WASM_TRAINING} from './faults.js';
+
+/** An op through which a gradient has to flow, but does not, or not right. */
+export interface GradientGap {
+  node: string;
+  op: string;
+  /** The kernel of tfjs that has no right gradient; of an op that no gradient can pass by nature, the op. */
+  kernel: string;
+  /** Whether importing what `by` names closes the gap. */
+  supplied: boolean;
+  /** `@tfjs-peft/kernels/gradients`, `@tfjs-peft/kernels/wasm-training`, or null where nothing closes the gap. */
+  by: string | null;
+  /** Of an op that no gradient can pass by nature: the outputs and the trained nodes that get none because of it. */
+  ends?: {outputs: string[]; trained: string[]};
+}
+
+/** Puts the gradients of `@tfjs-peft/kernels/gradients`, if it was imported, back over those that tfjs-layers registered later. */
+export function registerAgain(): void {
+  (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
+}
+
+/**
+ * The ops between what is trained and the outputs through which no right gradient flows now, and those that end it, where an output or
+ * something that is trained gets none because of them.
+ *
+ * @param replaced Nodes that run other code than their op's, or none: those that are trained among them.
+ */
+export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGap[] {
+  registerAgain();
+  const onTape = tapeOf(cut);
+  const faults = [...onTape].flatMap((node): GradientGap[] => {
+    if (replaced.has(node)) return [];
+    const carries = (input: number): boolean => edgesOf(node)[input] === 'tensor' && flows(cut, node, input);
+    if (!cut.sources.includes(node) && !node.inputs.some((_, i) => carries(i))) return [];
+    const fault = faultOf(flowOfNode(executor, node, carries));
+    return fault === undefined ? [] : [{node: node.name, op: node.op, ...fault, supplied: fault.by !== null}];
+  });
+  return [...faults, ...findEnds(cut)];
+}
+
+/** Whether what is trained comes to an input of a node by tensors that follow it. */
+function flows(cut: Cut, node: GraphNode, input: number): boolean {
+  const {node: source} = inputOf(node, input);
+  return cut.differentiable.has(source) && (!endsGradient(source) || cut.sources.includes(source));
+}
+
+/** The nodes that tfjs asks for a gradient: those between what is trained and the outputs, whether or not it can be other than 0. */
+function tapeOf(cut: Cut): Set<GraphNode> {
+  const before = new Set(cut.outputs.map(({node}) => node));
+  for (const node of before) {
+    if (!cut.rest.has(node)) continue;
+    for (const i of taken(node, TENSORS)) before.add(node.inputs[i]!);
+  }
+  return new Set([...cut.rest].filter((node) => before.has(node)));
+}
+
+/** The ops that end the gradient of outputs, or of what is trained. */
+function findEnds(cut: Cut): GradientGap[] {
+  const changing = cut.outputs.filter(({node}) => cut.rest.has(node));
+  const deaf = changing.filter(
+    (output) => ![...reachedFrom([output])].some((node) => cut.differentiable.has(node)),
+  );
+  const reached = reachedFrom(cut.outputs);
+  const useless = cut.sources.filter((node) => !reached.has(node));
+  if (deaf.length === 0 && (useless.length === 0 || cut.outputs.length === 0)) return [];
+  const found = new Map<GraphNode, {outputs: Set<string>; trained: Set<string>}>();
+  const note = (node: GraphNode) => {
+    const own = found.get(node) ?? {outputs: new Set<string>(), trained: new Set<string>()};
+    found.set(node, own);
+    return own;
+  };
+  for (const output of deaf) {
+    for (const node of endsBefore(cut, output)) note(node).outputs.add(endpointName(output));
+  }
+  const after = new Map(useless.map((node) => [node, followers(cut, node)]));
+  for (const output of changing) {
+    for (const end of endsBefore(cut, output)) {
+      for (const [source, followed] of after) if (followed.has(end)) note(end).trained.add(source.name);
+    }
+  }
+  return [...found].map(([{name, op}, {outputs, trained}]) => ({
+    node: name,
+    op,
+    kernel: op,
+    supplied: false,
+    by: null,
+    ends: {outputs: [...outputs], trained: [...trained]},
+  }));
+}
+
+/** The nodes before an endpoint, and its own, that end a gradient which follows what is trained. */
+function endsBefore(cut: Cut, last: Endpoint): GraphNode[] {
+  const before = new Map([[endpointName(last), last]]);
+  for (const {node} of before.values()) {
+    if (!cut.rest.has(node)) continue;
+    for (const i of taken(node, DATA)) {
+      const input = inputOf(node, i);
+      before.set(endpointName(input), input);
+    }
+  }
+  const ends = [...before.values()].filter((endpoint) => {
+    const {node} = endpoint;
+    if (!cut.rest.has(node)) return false;
+    const edges = edgesOf(node);
+    return node.inputs.some(
+      (_, i) =>
+        edges[i] !== 'order' && flows(cut, node, i) && (edges[i] === 'values' || !flowsFrom(endpoint)),
+    );
+  });
+  return [...new Set(ends.map(({node}) => node))];
+}
+
+function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
+  const found = new Set([source]);
+  for (const node of found) {
+    for (const child of node.children) {
+      if (cut.rest.has(child) && taken(child, DATA).some((i) => child.inputs[i] === node)) found.add(child);
+    }
+  }
+  return found;
+}
+
+/**
+ * What tfjs said when it took a gradient, with the nodes that it can be about: an op may run kernels that its name does not tell.
+ */
+export function explain(error: unknown, cut: Cut): unknown {
+  const message = (error as Error)?.message;
+  const [, missing] = /Kernel '(\w+)' not registered for backend 'wasm'/.exec(message) ?? [];
+  if (missing !== undefined && isBackward(missing)) {
+    return new NoGradientError(
+      `tfjs's wasm backend has no ${missing}, which a gradient runs. Import '${WASM_TRAINING}' before training.`,
+      {cause: error},
+    );
+  }
+  const [, kernel] = /gradient function not found for (\w+)/.exec(message) ?? [];
+  if (kernel === undefined) return error;
+  const nodes = [...cut.carrying].filter(({op}) => runs(op, kernel));
+  const known = listNames(nodes.map(({name}) => name));
+  return new NoGradientError(
+    `tfjs has no gradient of ${kernel}${known && `, which is what runs at ${known}`}. Register one with tf.registerGradient.`,
+    {cause: error},
+  );
+}
+
+/** How many gaps an error tells one by one. */
+const MOST = 12;
+
+function describe({node, op, kernel, by, ends}: GradientGap): string {
+  if (ends === undefined) {
+    const help = by === null ? 'not supplied' : `supplied by '${by}'`;
+    return `\n- '${node}' (${op}): tfjs has no right gradient of ${kernel}; ${help}`;
+  }
+  const {outputs, trained} = ends;
+  const none = [
+    outputs.length > 0 ? `none reaches the output ${listNames(outputs)}` : '',
+    trained.length > 0 ? `${listNames(trained)} would not be trained` : '',
+  ].filter((part) => part !== '');
+  return `\n- '${node}' (${op}): no gradient passes it, so that ${none.join(', and ') || 'none reaches what is trained'}`;
+}
+
+/** @throws NoGradientError that names the ops and nodes through which no right gradient flows. */
+export function checkGaps(gaps: readonly GradientGap[]): void {
+  if (gaps.length === 0) return;
+  const lines = gaps.slice(0, MOST).map(describe);
+  if (gaps.length > MOST) lines.push(`\n- and ${gaps.length - MOST} more; preflight() lists all`);
+  const imports = [...new Set(gaps.flatMap(({by}) => by ?? []))];
+  const advice = [
+    imports.length > 0 ? `Import ${imports.map((name) => `'${name}'`).join(' and ')} before training.` : '',
+    gaps.some(({ends}) => ends !== undefined)
+      ? 'Where no gradient passes a node, train towards a node before it, or leave the sites before it out.'
+      : '',
+    gaps.some(({supplied, ends}) => !supplied && ends === undefined)
+      ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, or register a gradient ' +
+        'with tf.registerGradient.'
+      : '',
+  ];
+  throw new NoGradientError(
+    `No right gradient flows from the outputs to what is trained.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
+  );
+}

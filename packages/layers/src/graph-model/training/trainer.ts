@@ -1,0 +1,445 @@
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
+import {headName} from '../../core/io/adapter-file.js';
+import {Peft} from '../../core/lifecycle/peft.js';
+import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
+import {checkIdle, whileTraining} from '../../core/lifecycle/training-lock.js';
+import {allWeights} from '../../core/tfjs/walk.js';
+import type {GraphState} from '../graph-state.js';
+import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
+import type {GraphBatch, GraphData} from './batches.js';
+import {Behind, checkHeadNames} from './behind.js';
+import {endpointName} from './endpoint.js';
+import {Feed} from './feed.js';
+import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
+import {asTrained, type TrainedVariable} from './graph-layer.js';
+import {
+  checkEvaluateOptions,
+  checkFitOptions,
+  classWeights,
+  compileArgs,
+  type GraphEvaluateOptions,
+  type GraphFitOptions,
+  type TrainerOptions,
+} from './options.js';
+import {OutputNames, type OutputSignature} from './output-names.js';
+import {Passes} from './passes.js';
+import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
+import {asSource, type Source, splitSource} from './source.js';
+
+type Layer = tfl.layers.Layer;
+
+/**
+ * Trains what a GraphModel carries: the active adapter of its upgrade, weights that were replaced by variables, and new heads.
+ *
+ * The graph runs in two parts. What trained weights cannot change runs first, off the gradient tape, by `executeAsync` where the graph
+ * is dynamic there; the rest runs synchronously on the tape. Losses, metrics, callbacks and history are those of tfjs-layers.
+ *
+ * Import `@tfjs-peft/kernels/gradients` too: without it tfjs has no right gradient of many converted models.
+ *
+ * @throws ConfigError if the model is no loaded GraphModel, an option is unknown, or a node is not in the graph.
+ */
+export function trainer(model: GraphModel, options: TrainerOptions = {}): GraphTrainer {
+  return new GraphTrainer(model, options);
+}
+
+/** A batch that went through what trained weights cannot change. */
+export interface PreparedInputs {
+  /** The outputs behind their heads: synchronous, so that a gradient can be taken. */
+  outputs(training?: boolean): tf.Tensor | tf.Tensor[];
+  /** What routers and heads have added to the loss in the last call that was training. */
+  losses(): tf.Scalar[];
+  /** Gives back what was computed; not the inputs. */
+  dispose(): void;
+}
+
+/** What {@link trainer} makes. */
+export class GraphTrainer {
+  private readonly outputs: string[];
+  /** One for each output, null for none; or one that takes all. */
+  private readonly layers: readonly (Layer | null)[];
+  private readonly names: OutputNames;
+  private readonly compileArgs: ReturnType<typeof compileArgs>;
+  private forward: {key: string; forward: Forward; gaps: GradientGap[]} | undefined;
+  private behind: Behind | undefined;
+  private fitting = false;
+  private compiled: {variables: tf.Variable[]; owned: boolean} | undefined;
+
+  /** Use {@link trainer}. */
+  constructor(
+    readonly model: GraphModel,
+    private readonly options: TrainerOptions,
+  ) {
+    if (!isGraphModel(model)) {
+      throw new ConfigError('trainer takes a GraphModel. A LayersModel is trained by its own fit.');
+    }
+    checkOptions('trainer', options, ['loss', 'optimizer', 'metrics', 'outputs', 'head']);
+    executorOf(model);
+    const {outputs, head} = options;
+    this.outputs = [outputs ?? model.outputNodes].flat();
+    this.layers = [head ?? this.outputs.map(() => null)].flat();
+    if (Array.isArray(head) && head.length !== this.outputs.length) {
+      throw new ConfigError(
+        `head: ${head.length} heads for ${this.outputs.length} outputs. Give one for each, null to leave an output as it is.`,
+      );
+    }
+    checkHeadNames(this.layers);
+    const signature = (model.modelSignature ?? {}) as {outputs?: OutputSignature};
+    const given = outputs === undefined ? undefined : this.outputs;
+    this.names = new OutputNames(this.outputs, given, this.layers, signature.outputs ?? {});
+    this.compileArgs = compileArgs(options, this.names);
+    this.parts();
+    this.attachHeads();
+  }
+
+  /** The layers behind the outputs, null where there is none. They are the caller's, who disposes them. */
+  get heads(): readonly (Layer | null)[] {
+    return this.layers;
+  }
+
+  /**
+   * Set to true in a callback, it ends `fit` after the batch that is running, as `stopTraining` of a LayersModel does. While `fit` runs,
+   * the GraphModel's own `stopTraining` does the same.
+   */
+  get stopTraining(): boolean {
+    return this.behind?.inner.stopTraining ?? false;
+  }
+
+  set stopTraining(stop: boolean) {
+    if (this.behind !== undefined) this.behind.inner.stopTraining = stop;
+  }
+
+  /** What training changes now: the active adapter, variables among the graph's weights, and heads as far as they have weights yet. */
+  trainableVariables(): tf.Variable[] {
+    const heads = this.layers.flatMap((head) => head?.trainableWeights ?? []);
+    return [...this.graphVariables(), ...heads].map((variable) => variable.read() as tf.Variable);
+  }
+
+  /**
+   * Names of the tensors that what is trained takes from the frozen part. Computed once for each sample, by `model.execute(inputs,
+   * names)`, they can be fed in place of the inputs wherever this trainer takes some.
+   */
+  get crossing(): string[] {
+    return this.parts().forward.cut.crossing.map(endpointName);
+  }
+
+  /**
+   * The ops through which a gradient has to flow now, but does not, or not right. Empty: the model can be trained.
+   *
+   * @throws NoGradientError if a dynamic op comes behind what is trained.
+   */
+  preflight(): GradientGap[] {
+    return this.parts().gaps;
+  }
+
+  /**
+   * Trains.
+   *
+   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used, in any of the forms of
+   * {@link GraphData}; or `{xs, ys}` with all samples.
+   * @returns Losses and metrics by epoch, as `model.fitDataset` gives them.
+   * @throws ConfigError if there is no loss, no batch, or nothing to train, an option or a key of a batch is unknown, data that can be
+   * run once are needed twice, or the model is being trained; NoGradientError if no right gradient flows.
+   *
+   * @example
+   * await training.fit({xs, ys}, {epochs: 3, batchSize: 16, validationSplit: 0.1, seed: 1});
+   * await training.fit(tf.data.zip({xs, ys}).batch(16), {epochs: 3});
+   * await training.fit(function* () { for (const text of texts) yield encode(text); }, {epochs: 3});
+   */
+  async fit(data: GraphData, options: GraphFitOptions = {}): Promise<tfl.History> {
+    checkFitOptions(options);
+    const {epochs = 1, initialEpoch = 0, batchesPerEpoch, validationData, validationSplit, ...rest} = options;
+    const {batchSize, shuffle = true, seed, validationBatchSize = batchSize, classWeight, ...args} = rest;
+    const batching = {batchSize, shuffle, seed};
+    const {train, validation} =
+      validationSplit === undefined
+        ? {
+            train: asSource(data, batching),
+            validation: validationData && asSource(validationData, {batchSize: validationBatchSize}),
+          }
+        : splitSource(data, validationSplit, batching);
+    const several = epochs - initialEpoch > 1;
+    if (several && batchesPerEpoch === undefined) checkRunsAgain(train, 'The data');
+    if (several && validation !== undefined) checkRunsAgain(validation, 'validationData');
+    this.checkTrainable();
+    this.checkLoss();
+    return whileTraining(this.model, async () => {
+      const feed = this.feed(train, 'The dataset');
+      const other = validation && this.feed(validation, 'validationData');
+      const letGo = this.beStoppable();
+      this.fitting = true;
+      try {
+        await other?.first();
+        const inner = await this.compile(await feed.first());
+        return await inner.fitDataset(feed as never, {
+          ...args,
+          epochs,
+          initialEpoch,
+          ...(batchesPerEpoch !== undefined && {batchesPerEpoch}),
+          ...(classWeight !== undefined && {classWeight: classWeights(classWeight, this.names) as never}),
+          ...(other !== undefined && {validationData: other as never}),
+        });
+      } catch (error) {
+        throw explain(error, this.parts().forward.cut);
+      } finally {
+        letGo();
+        this.fitting = false;
+        await Promise.all([feed.end(), other?.end()]);
+      }
+    });
+  }
+
+  /**
+   * Loss and metrics on some data, by their names, without what routers add to the loss. With several outputs, `loss` is the sum of
+   * their losses, and each has its own `<output>_loss`, as `fit` reports them.
+   *
+   * @throws ConfigError if there is no loss or no batch, or an option or a key of a batch is unknown.
+   */
+  async evaluate(data: GraphData, options: GraphEvaluateOptions = {}): Promise<Record<string, number>> {
+    checkEvaluateOptions(options);
+    this.checkLoss();
+    const {batches, batchSize} = options;
+    const feed = this.feed(asSource(data, {batchSize}), 'The dataset');
+    try {
+      const inner = await this.compile(await feed.first());
+      const result = await inner.evaluateDataset(feed as never, {...(batches && {batches})} as never);
+      const scalars = [result].flat();
+      const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0]!));
+      tf.dispose(scalars);
+      return Object.fromEntries(inner.metricsNames.map((name, i) => [name, values[i]!]));
+    } finally {
+      await feed.end();
+    }
+  }
+
+  /**
+   * Runs what trained weights cannot change, off any gradient tape: the first half of a step of one's own.
+   *
+   * @param inputs They stay the caller's, who keeps them until the batch is disposed.
+   */
+  async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
+    const prepared = await this.prepareBatch({xs: inputs});
+    try {
+      const behind = this.build(prepared);
+      return {
+        outputs: (training = false) => behind.apply(prepared, training),
+        losses: () => behind.inner.calculateLosses(),
+        dispose: () => prepared.dispose(),
+      };
+    } catch (error) {
+      prepared.dispose();
+      throw error;
+    }
+  }
+
+  /** The outputs, behind their heads. The inputs stay the caller's. */
+  async predict(inputs: GraphInputs): Promise<tf.Tensor | tf.Tensor[]> {
+    const prepared = await this.prepare(inputs);
+    try {
+      return prepared.outputs();
+    } finally {
+      prepared.dispose();
+    }
+  }
+
+  /**
+   * The gradient of a loss with respect to {@link trainableVariables}, for loops of one's own; what routers add to the loss is in it.
+   * `optimizer.applyGradients(grads)` takes it as it is.
+   *
+   * @param fn The loss, a scalar, of the outputs behind their heads.
+   * @throws ConfigError if there is nothing to train; NoGradientError if no right gradient flows.
+   */
+  async gradients(
+    inputs: GraphInputs,
+    fn: (outputs: tf.Tensor | tf.Tensor[]) => tf.Scalar,
+  ): Promise<{value: tf.Scalar; grads: tf.NamedTensorMap}> {
+    this.checkTrainable();
+    const prepared = await this.prepare(inputs);
+    try {
+      return tf.variableGrads(() => {
+        const loss = fn(prepared.outputs(true));
+        return tf.addN([loss, ...prepared.losses()]) as tf.Scalar;
+      }, this.trainableVariables());
+    } catch (error) {
+      throw explain(error, this.parts().forward.cut);
+    } finally {
+      prepared.dispose();
+    }
+  }
+
+  /**
+   * Gives back the optimizer, if it was named and not given. The model and the heads are the caller's.
+   *
+   * @throws ConfigError if this trainer is training.
+   */
+  dispose(): void {
+    if (this.fitting) checkIdle(this.model);
+    if (this.compiled?.owned) disposeOptimizer(this.behind!.inner.optimizer);
+    this.compiled = undefined;
+    this.behind = undefined;
+    this.forward?.forward.dispose();
+    this.forward = undefined;
+  }
+
+  private graphState(): GraphState | undefined {
+    return Peft.upgradeOf(this.model) as GraphState | undefined;
+  }
+
+  private weightVariables(): [node: string, variable: tf.Variable][] {
+    return Object.entries(executorOf(this.model).weightMap).flatMap(([node, tensors]) =>
+      tensors
+        .filter((tensor): tensor is tf.Variable => tensor instanceof tf.Variable && tensor.trainable)
+        .map((variable): [string, tf.Variable] => [node, variable]),
+    );
+  }
+
+  private graphVariables(): TrainedVariable[] {
+    const sites = [...(this.graphState()?.activeSites.values() ?? [])];
+    return [
+      ...sites.flatMap(({trainable}) => trainable as unknown as TrainedVariable[]),
+      ...this.weightVariables().map(([, variable]) => asTrained(variable)),
+    ];
+  }
+
+  /** The graph in two parts, cut anew whenever something else is trained. */
+  private parts(): {forward: Forward; gaps: GradientGap[]} {
+    const {nodes} = executorOf(this.model).graph;
+    const sites = [...(this.graphState()?.activeSites.keys() ?? [])];
+    const names = [...sites, ...this.weightVariables().map(([node]) => node)];
+    const key = names.join('\n');
+    if (this.forward?.key === key) return this.forward;
+    const forward = new Forward(
+      this.model,
+      names.map((name) => nodes[name]!),
+      this.outputs,
+      new Set(sites.map((name): GraphNode => nodes[name]!)),
+      this.graphState()?.absorbed,
+      this.graphState()?.chains,
+    );
+    this.forward?.forward.dispose();
+    this.forward = {key, forward, gaps: findGaps(executorOf(this.model), forward.cut, forward.replaced)};
+    return this.forward;
+  }
+
+  private checkTrainable(): void {
+    const headless = this.layers.every((head) => head === null);
+    if (this.graphVariables().length === 0 && headless) {
+      throw new ConfigError('There is nothing to train. Upgrade the model, or give the trainer a head.');
+    }
+    checkGaps(this.parts().gaps);
+  }
+
+  private checkLoss(): void {
+    if (this.compileArgs === undefined) {
+      throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
+    }
+  }
+
+  private run(prepared: PreparedBatch, training: boolean): tf.Tensor[] {
+    const state = this.graphState();
+    if (state === undefined) return prepared.run();
+    const before = state.training;
+    state.training = training;
+    try {
+      return prepared.run();
+    } finally {
+      state.training = before;
+    }
+  }
+
+  private losses(): (() => tf.Scalar)[] {
+    const sites = [...(this.graphState()?.activeSites.values() ?? [])];
+    return sites.filter(({hasLoss}) => hasLoss).map((site) => () => site.takeLoss());
+  }
+
+  /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
+  private build(batch: PreparedBatch): Behind {
+    if (this.behind === undefined) {
+      const outputs = this.run(batch, false);
+      const shapes = outputs.map(({shape}): tfl.Shape => [null, ...shape.slice(1)]);
+      tf.dispose(outputs);
+      const call = {run: this.run.bind(this), losses: () => this.losses()};
+      this.behind = new Behind(call, shapes, this.layers, this.names);
+    }
+    this.attachHeads();
+    this.behind.setVariables(this.graphVariables());
+    return this.behind;
+  }
+
+  /** Makes the heads the active adapter's own. */
+  private attachHeads(): void {
+    const state = this.graphState();
+    if (state === undefined || state.active === null) return;
+    for (const [i, head] of this.layers.entries()) {
+      if (head === null || !head.built || this.layers.indexOf(head) !== i) continue;
+      state.heads.attach(state.active, headName(this.names.heads[i]!), allWeights(head));
+    }
+  }
+
+  private async compile(batch: GraphBatch): Promise<tfl.LayersModel> {
+    const prepared = await this.prepareBatch(batch);
+    let inner: tfl.LayersModel;
+    try {
+      inner = this.build(prepared).inner;
+    } finally {
+      prepared.dispose();
+    }
+    const variables = this.trainableVariables();
+    const before = this.compiled?.variables;
+    if (before?.length === variables.length && before.every((variable, i) => variable === variables[i])) {
+      return inner;
+    }
+    const {optimizer = 'adam'} = this.options;
+    const old = inner.optimizer;
+    const next = this.compiled === undefined ? optimizer : renew(old, inner);
+    inner.compile({optimizer: next, ...this.compileArgs!});
+    if (this.compiled?.owned) disposeOptimizer(old);
+    this.compiled = {variables, owned: next !== optimizer || typeof next === 'string'};
+    return inner;
+  }
+
+  /** The context of a batch holds when the batch is run, whatever was run in between. */
+  private async prepareBatch({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
+    const prepared = await this.parts().forward.prepare(xs);
+    if (context === undefined) return prepared;
+    return {
+      run: () => {
+        this.graphState()?.context.set(context);
+        return prepared.run();
+      },
+      dispose: () => prepared.dispose(),
+    };
+  }
+
+  private feed(source: Source, what: string): Feed {
+    return new Feed(new Passes(source, what), {
+      names: this.names,
+      prepare: (batch) => this.prepareBatch(batch),
+      keyOf: (prepared, rows) => this.behind!.keyOf(prepared, rows),
+      weigh: (targets, weights) => this.behind!.inner.weigh(targets, weights),
+    });
+  }
+
+  /** Lets the model's own `stopTraining` be set, as in `fit` of a LayersModel. */
+  private beStoppable(): () => void {
+    Object.defineProperty(this.model, 'stopTraining', {
+      configurable: true,
+      get: () => this.stopTraining,
+      set: (stop: boolean) => {
+        this.stopTraining = stop;
+      },
+    });
+    return () => delete (this.model as {stopTraining?: boolean}).stopTraining;
+  }
+}
+
+function checkRunsAgain({once}: Source, what: string): void {
+  if (!once) return;
+  throw new ConfigError(
+    `${what} is an iterator, which cannot be run again for a second epoch. Give the function that makes it, which is called for each ` +
+      'epoch.',
+  );
+}

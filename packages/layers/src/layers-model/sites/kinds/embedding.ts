@@ -1,0 +1,22 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import type {LayerSite} from '../layer-site.js';
+import {lookup} from '../../../core/sites/operations/lookup.js';
+
+/** The private fields of a stock Embedding that sites read. */
+interface EmbeddingInternals {
+  readonly embeddings: tfl.LayerVariable | null;
+  readonly maskZero?: boolean;
+}
+
+/** An Embedding; see {@link lookup}. With `maskZero` the id 0 is padding to routers. */
+export const EMBEDDING: LayerSite = {
+  kind: 'embedding',
+  operation(layer) {
+    const inside = layer as unknown as EmbeddingInternals;
+    return lookup(() => inside.embeddings!.read() as tf.Tensor2D);
+  },
+  input: ({inputs: [ids]}) => (ids!.dtype === 'int32' ? ids! : tf.cast(ids!, 'int32')),
+  mask: ({layer, inputs: [ids]}) =>
+    (layer as unknown as EmbeddingInternals).maskZero ? tf.notEqual(ids!, 0) : undefined,
+};

@@ -1,0 +1,66 @@
+import * as tfl from '@tensorflow/tfjs-layers';
+import {shared} from '@tfjs-peft/kernels';
+import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
+
+type Variable = tfl.LayerVariable;
+
+/** Places of weights of a base, before it had adapters. */
+const ranks = shared('layers.weight-ranks', () => new WeakMap<Variable, number>());
+const ofAdapters = shared('layers.adapter-weights', () => new WeakSet<Variable>());
+
+/** Says that a weight is an adapter's. */
+export function noteAdapterWeight(variable: Variable): void {
+  ofAdapters.add(variable);
+}
+
+/** Remembers the order of a model that has no adapters yet. */
+export function rememberOrder(model: {weights: Variable[]}): void {
+  for (const [rank, variable] of [...new Set(model.weights)].entries()) ranks.set(variable, rank);
+}
+
+/**
+ * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and files, whichever adapter is active:
+ * the base's weights as they were before the upgrade, then those of adapters as they came. Stock's order is that of training, what is
+ * trained now before all else; models without adapters keep it.
+ */
+export function orderWeights(): void {
+  const {prototype} = tfl.LayersModel;
+  const {get: stock} = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(prototype), 'weights')!;
+  Object.defineProperty(prototype, 'weights', {
+    configurable: true,
+    get(this: tfl.LayersModel): Variable[] {
+      const weights = stock!.call(this) as Variable[];
+      return weights.some((variable) => ofAdapters.has(variable)) ? weights.sort(compare) : weights;
+    },
+  });
+}
+
+/** The base's first, by rank; then what came later. Ids go up in the order in which weights are made. */
+function compare(a: Variable, b: Variable): number {
+  const rank = (variable: Variable) => ranks.get(variable) ?? Number.MAX_SAFE_INTEGER;
+  const later = (variable: Variable) => (ofAdapters.has(variable) ? 1 : 0);
+  return later(a) - later(b) || rank(a) - rank(b) || a.id - b.id;
+}
+
+/** Wrappers that list the weights of what they wrap in the order of their own `getWeights`, until this is undone. */
+export class WrapperOrder {
+  private readonly wrappers = new Set<Layer>();
+
+  keep(wrapper: Layer): void {
+    if (this.wrappers.has(wrapper) || Object.hasOwn(wrapper, 'weights')) return;
+    this.wrappers.add(wrapper);
+    const inner = () =>
+      isBidirectional(wrapper)
+        ? [wrapper.forwardLayer, wrapper.backwardLayer]
+        : [(wrapper as unknown as {layer: Layer}).layer];
+    Object.defineProperty(wrapper, 'weights', {
+      configurable: true,
+      get: () => inner().flatMap(({weights}) => weights),
+    });
+  }
+
+  end(): void {
+    for (const wrapper of this.wrappers) delete (wrapper as {weights?: unknown}).weights;
+    this.wrappers.clear();
+  }
+}

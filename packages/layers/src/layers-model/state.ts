@@ -1,0 +1,436 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import type {RouterContext} from '@tfjs-peft/routers';
+import type {SiteDims} from '../core/adapters/adapter.js';
+import type {FileSite} from '../core/io/adapter-file.js';
+import type {Hashable} from '../core/io/hash.js';
+import {deriveSeed} from '../core/random.js';
+import {PeftLayer} from './sites/peft-layer.js';
+import type {SiteUsage} from '../core/sites/usage.js';
+import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
+import {checkDirections} from './surgery/directions.js';
+import {Freezer} from './surgery/freeze.js';
+import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
+import {modelsListing} from './surgery/known-models.js';
+import {FusedLayerNorms} from './surgery/layer-norm.js';
+import {OwnArguments} from './surgery/own-arguments.js';
+import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../core/lifecycle/plan.js';
+import type {Selected, Targets} from '../core/lifecycle/select.js';
+import {checkRoom} from './surgery/sequence.js';
+import {replaceLayer} from './surgery/surgery.js';
+import {countParameters, describeLayer, selectLayers} from './surgery/targets.js';
+import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/walk.js';
+import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from '../core/lifecycle/adapted-model.js';
+import {Claims} from './surgery/claims.js';
+import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
+import {BatchFollower} from './training/follow-batches.js';
+import {sourceAt} from './training/input-context.js';
+import {findLayerGaps, type LayerGap} from './training/layer-gaps.js';
+import {LayerSites} from './surgery/layer-sites.js';
+import {LossScale} from '../core/lifecycle/loss-scale.js';
+import {explainFrozen} from './training/nothing-trained.js';
+import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
+import {modelsSharing, sharedWith} from './surgery/sharing.js';
+import {repairTotals} from '../core/tfjs/totals.js';
+import {TrainedLayers} from './training/trained-layers.js';
+import {TrainingCheck} from './training/training-check.js';
+import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
+import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights.js';
+
+/**
+ * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.
+ * Its changes are synchronous and all or nothing.
+ */
+export class ModelState implements AdaptedModel {
+  readonly noun = 'layer';
+  readonly adapters = new Map<string, StoredAdapter>();
+  private readonly sites = new LayerSites(
+    (from, to, holder) => this.replace(from, to, holder),
+    (layer) => this.join(layer),
+  );
+  private readonly trained = new TrainedLayers();
+  private readonly freezer = new Freezer();
+  private readonly norms = new FusedLayerNorms();
+  private readonly check = new TrainingCheck();
+  private readonly ownArguments = new OwnArguments();
+  private readonly recompiler = new Recompiler();
+  /** Undoes what makes models evaluate several outputs right, and say why there is nothing to train. */
+  private readonly mends: (() => void)[] = [];
+  readonly context = new ContextStore(() => tasksOf(this.sites.entries.map(([, {site}]) => site)));
+  private readonly follower = new BatchFollower(this.context);
+  readonly lossScale = new LossScale();
+  private readonly tracking = new UsageTracking();
+  private readonly order = new WrapperOrder();
+  private readonly claims: Claims;
+  /** Layers that the user has put into the model since the upgrade. */
+  private readonly added = new Set<Layer>();
+  private activeName: string | null = null;
+  /** Whether the model is frozen for an upgrade, with adapters or, if they were removed, without. */
+  private begun = false;
+
+  constructor(readonly model: tfl.LayersModel) {
+    const container: unknown = model;
+    if (typeof container !== 'object' || container === null || !isContainer(container as Layer)) {
+      throw new ConfigError(
+        'The model must be a LayersModel, as tf.loadLayersModel, tf.model or tf.sequential give it.',
+      );
+    }
+    this.claims = new Claims(model);
+    this.checkAlive();
+  }
+
+  get label(): string {
+    return `model '${this.model.name}'`;
+  }
+
+  /** @throws ConfigError if the model is disposed. */
+  checkAlive(): void {
+    if (internals(this.model as unknown as Layer)._refCount === 0) {
+      throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
+    }
+    const gone = this.sites.entries.find(([, layer]) => internals(layer)._refCount === 0);
+    if (gone !== undefined) {
+      throw new ConfigError(
+        `Layer '${gone[0]}' of model '${this.model.name}' is disposed, with another model that has it. Load the model again.`,
+      );
+    }
+  }
+
+  checkIdle(): void {
+    checkIdle([...this.models(), ...modelsSharing(this.model)]);
+  }
+
+  /** Name of the active adapter; null while the model is as it was before. */
+  get active(): string | null {
+    return this.activeName;
+  }
+
+  /** The model's layers, checked for layers that are part of another upgrade. */
+  get layers(): Located[] {
+    const {layers} = mapModel(this.model);
+    this.claims.check(layers);
+    return layers;
+  }
+
+  /** The layer as a site of this upgrade, if it is one. */
+  readonly isSite = (layer: Layer): PeftLayer | undefined =>
+    layer instanceof PeftLayer && this.claims.has(layer) ? layer : undefined;
+
+  plan(config: UpgradeConfig): Plan<Located> {
+    const select: Select<Located> = (targets, alsoTrain) =>
+      selectLayers(this.layers, this.isSite, targets, alsoTrain);
+    const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
+    const {containers} = mapModel(this.model);
+    for (const site of plan.sites) checkRoom(site, containers);
+    checkDirections(plan.sites);
+    return plan;
+  }
+
+  get gaps(): LayerGap[] {
+    const {layers, containers} = mapModel(this.model);
+    const trained = [
+      ...[...this.sites.entries].map(([, layer]) => layer),
+      ...this.trained.all.map(({layer}) => layer),
+    ];
+    const known = findLayerGaps(layers, trained, containers);
+    const met = this.check.gaps.filter(({layer}) => !known.some((gap) => gap.layer === layer));
+    return [...known, ...met];
+  }
+
+  /** Sees to it that a model which begins to train says which layers have no right gradient. */
+  watch(running: Container): void {
+    this.check.watch(running, {
+      gaps: () => (this.activeName === null ? [] : this.gaps),
+      layers: () => this.layers,
+    });
+  }
+
+  get sharedWith(): SharedWith[] {
+    return sharedWith(this.model);
+  }
+
+  select(targets?: Targets): Selected<Located>[] {
+    return selectLayers(this.layers, this.isSite, targets);
+  }
+
+  /** With layers that the user has put into the model since, and without those that were taken out of it. */
+  selected(name: string): Selected<Located>[] {
+    const {sites, selected} = this.adapters.get(name)!;
+    const before = new Map(selected.map((row) => [row.info.name, row]));
+    const trained = new Set(this.trained.of(name).map(({layer}) => layer));
+    return selectLayers(this.layers, this.isSite, () => true).map((row): Selected<Located> => {
+      const {path, layer} = row.at;
+      const known = this.added.has(layer) ? undefined : before.get(path);
+      const apart = known?.status === 'unsupported' ? 'unsupported' : 'frozen';
+      const status = sites.has(path) ? 'adapted' : trained.has(this.stock(row.at).layer) ? 'trained' : apart;
+      const reason = known?.status === status ? known.reason : 'put into the model since the upgrade';
+      return {...row, status, reason};
+    });
+  }
+
+  /**
+   * Takes note of what the user has done to the model: of layers that were taken out or moved; and of those that were put in, which
+   * belong to the active adapter if it trains them.
+   */
+  refresh(): void {
+    if (!this.begun) return;
+    const {layers} = mapModel(this.model);
+    this.sites.locate(layers);
+    for (const [name, stored] of this.adapters) stored.sites = this.sites.configsOf(name);
+    if (this.activeName !== null) this.adopt(this.activeName, layers);
+  }
+
+  /**
+   * Adds an adapter and makes it the active one. On an error the model is as before.
+   *
+   * @throws ConfigError if a model cannot be compiled again.
+   */
+  add(plan: Plan<Located>): void {
+    const {models, layers} = mapModel(this.model);
+    const preparation = this.recompiler.prepare(models);
+    const before = this.activeName;
+    try {
+      if (!this.begun) rememberOrder(this.model);
+      this.claims.addFree(layers);
+      this.trained.add(
+        plan.name,
+        plan.selected.filter(({status}) => status === 'trained').map(({at}) => this.stock(at)),
+      );
+      this.freezer.freeze(layers.filter(({layer}) => this.isSite(layer) === undefined).flatMap(partsAt));
+      this.freezer.open(models);
+      this.norms.replace(
+        layers.flatMap(({layer}) => withParts(layer)),
+        () => this.activeName !== null,
+      );
+      this.ownArguments.give(
+        layers.flatMap(({layer, holder}) => (isContainer(holder) ? [layer] : [layer, holder])),
+      );
+      for (const {at, config} of plan.sites) {
+        // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
+        const place = layers.findIndex(({path}) => path === at.path);
+        const seed = plan.seed === undefined ? undefined : deriveSeed(plan.seed, place);
+        this.sites.make(at).addAdapter(plan.name, config, seed);
+      }
+      const configs = new Map(plan.sites.map(({at, config}) => [at.path, config]));
+      this.adapters.set(plan.name, {config: plan.adapter, sites: configs, selected: plan.selected});
+      for (const {holder} of layers) if (!isContainer(holder)) this.order.keep(holder);
+      this.activate(plan.name);
+    } catch (error) {
+      preparation.abandon();
+      this.drop(plan.name);
+      if (!this.begun) this.undo();
+      else this.activate(before);
+      throw error;
+    }
+    this.begun = true;
+    for (const model of models) this.follower.follow(model);
+    preparation.commit();
+    const sharing = new Set([this.model as unknown as Layer, ...modelsSharing(this.model)]);
+    this.mends.push(
+      ...models.map(repairTotals),
+      ...[...sharing].flatMap((each) => mapModel(each).models.map((part) => explainFrozen(part, this))),
+    );
+  }
+
+  /** Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at. */
+  activate(name: string | null): void {
+    const {sites} = (name === null ? undefined : this.adapters.get(name)) ?? {sites: new Map()};
+    this.trained.activate(name);
+    const trained = this.trained.of(name);
+    for (const [path, layer] of this.sites.entries) {
+      layer.activate(sites.has(path) ? name : null);
+      layer.trainBase(trained.some((at) => at.layer === layer.stock));
+    }
+    this.freezer.freeze(this.trained.all.filter((at) => !trained.includes(at)).flatMap(partsAt));
+    this.freezer.train(trained.flatMap(partsAt));
+    this.activeName = name;
+  }
+
+  /** Makes an adapter active, and compiles models again whose trainable weights have changed. */
+  enable(name: string): void {
+    const {models, layers} = mapModel(this.model);
+    const preparation = this.recompiler.prepare(models);
+    // Layers that came while no adapter was active are the base's.
+    this.freezer.freeze(this.claims.addFree(layers).flatMap(partsAt));
+    this.activate(name);
+    preparation.commit();
+  }
+
+  remove(name: string, next: string | null): void {
+    const preparation = this.recompiler.prepare(this.models());
+    const own = new Set(this.siteVariables(name).flatMap(({variables}) => [...variables.values()]));
+    this.activate(next);
+    // While none is active, an optimizer keeps what it has of the one that was active last.
+    if (next !== null || this.recompiler.trains(this.models(), own)) preparation.commit();
+    else preparation.abandon();
+    this.drop(name);
+  }
+
+  /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
+  detach(): void {
+    const models = this.models();
+    const preparation = this.recompiler.prepare(models, true);
+    this.undo();
+    preparation.commit();
+    // Compiling a Sequential writes the variables' trainable bits.
+    this.freezer.restore();
+  }
+
+  release(): void {
+    this.undo();
+    this.recompiler.release();
+  }
+
+  get lossSites(): number {
+    return this.sites.entries.filter(([, {site}]) => site.hasLoss).length;
+  }
+
+  trackUsage(tasks: number | null): void {
+    this.tracking.set(
+      this.sites.entries.map(([, {site}]) => site),
+      tasks,
+    );
+  }
+
+  get trackedTasks(): number | null {
+    return this.tracking.tasks;
+  }
+
+  usage(reset: boolean): Promise<SiteUsage[] | null> {
+    return this.tracking.read(
+      this.sites.entries.map(([path, {site}]) => [path, site]),
+      reset,
+    );
+  }
+
+  trainableVariables(): tf.Variable[] {
+    // tfjs-layers lists a layer's weights once for each model that lists the layer.
+    return [...new Set(this.model.trainableWeights)].map((weight) => weight.read() as tf.Variable);
+  }
+
+  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
+    const {layer, values} = sourceAt(path, this.layers, this.model.inputNames);
+    this.context.from(layer, (inputs) => compute(values(inputs)));
+  }
+
+  get parameters(): number {
+    const weights = this.layers.flatMap(({layer}) => this.isSite(layer)?.base ?? layer.weights);
+    return countParameters([...new Set(weights)]);
+  }
+
+  /** All parameters of a layer but those that it never trains itself, such as moving averages. */
+  countTrained(at: Located): number {
+    const {layer} = this.stock(at);
+    return countParameters(withParts(layer).flatMap((part) => this.freezer.trainableOf(part)));
+  }
+
+  dimsAt(path: string): SiteDims {
+    return this.sites.at(path)!.dims;
+  }
+
+  siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string {
+    const at = this.find(path);
+    if (at === undefined) return 'missing';
+    const {info, refusal} = describeLayer(at, this.isSite);
+    const {kind, shape, className} = info;
+    if (shape !== null) return {kind, shape};
+    return refusal?.carries ? refusal.reason : `a ${className}`;
+  }
+
+  siteVariables(name: string): PlaceVariables<FileSite>[] {
+    return [...this.adapters.get(name)!.sites.keys()].map((path) => {
+      const layer = this.sites.at(path)!;
+      return siteVariables(path, layer, layer.adapterWeights(name));
+    });
+  }
+
+  trainedVariables(name: string): PlaceVariables[] {
+    const places = this.layers.map((at) => this.stock(at));
+    return this.trained.variablesOf(name, places);
+  }
+
+  /** A LayersModel has its heads among its layers; a file that has some does not fit it. */
+  expectHeads(): void {}
+
+  variablesAt(path: string): PlaceVariables | undefined {
+    const at = this.find(path);
+    return at && layerVariables(this.stock(at));
+  }
+
+  async modelArtifacts(): Promise<never> {
+    throw new ConfigError(
+      'A LayersModel saves its adapters with itself: call model.save. This is for GraphModels, whose save writes the base alone.',
+    );
+  }
+
+  frozenWeights(except: ReadonlySet<string>): Hashable[] {
+    const frozen = this.layers.filter(({path}) => !except.has(path));
+    return frozen.flatMap(({path, layer}) =>
+      (this.isSite(layer)?.base ?? layer.weights).map((variable) => ({
+        name: `${path}.${leafName(variable)}`,
+        shape: variable.shape as number[],
+        read: () => this.trained.baseOf(variable).data(),
+      })),
+    );
+  }
+
+  /** The layer that was or is there without adapters: what is trained in full, where that is. */
+  private stock(at: Located): Located {
+    return {...at, layer: this.isSite(at.layer)?.stock ?? at.layer};
+  }
+
+  private find(path: string): Located | undefined {
+    return this.layers.find((at) => at.path === path);
+  }
+
+  private models(): Container[] {
+    return mapModel(this.model).models;
+  }
+
+  private adopt(name: string, layers: readonly Located[]): void {
+    const added = this.claims.addFree(layers);
+    for (const {layer} of added) this.added.add(layer);
+    const isTrained = ({layer}: Located) => layer.trainableWeights.length > 0;
+    this.trained.adopt(name, added.filter(isTrained));
+    this.freezer.freeze(added.filter((at) => !isTrained(at)).flatMap(partsAt));
+  }
+
+  /** In this model's own containers, and in all others that list the layer. */
+  private replace(from: Layer, to: Layer, holder: Layer): void {
+    const others = modelsListing(new Set([from]));
+    replaceLayer(from, to, holder, [...new Set([...mapModel(this.model).containers, ...others])]);
+    this.context.move(from, to);
+  }
+
+  private join(layer: PeftLayer): void {
+    layer.context = this.context.get;
+    layer.site.lossScale = this.lossScale.get;
+    this.tracking.join(layer.site);
+    this.claims.add(layer);
+  }
+
+  /** Takes an adapter away from all places, and disposes what is its own. */
+  private drop(name: string): void {
+    this.sites.drop(name);
+    this.trained.remove(name);
+    this.adapters.delete(name);
+  }
+
+  private undo(): void {
+    this.trackUsage(null);
+    this.context.clear();
+    this.follower.restore();
+    for (const name of [...this.adapters.keys()]) this.drop(name);
+    this.claims.clear();
+    this.added.clear();
+    this.order.end();
+    this.activeName = null;
+    this.begun = false;
+    this.norms.restore();
+    this.check.restore();
+    this.ownArguments.restore();
+    this.freezer.restore();
+    for (const undo of this.mends.splice(0)) undo();
+  }
+}

@@ -1,0 +1,45 @@
+import {ConfigError, shared} from '@tfjs-peft/kernels';
+import type {Layer} from '../../core/tfjs/internals.js';
+import type {Located} from '../../core/tfjs/walk.js';
+
+/** Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen. */
+const owners = shared('layers.owners', () => new WeakMap<Layer, {readonly name: string}>());
+
+/** The layers with weights that belong to the upgrade of one model, and so to no other. */
+export class Claims {
+  private readonly layers = new Set<Layer>();
+
+  /** @param model The model as errors name it. */
+  constructor(private readonly model: {readonly name: string}) {}
+
+  has(layer: Layer): boolean {
+    return this.layers.has(layer);
+  }
+
+  add(layer: Layer): void {
+    owners.set(layer, this.model);
+    this.layers.add(layer);
+  }
+
+  /** Adds those that belong to none; gives them. */
+  addFree(layers: readonly Located[]): Located[] {
+    const free = layers.filter(({layer}) => layer.weights.length > 0 && !owners.has(layer));
+    for (const {layer} of free) this.add(layer);
+    return free;
+  }
+
+  /** @throws ConfigError if a layer belongs to the upgrade of another model. */
+  check(layers: readonly Located[]): void {
+    const foreign = layers.find(({layer}) => owners.has(layer) && !this.has(layer));
+    if (foreign === undefined) return;
+    throw new ConfigError(
+      `Layer '${foreign.path}' is part of the upgrade of model '${owners.get(foreign.layer)!.name}'. ` +
+        'Detach that upgrade first, or upgrade the outermost of the models that have the layer, and no other.',
+    );
+  }
+
+  clear(): void {
+    for (const layer of this.layers) owners.delete(layer);
+    this.layers.clear();
+  }
+}

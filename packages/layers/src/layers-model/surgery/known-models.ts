@@ -1,0 +1,62 @@
+import * as tfl from '@tensorflow/tfjs-layers';
+import {shared} from '@tfjs-peft/kernels';
+import {type Container, internals, isBidirectional, isContainer, isLayer, type Layer} from '../../core/tfjs/internals.js';
+
+/** Weakly held, in the order in which they were made. */
+const models = shared('layers.models', () => new Set<WeakRef<Container>>());
+const seen = shared('layers.models-seen', () => new WeakSet<Container>());
+const forget = new FinalizationRegistry<WeakRef<Container>>((model) => models.delete(model));
+
+/**
+ * Lets models be found by the layers that they list. tfjs keeps no such list, and a layer does not know its models; but each asks for the
+ * name of its class while it is made.
+ */
+export function knowModels(): void {
+  const {prototype} = tfl.LayersModel;
+  const {getClassName} = prototype;
+  prototype.getClassName = function (this: tfl.LayersModel) {
+    const model = this as unknown as Container;
+    if (!seen.has(model)) {
+      seen.add(model);
+      const weak = new WeakRef(model);
+      models.add(weak);
+      forget.register(model, weak);
+    }
+    return getClassName.call(this);
+  };
+}
+
+/**
+ * Models that list some of these layers or models themselves, and are none of these; among them the models inside Sequentials. Of those
+ * that were made since this package was imported.
+ */
+export function modelsListing(layers: ReadonlySet<Layer>): Container[] {
+  const all = [...models].flatMap((model) => model.deref() ?? []);
+  return all.filter(
+    (model) =>
+      isContainer(model) &&
+      internals(model)._refCount !== 0 &&
+      !layers.has(model) &&
+      model.layers.some((layer) => layers.has(layer)),
+  );
+}
+
+/** Leaves out the models inside Sequentials, of these or others, also such as their Sequential has replaced since. */
+export function outermost(listing: readonly Container[], others: readonly Container[]): Container[] {
+  const inside = new Set([...listing, ...others].map(({name}) => `${name}_model`));
+  return listing.filter(({name}) => !inside.has(name));
+}
+
+/** All layers of a model, of models in it, and in wrappers. */
+export function layersInside(model: Container): Set<Layer> {
+  const found = new Set<Layer>();
+  const visit = (layer: unknown) => {
+    if (!isLayer(layer) || found.has(layer)) return;
+    found.add(layer);
+    if (isContainer(layer)) layer.layers.forEach(visit);
+    else if (isBidirectional(layer)) [layer.forwardLayer, layer.backwardLayer].forEach(visit);
+    else visit((layer as {layer?: unknown}).layer);
+  };
+  visit(model);
+  return found;
+}

@@ -1,0 +1,58 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import {layerNorm} from '@tfjs-peft/kernels';
+import type {Layer} from '../../core/tfjs/internals.js';
+import {wrapCall} from '../../core/tfjs/wrap-call.js';
+
+/** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
+interface LayerNormalization {
+  axis: number | number[];
+  epsilon: number;
+  gamma: tfl.LayerVariable | null;
+  beta: tfl.LayerVariable | null;
+}
+
+const RANKS = {least: 2, most: 6};
+
+/** The call by our op, where the input is as it needs it; undefined where the stock call has to see it. */
+function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | undefined {
+  const list = Array.isArray(inputs) ? inputs : [inputs];
+  const [x] = list;
+  const {axis, epsilon, gamma, beta} = layer as unknown as LayerNormalization;
+  if (list.length !== 1 || x === undefined || x.dtype !== 'float32') return undefined;
+  if (x.rank < RANKS.least || x.rank > RANKS.most) return undefined;
+  if (!Array.isArray(axis) || axis.length !== 1 || axis[0] !== x.rank - 1) return undefined;
+  return layerNorm(
+    x,
+    gamma?.read() as tf.Tensor1D | undefined,
+    beta?.read() as tf.Tensor1D | undefined,
+    epsilon,
+  );
+}
+
+/**
+ * Lets LayerNormalization layers run through one kernel while an adapter is active. Stock's copies mean, variance, gamma and beta to the
+ * input's size, and keeps all four until the gradient is through. Layers that have a `call` of their own are left alone.
+ */
+export class FusedLayerNorms {
+  private readonly releases = new Map<Layer, () => void>();
+
+  /** @param isActive Asked at each call: if not, the stock call runs, and gives the stock bits. */
+  replace(layers: readonly Layer[], isActive: () => boolean): void {
+    for (const layer of layers) {
+      if (layer.getClassName() !== 'LayerNormalization' || Object.hasOwn(layer, 'call')) continue;
+      const release = wrapCall(
+        layer,
+        (stock) => (inputs, kwargs) =>
+          (isActive() ? callFused(layer, inputs) : undefined) ?? stock(inputs, kwargs),
+      );
+      this.releases.set(layer, release);
+    }
+  }
+
+  /** Brings the stock calls back, but for layers to which somebody else has given a call since. */
+  restore(): void {
+    for (const release of this.releases.values()) release();
+    this.releases.clear();
+  }
+}

@@ -1,0 +1,79 @@
+import type {AdapterConfig} from '../../core/adapters/adapter.js';
+import type {PeftLayer} from '../sites/peft-layer.js';
+import {standIn} from '../sites/stand-in.js';
+import type {Layer} from '../../core/tfjs/internals.js';
+import type {Located} from '../../core/tfjs/walk.js';
+
+/** A layer of the model and the layer that stands in for it. */
+interface Site {
+  original: Layer;
+  layer: PeftLayer;
+  holder: Layer;
+}
+
+/** Puts one layer in another's place, in all models that list it. */
+export type Replace = (from: Layer, to: Layer, holder: Layer) => void;
+
+/** The layers of a model that carry adapters. Its user may take some out of the model, move them, and put them back. */
+export class LayerSites {
+  private readonly all = new Set<Site>();
+  private here = new Map<string, Site>();
+
+  /** @param join Tells a new layer of the model that it is in. */
+  constructor(
+    private readonly replace: Replace,
+    private readonly join: (layer: PeftLayer) => void,
+  ) {}
+
+  /** Those that the model has, by path. */
+  get entries(): [string, PeftLayer][] {
+    return [...this.here].map(([path, {layer}]) => [path, layer]);
+  }
+
+  at(path: string): PeftLayer | undefined {
+    return this.here.get(path)?.layer;
+  }
+
+  /** Finds anew which of them the model has, and where. */
+  locate(layers: readonly Located[]): void {
+    const sites = new Map<Layer, Site>([...this.all].map((site) => [site.layer, site]));
+    const found = layers.flatMap(({path, layer}): [string, Site][] => {
+      const site = sites.get(layer);
+      return site === undefined ? [] : [[path, site]];
+    });
+    this.here = new Map(found);
+  }
+
+  /** The config of an adapter at each of them that carries it. */
+  configsOf(adapter: string): Map<string, AdapterConfig> {
+    const own = this.entries.filter(([, layer]) => layer.adapterNames.includes(adapter));
+    return new Map(own.map(([path, layer]) => [path, layer.adapterConfig(adapter)]));
+  }
+
+  /** The layer with adapters at a place, which there may be already. */
+  make({path, layer: original, holder}: Located): PeftLayer {
+    const known = this.here.get(path);
+    if (known !== undefined) return known.layer;
+    const layer = standIn(original);
+    // The Dense is frozen, or may have been before; what is trained here is the adapter.
+    layer.trainable = true;
+    this.join(layer);
+    this.replace(original, layer, holder);
+    const site = {original, layer, holder};
+    this.all.add(site);
+    this.here.set(path, site);
+    return layer;
+  }
+
+  /** Disposes an adapter wherever it is. Layers that are left without any come back. */
+  drop(adapter: string): void {
+    for (const site of this.all) {
+      const {original, layer, holder} = site;
+      if (layer.adapterNames.includes(adapter)) layer.removeAdapter(adapter);
+      if (layer.adapterNames.length > 0) continue;
+      this.replace(layer, original, holder);
+      this.all.delete(site);
+      for (const [path, other] of this.here) if (other === site) this.here.delete(path);
+    }
+  }
+}

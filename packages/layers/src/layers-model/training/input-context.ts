@@ -1,0 +1,58 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
+
+import {listNames} from '../../core/names.js';
+import type {Layer} from '../../core/tfjs/internals.js';
+import type {Located} from '../../core/tfjs/walk.js';
+
+/** A layer at whose calls something is computed, and of which of its inputs. */
+interface Source {
+  layer: Layer;
+  values(inputs: tf.Tensor[]): tf.Tensor[];
+}
+
+/**
+ * Where something is computed of the inputs of what a path names.
+ *
+ * @param inputs Names of the model's inputs.
+ * @throws ConfigError if there is no such layer, or an input feeds none that is called.
+ */
+export function sourceAt(path: unknown, layers: readonly Located[], inputs: readonly string[]): Source {
+  if (typeof path !== 'string') {
+    throw new ConfigError(
+      `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
+    );
+  }
+  const at = layers.find((located) => located.path === path);
+  if (at === undefined) {
+    // tfjs lists no layer for an input that nothing in the model reads.
+    if (inputs.includes(path)) throw feedsNothing(path);
+    const known = listNames(layers.map((located) => located.path));
+    throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
+  }
+  // An input is never called, so that nothing can be computed when it is.
+  const isInput = at.layer.getClassName() === 'InputLayer';
+  return isInput ? consumerOf(at, layers) : {layer: at.layer, values: (given) => given};
+}
+
+/**
+ * The first layer of a model that an input feeds and that is called once a batch, and which of that layer's inputs are the input's.
+ *
+ * @throws ConfigError if there is none.
+ */
+function consumerOf({layer: input, path}: Located, layers: readonly Located[]): Source {
+  for (const {layer} of layers) {
+    const [node, ...others] = layer.inboundNodes;
+    if (node === undefined || others.length > 0) continue;
+    const own = node.inboundLayers.map((source) => source === input);
+    if (own.includes(true)) return {layer, values: (inputs) => inputs.filter((_, i) => own[i])};
+  }
+  throw feedsNothing(path);
+}
+
+function feedsNothing(path: string): ConfigError {
+  return new ConfigError(
+    `contextFrom: the input '${path}' feeds no layer that is called by itself, once a batch, so that its values are not seen. ` +
+      'Lead it through a layer of its own, such as tf.layers.reshape, on the way to the outputs, and give the path of that layer.',
+  );
+}

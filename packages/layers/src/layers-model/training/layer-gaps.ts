@@ -1,0 +1,98 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {gradientBy, hasRightGradient} from '../../graph-model/training/faults.js';
+import {registerAgain} from '../../graph-model/training/preflight.js';
+import {own} from '../../core/names.js';
+import type {Container, Layer} from '../../core/tfjs/internals.js';
+import {internals} from '../../core/tfjs/internals.js';
+
+/** A layer behind what is trained through which no right gradient flows now. */
+export interface LayerGap {
+  /** Path of the layer; null of the loss. */
+  layer: string | null;
+  /** The layer's class; null of the loss. */
+  className: string | null;
+  /** The kernel of tfjs that has no right gradient. */
+  kernel: string;
+  /** What to import; null where nobody has a right one. */
+  by: string | null;
+}
+
+/** A layer and its path. */
+export interface Named {
+  path: string;
+  layer: Layer;
+}
+
+type Config = Record<string, unknown>;
+
+const sizes = (value: unknown): number[] => [value ?? 1].flat() as number[];
+const isPadded = ({padding, poolSize}: Config): boolean =>
+  padding === 'same' && sizes(poolSize).some((size) => size > 1);
+const isDilated = ({dilationRate}: Config): boolean => sizes(dilationRate).some((size) => size > 1);
+
+/** Kernels whose stock gradient is wrong or missing for some settings of a layer. */
+const FAULTS: Readonly<Record<string, [kernel: string, when: (config: Config) => boolean]>> = {
+  AveragePooling1D: ['AvgPool', isPadded],
+  AveragePooling2D: ['AvgPool', isPadded],
+  AveragePooling3D: ['AvgPool3D', isPadded],
+  Conv1D: ['Conv2D', isDilated],
+  Conv2D: ['Conv2D', isDilated],
+  SeparableConv2D: ['DepthwiseConv2dNative', isDilated],
+  DepthwiseConv2D: ['DepthwiseConv2dNative', isDilated],
+  Conv3D: ['Conv3D', (config) => isDilated(config) || tf.getBackend() === 'wasm'],
+  UpSampling2D: [
+    'ResizeBilinear',
+    ({interpolation}) => interpolation === 'bilinear' && tf.getBackend() === 'cpu',
+  ],
+  ThresholdedReLU: ['Greater', () => true],
+};
+
+/** Layers, and models around them, that come behind some. */
+function behind(sources: readonly Layer[], containers: readonly Container[]): Set<Layer> {
+  const found = new Set<Layer>();
+  const queue = [...sources];
+  for (const layer of queue) {
+    const around = containers.filter(({layers}) => layers.includes(layer));
+    const next = [
+      ...(internals(layer).outboundNodes ?? []).map(({outboundLayer}) => outboundLayer),
+      ...around,
+    ];
+    for (const follower of next) {
+      if (found.has(follower)) continue;
+      found.add(follower);
+      queue.push(follower);
+      // A model that is behind a layer is so with all that is in it; one around it is not.
+      const inside = (follower as unknown as Partial<Container>).layers;
+      if (inside !== undefined && !around.includes(follower as Container)) queue.push(...inside);
+      if (inside !== undefined && !around.includes(follower as Container))
+        for (const part of inside) found.add(part);
+    }
+  }
+  return found;
+}
+
+/** The layers behind what is trained of whose class and settings it is known that no right gradient flows through them now. */
+export function findLayerGaps(
+  layers: readonly Named[],
+  trained: readonly Layer[],
+  containers: readonly Container[],
+): LayerGap[] {
+  registerAgain();
+  const after = behind(trained, containers);
+  return layers.flatMap(({path, layer}) => {
+    const className = layer.getClassName();
+    const [kernel, when] = own(FAULTS, className) ?? [];
+    if (kernel === undefined || !after.has(layer) || hasRightGradient(kernel)) return [];
+    return when!(layer.getConfig()) ? [{layer: path, className, kernel, by: gradientBy(kernel)}] : [];
+  });
+}
+
+/** What a gap is, and what to do, in one line. */
+export function describeGap({layer, className, kernel, by}: LayerGap): string {
+  const help =
+    by === null
+      ? 'nobody supplies it: adapt no layer before this one, or register a gradient with tf.registerGradient'
+      : `import '${by}'`;
+  const where = layer === null ? 'the loss' : `'${layer}' (${className})`;
+  return `No right gradient flows through ${where}: tfjs has none of ${kernel} on ${tf.getBackend()}; ${help}.`;
+}
