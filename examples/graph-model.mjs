@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/gradients';
-import {trainer, upgrade} from '@tfjs-peft/layers';
+import {trainer, upgrade} from '@tfjs-peft/layers/graph';
 
 // Any GraphModel that you have, from tf.loadGraphModel(url). This one, a product and a relu, stands for it.
 const node = (name, op, input, attr) => ({name, op, input, attr: {T: {type: 'DT_FLOAT'}, ...attr}});

@@ -5,7 +5,8 @@ import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/gradients';
 // For its Einsum, which the wasm backend lacks.
 import '@tfjs-peft/kernels/wasm-training';
-import {normalizeArtifacts, type Peft, trainer, upgrade} from '@tfjs-peft/layers';
+import {type Peft, trainer, upgrade} from '@tfjs-peft/layers/graph';
+import {normalizeArtifacts} from '@tfjs-peft/layers/repair';
 import {DIALECTS, type Dialect, type EncoderOptions, writeEncoder} from './encoder.js';
 import {SMALL} from './encoder-weights.js';
 import {referenceMean} from './reference.js';

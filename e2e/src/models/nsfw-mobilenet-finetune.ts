@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/gradients';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type GraphTrainer, trainer, upgrade} from '@tfjs-peft/layers';
+import {type GraphTrainer, trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {type Digits, imagesOf, readDigits} from '../images/digits.js';
 import {
   loadNsfwMobilenet,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 // Of the shipped graph, layer norms included, a gradient is taken.
 import '@tfjs-peft/kernels/gradients';
-import {trainer, upgrade} from '@tfjs-peft/layers';
+import {trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {useBackend} from '../golden/backend.js';
 import {loadUseLiteGraph, raggedTokens} from './use-lite-graph.js';
 

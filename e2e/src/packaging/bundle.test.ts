@@ -2,6 +2,8 @@ import {execFileSync, spawnSync} from 'node:child_process';
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {gzipSync} from 'node:zlib';
+import {buildSync} from 'esbuild';
 import {install, PACKAGES, pack} from './install.js';
 
 const ROOT = join(__dirname, '../../..');
@@ -96,6 +98,48 @@ test('the gradients come with the ops alone', () => {
       [4, 4, 4],
     ]),
   );
+});
+
+describe('what a page pays for', () => {
+  /** The modules that a program takes in, and how many bytes it has in gzip, with tfjs as a script of the page's own. */
+  function bundled(imports: string): {modules: string[]; gzip: number; external: string[]} {
+    const result = buildSync({
+      stdin: {contents: imports, resolveDir: join(scratch, 'app')},
+      bundle: true,
+      minify: true,
+      write: false,
+      metafile: true,
+      format: 'esm',
+      external: ['@tensorflow/*', 'node:*'],
+      logLevel: 'error',
+    });
+    const [{contents}] = result.outputFiles as [{contents: Uint8Array}];
+    const [output] = Object.values(result.metafile.outputs);
+    const modules = Object.entries(output!.inputs).filter(([, {bytesInOutput}]) => bytesInOutput > 0);
+    return {
+      modules: modules.map(([path]) => path.slice(path.indexOf('@tfjs-peft/'))),
+      gzip: gzipSync(contents).byteLength,
+      external: output!.imports.map(({path}) => path),
+    };
+  }
+  const WASM = "import '@tfjs-peft/kernels/wasm';";
+  const elsewhere = /layers\/dist\/esm\/(graph|repair)/;
+
+  test('of LayersModels alone: no byte of the converter, of GraphModels or of repairs, and at most 60 KB', () => {
+    const {modules, gzip, external} = bundled(`${WASM} export {upgrade} from '@tfjs-peft/layers';`);
+    expect(modules).toEqual(expect.arrayContaining([expect.stringMatching(/layers\/dist\/esm\/index\.js$/)]));
+    expect(modules.filter((path) => elsewhere.test(path))).toEqual([]);
+    expect(external).not.toContain('@tensorflow/tfjs-converter');
+    expect(gzip).toBeLessThan(60 * 1024);
+  });
+
+  test('of GraphModels: the converter, and at most 30 KB more', () => {
+    const layers = bundled(`${WASM} export {upgrade} from '@tfjs-peft/layers';`);
+    const graph = bundled(`${WASM} export {trainer, upgrade} from '@tfjs-peft/layers/graph';`);
+    expect(graph.modules.filter((path) => /layers\/dist\/esm\/repair/.test(path))).toEqual([]);
+    expect(graph.external).toContain('@tensorflow/tfjs-converter');
+    expect(graph.gzip - layers.gzip).toBeLessThan(30 * 1024);
+  });
 });
 
 test('a saved model with our layer loads where nothing but the package was imported', () => {

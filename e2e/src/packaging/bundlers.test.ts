@@ -8,7 +8,7 @@ const ROOT = join(__dirname, '../../..');
 const BUNDLERS = ['esbuild', 'rollup', 'vite', 'webpack'];
 
 /** Those whose import is enough; of the others, one names what one needs. */
-const EFFECTIVE = /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers$/;
+const EFFECTIVE = /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers(\/(graph|repair))?$/;
 
 interface Registered {
   kernels: string[];
@@ -22,24 +22,28 @@ interface Registered {
 
 const entries = PACKAGES.flatMap((name) => entriesOf(ROOT, name));
 /** What programs import: each entry alone, and what most of them import together. */
-const programs = [...entries.map((entry) => [entry]), ['@tfjs-peft/kernels/auto', '@tfjs-peft/layers']];
+const programs = [...entries.map((entry) => [entry]), ['@tfjs-peft/kernels/auto', '@tfjs-peft/layers/graph']];
 const nameOf = (program: string[]) =>
   program.map((entry) => entry.replace('@tfjs-peft/', '').replace('/', '~')).join('+');
+
+// The trainer, which a bare import drops, is what uses PeftLayerNorm.
+const LAYERS = [
+  'PeftBlend',
+  'PeftCombine',
+  'PeftExpertDown',
+  'PeftGates',
+  'PeftMatMul',
+  'PeftProject',
+  'PeftStreamGates',
+];
 
 /** The ops that a program uses which imports no backend's kernels; a bundler may drop the gradients of the others. */
 const USED: Record<string, string[]> = {
   quant: [],
   routers: ['PeftGates', 'PeftMatMul', 'PeftStreamGates'],
-  // The trainer, which a bare import drops, is what uses PeftLayerNorm.
-  layers: [
-    'PeftBlend',
-    'PeftCombine',
-    'PeftExpertDown',
-    'PeftGates',
-    'PeftMatMul',
-    'PeftProject',
-    'PeftStreamGates',
-  ],
+  layers: LAYERS,
+  'layers~graph': LAYERS,
+  'layers~repair': [],
 };
 
 let registered: Record<string, Record<string, Registered>>;
@@ -55,7 +59,7 @@ beforeAll(() => {
     for (const program of programs) {
       const lines = program.map((entry) => {
         // A program that uses some of the layers, as any does.
-        const names = program.length > 1 && entry.endsWith('layers') ? '{upgrade, createAdapter}' : '*';
+        const names = program.length > 1 && /layers/.test(entry) ? '{upgrade, createAdapter}' : '*';
         return EFFECTIVE.test(entry) && names === '*'
           ? `import '${entry}';`
           : `export ${names} from '${entry}';`;
@@ -96,7 +100,7 @@ describe.each(programs.map((program) => [program.join(' and '), nameOf(program)]
 );
 
 test('what is registered is all that there is', () => {
-  const both = registered['kernels~auto+layers']!.vite!;
+  const both = registered['kernels~auto+layers~graph']!.vite!;
   for (const backend of ['cpu', 'wasm', 'webgl', 'webgpu'])
     expect(both.kernels).toEqual(expect.arrayContaining([`${backend}_PeftCombine`, `${backend}_PeftAdam`]));
   for (const op of [
@@ -111,7 +115,8 @@ test('what is registered is all that there is', () => {
   ])
     expect(both.gradients).toContain(`Peft${op}`);
   expect(both.classes).toEqual(expect.arrayContaining(['PeftDense', 'PeftWrapper']));
-  expect(both).toMatchObject({ops: ['TfjsPeftSite', 'TfjsPeftSite (import @tfjs-peft/layers)'], adam: true});
+  const ops = ['', ' (import @tfjs-peft/layers)', ' (import @tfjs-peft/layers/graph)'];
+  expect(both).toMatchObject({ops: ops.map((advice) => `TfjsPeftSite${advice}`), adam: true});
   expect(both.adapters).toHaveLength(8);
   expect(registered.routers!.vite!.routers.length).toBeGreaterThanOrEqual(8);
 });

@@ -18,7 +18,7 @@ const LOAD = `
   const stock = tf.getKernel('BatchMatMul', 'wasm');
   await copies('@tfjs-peft/kernels/auto');
   await copies('@tfjs-peft/kernels/gradients');
-  const [first, second] = await copies('@tfjs-peft/layers');
+  const [first, second] = await copies('@tfjs-peft/layers/graph');
   if (first.upgrade === second.upgrade) throw new Error('one copy only');
 
   const net = () => {
@@ -98,6 +98,34 @@ describe.each([
       same: true,
       trainable: 4,
       detached: 'ConfigError',
+    });
+  });
+
+  test('the second knows GraphModels for both, where the first was imported for LayersModels alone', () => {
+    const result = run(
+      order,
+      `
+      const kinds = globalThis[Symbol.for('@tfjs-peft/shared')].get('layers.kinds');
+      const model = await graph();
+      const graphKind = kinds.get('graph');
+      kinds.delete('graph');
+      const {upgrade} = await load[FIRST]('@tfjs-peft/layers');
+      const missing = (await fails(() => upgrade(model, config))).message;
+      kinds.set('graph', graphKind);
+      const peft = await upgrade(model, config);
+      const busy = second.trainer(model, {...loss, optimizer: 'sgd'});
+      let during;
+      await busy.fit({xs, ys}, {epochs: 1, callbacks: {onBatchEnd: async () => {
+        during = (await fails(() => peft.disable())).message;
+      }}});
+      await peft.saveModel(join(folder, 'whole'));
+      await peft.merge(join(folder, 'merged'));
+      return {missing, during, gaps: first.trainer(model, loss).preflight()};`,
+    );
+    expect(result).toMatchObject({
+      missing: expect.stringMatching(/Import from '@tfjs-peft\/layers\/graph'/),
+      during: expect.stringMatching(/is being trained/),
+      gaps: [],
     });
   });
 

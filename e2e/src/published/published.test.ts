@@ -6,7 +6,8 @@ import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
 import {NoTargetError} from '@tfjs-peft/kernels';
-import {inspect, normalizeArtifacts, trainer, upgrade} from '@tfjs-peft/layers';
+import {inspect, trainer, upgrade} from '@tfjs-peft/layers/graph';
+import {normalizeArtifacts} from '@tfjs-peft/layers/repair';
 import {folderHandler} from '../fixtures/folder-handler.js';
 import {packageFolder} from '../models/package-folder.js';
 

@@ -7,7 +7,7 @@ import '@tfjs-peft/kernels/auto';
 // After tfjs, which registers its own gradients when it is loaded.
 import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
-import {type AdapterConfig, type Peft, type Targets, upgrade} from '@tfjs-peft/layers';
+import {type AdapterConfig, type Peft, type Targets, upgrade} from '@tfjs-peft/layers/graph';
 import {DIALECTS, type EncoderOptions, writeEncoder} from '../dialects/encoder.js';
 import {folderHandler} from '../fixtures/folder-handler.js';
 import {loadUseLiteGraph, raggedTokens} from '../models/use-lite-graph.js';

@@ -13,7 +13,8 @@ const OURS = [
   '@tfjs-peft/kernels/auto',
   '@tfjs-peft/kernels/wasm-training',
   '@tfjs-peft/kernels/gradients',
-  '@tfjs-peft/layers',
+  '@tfjs-peft/layers/graph',
+  '@tfjs-peft/layers/repair',
 ];
 
 const CORE = '@tensorflow/tfjs-core/dist';

@@ -1,21 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {registerNodes} from './graph-model/register.js';
-import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
-import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
+import {registerKind} from './core/lifecycle/kinds.js';
+import {layersKind} from './layers-model/kind.js';
 import {PeftDense} from './layers-model/sites/peft-dense.js';
 import {PeftWrapper} from './layers-model/sites/peft-wrapper.js';
 import {orderWeights} from './layers-model/sites/weight-order.js';
 import {knowModels} from './layers-model/surgery/known-models.js';
 
 // Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
-registerNodes();
+registerKind('layers', layersKind);
 knowModels();
 orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
-tf.serialization.registerClass(ResetAfterGRUCell);
-tf.serialization.registerClass(ZeroPadding1D);
-tf.serialization.registerClass(Cropping1D);
 
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './core/adapters/adapter.js';
@@ -33,20 +29,6 @@ export {MovAdapter, type MovConfig} from './core/adapters/mov/adapter.js';
 export type {Position} from './core/adapters/position.js';
 export {type CreateAdapter, createAdapter, registerAdapter} from './core/adapters/registry.js';
 export type {AdapterRouterConfig} from './core/adapters/router-of.js';
-export type {
-  Batching,
-  GraphArrays,
-  GraphBatch,
-  GraphData,
-  GraphDataset,
-  GraphIterator,
-  GraphPair,
-  GraphTargets,
-} from './graph-model/training/batches.js';
-export type {GraphInputs} from './graph-model/training/forward.js';
-export type {GraphEvaluateOptions, GraphFitOptions, TrainerOptions} from './graph-model/training/options.js';
-export type {GradientGap} from './graph-model/training/preflight.js';
-export {type GraphTrainer, type PreparedInputs, trainer} from './graph-model/training/trainer.js';
 export type {Place} from './core/io/place.js';
 export type {Rename} from './core/io/rename.js';
 export {readSafetensors, type SafetensorsFile, type StoredTensor} from './core/io/safetensors.js';
@@ -54,23 +36,13 @@ export {writeSafetensors} from './core/io/safetensors-writer.js';
 export type {SaveResult} from './core/io/storage.js';
 export type {SharedWith} from './core/lifecycle/adapted-model.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './core/lifecycle/balance.js';
-export type {LayerGap} from './layers-model/training/layer-gaps.js';
+export type {LayerGap} from './core/lifecycle/layer-gap.js';
 export type {LoadOptions} from './core/lifecycle/load.js';
-export {Peft, type SaveOptions, type UpgradableModel} from './core/lifecycle/peft.js';
 export type {Report, ReportSite} from './core/lifecycle/report.js';
+export type {AnyPeft, KindOf, ModelKinds, SaveOptions, UpgradableModel} from './core/lifecycle/peft.js';
+export type {LayersPeft} from './layers-model/kind.js';
 export {type UsageCallbackOptions, usageCallback} from './core/lifecycle/usage-callback.js';
 export {deriveSeed} from './core/random.js';
-export {ResetAfterGRUCell, type ResetAfterGRUCellArgs} from './repair/layers/gru-cell.js';
-export {
-  type BothEnds,
-  Cropping1D,
-  type Cropping1DArgs,
-  ZeroPadding1D,
-  type ZeroPadding1DArgs,
-} from './repair/layers/time-axis.js';
-export {type Repair, UnsupportedModelError} from './repair/log.js';
-export {type NormalizeOptions, type NormalizingHandler, normalizeArtifacts} from './repair/normalize.js';
-export type {ArtifactSource} from './repair/source.js';
 export {AdaptedSite, type CallOptions} from './core/sites/adapted-site.js';
 export {
   type DropIn,
@@ -92,6 +64,6 @@ export {PeftWrapper, type PeftWrapperArgs} from './layers-model/sites/peft-wrapp
 export type {SavedAdapter} from './layers-model/sites/saved-adapters.js';
 export {registerSite} from './layers-model/sites/site-registry.js';
 export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
-export type {Override, UpgradeConfig} from './core/lifecycle/plan.js';
+export type {AlsoTrain, AnyUpgradeConfig, Override} from './core/lifecycle/plan.js';
 export type {SiteInfo, Target, Targets} from './core/lifecycle/select.js';
-export {inspect, loadPeft, upgrade} from './core/lifecycle/upgrade.js';
+export {inspect, loadPeft, Peft, type UpgradeConfig, upgrade} from './core/lifecycle/upgrade.js';

@@ -2,7 +2,7 @@
 import '@tfjs-peft/kernels/gradients';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, type Targets, trainer, upgrade} from '@tfjs-peft/layers';
+import {type AdapterConfig, type Targets, trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {buildUseLite} from '../../models/use-lite.js';
 import {loadUseLiteGraph, raggedTokens} from '../../models/use-lite-graph.js';
 import {profile, time} from '../measure.js';

@@ -2,7 +2,7 @@
 import '@tfjs-peft/kernels/gradients';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, type GraphTrainer, type Peft, trainer, upgrade} from '@tfjs-peft/layers';
+import {type AdapterConfig, type GraphTrainer, type Peft, trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {USE_LITE_WIDTH} from '../../models/use-lite.js';
 import {loadUseLiteGraph, raggedTokens} from '../../models/use-lite-graph.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../models/use-lite-tokenizer.js';

@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/auto';
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import {loadPeft} from '@tfjs-peft/layers';
+import {loadPeft} from '@tfjs-peft/layers/graph';
 import {folderHandler} from '../../fixtures/folder-handler.js';
 import {contextOfBatch, graphInputs, layersInputs} from './bases.js';
 import {graphCases, layersCases} from './cases.js';

@@ -3,7 +3,7 @@ import {existsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
-import {type Peft, type UpgradeConfig, upgrade} from '@tfjs-peft/layers';
+import {type Peft, type UpgradeConfig, upgrade} from '@tfjs-peft/layers/graph';
 import {
   contextOfBatch,
   folderSaver,

@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs';
-import {type AdapterConfig, upgrade} from '../index.js';
+import {type AdapterConfig, upgrade} from '../graph.js';
 import type {GraphBuilder} from './testing/builder.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {NODES} from './testing/nodes.js';

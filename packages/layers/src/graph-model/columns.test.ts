@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, trainer, upgrade} from '../index.js';
+import {type AdapterConfig, trainer, upgrade} from '../graph.js';
 import {executorOf} from './internals.js';
 import {matchNode} from './nodes.js';
 import {GraphBuilder} from './testing/builder.js';

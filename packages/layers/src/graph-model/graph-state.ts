@@ -17,7 +17,7 @@ import {AdaptedSite} from '../core/sites/adapted-site.js';
 import {escapeName} from '../core/sites/adapter-slot.js';
 import type {SiteStage} from '../core/sites/run-site.js';
 import type {SiteUsage} from '../core/sites/usage.js';
-import {type Plan, planUpgrade, type UpgradeConfig} from '../core/lifecycle/plan.js';
+import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../core/lifecycle/select.js';
 import {handOn} from './epilogue.js';
 import {Heads} from './heads.js';
@@ -85,7 +85,7 @@ export class GraphState implements AdaptedModel {
     checkIdle(this.model);
   }
 
-  plan(config: UpgradeConfig): Plan<LocatedNode> {
+  plan(config: AnyUpgradeConfig & AlsoTrain): Plan<LocatedNode> {
     if (config.alsoTrain !== undefined && config.alsoTrain.length > 0) {
       throw new ConfigError(
         'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
@@ -93,6 +93,9 @@ export class GraphState implements AdaptedModel {
     }
     return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
   }
+
+  /** No other model has its tensors. */
+  readonly isLastHolder = true;
 
   /** A graph does not change. */
   refresh(): void {}
@@ -193,10 +196,6 @@ export class GraphState implements AdaptedModel {
     return sites.flatMap(({trainable}) => trainable.map((variable) => variable.read() as tf.Variable));
   }
 
-  contextFrom(): void {
-    throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
-  }
-
   get lossSites(): number {
     return [...this.activeSites.values()].filter(({hasLoss}) => hasLoss).length;
   }
@@ -264,6 +263,7 @@ export class GraphState implements AdaptedModel {
     return undefined;
   }
 
+  /** The file of the whole model with an adapter, or with the adapter worked into its weights. */
   async modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts> {
     const source = withWeights(this.model);
     const sites = [...this.adapters.get(name)!.sites].map(([path, config]) => {

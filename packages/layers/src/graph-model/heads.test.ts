@@ -7,7 +7,7 @@ import '@tfjs-peft/kernels/gradients';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
-import {loadPeft, trainer, upgrade} from '../index.js';
+import {loadPeft, trainer, upgrade} from '../graph.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 
 const LORA = {type: 'lora', rank: 2} as const;

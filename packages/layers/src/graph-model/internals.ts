@@ -1,6 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {looksLikeGraphModel} from '../core/lifecycle/kinds.js';
 
 /**
  * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered here so that one file says
@@ -61,15 +62,8 @@ export function nodeOf(value: object): object {
   return (value as {node?: GraphNode}).node ?? value;
 }
 
-/** By structure, not by class: a page may hold two copies of tfjs-converter. */
 export function isGraphModel(model: unknown): model is GraphModel {
-  const candidate = model as Partial<GraphModel> | null;
-  return (
-    typeof candidate === 'object' &&
-    candidate !== null &&
-    typeof candidate.executeAsync === 'function' &&
-    'modelSignature' in candidate
-  );
+  return looksLikeGraphModel(model);
 }
 
 /**

@@ -8,7 +8,7 @@ import {runInNewContext} from 'node:vm';
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {inspect, loadPeft, type Peft, upgrade} from '../index.js';
+import {inspect, loadPeft, type Peft, upgrade} from '../graph.js';
 import {GraphBuilder} from './testing/builder.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {close, fill, memory, run} from './testing/run.js';

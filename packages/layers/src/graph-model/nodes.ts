@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Described, Place} from '../core/lifecycle/select.js';
 import {constantAt} from './constants.js';
 import type {Executor, GraphNode} from './internals.js';
-import {SAVED_SITE_OP, SITE_OP} from './site-op.js';
+import {SITE_OPS} from './site-op.js';
 import {matchConvolution, matchDepthwise, matchTransposed} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';
@@ -109,7 +109,7 @@ function describeNode(
     info,
     refusal: {reason, asked},
   });
-  if (op === SITE_OP || op === SAVED_SITE_OP)
+  if (SITE_OPS.includes(op))
     return refused('a site of an adapter that was saved with the model', false);
   const match = matchNode(executor, node);
   if (match === undefined) {

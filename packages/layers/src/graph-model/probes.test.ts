@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, trainer, upgrade} from '../index.js';
+import {type AdapterConfig, trainer, upgrade} from '../graph.js';
 import {GraphBuilder} from './testing/builder.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {close, fill, memory} from './testing/run.js';

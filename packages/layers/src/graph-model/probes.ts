@@ -7,7 +7,7 @@ import {executorOf, type GraphNode, type RunningExecutor} from './internals.js';
 import type {NodeSite} from './sites/node-site.js';
 import {type Cut, cutGraph} from './training/cut.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './training/endpoint.js';
-import {namedInputs} from './training/forward.js';
+import {namedInputs} from './training/inputs.js';
 import {Rest} from './training/rest.js';
 import {PlainSteps, type Step} from './training/steps.js';
 

@@ -4,11 +4,11 @@ import {runIntercepted} from './interception.js';
 import {nodeOf} from './internals.js';
 import {runSaved} from './saving/saved-site.js';
 import {RECORD} from './saving/site-record.js';
-import {SAVED_SITE_OP, SITE_OP} from './site-op.js';
+import {SITE_OPS} from './site-op.js';
 
 /** Registers our ops with tfjs-converter. Models that were saved with their adapters load only after that. */
 export function registerNodes(): void {
-  for (const op of [SITE_OP, SAVED_SITE_OP]) {
+  for (const op of SITE_OPS) {
     registerOp(op, (value) => {
       const {inputs, attrs} = value;
       const record = attrs[RECORD] as string | undefined;

@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {inspect, upgrade} from '../index.js';
+import {inspect, upgrade} from '../graph.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {close, fill, run} from './testing/run.js';
 

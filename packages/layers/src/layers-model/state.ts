@@ -15,7 +15,13 @@ import {type Container, internals, isContainer, type Layer} from '../core/tfjs/i
 import {modelsListing} from './surgery/known-models.js';
 import {FusedLayerNorms} from './surgery/layer-norm.js';
 import {OwnArguments} from './surgery/own-arguments.js';
-import {type Plan, planUpgrade, type Select, type UpgradeConfig} from '../core/lifecycle/plan.js';
+import {
+  type AlsoTrain,
+  type AnyUpgradeConfig,
+  type Plan,
+  planUpgrade,
+  type Select,
+} from '../core/lifecycle/plan.js';
 import type {Selected, Targets} from '../core/lifecycle/select.js';
 import {checkRoom} from './surgery/sequence.js';
 import {replaceLayer} from './surgery/surgery.js';
@@ -26,7 +32,8 @@ import {Claims} from './surgery/claims.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import {BatchFollower} from './training/follow-batches.js';
 import {sourceAt} from './training/input-context.js';
-import {findLayerGaps, type LayerGap} from './training/layer-gaps.js';
+import type {LayerGap} from '../core/lifecycle/layer-gap.js';
+import {findLayerGaps} from './training/layer-gaps.js';
 import {LayerSites} from './surgery/layer-sites.js';
 import {LossScale} from '../core/lifecycle/loss-scale.js';
 import {explainFrozen} from './training/nothing-trained.js';
@@ -70,18 +77,17 @@ export class ModelState implements AdaptedModel {
   private begun = false;
 
   constructor(readonly model: tfl.LayersModel) {
-    const container: unknown = model;
-    if (typeof container !== 'object' || container === null || !isContainer(container as Layer)) {
-      throw new ConfigError(
-        'The model must be a LayersModel, as tf.loadLayersModel, tf.model or tf.sequential give it.',
-      );
-    }
     this.claims = new Claims(model);
     this.checkAlive();
   }
 
   get label(): string {
     return `model '${this.model.name}'`;
+  }
+
+  /** A model that is part of others goes when the last of them does. */
+  get isLastHolder(): boolean {
+    return internals(this.model as unknown as Layer)._refCount === 1;
   }
 
   /** @throws ConfigError if the model is disposed. */
@@ -117,7 +123,7 @@ export class ModelState implements AdaptedModel {
   readonly isSite = (layer: Layer): PeftLayer | undefined =>
     layer instanceof PeftLayer && this.claims.has(layer) ? layer : undefined;
 
-  plan(config: UpgradeConfig): Plan<Located> {
+  plan(config: AnyUpgradeConfig & AlsoTrain): Plan<Located> {
     const select: Select<Located> = (targets, alsoTrain) =>
       selectLayers(this.layers, this.isSite, targets, alsoTrain);
     const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
@@ -356,12 +362,6 @@ export class ModelState implements AdaptedModel {
   variablesAt(path: string): PlaceVariables | undefined {
     const at = this.find(path);
     return at && layerVariables(this.stock(at));
-  }
-
-  async modelArtifacts(): Promise<never> {
-    throw new ConfigError(
-      'A LayersModel saves its adapters with itself: call model.save. This is for GraphModels, whose save writes the base alone.',
-    );
   }
 
   frozenWeights(except: ReadonlySet<string>): Hashable[] {

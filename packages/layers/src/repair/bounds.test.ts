@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError, PeftError, WeightMismatchError} from '@tfjs-peft/kernels';
-import {normalizeArtifacts} from '../index.js';
+import {normalizeArtifacts} from '../repair.js';
 import {graphArtifacts} from './testing/artifacts.js';
 
 beforeAll(() => tf.setBackend('cpu'));

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import {type AdapterConfig, PeftWrapper, ResetAfterGRUCell} from '../index.js';
+import {type AdapterConfig, PeftWrapper} from '../index.js';
+import {ResetAfterGRUCell} from '../repair.js';
 import {normal} from './sites.js';
 
 /** A layer of each class and form that is a site, and inputs for it. */

@@ -21,7 +21,7 @@ import {writeSafetensors} from './safetensors-writer.js';
 import {decodeText, encodeText} from './text.js';
 import {SAFETENSORS, whatIs} from './what-is.js';
 
-/** What {@link Peft.save} wrote. */
+/** What {@link AnyPeft.save} wrote. */
 export interface SaveResult {
   /** Number of tensors. */
   tensors: number;

@@ -7,16 +7,6 @@ export interface StoredWeight {
   bytes: Uint8Array;
 }
 
-const SIZES: Record<string, number> = {
-  float32: 4,
-  int32: 4,
-  complex64: 8,
-  bool: 1,
-  uint8: 1,
-  uint16: 2,
-  float16: 2,
-};
-
 /**
  * The weights of artifacts one by one, as they lie in the file: quantised ones stay so.
  *
@@ -27,9 +17,8 @@ export function splitWeights({weightSpecs = [], weightData}: tf.io.ModelArtifact
   const data = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
   let at = 0;
   return weightSpecs.map((spec) => {
-    const size = tf.util.sizeFromShape(spec.shape);
-    const length = spec.dtype === 'string' ? textsLength(data, at, size) : size * elementSize(spec);
-    if (!(length >= 0 && at + length <= data.byteLength))
+    const length = byteLength(spec, data, at);
+    if (at + length > data.byteLength)
       throw new ConfigError(`The weight data end inside '${spec.name}'.`);
     const bytes = data.subarray(at, at + length);
     at += length;
@@ -41,23 +30,54 @@ export function splitWeights({weightSpecs = [], weightData}: tf.io.ModelArtifact
 export function joinWeights(
   weights: readonly StoredWeight[],
 ): Pick<tf.io.ModelArtifacts, 'weightSpecs' | 'weightData'> {
-  const data = new Uint8Array(weights.reduce((sum, {bytes}) => sum + bytes.byteLength, 0));
-  let at = 0;
-  for (const {bytes} of weights) {
-    data.set(bytes, at);
-    at += bytes.byteLength;
+  return {
+    weightSpecs: weights.map(({spec}) => spec),
+    weightData: joinBytes(weights.map(({bytes}) => bytes)),
+  };
+}
+
+/**
+ * The bytes of all weights, in one piece.
+ *
+ * @throws ConfigError if the artifacts have weight specs but no bytes.
+ */
+export async function weightBytes(artifacts: tf.io.ModelArtifacts): Promise<Uint8Array> {
+  const {weightData, getWeightStream} = artifacts;
+  if (weightData !== undefined) return new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+  if (getWeightStream === undefined) return new Uint8Array(0);
+  const chunks: ArrayBuffer[] = [];
+  const reader = getWeightStream().getReader();
+  for (;;) {
+    const {done, value} = await reader.read();
+    if (done) break;
+    chunks.push(value);
   }
-  return {weightSpecs: weights.map(({spec}) => spec), weightData: data.buffer};
+  return new Uint8Array(tf.io.CompositeArrayBuffer.join(chunks));
 }
 
-function elementSize({dtype, quantization}: tf.io.WeightsManifestEntry): number {
-  return SIZES[quantization?.dtype ?? dtype]!;
+/** Bytes that a weight takes in the file. A string weight says its own lengths, so the data is needed too. */
+export function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, offset: number): number {
+  const size = tf.util.sizeFromShape(spec.shape);
+  if (spec.quantization !== undefined) return size * (spec.quantization.dtype === 'uint8' ? 1 : 2);
+  if (spec.dtype !== 'string') return size * tf.util.bytesPerElement(spec.dtype);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let end = offset;
+  for (let i = 0; i < size && end <= data.byteLength; i++)
+    end += 4 + (end + 4 > data.byteLength ? data.byteLength : view.getUint32(end, true));
+  return end - offset;
 }
 
-/** Texts come each behind its length, in four bytes. */
-function textsLength(data: Uint8Array, start: number, count: number): number {
-  const view = new DataView(data.buffer, data.byteOffset);
-  let at = start;
-  for (let i = 0; i < count; i++) at += 4 + view.getUint32(at, true);
-  return at - start;
+export function joinBytes(parts: readonly Uint8Array[]): ArrayBuffer {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.byteLength;
+  }
+  return all.buffer;
+}
+
+/** A copy of a topology, which is JSON. Its arrays are those of this realm, where structuredClone's need not be: tfjs asks instanceof. */
+export function copyTopology<T>(topology: object): T {
+  return JSON.parse(JSON.stringify(topology)) as T;
 }

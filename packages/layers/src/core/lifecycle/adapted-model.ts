@@ -1,14 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {RouterContext} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {SiteUsage} from '../sites/usage.js';
-import type {Plan, UpgradeConfig} from './plan.js';
+import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
 import type {Noun, Place, Selected, Targets} from './select.js';
 import type {ContextStore} from './context.js';
-import type {LayerGap} from '../../layers-model/training/layer-gaps.js';
+import type {LayerGap} from './layer-gap.js';
 import type {LossScale} from './loss-scale.js';
 
 /** What a model remembers of an adapter besides its weights. */
@@ -52,13 +51,15 @@ export interface AdaptedModel {
   readonly lossScale: LossScale;
   /** How many sites' routers add a loss while training, with the active adapter. */
   readonly lossSites: number;
+  /** Whether the model's tensors go with the next call of its `dispose`. */
+  readonly isLastHolder: boolean;
   /** @throws ConfigError if the model is disposed. */
   checkAlive(): void;
   /** @throws ConfigError if the model is being trained, and so must not change. */
   checkIdle(): void;
 
   /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
-  plan(config: UpgradeConfig): Plan;
+  plan(config: AnyUpgradeConfig & AlsoTrain): Plan;
   /** Takes note of what the user has done to the model itself since the upgrade. */
   refresh(): void;
   /** What an adapter selected, as the model is now. */
@@ -80,8 +81,6 @@ export interface AdaptedModel {
 
   /** The variables that training changes now. */
   trainableVariables(): tf.Variable[];
-  /** Computes the context whenever some place is run. */
-  contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void;
   /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
   trackUsage(tasks: number | null): void;
   /** How many tasks the counts tell apart; null if nothing is tracked. */
@@ -109,12 +108,6 @@ export interface AdaptedModel {
   expectHeads(name: string, heads: readonly FileLayer[]): void;
   /** The variables of any place; undefined if there is none. */
   variablesAt(path: string): PlaceVariables | undefined;
-  /**
-   * The file of the whole model with an adapter, or with the adapter worked into its weights.
-   *
-   * @throws ConfigError if the model has a `save` that does that; UnsupportedSiteError if an adapter cannot be merged exactly.
-   */
-  modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts>;
   /** The base's weights, save those of some places. */
   frozenWeights(except: ReadonlySet<string>): Hashable[];
 }

@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkBoolean, checkChoice, checkInteger, checkNumber, checkOptions} from '@tfjs-peft/routers';
-import type {Peft, UpgradableModel} from './peft.js';
+import type {AnyPeft} from './peft.js';
 
 /** How a coefficient comes up to its value: at once, in equal steps, or along half a wave of the cosine. */
 export const WARMUPS = ['constant', 'linear', 'cosine'] as const;
@@ -50,13 +50,13 @@ export function balanceScale(schedule: BalanceSchedule, step: number, sites = 1)
 /**
  * A callback for `fit` that sets, batch by batch, how much the losses of the active adapter's routers count, and in the end has them
  * count as they do without it. Steps go on over epochs, and begin anew with every `fit`. A `fit` that throws leaves the last factor:
- * {@link Peft.scaleLosses} sets it back to 1.
+ * {@link AnyPeft.scaleLosses} sets it back to 1.
  *
  * @throws ConfigError, as soon as it is called if an option is unknown or out of range, and when training begins if no site of the
  * active adapter has a router with a loss.
  */
 export function balanceCallback(
-  peft: Peft<UpgradableModel>,
+  peft: AnyPeft,
   schedule: BalanceSchedule = {},
 ): tfl.CustomCallbackArgs {
   checked(schedule);

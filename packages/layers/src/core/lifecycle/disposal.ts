@@ -1,29 +1,26 @@
-import type {GraphModel} from '@tensorflow/tfjs-converter';
-import type * as tfl from '@tensorflow/tfjs-layers';
-import {isGraphModel} from '../../graph-model/internals.js';
-import {internals, type Layer} from '../tfjs/internals.js';
-
-type Disposable = tfl.LayersModel | GraphModel;
+/** What is disposed by its owner. */
+interface Disposable {
+  dispose(): unknown;
+}
 
 /**
- * Lets something happen before a model's tensors go, when its owner calls `dispose`. A LayersModel that is part of others goes when the
- * last of them does.
+ * Lets something happen before a model's tensors go, when its owner calls `dispose`.
  *
+ * @param isLast Whether the tensors go with the next call.
  * @param end May throw: the model then stays as it is.
  * @returns Takes it away again.
  */
-export function beforeDispose(model: Disposable, end: () => void): () => void {
+export function beforeDispose(model: Disposable, isLast: () => boolean, end: () => void): () => void {
   const own = Object.getOwnPropertyDescriptor(model, 'dispose');
   const stock = model.dispose;
-  const isLast = () => isGraphModel(model) || internals(model as unknown as Layer)._refCount === 1;
   const ours = () => {
     if (isLast()) end();
-    return (stock as () => unknown).call(model);
+    return stock.call(model);
   };
-  model.dispose = ours as never;
+  model.dispose = ours;
   return () => {
-    if ((model.dispose as unknown) !== ours) return;
-    if (own === undefined) delete (model as {dispose?: unknown}).dispose;
+    if (model.dispose !== ours) return;
+    if (own === undefined) delete (model as Partial<Disposable>).dispose;
     else Object.defineProperty(model, 'dispose', own);
   };
 }

@@ -19,7 +19,7 @@ import {checkName, type Plan, type PlannedSite} from './plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
 import {comparedWeights} from './weights.js';
 
-/** Options of {@link Peft.load}. */
+/** Options of {@link AnyPeft.load}. */
 export interface LoadOptions {
   /** Name under which the adapter is stored in the model. Default: the name that the file gives. */
   name?: string;

@@ -8,7 +8,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {DIALECTS, X_SHAPE} from '../../graph-model/testing/graphs.js';
-import {inspect, loadPeft, type Peft, upgrade} from '../../index.js';
+import {inspect, loadPeft, type Peft, upgrade} from '../../graph.js';
 import {compile, inputsOf, nested, predict, sequential, train} from '../../testing/models.js';
 import {disposeOptimizer} from '../tfjs/recompile.js';
 

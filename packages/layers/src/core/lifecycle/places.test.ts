@@ -9,7 +9,8 @@ import {pathToFileURL} from 'node:url';
 import {gzipSync} from 'node:zlib';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, PeftError, SafetensorsError} from '@tfjs-peft/kernels';
-import {loadPeft, normalizeArtifacts, type Peft, upgrade} from '../../index.js';
+import {loadPeft, type Peft, upgrade} from '../../index.js';
+import {normalizeArtifacts} from '../../repair.js';
 import {addressIn, folderOf, webFolderOf} from '../io/place.js';
 import {predict, sequential} from '../../testing/models.js';
 

@@ -23,24 +23,28 @@ import {
   takesIn,
 } from './select.js';
 
-/** What {@link upgrade} is to do. */
-export interface UpgradeConfig {
+/** What {@link upgrade} is to do with a model of any kind. */
+export interface AnyUpgradeConfig {
   /** The adapter of every site, such as `{type: 'molora', experts: 4, rank: 4}`. */
   adapter: AdapterConfig;
   /** Which layers to adapt. Default `'all-dense'`. */
   targets?: Targets;
   /** Name of the adapter. Default `'default'`. */
   name?: string;
+  /** Other options for some of the sites; where several match a site, the later ones win. */
+  overrides?: Override[];
+  /** Seed of the adapters' random initial values. Default: different every time. */
+  seed?: number;
+}
+
+/** What an upgrade may train besides, of a model whose parts have variables. */
+export interface AlsoTrain {
   /**
    * Layers to train in full, such as a new head; by name, path or pattern, or the name of a nested model. Their values belong to the
    * adapter, as PEFT's `modules_to_save`: it begins with a copy of the base's, which is switched, saved, loaded and removed with it.
    * Default none.
    */
   alsoTrain?: Target[];
-  /** Other options for some of the sites; where several match a site, the later ones win. */
-  overrides?: Override[];
-  /** Seed of the adapters' random initial values. Default: different every time. */
-  seed?: number;
 }
 
 /** Options that replace those of the main adapter at some of its sites; with another `type`, a config of its own. */
@@ -78,7 +82,7 @@ export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | un
 export function planUpgrade<At extends Place>(
   noun: Noun,
   select: Select<At>,
-  given: UpgradeConfig,
+  given: AnyUpgradeConfig & AlsoTrain,
   existing: readonly string[],
 ): Plan<At> {
   const known = ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed'];

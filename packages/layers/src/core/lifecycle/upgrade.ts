@@ -1,10 +1,23 @@
 import type {AdapterConfig} from '../adapters/adapter.js';
 import type {Place} from '../io/place.js';
 import type {LoadOptions} from './load.js';
-import {Peft, type UpgradableModel} from './peft.js';
+import {PeftHandle} from './handle.js';
+import {peftOf, stateOf} from './kinds.js';
+import {inTurn} from './in-turn.js';
+import type {AnyPeft, KindOf, UpgradableModel} from './peft.js';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {makeReport, type Report} from './report.js';
-import type {UpgradeConfig} from './plan.js';
+import type {AnyUpgradeConfig} from './plan.js';
 import type {Targets} from './select.js';
+
+/** The adapters of one model: what {@link AnyPeft} says, and what its kind of model has besides. */
+export type Peft<M extends UpgradableModel = tfl.LayersModel> = AnyPeft<M> & KindOf<M>['peft'];
+
+/** For `instanceof`, which holds for what another copy of this package made, too. {@link upgrade} and {@link loadPeft} make one. */
+export const Peft: {[Symbol.hasInstance](value: unknown): value is AnyPeft} = PeftHandle;
+
+/** What {@link upgrade} is to do: what {@link AnyUpgradeConfig} says, and what the kind of model has besides. */
+export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgradeConfig & KindOf<M>['config'];
 
 /**
  * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
@@ -21,7 +34,7 @@ import type {Targets} from './select.js';
  * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
  * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
  * behind a Reshape, and an activation, belong to the site. {@link trainer} trains it. Its `save` goes on writing the file that it was
- * loaded from; see {@link Peft.saveModel} and {@link Peft.merge}.
+ * loaded from; see `saveModel` and `merge` of its Peft.
  *
  * The model may be changed under an upgrade, as by `pop` and `add`: what the user puts in belongs to the active adapter, if it is
  * trained, and to the base else. Report and files have what the model has.
@@ -32,21 +45,35 @@ import type {Targets} from './select.js';
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, each naming the thing and the way out. The model is
  * then unchanged.
  */
-export async function upgrade<M extends UpgradableModel>(model: M, config: UpgradeConfig): Promise<Peft<M>> {
-  return Peft.upgrade(model, config);
+export async function upgrade<M extends UpgradableModel>(
+  model: M,
+  config: UpgradeConfig<M>,
+): Promise<Peft<M>> {
+  return inTurn(model, async () => {
+    const peft = peftOf(model);
+    const state = peft.changing();
+    const plan = state.plan(config);
+    state.add(plan);
+    peft.begin(plan.name);
+    return peft as PeftHandle<M> & Peft<M>;
+  });
 }
 
 /**
- * Adds an adapter that {@link Peft.save} stored to its base model; see {@link Peft.load} and {@link upgrade}.
+ * Adds an adapter that {@link AnyPeft.save} stored to its base model; see {@link AnyPeft.load} and {@link upgrade}.
  *
- * @throws As {@link Peft.load} does. The model is then unchanged.
+ * @throws As {@link AnyPeft.load} does. The model is then unchanged.
  */
 export async function loadPeft<M extends UpgradableModel>(
   model: M,
   from: Place,
   options?: LoadOptions,
 ): Promise<Peft<M>> {
-  return Peft.load(model, from, options);
+  return inTurn(model, async () => {
+    const peft = peftOf(model);
+    await peft.loadNow(from, options);
+    return peft as PeftHandle<M> & Peft<M>;
+  });
 }
 
 /**
@@ -58,7 +85,7 @@ export async function loadPeft<M extends UpgradableModel>(
  * @throws As {@link upgrade} does.
  */
 export function inspect(model: UpgradableModel, targets?: Targets, adapter?: AdapterConfig): Report {
-  const state = Peft.stateOf(model);
+  const state = stateOf(model);
   if (adapter === undefined) return makeReport(state, null, state.select(targets), []);
   const {selected, sites} = state.plan({adapter, ...(targets && {targets}), name: FREE});
   return makeReport(state, null, selected, sites);

@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {ExpertUsage} from '../sites/usage.js';
-import type {Peft, UpgradableModel} from './peft.js';
+import type {AnyPeft} from './peft.js';
 
 /** Options of {@link usageCallback}. */
 export interface UsageCallbackOptions {
@@ -16,7 +16,7 @@ export interface UsageCallbackOptions {
  * After training, usage is tracked as it was before, and counted anew.
  */
 export function usageCallback(
-  peft: Peft<UpgradableModel>,
+  peft: AnyPeft,
   options: UsageCallbackOptions = {},
 ): tfl.CustomCallbackArgs {
   let before: {tasks: number} | false;

@@ -26,11 +26,11 @@ export interface CallOptions {
  * node; who owns it lists its variables where they are looked for.
  */
 export class AdaptedSite {
-  /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
+  /** Asked at every call for what the batch brings along; see {@link AnyPeft.setContext}. */
   context?: () => RouterContext | undefined;
   /** Asked at every training call for what the losses of routers are multiplied by; with 0 they are not computed. Default: 1. */
   lossScale?: () => number;
-  /** Counts what the active adapter's router decides; see {@link Peft.trackUsage}. */
+  /** Counts what the active adapter's router decides; see {@link AnyPeft.trackUsage}. */
   usage?: UsageRecorder;
   private readonly slots = new Map<string, AdapterSlot>();
   private readonly auxiliary = new AuxiliaryLoss();

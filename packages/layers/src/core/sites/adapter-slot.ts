@@ -1,12 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {DuplicateNameError} from '@tfjs-peft/kernels';
+import {DuplicateNameError, shared} from '@tfjs-peft/kernels';
 import {type AddWeight, type Init, uniformNumbers} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {bounded} from '../adapters/count.js';
 import {deriveSeed, initialValues} from '../random.js';
 import type {FrozenBase} from './operation.js';
-import {noteAdapterWeight} from '../../layers-model/sites/weight-order.js';
+
+const ofAdapters = shared('layers.adapter-weights', () => new WeakSet<tfl.LayerVariable>());
+
+/** Whether a weight is an adapter's, whichever copy of this package made it. */
+export function isAdapterWeight(variable: tfl.LayerVariable): boolean {
+  return ofAdapters.has(variable);
+}
 
 /** Where a layer's variables are named: `prefix` is what all of them start with. */
 export interface VariableScope {
@@ -45,7 +51,7 @@ export class AdapterSlot {
         const value = initialTensor(init, shape, base, this.seedOf(weight));
         const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
         value.dispose();
-        noteAdapterWeight(variable);
+        ofAdapters.add(variable);
         this.weights.set(weight, variable);
         if (!trainable) this.fixed.add(variable);
         return variable;

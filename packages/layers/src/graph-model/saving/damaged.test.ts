@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {PeftError} from '@tfjs-peft/kernels';
-import {upgrade} from '../../index.js';
+import {upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 import {decodeRecord, encodeRecord, RECORD} from './site-record.js';
 import type {NodeDef} from './topology.js';

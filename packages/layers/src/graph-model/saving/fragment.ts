@@ -1,7 +1,7 @@
 import {type GraphModel, loadGraphModelSync} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {copyTopology} from '../../repair/source.js';
+import {copyTopology} from '../../core/io/weight-bytes.js';
 import {ANY_SHAPE} from '../columns.js';
 import {constantAt, soleConsumer} from '../constants.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type Peft, upgrade} from '../../index.js';
+import {type Peft, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 
 let root: string;

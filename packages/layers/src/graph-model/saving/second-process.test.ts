@@ -5,7 +5,7 @@ import {mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync
 import {join, resolve, sep} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {buildSync} from 'esbuild';
-import {upgrade} from '../../index.js';
+import {upgrade} from '../../graph.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 import {close, fill, run} from '../testing/run.js';
 
@@ -56,7 +56,7 @@ function bundle(): string {
   const source = (name: string, file = 'index') => join(packages, name, 'src', `${file}.ts`);
   buildSync({
     stdin: {
-      contents: `import '@tfjs-peft/kernels/cpu'; import ${JSON.stringify(source('layers'))};`,
+      contents: `import '@tfjs-peft/kernels/cpu'; import ${JSON.stringify(source('layers', 'graph'))};`,
       resolveDir: packages,
     },
     alias: {
@@ -101,7 +101,7 @@ describe.each(['tensordot', 'einsum'])('in another process, a graph in the diale
     expect(loaded).toEqual([realpathSync(ours)]);
     expect(y).toEqual([...(await run(model, x))]);
     expect(() => elsewhere(place, [...x.dataSync()])).toThrow(
-      /Unknown op 'TfjsPeftSite \(import @tfjs-peft\/layers\)'/,
+      /Unknown op 'TfjsPeftSite \(import @tfjs-peft\/layers\/graph\)'/,
     );
   });
 });

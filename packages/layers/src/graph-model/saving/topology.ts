@@ -1,6 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {joinWeights, type StoredWeight, splitWeights} from '../../core/io/weight-bytes.js';
-import {copyTopology} from '../../repair/source.js';
+import {copyTopology, joinWeights, type StoredWeight, splitWeights} from '../../core/io/weight-bytes.js';
 import type {Constant} from '../constants.js';
 
 /** A node as the file has it. */

@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import {inspect, upgrade} from '../../index.js';
+import {inspect, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 import {close, fill, memory, run} from '../testing/run.js';
 

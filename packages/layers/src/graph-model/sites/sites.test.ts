@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, inspect, upgrade} from '../../index.js';
+import {type AdapterConfig, inspect, upgrade} from '../../graph.js';
 import {NODES} from '../testing/nodes.js';
 import {close, fill, memory, run} from '../testing/run.js';
 

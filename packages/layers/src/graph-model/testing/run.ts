@@ -1,6 +1,6 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import type {Peft} from '../../index.js';
+import type {Peft} from '../../graph.js';
 
 export async function run(model: GraphModel, x: tf.Tensor): Promise<Float32Array> {
   const y = model.predict(x) as tf.Tensor;

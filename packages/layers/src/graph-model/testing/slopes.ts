@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {uniformNumbers} from '@tfjs-peft/routers';
-import type {GraphTrainer} from '../../index.js';
-import type {GraphInputs} from '../training/forward.js';
+import type {GraphTrainer} from '../../graph.js';
+import type {GraphInputs} from '../training/inputs.js';
 
 /** Of a variable's size: the largest says most where nothing bends, the smaller ones reach over fewer kinks. */
 const STEPS = [2 ** -6, 2 ** -8, 2 ** -10, 2 ** -12, 2 ** -14];

@@ -1,16 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '@tfjs-peft/kernels';
 import {checkInteger, uniformNumbers} from '@tfjs-peft/routers';
-import {
-  type Batching,
-  checkBatch,
-  checkFields,
-  type GraphArrays,
-  type GraphBatch,
-  mapBatch,
-  tensorsOf,
-} from './batches.js';
-import type {Source} from './source.js';
+import {type Batching, checkBatch, checkFields, type GraphArrays, type GraphBatch, mapBatch, tensorsOf, type Source} from './batches.js';
 
 /** Which rows of all samples are taken: from the first up to the second. */
 export type Rows = readonly [from: number, to: number];

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import {checkOptions, type RouterContext} from '@tfjs-peft/routers';
-import type {GraphInputs} from './forward.js';
+import type {GraphInputs} from './inputs.js';
 
 /** Targets of a {@link GraphTrainer}, one for each output: in the outputs' order, or by the outputs' names. */
 export type GraphTargets = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
@@ -17,7 +17,7 @@ export interface GraphBatch {
    * all outputs, a list, or by the outputs' names; outputs without any count all samples alike. Metrics do not look at them.
    */
   sampleWeights?: GraphTargets;
-  /** What the batch brings along for routers; see {@link Peft.setContext}. */
+  /** What the batch brings along for routers; see {@link AnyPeft.setContext}. */
   context?: RouterContext;
 }
 
@@ -59,6 +59,21 @@ export type GraphData =
   | (() => GraphDataset | GraphIterator | Promise<GraphDataset | GraphIterator>)
   | GraphArrays
   | GraphPair;
+
+/** One pass over some data. */
+export interface BatchIterator {
+  next(): Promise<IteratorResult<unknown>> | IteratorResult<unknown>;
+  return?(): unknown;
+}
+
+/** Any data, as passes over it. What a pass gives is the taker's, who disposes it. */
+export interface Source {
+  iterator(): Promise<BatchIterator>;
+  /** Batches in a pass, where that is known. */
+  size?: number | null;
+  /** Whether there can be one pass only. */
+  once: boolean;
+}
 
 /** How {@link GraphArrays} become batches. */
 export interface Batching {

@@ -5,7 +5,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfd from '@tensorflow/tfjs-data';
 import {PeftError} from '@tfjs-peft/kernels';
-import {type GraphBatch, type GraphData, type GraphTrainer, trainer, upgrade} from '../../index.js';
+import {type GraphBatch, type GraphData, type GraphTrainer, trainer, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 
 const [SAMPLES, BATCH] = [12, 4];

@@ -1,19 +1,14 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {listNames, own} from '../../core/names.js';
+import {own} from '../../core/names.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
-import {type Endpoint, endpointName, parseEndpoint} from './endpoint.js';
+import {type Endpoint, endpointName} from './endpoint.js';
+import {type GraphInputs, namedInputs} from './inputs.js';
 import {Rest} from './rest.js';
 import {PlainSteps, ShortSteps} from './steps.js';
-
-/**
- * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
- * then not run: so the frozen part need run only once for each sample.
- */
-export type GraphInputs = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 
 /** A batch that went through the frozen part of a graph. */
 export interface PreparedBatch {
@@ -122,32 +117,4 @@ export class Forward {
       : this.model.execute(inputs, outputs);
     return Array.isArray(result) ? result : [result];
   }
-}
-
-/** Inputs by the names of their nodes. */
-export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTensorMap {
-  const {inputs: signature = {}} = (model.modelSignature ?? {}) as {
-    inputs?: Record<string, {name?: string; resourceId?: unknown}>;
-  };
-  // Tables and the like are no inputs: the model feeds them to itself.
-  const captured = Object.entries(signature).flatMap(([key, {name = key, resourceId}]) =>
-    resourceId == null ? [] : [parseEndpoint(name)[0]],
-  );
-  const {graph} = executorOf(model);
-  const names = graph.inputs.map(({name}) => name).filter((name) => !captured.includes(name));
-  const expected = `It has ${listNames(names) || 'none'}.`;
-  if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
-    const list = Array.isArray(inputs) ? inputs : [inputs];
-    if (list.length !== names.length) {
-      throw new ConfigError(`The GraphModel takes ${names.length} inputs, not ${list.length}. ${expected}`);
-    }
-    return Object.fromEntries(list.map((tensor, i) => [names[i]!, tensor]));
-  }
-  const entries = Object.entries(inputs).map(([key, tensor]) => {
-    const [name] = parseEndpoint(own(signature, key)?.name ?? key);
-    if (own(graph.nodes, name) === undefined)
-      throw new ConfigError(`The GraphModel has no input '${key}'. ${expected}`);
-    return [name, tensor] as const;
-  });
-  return Object.fromEntries(entries);
 }

@@ -4,7 +4,7 @@ import '@tfjs-peft/kernels/gradients';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type GraphTrainer, type Peft, trainer, upgrade} from '../../index.js';
+import {type GraphTrainer, type Peft, trainer, upgrade} from '../../graph.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 
 const X = () => tf.randomUniform([4, ...X_SHAPE.slice(1)], -1, 1, 'float32', 7);

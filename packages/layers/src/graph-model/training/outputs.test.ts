@@ -5,7 +5,7 @@ import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type TrainerOptions, trainer, upgrade} from '../../index.js';
+import {type TrainerOptions, trainer, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 
 /** x [-1, 8] to boxes [-1, 4], scores [-1, 3] and steps [-1, 2, 3], by the names of a signature that are not those of the nodes. */

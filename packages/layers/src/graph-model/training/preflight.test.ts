@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
-import {trainer, upgrade} from '../../index.js';
+import {trainer, upgrade} from '../../graph.js';
 import '@tfjs-peft/kernels/gradients';
 import {GraphBuilder} from '../testing/builder.js';
 

@@ -1,10 +1,11 @@
 import {NoGradientError} from '@tfjs-peft/kernels';
 import {listNames} from '../../core/names.js';
-import type {Executor, GraphNode} from '../internals.js';
+import {faultOf, type Flow, isBackward, registerAgain, runs, WASM_TRAINING} from '../../core/tfjs/faults.js';
+import {constantAt} from '../constants.js';
+import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
 import {DATA, edgesOf, TENSORS, taken} from './edges.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
-import {faultOf, flowOfNode, isBackward, runs, WASM_TRAINING} from './faults.js';
 
 /** An op through which a gradient has to flow, but does not, or not right. */
 export interface GradientGap {
@@ -18,11 +19,6 @@ export interface GradientGap {
   by: string | null;
   /** Of an op that no gradient can pass by nature: the outputs and the trained nodes that get none because of it. */
   ends?: {outputs: string[]; trained: string[]};
-}
-
-/** Puts the gradients of `@tfjs-peft/kernels/gradients`, if it was imported, back over those that tfjs-layers registered later. */
-export function registerAgain(): void {
-  (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
 }
 
 /**
@@ -42,6 +38,18 @@ export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<Gra
     return fault === undefined ? [] : [{node: node.name, op: node.op, ...fault, supplied: fault.by !== null}];
   });
   return [...faults, ...findEnds(cut)];
+}
+
+/** A node of a graph: of what it computes with, the shapes of constants are known. */
+function flowOfNode(executor: Executor, node: GraphNode, carries: Flow['carries']): Flow {
+  const splits = attribute<number | number[]>(node, 'numOrSizeSplits') ?? 0;
+  return {
+    op: node.op,
+    attribute: (name) => attribute(node, name),
+    shape: (input) => constantAt(executor, node, input)?.shape,
+    outputs: node.op !== 'Split' ? node.children.length : typeof splits === 'number' ? splits : 2,
+    carries,
+  };
 }
 
 /** Whether what is trained comes to an input of a node by tensors that follow it. */

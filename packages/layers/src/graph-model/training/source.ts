@@ -1,32 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, shared} from '@tfjs-peft/kernels';
 import {arraySource, countSamples} from './arrays.js';
-import {
-  type Batching,
-  checkBatch,
-  describe,
-  disposeBatch,
-  type GraphArrays,
-  type GraphBatch,
-  type GraphData,
-  type GraphPair,
-  mapBatch,
-} from './batches.js';
-
-/** One pass over some data. */
-export interface BatchIterator {
-  next(): Promise<IteratorResult<unknown>> | IteratorResult<unknown>;
-  return?(): unknown;
-}
-
-/** Any data, as passes over it. What a pass gives is the taker's, who disposes it. */
-export interface Source {
-  iterator(): Promise<BatchIterator>;
-  /** Batches in a pass, where that is known. */
-  size?: number | null;
-  /** Whether there can be one pass only. */
-  once: boolean;
-}
+import {type Batching, checkBatch, describe, disposeBatch, type GraphArrays, type GraphBatch, type GraphData, type GraphPair, mapBatch, type BatchIterator, type Source} from './batches.js';
 
 /** Training data, and the part of it that was split off for validation. */
 export interface SplitSource {
@@ -35,7 +10,7 @@ export interface SplitSource {
 }
 
 /** Iterators that were run, so that none is run twice. */
-const spent = new WeakSet<object>();
+const spent = shared('layers.spent-data', () => new WeakSet<object>());
 
 const KINDS =
   'The data must be a dataset of batches {xs, ys}, an array or an iterator of them, a function that gives one, or {xs, ys} with all samples';

@@ -5,7 +5,7 @@ import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {type Peft, trainer, upgrade} from '../../index.js';
+import {type Peft, trainer, upgrade} from '../../graph.js';
 import {executorOf} from '../internals.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 import {FORMS, normed} from '../testing/layer-norms.js';

@@ -5,7 +5,7 @@ import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {trainer, upgrade} from '../../index.js';
+import {trainer, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 
 const WORDS = ['a', 'b', 'c', 'ü'];

@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import '@tfjs-peft/kernels/gradients';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {trainer, upgrade} from '../../index.js';
+import {trainer, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 import {DIALECTS, X_SHAPE} from '../testing/graphs.js';
 import {ragged} from '../testing/ragged.js';

@@ -4,17 +4,18 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {headName} from '../../core/io/adapter-file.js';
-import {Peft} from '../../core/lifecycle/peft.js';
+import {upgradeOf} from '../../core/lifecycle/handle.js';
 import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
 import {checkIdle, whileTraining} from '../../core/lifecycle/training-lock.js';
 import {allWeights} from '../../core/tfjs/walk.js';
 import type {GraphState} from '../graph-state.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
-import type {GraphBatch, GraphData} from './batches.js';
+import type {GraphBatch, GraphData, Source} from './batches.js';
 import {Behind, checkHeadNames} from './behind.js';
 import {endpointName} from './endpoint.js';
 import {Feed} from './feed.js';
-import {Forward, type GraphInputs, type PreparedBatch} from './forward.js';
+import {Forward, type PreparedBatch} from './forward.js';
+import type {GraphInputs} from './inputs.js';
 import {asTrained, type TrainedVariable} from './graph-layer.js';
 import {
   checkEvaluateOptions,
@@ -28,7 +29,7 @@ import {
 import {OutputNames, type OutputSignature} from './output-names.js';
 import {Passes} from './passes.js';
 import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
-import {asSource, type Source, splitSource} from './source.js';
+import {asSource, splitSource} from './source.js';
 
 type Layer = tfl.layers.Layer;
 
@@ -285,7 +286,7 @@ export class GraphTrainer {
   }
 
   private graphState(): GraphState | undefined {
-    return Peft.upgradeOf(this.model) as GraphState | undefined;
+    return upgradeOf(this.model) as GraphState | undefined;
   }
 
   private weightVariables(): [node: string, variable: tf.Variable][] {

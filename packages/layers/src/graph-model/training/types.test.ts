@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfd from '@tensorflow/tfjs-data';
-import type {GraphArrays, GraphBatch, GraphData, TrainerOptions} from '../../index.js';
+import type {GraphArrays, GraphBatch, GraphData, TrainerOptions} from '../../graph.js';
 
 // What is tested here is that it compiles, without a cast; and that what is marked does not.
 describe('the type of data', () => {

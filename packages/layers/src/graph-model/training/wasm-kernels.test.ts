@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/gradients';
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
-import {trainer, upgrade} from '../../index.js';
+import {trainer, upgrade} from '../../graph.js';
 import {IMAGE, WHOLE_GRAPHS} from '../testing/whole-graphs.js';
 
 test('where wasm lacks the kernel of a trained convolution, training says what to import', async () => {

@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs-core';
-import {trainer, upgrade} from '../../index.js';
+import {trainer, upgrade} from '../../graph.js';
 import {fill} from '../testing/run.js';
 import {slopes} from '../testing/slopes.js';
 import {IMAGE, WHOLE_GRAPHS} from '../testing/whole-graphs.js';

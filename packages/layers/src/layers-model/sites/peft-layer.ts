@@ -232,7 +232,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return this.site.configOf(name);
   }
 
-  /** Asked at every call for what the batch brings along; see {@link Peft.setContext}. */
+  /** Asked at every call for what the batch brings along; see {@link AnyPeft.setContext}. */
   get context(): (() => RouterContext | undefined) | undefined {
     return this.site.context;
   }
@@ -242,7 +242,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     else this.site.context = context;
   }
 
-  /** Counts what the active adapter's router decides; see {@link Peft.trackUsage}. */
+  /** Counts what the active adapter's router decides; see {@link AnyPeft.trackUsage}. */
   get usage(): UsageRecorder | undefined {
     return this.site.usage;
   }

@@ -1,15 +1,8 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {memory} from '../../graph-model/testing/run.js';
-import {
-  type AdapterConfig,
-  loadPeft,
-  PeftLayer,
-  PeftWrapper,
-  ResetAfterGRUCell,
-  registerSite,
-  upgrade,
-} from '../../index.js';
+import {type AdapterConfig, loadPeft, PeftLayer, PeftWrapper, registerSite, upgrade} from '../../index.js';
+import {ResetAfterGRUCell} from '../../repair.js';
 import {disturb, normal, reloaded} from '../../testing/sites.js';
 
 beforeAll(async () => {

@@ -1,17 +1,12 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import {shared} from '@tfjs-peft/kernels';
+import {isAdapterWeight} from '../../core/sites/adapter-slot.js';
 import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
 
 type Variable = tfl.LayerVariable;
 
 /** Places of weights of a base, before it had adapters. */
 const ranks = shared('layers.weight-ranks', () => new WeakMap<Variable, number>());
-const ofAdapters = shared('layers.adapter-weights', () => new WeakSet<Variable>());
-
-/** Says that a weight is an adapter's. */
-export function noteAdapterWeight(variable: Variable): void {
-  ofAdapters.add(variable);
-}
 
 /** Remembers the order of a model that has no adapters yet. */
 export function rememberOrder(model: {weights: Variable[]}): void {
@@ -30,7 +25,7 @@ export function orderWeights(): void {
     configurable: true,
     get(this: tfl.LayersModel): Variable[] {
       const weights = stock!.call(this) as Variable[];
-      return weights.some((variable) => ofAdapters.has(variable)) ? weights.sort(compare) : weights;
+      return weights.some(isAdapterWeight) ? weights.sort(compare) : weights;
     },
   });
 }
@@ -38,7 +33,7 @@ export function orderWeights(): void {
 /** The base's first, by rank; then what came later. Ids go up in the order in which weights are made. */
 function compare(a: Variable, b: Variable): number {
   const rank = (variable: Variable) => ranks.get(variable) ?? Number.MAX_SAFE_INTEGER;
-  const later = (variable: Variable) => (ofAdapters.has(variable) ? 1 : 0);
+  const later = (variable: Variable) => (isAdapterWeight(variable) ? 1 : 0);
   return later(a) - later(b) || rank(a) - rank(b) || a.id - b.id;
 }
 

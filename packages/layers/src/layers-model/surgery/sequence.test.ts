@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {type AdapterConfig, inspect, upgrade} from '../../index.js';
+import {type AdapterConfig, inspect, upgrade} from '../../graph.js';
 import {copy, dense, expectUnchanged, fingerprint} from '../../testing/models.js';
 import {planUpgrade} from '../../core/lifecycle/plan.js';
 

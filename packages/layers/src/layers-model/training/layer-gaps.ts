@@ -1,21 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {gradientBy, hasRightGradient} from '../../graph-model/training/faults.js';
-import {registerAgain} from '../../graph-model/training/preflight.js';
+import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
+import {gradientBy, hasRightGradient, registerAgain} from '../../core/tfjs/faults.js';
 import {own} from '../../core/names.js';
 import type {Container, Layer} from '../../core/tfjs/internals.js';
 import {internals} from '../../core/tfjs/internals.js';
-
-/** A layer behind what is trained through which no right gradient flows now. */
-export interface LayerGap {
-  /** Path of the layer; null of the loss. */
-  layer: string | null;
-  /** The layer's class; null of the loss. */
-  className: string | null;
-  /** The kernel of tfjs that has no right gradient. */
-  kernel: string;
-  /** What to import; null where nobody has a right one. */
-  by: string | null;
-}
 
 /** A layer and its path. */
 export interface Named {
@@ -85,14 +73,4 @@ export function findLayerGaps(
     if (kernel === undefined || !after.has(layer) || hasRightGradient(kernel)) return [];
     return when!(layer.getConfig()) ? [{layer: path, className, kernel, by: gradientBy(kernel)}] : [];
   });
-}
-
-/** What a gap is, and what to do, in one line. */
-export function describeGap({layer, className, kernel, by}: LayerGap): string {
-  const help =
-    by === null
-      ? 'nobody supplies it: adapt no layer before this one, or register a gradient with tf.registerGradient'
-      : `import '${by}'`;
-  const where = layer === null ? 'the loss' : `'${layer}' (${className})`;
-  return `No right gradient flows through ${where}: tfjs has none of ${kernel} on ${tf.getBackend()}; ${help}.`;
 }

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
 import type {Container} from '../../core/tfjs/internals.js';
 import {gapsAmong, type Ran, traceStep} from './kernel-trace.js';
-import {describeGap, type LayerGap, type Named} from './layer-gaps.js';
+import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
+import type {Named} from './layer-gaps.js';
 
 interface Weight {
   id: number;

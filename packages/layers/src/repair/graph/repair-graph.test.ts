@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 
 import * as tf from '@tensorflow/tfjs';
-import {normalizeArtifacts, UnsupportedModelError} from '../../index.js';
+import {normalizeArtifacts, UnsupportedModelError} from '../../repair.js';
 import {graphArtifacts, type SmallGraph} from '../testing/artifacts.js';
 
 beforeAll(() => tf.setBackend('cpu'));

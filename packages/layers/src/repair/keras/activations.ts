@@ -1,6 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {everyLayer, type LayerConfig, nameOf} from './config.js';
-import type {LayerRule} from './rules.js';
+import {everyLayer, type LayerConfig, nameOf, type LayerRule} from './config.js';
 
 const KEYS = ['activation', 'recurrent_activation'];
 const RENAMED: Record<string, string> = {silu: 'swish'};

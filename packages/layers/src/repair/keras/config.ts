@@ -1,3 +1,5 @@
+import type {Log} from '../log.js';
+
 /** A layer as a Keras config writes it; what Keras calls `class_name` tfjs reads as `className`. */
 export interface LayerConfig {
   class_name: string;
@@ -7,6 +9,11 @@ export interface LayerConfig {
   inbound_nodes?: unknown[];
   [key: string]: unknown;
 }
+
+/** What a rule sees: a layer at any depth, and what holds it. */
+export type LayerRule = (layer: LayerConfig, log: Log) => void;
+/** A rule about how the layers of one model are joined. */
+export type ContainerRule = (container: LayerConfig, log: Log) => void;
 
 /** Classes whose `config` holds layers. */
 const CONTAINERS = new Set(['Functional', 'Model', 'Sequential']);

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/cpu';
-import {normalizeArtifacts, UnsupportedModelError} from '../../index.js';
+import {normalizeArtifacts, UnsupportedModelError} from '../../repair.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 

@@ -1,6 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {type LayerConfig, nameOf} from './config.js';
-import type {LayerRule} from './rules.js';
+import {type LayerConfig, nameOf, type LayerRule} from './config.js';
 
 interface ClassKeywords {
   /** Keras's keyword to the one that tfjs reads. */

@@ -1,7 +1,6 @@
 import {UnsupportedModelError} from '../log.js';
-import {type LayerConfig, layersOf, nameOf, type TensorRef} from './config.js';
+import {type LayerConfig, layersOf, nameOf, type TensorRef, type ContainerRule} from './config.js';
 import {endpoints} from './functional.js';
-import type {ContainerRule} from './rules.js';
 import {type Keras3Node, keras3Nodes, sameTensor, tensorRef, tensorsIn} from './tensors.js';
 
 /** Ops by which Keras 3 writes the mask that an Embedding or Masking layer makes. */

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Log} from '../log.js';
-import {type LayerConfig, nameOf} from './config.js';
-import type {LayerRule} from './rules.js';
+import {type LayerConfig, nameOf, type LayerRule} from './config.js';
 
 interface SerializedObject {
   class_name: string;

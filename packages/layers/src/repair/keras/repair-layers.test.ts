@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/cpu';
 import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
-import {normalizeArtifacts, type Repair, UnsupportedModelError, upgrade} from '../../index.js';
+import {upgrade} from '../../index.js';
+import {normalizeArtifacts, type Repair, UnsupportedModelError} from '../../repair.js';
 import {sequentialArtifacts} from '../testing/artifacts.js';
 
 beforeAll(() => tf.setBackend('cpu'));

@@ -2,7 +2,7 @@ import type {Log} from '../log.js';
 import {activations, refuseOtherMeanings} from './activations.js';
 import {causalConvolutions} from './causal.js';
 import {classNames} from './class-names.js';
-import {everyContainer, everyLayer, type LayerConfig} from './config.js';
+import {type ContainerRule, everyContainer, everyLayer, type LayerConfig, type LayerRule} from './config.js';
 import {dtypes} from './dtypes.js';
 import {convertNodes} from './functional.js';
 import {convertInputs} from './inputs.js';
@@ -12,11 +12,6 @@ import {objects} from './objects.js';
 import {convertOps} from './ops.js';
 import {recurrent} from './recurrent.js';
 import {refuseUnknown} from './unknown.js';
-
-/** What a rule sees: a layer at any depth, and what holds it. */
-export type LayerRule = (layer: LayerConfig, log: Log) => void;
-/** A rule about how the layers of one model are joined. */
-export type ContainerRule = (container: LayerConfig, log: Log) => void;
 
 /** Each looks for what it repairs, whatever version wrote the file; in this order. */
 const CONTAINER_RULES: readonly ContainerRule[] = [dropMasks, convertOps, convertNodes, causalConvolutions];

@@ -4,7 +4,7 @@ import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs';
 import {NODES} from '../../../graph-model/testing/nodes.js';
 import {memory} from '../../../graph-model/testing/run.js';
-import {type AdapterConfig, loadPeft, trainer, upgrade} from '../../../index.js';
+import {type AdapterConfig, loadPeft, trainer, upgrade} from '../../../graph.js';
 import {normal, reloaded} from '../../../testing/sites.js';
 
 const most = (a: tf.Tensor, b: tf.Tensor) => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type Files, type NewFile, readFromFolder, removeFromFolder, writeFolder} from './folder.js';
-import {askHandler, folderOf, noHandler, oneHandler, type Place} from './place.js';
-import {decodeText, encodeText} from './text.js';
+import {type Files, type NewFile, readFromFolder, removeFromFolder, writeFolder} from '../../core/io/folder.js';
+import {askHandler, folderOf, noHandler, oneHandler, type Place} from '../../core/io/place.js';
+import {decodeText, encodeText} from '../../core/io/text.js';
 
 const TOPOLOGY = 'model.json';
 

@@ -1,7 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {own} from '../../core/names.js';
-import {constantAt} from '../constants.js';
-import {attribute, type Executor, type GraphNode} from '../internals.js';
+import {own} from '../names.js';
 
 /** An op of a graph, or a kernel that ran, and to which of its inputs a gradient has to flow. */
 export interface Flow {
@@ -12,18 +10,6 @@ export interface Flow {
   /** How many tensors it gives. */
   outputs: number;
   carries(input: number): boolean;
-}
-
-/** A node of a graph: of what it computes with, the shapes of constants are known. */
-export function flowOfNode(executor: Executor, node: GraphNode, carries: Flow['carries']): Flow {
-  const splits = attribute<number | number[]>(node, 'numOrSizeSplits') ?? 0;
-  return {
-    op: node.op,
-    attribute: (name) => attribute(node, name),
-    shape: (input) => constantAt(executor, node, input)?.shape,
-    outputs: node.op !== 'Split' ? node.children.length : typeof splits === 'number' ? splits : 2,
-    carries,
-  };
 }
 
 /** Kernels of another name than the op that runs them. */
@@ -239,7 +225,7 @@ const REASONS = Symbol.for('tfjs-peft.kernel');
 
 const isOurs = (kernel: string): boolean => MARK in (tf.getGradient(kernel)?.gradFunc ?? {});
 
-/** Why no right gradient flows through a node. */
+/** Why no right gradient flows through a node or a kernel. */
 export interface FoundFault {
   kernel: string;
   /** What to import, or null where nobody has a right one. */
@@ -298,6 +284,11 @@ export function runs(op: string, kernel: string): boolean {
     (own(KERNELS, op) ?? op).includes(kernel) ||
     (own(FAULTS, op) ?? []).some((fault) => fault.kernel === kernel)
   );
+}
+
+/** Puts the gradients of `@tfjs-peft/kernels/gradients`, if it was imported, back over those that tfjs-layers registered later. */
+export function registerAgain(): void {
+  (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
 }
 
 /** Whether the gradient of a kernel is one of `@tfjs-peft/kernels/gradients`. */

@@ -1,0 +1,237 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import {ConfigError, describe, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
+import {checkBoolean, checkCount, checkOptions, type RouterContext} from '@tfjs-peft/routers';
+import type {Place} from '../io/place.js';
+import {fetchStored, type SaveResult, store} from '../io/storage.js';
+import type {SiteUsage} from '../sites/usage.js';
+import type {AdaptedModel} from './adapted-model.js';
+import {beforeDispose} from './disposal.js';
+import {inTurn} from './in-turn.js';
+import {type LoadOptions, prepareLoad} from './load.js';
+import type {AnyPeft, SaveOptions, UpgradableModel} from './peft.js';
+import type {PlannedSite} from './plan.js';
+import {makeReport, type Report, trainedNow} from './report.js';
+import {toStored} from './save.js';
+
+/** The upgrade of each model that has one, whichever copy of this package made it. */
+const upgrades = shared('layers.upgrades', () => new WeakMap<object, PeftHandle<UpgradableModel>>());
+
+/** The upgrade that a model has now. */
+export function handleOf<M extends UpgradableModel>(model: M): PeftHandle<M> | undefined {
+  return upgrades.get(model) as PeftHandle<M> | undefined;
+}
+
+/** The state of the upgrade that a model has now, for its trainer. */
+export function upgradeOf(model: UpgradableModel): AdaptedModel | undefined {
+  return upgrades.get(model)?.state;
+}
+
+/**
+ * What every {@link Peft} is made of; each kind of model adds its own methods. Its type is not public: callers see {@link AnyPeft} and the
+ * interface of the kind.
+ */
+export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = AdaptedModel>
+  implements AnyPeft<M>
+{
+  static readonly [SHARED_CLASS] = true;
+  static readonly kind: string = 'Peft';
+
+  private last: string | null = null;
+  /** Why this object is of no more use. */
+  private ended: string | undefined;
+  private release: (() => void) | undefined;
+
+  /** @param state The model before its first upgrade. */
+  constructor(
+    readonly model: M,
+    readonly state: S,
+  ) {}
+
+  /** Holds for what another copy of this package made, too. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
+    return isInstance(this, value);
+  }
+
+  get names(): string[] {
+    return [...this.live().adapters.keys()];
+  }
+
+  get active(): string | null {
+    return this.live().active;
+  }
+
+  report(): Report {
+    const state = this.live();
+    const name = this.current();
+    state.refresh();
+    const selected = state.selected(name);
+    const {sites} = state.adapters.get(name)!;
+    const planned = [...sites].map(([path, config]): PlannedSite => {
+      const {at} = selected.find(({info}) => info.name === path)!;
+      return {at, dims: state.dimsAt(path), config};
+    });
+    return makeReport(
+      state,
+      name,
+      selected,
+      planned,
+      name === state.active ? trainedNow(state, name) : undefined,
+    );
+  }
+
+  trainableVariables(): tf.Variable[] {
+    return this.live().trainableVariables();
+  }
+
+  enable(name: string = this.current()): void {
+    const state = this.changing();
+    this.check(name);
+    state.enable(name);
+    this.last = name;
+  }
+
+  disable(): void {
+    this.changing().activate(null);
+  }
+
+  remove(name: string): void {
+    const state = this.changing();
+    this.check(name);
+    const {active} = state;
+    const left = this.names.filter((other) => other !== name);
+    state.remove(name, active === name ? (left[0] ?? null) : active);
+    if (this.last === name) this.last = state.active ?? left[0] ?? null;
+  }
+
+  detach(): void {
+    this.changing().detach();
+    this.end(`This upgrade of ${this.state.label} was detached. Call upgrade(model, …) again.`);
+  }
+
+  async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
+    return this.inTurn(async () => {
+      const {state, name} = this.chosen('save', options);
+      return store(to, await toStored(state, name));
+    });
+  }
+
+  async load(from: Place, options: LoadOptions = {}): Promise<void> {
+    return this.inTurn(() => this.loadNow(from, options));
+  }
+
+  async loadNow(from: Place, options: LoadOptions = {}): Promise<void> {
+    this.changing();
+    const given = checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
+    checkBoolean('load', 'ignoreBase', given.ignoreBase, false);
+    const stored = await fetchStored(from);
+    const commit = await prepareLoad(this.changing(), stored, given);
+    this.changing();
+    commit();
+    this.begin(given.name ?? stored.file.name);
+  }
+
+  setContext(context: RouterContext | null): void {
+    this.live().context.set(context);
+  }
+
+  get lossSites(): number {
+    return this.live().lossSites;
+  }
+
+  scaleLosses(factor: number): void {
+    this.live().lossScale.set(factor);
+  }
+
+  get lossFactor(): number {
+    return this.live().lossScale.get();
+  }
+
+  get usageTracking(): {tasks: number} | false {
+    const tasks = this.live().trackedTasks;
+    return tasks === null ? false : {tasks};
+  }
+
+  trackUsage(options: {tasks?: number} | false = {}): void {
+    const state = this.live();
+    if (options === false) {
+      state.trackUsage(null);
+      return;
+    }
+    checkOptions('trackUsage', options, ['tasks']);
+    state.trackUsage(checkCount('trackUsage', 'tasks', options.tasks, {min: 0, fallback: 0}));
+  }
+
+  async usage({reset = false}: {reset?: boolean} = {}): Promise<SiteUsage[]> {
+    const usage = await this.live().usage(reset);
+    if (usage === null)
+      throw new ConfigError('Usage is not tracked. Call trackUsage() before the batches to count.');
+    return usage;
+  }
+
+  /** The upgrade counts from here on, with an adapter that has just become active. */
+  begin(name: string): void {
+    this.last = name;
+    upgrades.set(this.model, this);
+    const isLast = () => this.state.isLastHolder;
+    this.release ??= beforeDispose(this.model, isLast, () => {
+      this.changing().release();
+      this.end(
+        `${this.state.label[0]!.toUpperCase()}${this.state.label.slice(1)} is disposed. Load it again.`,
+      );
+    });
+  }
+
+  private end(why: string): void {
+    this.ended = why;
+    this.release?.();
+    upgrades.delete(this.model);
+  }
+
+  /** The model, if it is still under this upgrade. */
+  live(): S {
+    if (this.ended !== undefined) throw new ConfigError(this.ended);
+    this.state.checkAlive();
+    return this.state;
+  }
+
+  /** The model, if its adapters may change now: the one place that says when they may not. */
+  changing(): S {
+    const state = this.live();
+    state.checkIdle();
+    state.refresh();
+    return state;
+  }
+
+  /** After the calls that came before; what fails because the upgrade has ended meanwhile says so. */
+  protected inTurn<T>(run: () => Promise<T>): Promise<T> {
+    return inTurn(this.model, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        this.live();
+        throw error;
+      }
+    });
+  }
+
+  protected chosen(what: string, options: SaveOptions): {state: S; name: string} {
+    const state = this.live();
+    const {name = this.current()} = checkOptions(what, options, ['name']);
+    this.check(name);
+    state.refresh();
+    return {state, name};
+  }
+
+  private current(): string {
+    const name = this.live().active ?? this.last;
+    if (name === null) throw new ConfigError('The model has no adapter. Call upgrade or load first.');
+    return name;
+  }
+
+  private check(name: string): void {
+    if (this.state.adapters.has(name)) return;
+    const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
+    throw new ConfigError(`The model has no adapter ${describe(name)}. It has: ${known}.`);
+  }
+}

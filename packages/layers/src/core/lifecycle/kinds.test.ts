@@ -1,0 +1,82 @@
+import '@tensorflow/tfjs-backend-cpu';
+import type {GraphModel} from '@tensorflow/tfjs-converter';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {GraphBuilder} from '../../graph-model/testing/builder.js';
+import {inspect, loadPeft, type Peft, type UpgradableModel, type UpgradeConfig, upgrade} from '../../index.js';
+
+const LORA: UpgradeConfig<GraphModel> = {adapter: {type: 'lora', rank: 1}};
+
+function layersModel(): tfl.Sequential {
+  return tfl.sequential({layers: [tfl.layers.dense({units: 2, inputShape: [3], name: 'only'})]});
+}
+
+function graphModel(): Promise<GraphModel> {
+  const graph = new GraphBuilder();
+  const x = graph.input('x', [-1, 3]);
+  graph.output(graph.node('MatMul', 'site', [x, graph.weight('w', [3, 2])]));
+  return graph.load();
+}
+
+describe('without the entry point /graph', () => {
+  test('a GraphModel is refused by an error that says what to import', async () => {
+    const model = await graphModel();
+    const wanted = /^The model is a GraphModel.*'@tfjs-peft\/layers\/graph'/;
+    await expect(upgrade(model, LORA)).rejects.toThrow(wanted);
+    await expect(upgrade(model, LORA)).rejects.toThrow(ConfigError);
+    await expect(loadPeft(model, 'nowhere')).rejects.toThrow(wanted);
+    expect(() => inspect(model)).toThrow(wanted);
+  });
+
+  test.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['a text', 'model.json'],
+    ['a layer', tfl.layers.dense({units: 2})],
+    ['an object', {predict: () => {}}],
+  ])('%s is refused as no model', async (_, model) => {
+    const wanted = /must be a LayersModel, as .* give it, or a GraphModel, as tf\.loadGraphModel gives it/;
+    await expect(upgrade(model as UpgradableModel, LORA)).rejects.toThrow(wanted);
+    expect(() => inspect(model as UpgradableModel)).toThrow(ConfigError);
+  });
+});
+
+test('once /graph was imported, the same functions take both kinds, and what only the other kind can do is refused', async () => {
+  await import('../../graph.js');
+  const graph = await upgrade(await graphModel(), LORA);
+  expect(graph.report().sites.map(({status}) => status)).toEqual(['adapted']);
+  const layers = await upgrade(layersModel(), LORA);
+  // Callers without types.
+  const anyOf = (peft: unknown) => peft as Record<'contextFrom' | 'saveModel' | 'merge', () => unknown>;
+  expect(() => anyOf(graph).contextFrom()).toThrow(/contextFrom is for LayersModels. Call setContext/);
+  await expect(anyOf(layers).saveModel()).rejects.toThrow(/call model\.save/);
+  await expect(anyOf(layers).merge()).rejects.toThrow(/call model\.save/);
+  const alsoTrain = {...LORA, alsoTrain: ['site']} as UpgradeConfig<GraphModel>;
+  await expect(upgrade(await graphModel(), alsoTrain)).rejects.toThrow(/alsoTrain is for LayersModels/);
+});
+
+/** Compiled, and never run. */
+export async function types(graph: GraphModel, layers: tfl.LayersModel, either: UpgradableModel): Promise<void> {
+  const ofGraph = await upgrade(graph, LORA);
+  const ofLayers = await upgrade(layers, {...LORA, alsoTrain: ['only']});
+  const ofEither = await upgrade(either, LORA);
+  await ofGraph.saveModel('memory');
+  await ofGraph.merge('memory');
+  ofLayers.contextFrom('only', () => ({}));
+  const peft: Peft<UpgradableModel>[] = [ofGraph, ofLayers, ofEither, await loadPeft(layersModel(), 'memory')];
+  peft[0]!.enable();
+  // @ts-expect-error A GraphModel has no layers.
+  ofGraph.contextFrom('only', () => ({}));
+  // @ts-expect-error The same.
+  await upgrade(graph, {...LORA, alsoTrain: ['only']});
+  // @ts-expect-error A LayersModel saves itself.
+  await ofLayers.saveModel('memory');
+  // @ts-expect-error The same.
+  await ofLayers.merge('memory');
+  // @ts-expect-error One of them cannot.
+  await ofEither.merge('memory');
+  // @ts-expect-error The other one cannot.
+  ofEither.contextFrom('only', () => ({}));
+  // @ts-expect-error How a model is kept is no part of the types.
+  ofLayers.state;
+}

@@ -1,0 +1,24 @@
+import {registerKind} from './core/lifecycle/kinds.js';
+import {graphKind} from './graph-model/kind.js';
+import {registerNodes} from './graph-model/register.js';
+
+// Here, not in the modules' own files: a bundler drops what nothing but a saved model needs.
+registerKind('graph', graphKind);
+registerNodes();
+
+export type {GraphPeft} from './graph-model/kind.js';
+export type {
+  Batching,
+  GraphArrays,
+  GraphBatch,
+  GraphData,
+  GraphDataset,
+  GraphIterator,
+  GraphPair,
+  GraphTargets,
+} from './graph-model/training/batches.js';
+export type {GraphInputs} from './graph-model/training/inputs.js';
+export type {GraphEvaluateOptions, GraphFitOptions, TrainerOptions} from './graph-model/training/options.js';
+export type {GradientGap} from './graph-model/training/preflight.js';
+export {type GraphTrainer, type PreparedInputs, trainer} from './graph-model/training/trainer.js';
+export * from './index.js';

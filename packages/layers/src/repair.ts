@@ -1,0 +1,20 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
+import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
+
+// Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
+tf.serialization.registerClass(ResetAfterGRUCell);
+tf.serialization.registerClass(ZeroPadding1D);
+tf.serialization.registerClass(Cropping1D);
+
+export {ResetAfterGRUCell, type ResetAfterGRUCellArgs} from './repair/layers/gru-cell.js';
+export {
+  type BothEnds,
+  Cropping1D,
+  type Cropping1DArgs,
+  ZeroPadding1D,
+  type ZeroPadding1DArgs,
+} from './repair/layers/time-axis.js';
+export {type Repair, UnsupportedModelError} from './repair/log.js';
+export {type NormalizeOptions, type NormalizingHandler, normalizeArtifacts} from './repair/normalize.js';
+export type {ArtifactSource} from './repair/source.js';
