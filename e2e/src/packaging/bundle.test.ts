@@ -113,12 +113,11 @@ describe('what a page pays for', () => {
       external: ['@tensorflow/*', 'node:*'],
       logLevel: 'error',
     });
-    const [{contents}] = result.outputFiles as [{contents: Uint8Array}];
     const [output] = Object.values(result.metafile.outputs);
     const modules = Object.entries(output!.inputs).filter(([, {bytesInOutput}]) => bytesInOutput > 0);
     return {
       modules: modules.map(([path]) => path.slice(path.indexOf('@tfjs-peft/'))),
-      gzip: gzipSync(contents).byteLength,
+      gzip: gzipSync(result.outputFiles[0]!.contents).byteLength,
       external: output!.imports.map(({path}) => path),
     };
   }

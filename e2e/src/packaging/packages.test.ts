@@ -54,7 +54,13 @@ describe.each(PACKAGES)('%s, packed and installed alone with its required peers'
     expect(Object.keys(namesBy('import'))).toEqual(entries);
     // From here on with the others.
     entries = all;
-    install(ROOT, tarballs, [name], folder, all.flatMap((entry) => NEEDED[entry] ?? []));
+    install(
+      ROOT,
+      tarballs,
+      [name],
+      folder,
+      all.flatMap((entry) => NEEDED[entry] ?? []),
+    );
   });
 
   /** The names that each entry exports, by entry. */

@@ -38,12 +38,17 @@ export type {SharedWith} from './core/lifecycle/adapted-model.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './core/lifecycle/balance.js';
 export type {LayerGap} from './core/lifecycle/layer-gap.js';
 export type {LoadOptions} from './core/lifecycle/load.js';
-export type {Report, ReportSite} from './core/lifecycle/report.js';
 export type {AnyPeft, KindOf, ModelKinds, SaveOptions, UpgradableModel} from './core/lifecycle/peft.js';
-export type {LayersPeft} from './layers-model/kind.js';
+export type {AlsoTrain, AnyUpgradeConfig, Override} from './core/lifecycle/plan.js';
+export type {Report, ReportSite} from './core/lifecycle/report.js';
+export type {SiteInfo, Target, Targets} from './core/lifecycle/select.js';
+export {inspect, loadPeft, Peft, type UpgradeConfig, upgrade} from './core/lifecycle/upgrade.js';
 export {type UsageCallbackOptions, usageCallback} from './core/lifecycle/usage-callback.js';
 export {deriveSeed} from './core/random.js';
 export {AdaptedSite, type CallOptions} from './core/sites/adapted-site.js';
+export type {FrozenBase, Operation, SiteActivation} from './core/sites/operation.js';
+export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
+export type {LayersPeft} from './layers-model/kind.js';
 export {
   type DropIn,
   type DropInArgs,
@@ -57,13 +62,8 @@ export {
   movDense,
 } from './layers-model/sites/factories.js';
 export type {LayerCall, LayerSite} from './layers-model/sites/layer-site.js';
-export type {FrozenBase, Operation, SiteActivation} from './core/sites/operation.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './layers-model/sites/peft-dense.js';
 export {PeftLayer, type PeftLayerArgs} from './layers-model/sites/peft-layer.js';
 export {PeftWrapper, type PeftWrapperArgs} from './layers-model/sites/peft-wrapper.js';
 export type {SavedAdapter} from './layers-model/sites/saved-adapters.js';
 export {registerSite} from './layers-model/sites/site-registry.js';
-export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
-export type {AlsoTrain, AnyUpgradeConfig, Override} from './core/lifecycle/plan.js';
-export type {SiteInfo, Target, Targets} from './core/lifecycle/select.js';
-export {inspect, loadPeft, Peft, type UpgradeConfig, upgrade} from './core/lifecycle/upgrade.js';

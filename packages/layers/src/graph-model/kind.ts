@@ -1,12 +1,12 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {storeModel} from './saving/model-folder.js';
 import type {Place} from '../core/io/place.js';
 import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
 import {GraphState} from './graph-state.js';
 import {isGraphModel} from './internals.js';
+import {storeModel} from './saving/model-folder.js';
 
 /** What only the {@link Peft} of a GraphModel has. */
 export interface GraphPeft {
@@ -56,6 +56,7 @@ class GraphHandle extends PeftHandle<GraphModel, GraphState> implements GraphPef
 
   /** Not in the types; for callers without them. */
   contextFrom(): never {
+    this.live();
     throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
   }
 }

@@ -109,8 +109,7 @@ function describeNode(
     info,
     refusal: {reason, asked},
   });
-  if (SITE_OPS.includes(op))
-    return refused('a site of an adapter that was saved with the model', false);
+  if (SITE_OPS.includes(op)) return refused('a site of an adapter that was saved with the model', false);
   const match = matchNode(executor, node);
   if (match === undefined) {
     return OTHERS.includes(op) && weight !== undefined

@@ -35,6 +35,7 @@ class LayersHandle extends PeftHandle<tfl.LayersModel, ModelState> implements La
 
   /** Not in the types; for callers without them. */
   async saveModel(): Promise<never> {
+    this.live();
     throw new ConfigError(
       'A LayersModel saves its adapters with itself: call model.save. This is for GraphModels, whose save writes the base alone.',
     );

@@ -5,16 +5,15 @@ import type {RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileSite} from '../core/io/adapter-file.js';
 import type {Hashable} from '../core/io/hash.js';
-import {deriveSeed} from '../core/random.js';
-import {PeftLayer} from './sites/peft-layer.js';
-import type {SiteUsage} from '../core/sites/usage.js';
-import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
-import {checkDirections} from './surgery/directions.js';
-import {Freezer} from './surgery/freeze.js';
-import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
-import {modelsListing} from './surgery/known-models.js';
-import {FusedLayerNorms} from './surgery/layer-norm.js';
-import {OwnArguments} from './surgery/own-arguments.js';
+import type {
+  AdaptedModel,
+  PlaceVariables,
+  SharedWith,
+  StoredAdapter,
+} from '../core/lifecycle/adapted-model.js';
+import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
+import type {LayerGap} from '../core/lifecycle/layer-gap.js';
+import {LossScale} from '../core/lifecycle/loss-scale.js';
 import {
   type AlsoTrain,
   type AnyUpgradeConfig,
@@ -23,27 +22,33 @@ import {
   type Select,
 } from '../core/lifecycle/plan.js';
 import type {Selected, Targets} from '../core/lifecycle/select.js';
-import {checkRoom} from './surgery/sequence.js';
-import {replaceLayer} from './surgery/surgery.js';
-import {countParameters, describeLayer, selectLayers} from './surgery/targets.js';
-import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/walk.js';
-import type {AdaptedModel, PlaceVariables, SharedWith, StoredAdapter} from '../core/lifecycle/adapted-model.js';
-import {Claims} from './surgery/claims.js';
-import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
-import {BatchFollower} from './training/follow-batches.js';
-import {sourceAt} from './training/input-context.js';
-import type {LayerGap} from '../core/lifecycle/layer-gap.js';
-import {findLayerGaps} from './training/layer-gaps.js';
-import {LayerSites} from './surgery/layer-sites.js';
-import {LossScale} from '../core/lifecycle/loss-scale.js';
-import {explainFrozen} from './training/nothing-trained.js';
-import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
-import {modelsSharing, sharedWith} from './surgery/sharing.js';
-import {repairTotals} from '../core/tfjs/totals.js';
-import {TrainedLayers} from './training/trained-layers.js';
-import {TrainingCheck} from './training/training-check.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights.js';
+import {deriveSeed} from '../core/random.js';
+import type {SiteUsage} from '../core/sites/usage.js';
+import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
+import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
+import {repairTotals} from '../core/tfjs/totals.js';
+import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/walk.js';
+import {PeftLayer} from './sites/peft-layer.js';
+import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
+import {Claims} from './surgery/claims.js';
+import {checkDirections} from './surgery/directions.js';
+import {Freezer} from './surgery/freeze.js';
+import {modelsListing} from './surgery/known-models.js';
+import {FusedLayerNorms} from './surgery/layer-norm.js';
+import {LayerSites} from './surgery/layer-sites.js';
+import {OwnArguments} from './surgery/own-arguments.js';
+import {checkRoom} from './surgery/sequence.js';
+import {modelsSharing, sharedWith} from './surgery/sharing.js';
+import {replaceLayer} from './surgery/surgery.js';
+import {countParameters, describeLayer, selectLayers} from './surgery/targets.js';
+import {BatchFollower} from './training/follow-batches.js';
+import {sourceAt} from './training/input-context.js';
+import {findLayerGaps} from './training/layer-gaps.js';
+import {explainFrozen} from './training/nothing-trained.js';
+import {TrainedLayers} from './training/trained-layers.js';
+import {TrainingCheck} from './training/training-check.js';
 
 /**
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.

@@ -1,4 +1,15 @@
-import {type AdapterConfig, doraDense, ia3Dense, limeDense, loraDense, loraFaDense, moloraDense, mor1eDense, movDense, type PeftDense} from '../index.js';
+import {
+  type AdapterConfig,
+  doraDense,
+  ia3Dense,
+  limeDense,
+  loraDense,
+  loraFaDense,
+  moloraDense,
+  mor1eDense,
+  movDense,
+  type PeftDense,
+} from '../index.js';
 
 /** One config of every adapter that a Dense site has, several where it has forms; all of them start as the identity. */
 export const ADAPTERS: AdapterConfig[] = [

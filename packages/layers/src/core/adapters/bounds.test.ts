@@ -2,7 +2,14 @@ import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/cpu';
 import {ConfigError, PeftError} from '@tfjs-peft/kernels';
 import {createRouter, type RouterConfig} from '@tfjs-peft/routers';
-import {type AdapterConfig, adapterShapes, countTrainable, createAdapter, moloraDense, upgrade} from '../../index.js';
+import {
+  type AdapterConfig,
+  adapterShapes,
+  countTrainable,
+  createAdapter,
+  moloraDense,
+  upgrade,
+} from '../../index.js';
 
 /** Every adapter and router, with all of their numbers. */
 const ADAPTERS = [

@@ -1,5 +1,13 @@
 import {ConfigError, DuplicateNameError} from '@tfjs-peft/kernels';
-import {type Adapter, type AdapterConfig, countTrainable, createAdapter, loraDense, moloraDense, registerAdapter} from '../../index.js';
+import {
+  type Adapter,
+  type AdapterConfig,
+  countTrainable,
+  createAdapter,
+  loraDense,
+  moloraDense,
+  registerAdapter,
+} from '../../index.js';
 
 describe('adapter configs', () => {
   it.each<[unknown, RegExp]>([

@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {createRouter, type RouterConfig, type RouterContext, type Routing} from '@tfjs-peft/routers';
 import {type AdapterConfig, type AdapterRouterConfig, createAdapter, registerAdapter} from '../../index.js';
-import type {UsageRecorder} from '../sites/usage.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../testing/layer-sites.js';
 import {normal} from '../../testing/sites.js';
+import type {UsageRecorder} from '../sites/usage.js';
 
 /** Every adapter with experts, by every router and site: a generated matrix, of which each cell is the identity, a formula, or refused. */
 const ADAPTERS: Record<string, (router: AdapterRouterConfig) => AdapterConfig> = {

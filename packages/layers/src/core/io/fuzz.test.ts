@@ -4,7 +4,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import {PeftError, SafetensorsError} from '@tfjs-peft/kernels';
 import {createRouter} from '@tfjs-peft/routers';
 import fc from 'fast-check';
-import {adapterShapes, createAdapter, loadPeft, readSafetensors, upgrade, writeSafetensors} from '../../index.js';
+import {
+  adapterShapes,
+  createAdapter,
+  loadPeft,
+  readSafetensors,
+  upgrade,
+  writeSafetensors,
+} from '../../index.js';
 import {expectUnchanged, fingerprint, sequential} from '../../testing/models.js';
 import type {StoredFile} from './adapter-file.js';
 import {toArtifacts} from './artifacts.js';

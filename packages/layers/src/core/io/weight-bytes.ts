@@ -18,8 +18,7 @@ export function splitWeights({weightSpecs = [], weightData}: tf.io.ModelArtifact
   let at = 0;
   return weightSpecs.map((spec) => {
     const length = byteLength(spec, data, at);
-    if (at + length > data.byteLength)
-      throw new ConfigError(`The weight data end inside '${spec.name}'.`);
+    if (at + length > data.byteLength) throw new ConfigError(`The weight data end inside '${spec.name}'.`);
     const bytes = data.subarray(at, at + length);
     at += length;
     return {spec, bytes};

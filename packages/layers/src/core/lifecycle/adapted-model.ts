@@ -4,11 +4,11 @@ import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/hash.js';
 import type {SiteUsage} from '../sites/usage.js';
-import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
-import type {Noun, Place, Selected, Targets} from './select.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
 import type {LossScale} from './loss-scale.js';
+import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
+import type {Noun, Place, Selected, Targets} from './select.js';
 
 /** What a model remembers of an adapter besides its weights. */
 export interface StoredAdapter {

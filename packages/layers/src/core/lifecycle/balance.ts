@@ -55,10 +55,7 @@ export function balanceScale(schedule: BalanceSchedule, step: number, sites = 1)
  * @throws ConfigError, as soon as it is called if an option is unknown or out of range, and when training begins if no site of the
  * active adapter has a router with a loss.
  */
-export function balanceCallback(
-  peft: AnyPeft,
-  schedule: BalanceSchedule = {},
-): tfl.CustomCallbackArgs {
+export function balanceCallback(peft: AnyPeft, schedule: BalanceSchedule = {}): tfl.CustomCallbackArgs {
   checked(schedule);
   let step = 0;
   let before = 1;

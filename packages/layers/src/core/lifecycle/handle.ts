@@ -48,7 +48,7 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
   ) {}
 
   /** Holds for what another copy of this package made, too. */
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static [Symbol.hasInstance](value: unknown): value is AnyPeft {
     // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
     return isInstance(this, value);
   }

@@ -3,7 +3,14 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {GraphBuilder} from '../../graph-model/testing/builder.js';
-import {inspect, loadPeft, type Peft, type UpgradableModel, type UpgradeConfig, upgrade} from '../../index.js';
+import {
+  inspect,
+  loadPeft,
+  type Peft,
+  type UpgradableModel,
+  type UpgradeConfig,
+  upgrade,
+} from '../../index.js';
 
 const LORA: UpgradeConfig<GraphModel> = {adapter: {type: 'lora', rank: 1}};
 
@@ -36,8 +43,8 @@ describe('without the entry point /graph', () => {
     ['an object', {predict: () => {}}],
   ])('%s is refused as no model', async (_, model) => {
     const wanted = /must be a LayersModel, as .* give it, or a GraphModel, as tf\.loadGraphModel gives it/;
-    await expect(upgrade(model as UpgradableModel, LORA)).rejects.toThrow(wanted);
-    expect(() => inspect(model as UpgradableModel)).toThrow(ConfigError);
+    await expect(upgrade(model as never, LORA)).rejects.toThrow(wanted);
+    expect(() => inspect(model as never)).toThrow(ConfigError);
   });
 });
 
@@ -56,14 +63,23 @@ test('once /graph was imported, the same functions take both kinds, and what onl
 });
 
 /** Compiled, and never run. */
-export async function types(graph: GraphModel, layers: tfl.LayersModel, either: UpgradableModel): Promise<void> {
+export async function types(
+  graph: GraphModel,
+  layers: tfl.LayersModel,
+  either: UpgradableModel,
+): Promise<void> {
   const ofGraph = await upgrade(graph, LORA);
   const ofLayers = await upgrade(layers, {...LORA, alsoTrain: ['only']});
   const ofEither = await upgrade(either, LORA);
   await ofGraph.saveModel('memory');
   await ofGraph.merge('memory');
   ofLayers.contextFrom('only', () => ({}));
-  const peft: Peft<UpgradableModel>[] = [ofGraph, ofLayers, ofEither, await loadPeft(layersModel(), 'memory')];
+  const peft: Peft<UpgradableModel>[] = [
+    ofGraph,
+    ofLayers,
+    ofEither,
+    await loadPeft(layersModel(), 'memory'),
+  ];
   peft[0]!.enable();
   // @ts-expect-error A GraphModel has no layers.
   ofGraph.contextFrom('only', () => ({}));

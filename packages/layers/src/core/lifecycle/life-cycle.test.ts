@@ -5,7 +5,16 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {type AdapterConfig, countTrainable, loadPeft, type PeftLayer, type ReportSite, type SiteDims, type SiteInfo, upgrade} from '../../index.js';
+import {
+  type AdapterConfig,
+  countTrainable,
+  loadPeft,
+  type PeftLayer,
+  type ReportSite,
+  type SiteDims,
+  type SiteInfo,
+  upgrade,
+} from '../../index.js';
 import {
   ADAPTERS,
   compile,

@@ -15,8 +15,8 @@ import {
   weightKey,
 } from '../io/adapter-file.js';
 import {type Rename, renameSites} from '../io/rename.js';
-import {checkName, type Plan, type PlannedSite} from './plan.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
+import {checkName, type Plan, type PlannedSite} from './plan.js';
 import {comparedWeights} from './weights.js';
 
 /** Options of {@link AnyPeft.load}. */

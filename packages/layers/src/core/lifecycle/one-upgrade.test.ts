@@ -7,8 +7,8 @@ import {join} from 'node:path';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {DIALECTS, X_SHAPE} from '../../graph-model/testing/graphs.js';
 import {inspect, loadPeft, type Peft, upgrade} from '../../graph.js';
+import {DIALECTS, X_SHAPE} from '../../graph-model/testing/graphs.js';
 import {compile, inputsOf, nested, predict, sequential, train} from '../../testing/models.js';
 import {disposeOptimizer} from '../tfjs/recompile.js';
 
@@ -213,7 +213,7 @@ describe.each(KINDS)('a %s', (kind, make) => {
       () => inspect(model),
       () => peft.save(folder),
       () => peft.load(places.a),
-      () => peft.merge(folder),
+      () => (peft as Peft<GraphModel>).merge(folder),
       () => peft.usage(),
       () => up(model, {adapter: LORA}),
       () => loadInto(model, places.a),

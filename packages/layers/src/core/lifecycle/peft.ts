@@ -10,6 +10,7 @@ import type {Report} from './report.js';
  * The kinds of model that can be upgraded. Each adds itself, by augmenting this interface and by `registerKind`: its model, and what only
  * a Peft and an upgrade of that kind have.
  */
+// biome-ignore lint/suspicious/noEmptyInterface: it is filled by those who augment it.
 export interface ModelKinds {}
 
 type Kind = ModelKinds[keyof ModelKinds];

@@ -11,8 +11,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, PeftError, SafetensorsError} from '@tfjs-peft/kernels';
 import {loadPeft, type Peft, upgrade} from '../../index.js';
 import {normalizeArtifacts} from '../../repair.js';
-import {addressIn, folderOf, webFolderOf} from '../io/place.js';
 import {predict, sequential} from '../../testing/models.js';
+import {addressIn, folderOf, webFolderOf} from '../io/place.js';
 
 const WEIGHTS = 'adapter_model.safetensors';
 const CONFIG = 'adapter_config.json';

@@ -1,8 +1,8 @@
 import {listNames} from '../names.js';
-import {countSite, type PlannedSite} from './plan.js';
-import type {Noun, Selected, SiteInfo} from './select.js';
 import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
 import {describeGap, type LayerGap} from './layer-gap.js';
+import {countSite, type PlannedSite} from './plan.js';
+import type {Noun, Selected, SiteInfo} from './select.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {

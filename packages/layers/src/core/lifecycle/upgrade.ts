@@ -1,13 +1,13 @@
+import type * as tfl from '@tensorflow/tfjs-layers';
 import type {AdapterConfig} from '../adapters/adapter.js';
 import type {Place} from '../io/place.js';
-import type {LoadOptions} from './load.js';
 import {PeftHandle} from './handle.js';
-import {peftOf, stateOf} from './kinds.js';
 import {inTurn} from './in-turn.js';
+import {peftOf, stateOf} from './kinds.js';
+import type {LoadOptions} from './load.js';
 import type {AnyPeft, KindOf, UpgradableModel} from './peft.js';
-import type * as tfl from '@tensorflow/tfjs-layers';
-import {makeReport, type Report} from './report.js';
 import type {AnyUpgradeConfig} from './plan.js';
+import {makeReport, type Report} from './report.js';
 import type {Targets} from './select.js';
 
 /** The adapters of one model: what {@link AnyPeft} says, and what its kind of model has besides. */
@@ -17,7 +17,8 @@ export type Peft<M extends UpgradableModel = tfl.LayersModel> = AnyPeft<M> & Kin
 export const Peft: {[Symbol.hasInstance](value: unknown): value is AnyPeft} = PeftHandle;
 
 /** What {@link upgrade} is to do: what {@link AnyUpgradeConfig} says, and what the kind of model has besides. */
-export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgradeConfig & KindOf<M>['config'];
+export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgradeConfig &
+  KindOf<M>['config'];
 
 /**
  * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
@@ -47,7 +48,7 @@ export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgr
  */
 export async function upgrade<M extends UpgradableModel>(
   model: M,
-  config: UpgradeConfig<M>,
+  config: NoInfer<UpgradeConfig<M>>,
 ): Promise<Peft<M>> {
   return inTurn(model, async () => {
     const peft = peftOf(model);

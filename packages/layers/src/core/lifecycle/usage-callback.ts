@@ -15,10 +15,7 @@ export interface UsageCallbackOptions {
  * the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks `<site>/task_<task>/entropy` and so on.
  * After training, usage is tracked as it was before, and counted anew.
  */
-export function usageCallback(
-  peft: AnyPeft,
-  options: UsageCallbackOptions = {},
-): tfl.CustomCallbackArgs {
+export function usageCallback(peft: AnyPeft, options: UsageCallbackOptions = {}): tfl.CustomCallbackArgs {
   let before: {tasks: number} | false;
   return {
     onTrainBegin: async () => {

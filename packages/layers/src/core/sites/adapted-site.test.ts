@@ -2,7 +2,14 @@ import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ShapeError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {type Router, type RouterConfig, registerRouter} from '@tfjs-peft/routers';
-import {AdaptedSite, type Adapter, type AdapterConfig, type AdapterRouterConfig, type Operation, registerAdapter} from '../../index.js';
+import {
+  AdaptedSite,
+  type Adapter,
+  type AdapterConfig,
+  type AdapterRouterConfig,
+  type Operation,
+  registerAdapter,
+} from '../../index.js';
 import {SITE_CASES, standIn} from '../../testing/layer-sites.js';
 import {normal} from '../../testing/sites.js';
 

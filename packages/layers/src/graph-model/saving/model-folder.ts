@@ -1,5 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type Files, type NewFile, readFromFolder, removeFromFolder, writeFolder} from '../../core/io/folder.js';
+import {
+  type Files,
+  type NewFile,
+  readFromFolder,
+  removeFromFolder,
+  writeFolder,
+} from '../../core/io/folder.js';
 import {askHandler, folderOf, noHandler, oneHandler, type Place} from '../../core/io/place.js';
 import {decodeText, encodeText} from '../../core/io/text.js';
 

@@ -1,7 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '@tfjs-peft/kernels';
 import {checkInteger, uniformNumbers} from '@tfjs-peft/routers';
-import {type Batching, checkBatch, checkFields, type GraphArrays, type GraphBatch, mapBatch, tensorsOf, type Source} from './batches.js';
+import {
+  type Batching,
+  checkBatch,
+  checkFields,
+  type GraphArrays,
+  type GraphBatch,
+  mapBatch,
+  type Source,
+  tensorsOf,
+} from './batches.js';
 
 /** Which rows of all samples are taken: from the first up to the second. */
 export type Rows = readonly [from: number, to: number];

@@ -1,5 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import {checkBatch, disposeBatch, type GraphBatch, type BatchIterator, type Source} from './batches.js';
+import {type BatchIterator, checkBatch, disposeBatch, type GraphBatch, type Source} from './batches.js';
 
 /**
  * The passes over some data, one after the other. A pass starts when its first batch is asked for, and is ended, by `return` if it has

@@ -1,7 +1,19 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
 import {arraySource, countSamples} from './arrays.js';
-import {type Batching, checkBatch, describe, disposeBatch, type GraphArrays, type GraphBatch, type GraphData, type GraphPair, mapBatch, type BatchIterator, type Source} from './batches.js';
+import {
+  type BatchIterator,
+  type Batching,
+  checkBatch,
+  describe,
+  disposeBatch,
+  type GraphArrays,
+  type GraphBatch,
+  type GraphData,
+  type GraphPair,
+  mapBatch,
+  type Source,
+} from './batches.js';
 
 /** Training data, and the part of it that was split off for validation. */
 export interface SplitSource {

@@ -5,8 +5,8 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {headName} from '../../core/io/adapter-file.js';
 import {upgradeOf} from '../../core/lifecycle/handle.js';
-import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
 import {checkIdle, whileTraining} from '../../core/lifecycle/training-lock.js';
+import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
 import {allWeights} from '../../core/tfjs/walk.js';
 import type {GraphState} from '../graph-state.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
@@ -15,8 +15,8 @@ import {Behind, checkHeadNames} from './behind.js';
 import {endpointName} from './endpoint.js';
 import {Feed} from './feed.js';
 import {Forward, type PreparedBatch} from './forward.js';
-import type {GraphInputs} from './inputs.js';
 import {asTrained, type TrainedVariable} from './graph-layer.js';
+import type {GraphInputs} from './inputs.js';
 import {
   checkEvaluateOptions,
   checkFitOptions,

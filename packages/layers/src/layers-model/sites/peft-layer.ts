@@ -3,13 +3,13 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, isInstance, SHARED_CLASS} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../../core/adapters/adapter.js';
-import {internals} from '../../core/tfjs/internals.js';
 import {AdaptedSite} from '../../core/sites/adapted-site.js';
-import type {LayerSite} from './layer-site.js';
 import type {Operation} from '../../core/sites/operation.js';
+import type {UsageRecorder} from '../../core/sites/usage.js';
+import {internals} from '../../core/tfjs/internals.js';
+import type {LayerSite} from './layer-site.js';
 import {Resemblance} from './resemblance.js';
 import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
-import type {UsageRecorder} from '../../core/sites/usage.js';
 
 /** Arguments of a layer with adapters, besides those of the layer that it runs. */
 export interface PeftLayerArgs {

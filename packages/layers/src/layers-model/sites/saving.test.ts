@@ -9,9 +9,9 @@ import {
   registerRouter,
   type Weight,
 } from '@tfjs-peft/routers';
+import {escapeName} from '../../core/sites/adapter-slot.js';
 import {type AdapterConfig, type AdapterRouterConfig, PeftDense, type SavedAdapter} from '../../index.js';
 import {ADAPTERS, disturb, dropIn, normal, reloaded} from '../../testing/sites.js';
-import {escapeName} from '../../core/sites/adapter-slot.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');

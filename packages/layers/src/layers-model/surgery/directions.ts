@@ -1,6 +1,6 @@
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
+import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
 import type {Located} from '../../core/tfjs/walk.js';
 
 /**

@@ -1,6 +1,13 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import {shared} from '@tfjs-peft/kernels';
-import {type Container, internals, isBidirectional, isContainer, isLayer, type Layer} from '../../core/tfjs/internals.js';
+import {
+  type Container,
+  internals,
+  isBidirectional,
+  isContainer,
+  isLayer,
+  type Layer,
+} from '../../core/tfjs/internals.js';
 
 /** Weakly held, in the order in which they were made. */
 const models = shared('layers.models', () => new Set<WeakRef<Container>>());

@@ -1,8 +1,8 @@
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
-import type {PeftLayer} from '../sites/peft-layer.js';
-import {standIn} from '../sites/stand-in.js';
 import type {Layer} from '../../core/tfjs/internals.js';
 import type {Located} from '../../core/tfjs/walk.js';
+import type {PeftLayer} from '../sites/peft-layer.js';
+import {standIn} from '../sites/stand-in.js';
 
 /** A layer of the model and the layer that stands in for it. */
 interface Site {

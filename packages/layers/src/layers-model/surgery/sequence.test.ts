@@ -3,9 +3,9 @@ import '@tfjs-peft/kernels/cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {planUpgrade} from '../../core/lifecycle/plan.js';
 import {type AdapterConfig, inspect, upgrade} from '../../graph.js';
 import {copy, dense, expectUnchanged, fingerprint} from '../../testing/models.js';
-import {planUpgrade} from '../../core/lifecycle/plan.js';
 
 const ADAPTER: AdapterConfig = {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 3}};
 

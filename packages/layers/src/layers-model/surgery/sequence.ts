@@ -1,8 +1,14 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {createAdapter} from '../../core/adapters/registry.js';
-import {type Container, type GraphNode, internals, isContainer, type Layer} from '../../core/tfjs/internals.js';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
+import {
+  type Container,
+  type GraphNode,
+  internals,
+  isContainer,
+  type Layer,
+} from '../../core/tfjs/internals.js';
 import type {Located} from '../../core/tfjs/walk.js';
 
 type Shape = tfl.Shape;

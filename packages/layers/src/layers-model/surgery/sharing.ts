@@ -1,8 +1,8 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {Container, Layer} from '../../core/tfjs/internals.js';
-import {layersInside, modelsListing, outermost} from './known-models.js';
-import {mapModel} from '../../core/tfjs/walk.js';
 import type {SharedWith} from '../../core/lifecycle/adapted-model.js';
+import type {Container, Layer} from '../../core/tfjs/internals.js';
+import {mapModel} from '../../core/tfjs/walk.js';
+import {layersInside, modelsListing, outermost} from './known-models.js';
 
 /** Models from outside that list some of a model's layers, or the model itself. */
 export function modelsSharing(model: tfl.LayersModel): Container[] {

@@ -2,6 +2,8 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import {internals, type Layer} from '../../core/tfjs/internals.js';
+import {mapModel} from '../../core/tfjs/walk.js';
 import {PeftDense, upgrade} from '../../index.js';
 import {
   compile,
@@ -14,8 +16,6 @@ import {
   sequential,
   train,
 } from '../../testing/models.js';
-import {internals, type Layer} from '../../core/tfjs/internals.js';
-import {mapModel} from '../../core/tfjs/walk.js';
 
 const lora = {type: 'lora', rank: 2} as const;
 

@@ -2,9 +2,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../../core/adapters/adapter.js';
-import {PeftLayer} from '../sites/peft-layer.js';
-import {siteClasses, siteOf} from '../sites/site-registry.js';
-import type {Layer} from '../../core/tfjs/internals.js';
 import {
   type Described,
   type Refusal,
@@ -13,7 +10,10 @@ import {
   type Target,
   type Targets,
 } from '../../core/lifecycle/select.js';
+import type {Layer} from '../../core/tfjs/internals.js';
 import type {Located} from '../../core/tfjs/walk.js';
+import {PeftLayer} from '../sites/peft-layer.js';
+import {siteClasses, siteOf} from '../sites/site-registry.js';
 
 /** Gives the layer as a PeftLayer if an upgrade of the same model put it there. */
 export type IsSite = (layer: Layer) => PeftLayer | undefined;

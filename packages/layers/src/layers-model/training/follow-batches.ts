@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {Container} from '../../core/tfjs/internals.js';
 import type {ContextStore} from '../../core/lifecycle/context.js';
+import type {Container} from '../../core/tfjs/internals.js';
 
 type Step = (batch: tf.Tensor[]) => tf.Tensor[];
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
-import {type Flow, faultOf, flowOfKernel, isBackward, WASM_TRAINING} from '../../core/tfjs/faults.js';
 import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
+import {type Flow, faultOf, flowOfKernel, isBackward, WASM_TRAINING} from '../../core/tfjs/faults.js';
 import type {Named} from './layer-gaps.js';
 
 interface TapeNode {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
-import {gradientBy, hasRightGradient, registerAgain} from '../../core/tfjs/faults.js';
 import {own} from '../../core/names.js';
+import {gradientBy, hasRightGradient, registerAgain} from '../../core/tfjs/faults.js';
 import type {Container, Layer} from '../../core/tfjs/internals.js';
 import {internals} from '../../core/tfjs/internals.js';
 

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
-import {type Located, partsAt} from '../../core/tfjs/walk.js';
 import type {PlaceVariables} from '../../core/lifecycle/adapted-model.js';
 import {layerVariables} from '../../core/lifecycle/weights.js';
+import {internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
+import {type Located, partsAt} from '../../core/tfjs/walk.js';
 
 type Variable = tfl.LayerVariable;
 

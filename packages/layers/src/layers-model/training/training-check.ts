@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
+import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
 import type {Container} from '../../core/tfjs/internals.js';
 import {gapsAmong, type Ran, traceStep} from './kernel-trace.js';
-import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
 import type {Named} from './layer-gaps.js';
 
 interface Weight {

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {type Log, UnsupportedModelError} from '../log.js';
 import {byteLength, copyTopology, joinBytes, weightBytes} from '../../core/io/weight-bytes.js';
+import {type Log, UnsupportedModelError} from '../log.js';
 import {computeBatchStatistics} from './batch-norm.js';
 import {unfuseActivations} from './fused-activation.js';
 import {unfuseSums} from './fused-sum.js';

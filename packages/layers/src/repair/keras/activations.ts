@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {everyLayer, type LayerConfig, nameOf, type LayerRule} from './config.js';
+import {everyLayer, type LayerConfig, type LayerRule, nameOf} from './config.js';
 
 const KEYS = ['activation', 'recurrent_activation'];
 const RENAMED: Record<string, string> = {silu: 'swish'};

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {own} from '../../core/names.js';
-import {nameOf, type LayerRule} from './config.js';
+import {type LayerRule, nameOf} from './config.js';
 
 /** Layers that tfjs lacks and that are here, under a name of ours: tfjs may come to have its own. */
 const SUBSTITUTES: Record<string, string> = {

@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {nameOf, type LayerRule} from './config.js';
+import {type LayerRule, nameOf} from './config.js';
 
 /** Keras 3 writes a dtype as a policy object (tfjs#8358); tfjs computes in float32, whatever the policy mixed. */
 export const dtypes: LayerRule = (layer, log) => {

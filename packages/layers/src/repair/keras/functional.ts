@@ -1,5 +1,12 @@
 import {UnsupportedModelError} from '../log.js';
-import {isContainer, type LayerConfig, layersOf, nameOf, type TensorRef, type ContainerRule} from './config.js';
+import {
+  type ContainerRule,
+  isContainer,
+  type LayerConfig,
+  layersOf,
+  nameOf,
+  type TensorRef,
+} from './config.js';
 import {isKeras3Node, type Keras3Node, tensorsIn} from './tensors.js';
 
 /** Keyword arguments that say how a layer is called; `null` and `false` are what tfjs does unasked. */

@@ -1,4 +1,4 @@
-import {isContainer, isLayerConfig, layersOf, nameOf, type LayerRule} from './config.js';
+import {isContainer, isLayerConfig, type LayerRule, layersOf, nameOf} from './config.js';
 
 /** Keras 3 says `batch_shape` where tfjs reads `batch_input_shape`, and a built Sequential may carry its input's shape alone (tfjs#8328). */
 export const convertInputs: LayerRule = (layer, log) => {

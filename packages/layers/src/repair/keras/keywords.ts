@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {type LayerConfig, nameOf, type LayerRule} from './config.js';
+import {type LayerConfig, type LayerRule, nameOf} from './config.js';
 
 interface ClassKeywords {
   /** Keras's keyword to the one that tfjs reads. */

@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {type LayerConfig, layersOf, nameOf, type TensorRef, type ContainerRule} from './config.js';
+import {type ContainerRule, type LayerConfig, layersOf, nameOf, type TensorRef} from './config.js';
 import {endpoints} from './functional.js';
 import {type Keras3Node, keras3Nodes, sameTensor, tensorRef, tensorsIn} from './tensors.js';
 

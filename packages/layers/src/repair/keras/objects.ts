@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Log} from '../log.js';
-import {type LayerConfig, nameOf, type LayerRule} from './config.js';
+import {type LayerConfig, type LayerRule, nameOf} from './config.js';
 
 interface SerializedObject {
   class_name: string;

@@ -1,6 +1,6 @@
 import {own} from '../../core/names.js';
 import {UnsupportedModelError} from '../log.js';
-import {layersOf, nameOf, type ContainerRule} from './config.js';
+import {type ContainerRule, layersOf, nameOf} from './config.js';
 import {keras3Nodes, tensorRef} from './tensors.js';
 
 /** Ops of `keras.ops` between two tensors that are a layer of the same name in tfjs. */

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {WeightMismatchError} from '@tfjs-peft/kernels';
-import {isContainer, type Layer} from '../../core/tfjs/internals.js';
 import {copyTopology} from '../../core/io/weight-bytes.js';
+import {isContainer, type Layer} from '../../core/tfjs/internals.js';
 import {everyLayer, type LayerConfig} from './config.js';
 import {chain} from './weight-paths.js';
 

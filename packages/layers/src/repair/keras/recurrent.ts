@@ -1,5 +1,5 @@
 import {UnsupportedModelError} from '../log.js';
-import {isLayerConfig, type LayerConfig, nameOf, type LayerRule} from './config.js';
+import {isLayerConfig, type LayerConfig, type LayerRule, nameOf} from './config.js';
 
 /** What a GRU's config says of the layer around its cell. */
 const AROUND_THE_CELL = [

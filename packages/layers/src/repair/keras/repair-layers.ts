@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import type {Log} from '../log.js';
 import {byteLength, copyTopology, joinBytes, weightBytes} from '../../core/io/weight-bytes.js';
+import type {Log} from '../log.js';
 import {isLayerConfig, type LayerConfig} from './config.js';
 import {expectedWeights} from './probe.js';
 import {applyRules} from './rules.js';

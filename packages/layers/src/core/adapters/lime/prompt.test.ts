@@ -3,7 +3,14 @@ import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError, ShapeError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {AdaptedSite, type AdapterConfig, countTrainable, createAdapter, type LimePromptConfig, PeftWrapper} from '../../../index.js';
+import {
+  AdaptedSite,
+  type AdapterConfig,
+  countTrainable,
+  createAdapter,
+  type LimePromptConfig,
+  PeftWrapper,
+} from '../../../index.js';
 import {disturb, normal, reloaded} from '../../../testing/sites.js';
 
 const WIDTH = 6;

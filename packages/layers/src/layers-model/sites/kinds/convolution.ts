@@ -2,7 +2,6 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {layerActivation} from '../../../core/sites/activation.js';
-import type {LayerSite} from '../layer-site.js';
 import {
   type ConvolutionSource,
   convolution,
@@ -11,6 +10,7 @@ import {
   type Window,
 } from '../../../core/sites/operations/convolution.js';
 import {transposedConvolution} from '../../../core/sites/operations/transposed-convolution.js';
+import type {LayerSite} from '../layer-site.js';
 import type {KernelInternals} from './dense.js';
 
 /** The private fields of a stock convolution that sites read. */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {LayerSite} from '../layer-site.js';
 import {lookup} from '../../../core/sites/operations/lookup.js';
+import type {LayerSite} from '../layer-site.js';
 
 /** The private fields of a stock Embedding that sites read. */
 interface EmbeddingInternals {

@@ -2,9 +2,9 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs';
+import {type AdapterConfig, loadPeft, trainer, upgrade} from '../../../graph.js';
 import {NODES} from '../../../graph-model/testing/nodes.js';
 import {memory} from '../../../graph-model/testing/run.js';
-import {type AdapterConfig, loadPeft, trainer, upgrade} from '../../../graph.js';
 import {normal, reloaded} from '../../../testing/sites.js';
 
 const most = (a: tf.Tensor, b: tf.Tensor) => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
