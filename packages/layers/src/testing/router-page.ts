@@ -1,7 +1,7 @@
 /** Every router's step in a page of a browser; opened by adapters/gpu.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
-import {columnNorms} from '../adapters/low-rank.js';
+import {columnNorms} from '../core/adapters/low-rank.js';
 import {upgrade} from '../index.js';
 import {ROUTERS, routerStep} from './router-steps.js';
 
