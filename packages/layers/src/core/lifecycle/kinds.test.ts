@@ -41,11 +41,10 @@ describe('without the entry point /graph', () => {
     ['a text', 'model.json'],
     ['a layer', tfl.layers.dense({units: 2})],
     ['an object', {predict: () => {}}],
-  ])('%s is refused as no model', async (_, given) => {
-    const model = given as unknown as GraphModel;
+  ])('%s is refused as no model', async (_, model) => {
     const wanted = /must be a LayersModel, as .* give it, or a GraphModel, as tf\.loadGraphModel gives it/;
-    await expect(upgrade(model, LORA)).rejects.toThrow(wanted);
-    expect(() => inspect(model)).toThrow(ConfigError);
+    await expect(upgrade(model as never, LORA)).rejects.toThrow(wanted);
+    expect(() => inspect(model as never)).toThrow(ConfigError);
   });
 });
 

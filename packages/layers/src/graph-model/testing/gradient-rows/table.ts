@@ -73,23 +73,26 @@ export function stateOf(cells: readonly Cell[]): string {
 
 const HEAD = `# Gradients, op by attribute
 
-For every op that a converted model can have behind a site: stock tfjs's gradient against central differences of its own forward, on cpu and
-wasm, and with \`@tfjs-peft/kernels/gradients\` (and, on wasm, \`@tfjs-peft/kernels/wasm-training\`) imported. This page is written by
-\`WRITE_PAGE=1 npx jest gradient-table\`, and held to what is measured by the same test.
+For every op that a converted model can have behind a site, this page compares stock tfjs's gradient with
+central differences of its own forward pass, on cpu and wasm; and the same with \`@tfjs-peft/kernels/gradients\`
+(and, on wasm, \`@tfjs-peft/kernels/wasm-training\`) imported. \`WRITE_PAGE=1 npx jest gradient-table\` writes
+this page, and the same test checks that it says what is measured.
 
-- *right*: stock's is.
-- *repaired*: by what is named; what stock does without it comes behind: a *wrong* gradient, one that *throws* or is *endless*, *no values*
-  even forwards, or a kernel that *breaks the heap*, writing where it must not.
-- *gap*: nobody has a right one. \`trainer(...).preflight()\` names the node, and \`fit\` refuses to start.
-- *not differentiable by nature*: the output follows no small change. Pre-flight names the node where an output, or something that is trained,
-  gets no gradient because of it.
+- *right*: stock's gradient is right.
+- *repaired*: right with the import that is named. What stock does without it comes next: a *wrong* gradient,
+  one that *throws* or is *endless*, *no values* even forwards, or a kernel that *breaks the heap* by writing
+  outside its tensors.
+- *gap*: no right gradient exists. \`trainer(...).preflight()\` names the node, and \`fit\` refuses to start.
+- *not differentiable by nature*: small changes do not reach the output. Pre-flight names the node where an
+  output, or something that is trained, gets no gradient because of it.
 
-A LayersModel is asked the same when it begins to train: the first step's forward tells which kernels each layer runs, layers of your own too,
-and before any gradient is taken \`fit\` names the layer, the kernel and the import. \`report().gaps\` has what classes tell beforehand, and what
-the last first step met.
+LayersModels are checked when training begins: the first forward pass tells which kernels each layer runs,
+your own layers' too. Before any gradient is taken, \`fit\` names the layer, the kernel and the import.
+\`report().gaps\` lists what is known beforehand from the layers' classes, and what the last first step met.
 
-Without the imports, pre-flight names every node whose gradient would be wrong, and some whose would be right: a graph does not tell shapes, so
-that of \`Maximum\` of two computed tensors it cannot know whether one is broadcast.
+Without the imports, pre-flight names every node whose gradient would be wrong, and some whose would be right:
+a graph does not tell shapes, so it cannot know whether one operand of a \`Maximum\` of two computed tensors is
+broadcast.
 
 | op | attributes and operands | cpu | wasm |
 |---|---|---|---|
