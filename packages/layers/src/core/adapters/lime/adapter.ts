@@ -44,7 +44,7 @@ export const LIME_OPTIONS = ['type', 'experts', 'over', 'sharedModulator', 'form
  * Weights: the module's, all of which start so that d = 0 and the site is unchanged; `modulators` p [experts, outputDim] from U(0.9,
  * 1.1), `shared_modulator` p_s [outputDim] from N(0, 0.1²), and `gamma` [1], zero. A padded token gets the module's frozen part alone.
  *
- * Over a `prompt`, an Embedding's output gets virtual tokens before it, z a base prompt and d a change of it; see {@link PromptModule}.
+ * Over a `prompt`, an Embedding's output gets virtual tokens before it, z a base prompt and d a change of it; see {@link LimePromptConfig}.
  *
  * `form: 'code'` follows the released code (Kowsher/LiME): its normaliser and selection in the router, the sum of both streams as the
  * first one over DoRA, n-grams that are ignored over LoRA, and a slice that has no d: its columns are trained and modulated as they
