@@ -43,7 +43,7 @@ test('CONTRIBUTING, taken literally, adds a router that passes every check at th
 
     const list = join(folder, /`(packages[^`]*list\.ts)`/.exec(section)![1]!);
     const lines = readFileSync(list, 'utf8').split('\n');
-    const last = lines.findLastIndex((line) => line.startsWith('export'));
+    const last = lines.reduce((found, line, i) => (line.startsWith('export') ? i : found), 0);
     const added = blocks.find(({language}) => language === 'diff')!.code.replaceAll(/^\+/gm, '');
     lines.splice(last + 1, 0, added.trimEnd());
     writeFileSync(list, lines.join('\n'));

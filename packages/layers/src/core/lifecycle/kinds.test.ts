@@ -43,7 +43,7 @@ describe('without the entry point /graph', () => {
     ['an object', {predict: () => {}}],
   ])('%s is refused as no model', async (_, model) => {
     const wanted = /must be a LayersModel, as .* give it, or a GraphModel, as tf\.loadGraphModel gives it/;
-    await expect(upgrade(model as never, LORA)).rejects.toThrow(wanted);
+    await expect(upgrade(model as never, LORA as never)).rejects.toThrow(wanted);
     expect(() => inspect(model as never)).toThrow(ConfigError);
   });
 });
