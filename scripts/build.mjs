@@ -1,6 +1,6 @@
-// Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file), e2e last.
+// Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file); what is not published last.
 import {execFileSync} from 'node:child_process';
-import {cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {cpSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {build} from 'esbuild';
@@ -41,6 +41,7 @@ async function buildPackage(name) {
 
 await buildWasm(root);
 for (const name of ['kernels', 'routers', 'quant', 'layers']) await buildPackage(name);
-rmSync(join(root, 'e2e/dist'), {recursive: true, force: true});
-if (existsSync(join(root, 'e2e/src')))
-  execFileSync(process.execPath, [tsc, '-p', join(root, 'e2e')], {stdio: 'inherit'});
+for (const folder of ['packages/testing', 'e2e']) {
+  rmSync(join(root, folder, 'dist'), {recursive: true, force: true});
+  execFileSync(process.execPath, [tsc, '-p', join(root, folder)], {stdio: 'inherit'});
+}

@@ -1,10 +1,10 @@
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {stopGradient} from '../gradients.js';
-import {deviation} from '../testing/compare.js';
 import {GRADIENT_CASES} from '../testing/gradient-cases.js';
-import {randomNumbers, randomValues} from '../testing/random.js';
 import {einsumByProducts} from './einsum.js';
 
 const NO_EINSUM_KERNEL = new Set(['wasm']);

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {ConfigError, matMul, project, ShapeError} from '../index.js';
 import {matMulReference, matrix} from '../reference/matrix.js';
 import {TEST_BACKENDS, useBackend} from '../testing/backends.js';
 import {columnSumDeviation} from '../testing/column-sum-cases.js';
-import {deviation} from '../testing/compare.js';
-import {randomNumbers, randomValues} from '../testing/random.js';
 
 const random = randomNumbers(5);
 const values = (count: number): Float32Array => Float32Array.from(randomValues(random, count));

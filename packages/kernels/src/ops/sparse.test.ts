@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
 import {ConfigError, ShapeError} from '../errors.js';
 import {combine, project, sparsePays} from '../index.js';
 import {EXPERT_DOWN, EXPERT_OUTER, EXPERT_UP} from '../kernel-registry.js';
 import {useBackend} from '../testing/backends.js';
-import {deviation} from '../testing/compare.js';
 import {
   runSparse,
   SPARSE_CASES,

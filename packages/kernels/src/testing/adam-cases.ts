@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {registerAdam, unregisterAdam} from '../ops/adam.js';
 import {type AdamNumbers, adamReference} from '../reference/adam.js';
-import {deviation} from './compare.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** Shapes of variables: of every rank, of size 1 and 0, and odd. */
 export const ADAM_SHAPES = [[], [1], [7], [3, 5], [64, 33], [2, 3, 5], [2, 1, 3, 3], [0, 4]];

@@ -1,9 +1,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {blendGates} from '../ops/blend.js';
 import {blendReference} from '../reference/blend.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
 import {opDeviation} from './gradient-check.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** Tokens, experts and samples, of which 0 stand for none; `token` says whether tokens have rows of their own. */
 export const BLEND_CASES = [

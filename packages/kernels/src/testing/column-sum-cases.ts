@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {columnSum} from '../ops/matmul.js';
-import {deviation} from './compare.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** Rows and columns: none, one, odd, and more rows than lanes. */
 const SIZES = [

@@ -1,8 +1,8 @@
+import {pick, randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import type {CombineAttrs} from '../ops/combine.js';
 import type {CombineReferenceInputs} from '../reference/combine.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
 import {ACTIVATIONS, type Activation, type Mix} from '../types.js';
-import {pick, randomNumbers, randomValues} from './random.js';
 
 /** One case of the combine op: float32-representable inputs, so that reference and kernel see the same numbers. */
 export interface CombineCase {

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine} from '../ops/combine.js';
 import {combineReference} from '../reference/combine.js';
 import type {Matrix} from '../reference/matrix.js';
 import type {CombineInputs, Scale} from '../types.js';
 import type {CombineCase} from './combine-cases.js';
-import {deviation} from './compare.js';
-import {randomNumbers, randomValues} from './random.js';
 
 const VECTORS = new Set(['bias', 'offset', 'pre', 'alpha', 'beta', 'post']);
 const PER_ROW = new Set(['x', 'z', 'h', 'gates', 'preGates', 'alphaGates', 'betaGates', 'postGates']);

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine} from '../index.js';
 import {COMBINE} from '../kernel-registry.js';
 import type {CombineCase} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** Every promise of combine, on the active backend: values, gradients, sizes of 0, bits, no work for frozen inputs, no leak. */
 export function combineSuite(cases: CombineCase[], tolerance: {forward: number; gradient: number}): void {

@@ -1,10 +1,10 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {softmaxGates} from '../ops/gates.js';
 import {streamGates} from '../ops/stream-gates.js';
 import {softmaxGatesReference, streamGatesReference} from '../reference/gates.js';
 import {matrix} from '../reference/matrix.js';
 import {opDeviation} from './gradient-check.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** Leading axes, width of x and experts: none, one, odd, multiples of the vectors' four, and beyond. */
 export const GATES_CASES: {leading: number[]; width: number; experts: number; temperature: number}[] = [

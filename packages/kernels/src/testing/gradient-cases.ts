@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {einsumByProducts} from '../gradients/einsum.js';
-import {deviation} from './compare.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** An op of float inputs. */
 export type Op = (...inputs: tf.Tensor[]) => tf.Tensor;

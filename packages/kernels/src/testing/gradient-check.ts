@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomValues} from '@tfjs-peft/testing/numbers';
 import {numericGradient} from '../reference/gradient.js';
 import type {Matrix} from '../reference/matrix.js';
-import {deviation} from './compare.js';
-import {randomValues} from './random.js';
 
 /** Outputs of one op by name; the same names from the reference and from tfjs. */
 type Outputs<T> = Record<string, T>;

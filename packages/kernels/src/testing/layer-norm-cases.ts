@@ -1,9 +1,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {layerNorm} from '../ops/layer-norm.js';
 import {layerNormReference} from '../reference/layer-norm.js';
 import {matrix} from '../reference/matrix.js';
 import {opDeviation} from './gradient-check.js';
-import {randomNumbers, randomValues} from './random.js';
 
 interface LayerNormCase {
   shape: number[];

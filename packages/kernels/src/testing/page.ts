@@ -1,7 +1,6 @@
 /** What a browser page runs of the conformance table; bundled by chromium.ts. */
 import * as tf from '@tensorflow/tfjs';
-import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
-import '@tensorflow/tfjs-backend-webgpu';
+import {usePageBackend} from '@tfjs-peft/testing/page-backend';
 import '../auto.js';
 import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/module.js';
@@ -17,16 +16,7 @@ import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
 const cases = [...combineCases(144), ...headCases()];
 
 const page = {
-  /** Makes the backend active; returns its name, which differs if it could not be. */
-  async use(backend: string): Promise<string> {
-    setWasmPaths('/files/');
-    await tf.setBackend(backend);
-    await tf.ready();
-    // Small tensors would be computed by the cpu backend.
-    for (const flag of ['WEBGL_CPU_FORWARD', 'WEBGPU_CPU_FORWARD']) tf.env().set(flag, false);
-    tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
-    return tf.getBackend();
-  },
+  use: usePageBackend,
   /** Whether the engine takes the module with fused multiply-adds, as Chromium does and Node 20 does not. */
   isRelaxed: (): boolean => WebAssembly.validate(moduleBytes(true)),
   /** Whether the wasm backend's heap is shared memory, as that of its threaded build is. */

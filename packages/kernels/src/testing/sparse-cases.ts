@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine} from '../ops/combine.js';
 import {project} from '../ops/project.js';
 import type {Activation} from '../types.js';
-import {deviation} from './compare.js';
-import {randomNumbers, randomValues} from './random.js';
 
 /** A mixture of low-rank experts of which each row chose `topK`. */
 export interface SparseCase {

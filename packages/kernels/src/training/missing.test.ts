@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import '../gradients.js';
-import {deviation} from '../testing/compare.js';
+import {deviation} from '@tfjs-peft/testing/compare';
 import {register, unregister} from '../wasm-training.js';
 
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor;

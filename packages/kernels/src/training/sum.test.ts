@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
-import {deviation} from '../testing/compare.js';
+import {deviation} from '@tfjs-peft/testing/compare';
 import * as training from '../wasm-training.js';
 
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
-import {deviation} from '../testing/compare.js';
+import {deviation} from '@tfjs-peft/testing/compare';
 import {register, unregister} from '../wasm.js';
 import {mergeAxes} from './tile-axes.js';
 

@@ -2,6 +2,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
+import {wave} from '@tfjs-peft/testing/numbers';
 import {type AdapterConfig, type DenseArgs, PeftDense} from '../index.js';
 import {ACTIVATIONS, addRow, type Matrix, matrix, product} from './double.js';
 
@@ -20,11 +21,6 @@ export interface DoubleSite {
   weight(name: string): Matrix;
   /** The same before any finite difference: for what counts as a constant in the gradient. */
   constant(name: string): Matrix;
-}
-
-/** Smooth, repeatable values without structure that a mistake in indices could hide behind. */
-function wave(length: number, phase: number, size = 1): number[] {
-  return Array.from({length}, (_, i) => size * Math.sin(1.7 * i + phase) * Math.cos(0.3 * i * i + phase));
 }
 
 function build(config: AdapterConfig, args: Partial<DenseArgs>, shape: number[]): PeftDense {

@@ -1,6 +1,7 @@
 /** Every router's step in a page of a browser; opened by adapters/gpu.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
+import {usePageBackend} from '@tfjs-peft/testing/page-backend';
 import {columnNorms} from '../core/adapters/low-rank.js';
 import {upgrade} from '../index.js';
 import {ROUTERS, routerStep} from './router-steps.js';
@@ -13,14 +14,7 @@ async function useHalves(): Promise<void> {
 }
 
 const page = {
-  async use(backend: string): Promise<string> {
-    await tf.setBackend(backend);
-    await tf.ready();
-    // Small tensors would be computed by the cpu backend.
-    tf.env().set('WEBGL_CPU_FORWARD', false);
-    tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
-    return tf.getBackend();
-  },
+  use: usePageBackend,
   /** The norms of a kernel's columns, the last of which is zero, in textures of halves. */
   async normsInHalves(): Promise<number[]> {
     await useHalves();

@@ -1,13 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
+import {wave as waveOf} from '@tfjs-peft/testing/numbers';
 import {createRouter, type RouterConfig, type RouterView, type Routing} from '../index.js';
 
-/** Repeatable values without structure. */
+/** A tensor of repeatable values without structure. */
 export function wave(shape: number[], phase: number, size = 1): tf.Tensor {
-  const values = Array.from(
-    {length: tf.util.sizeFromShape(shape)},
-    (_, i) => size * Math.sin(1.7 * i + phase) * Math.cos(0.3 * i * i + phase),
-  );
-  return tf.tensor(values, shape);
+  return tf.tensor(waveOf(tf.util.sizeFromShape(shape), phase, size), shape);
 }
 
 /** A router with repeatable weights, as variables by name. */

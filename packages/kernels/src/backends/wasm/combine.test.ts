@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
+import {deviation} from '@tfjs-peft/testing/compare';
 import {COMBINE, packInputs} from '../../kernel-registry.js';
 import {combineReference} from '../../reference/combine.js';
 import {type CombineCase, combineCases, headCases} from '../../testing/combine-cases.js';
 import {caseTensors} from '../../testing/combine-run.js';
-import {deviation} from '../../testing/compare.js';
 
 beforeAll(async () => {
   await tf.setBackend('wasm');

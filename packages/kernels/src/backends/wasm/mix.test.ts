@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {MIX, MIX_GRAD, PROJECT} from '../../kernel-registry.js';
 import {mixReference} from '../../reference/combine.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
-import {deviation} from '../../testing/compare.js';
-import {randomNumbers, randomValues} from '../../testing/random.js';
 
 const random = randomNumbers(7);
 const SHAPES = [

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
+import {deviation} from '@tfjs-peft/testing/compare';
 import {combine, matMul, project} from '../../index.js';
-import {deviation} from '../../testing/compare.js';
 import * as training from '../../wasm-training.js';
 import {attach} from './attach.js';
 import {leavesToThreads} from './threads.js';

@@ -1,5 +1,5 @@
 import {join} from 'node:path';
-import {chromiumMissing, type OpenPage, openPage} from '../../testing/chromium.js';
+import {chromiumMissing, type OpenPage, openPage} from '@tfjs-peft/testing/open-page';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import type {Page} from '../../testing/page.js';
 import {SMALL_OPS} from '../../testing/small-ops.js';

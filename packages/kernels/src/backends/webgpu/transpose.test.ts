@@ -1,4 +1,4 @@
-import {dawnMissing} from '../../testing/dawn.js';
+import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';

@@ -1,19 +1,19 @@
-import {dawnMissing} from '../../testing/dawn.js';
+import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
+import {deviation} from '@tfjs-peft/testing/compare';
+import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine, layerNorm, matMul} from '../../index.js';
 import {columnSum} from '../../ops/matmul.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
 import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
-import {deviation} from '../../testing/compare.js';
 import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
 import {misfits} from '../../testing/kernel-cases.js';
-import {randomNumbers, randomValues} from '../../testing/random.js';
 import {scalesOff} from '../../testing/scale-cases.js';
 import {SMALL_OPS, smallOpDeviation} from '../../testing/small-ops.js';
 import '../../gradients.js';

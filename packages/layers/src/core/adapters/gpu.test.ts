@@ -1,11 +1,11 @@
-import {dawnMissing} from '../../../../kernels/src/testing/dawn.js';
+import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tfjs-peft/kernels/auto';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
-import {chromiumMissing, type OpenPage, openPage} from '../../../../kernels/src/testing/chromium.js';
+import {chromiumMissing, type OpenPage, openPage} from '@tfjs-peft/testing/open-page';
 import type {RouterPage} from '../../testing/router-page.js';
 import {ROUTERS, routerStep, stepDeviation} from '../../testing/router-steps.js';
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {createRouter, type RouterConfig, type RouterContext, type Routing} from '@tfjs-peft/routers';
+import {tensorDeviation} from '@tfjs-peft/testing/compare';
 import {type AdapterConfig, type AdapterRouterConfig, createAdapter, registerAdapter} from '../../index.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../testing/layer-sites.js';
 import {normal} from '../../testing/sites.js';
@@ -112,12 +113,6 @@ const SITES = [
 
 const readsShared = (router: AdapterRouterConfig) => JSON.stringify(router).includes('"zero"');
 
-async function deviation(got: tf.Tensor, want: tf.Tensor): Promise<number> {
-  expect(got.shape).toEqual(want.shape);
-  const [a, b] = await Promise.all([got.data(), want.data()]);
-  return Math.max(...a.map((value, i) => Math.abs(value - b[i]!))) / Math.max(1, ...b.map(Math.abs));
-}
-
 /** Refuses what cannot act at the site, naming both, and leaves the layer alone. */
 function expectRefused(site: SiteCase, adapter: AdapterConfig): void {
   const {layer} = standIn(site);
@@ -137,7 +132,7 @@ describe.each(SITES)('a $name', (site) => {
     const {stock, layer} = standIn(site, adapter, 3);
     layer.context = () => CONTEXT;
     const x = inputOf(site);
-    expect(await deviation(layer.call(x, {}) as tf.Tensor, stock.call(x, {}) as tf.Tensor)).toBeLessThan(
+    expect(tensorDeviation(layer.call(x, {}) as tf.Tensor, stock.call(x, {}) as tf.Tensor)).toBeLessThan(
       2e-6,
     );
   });
@@ -181,7 +176,7 @@ describe.each(SITES)('a $name', (site) => {
     if (isPrompt) {
       // A change of zero leaves the base prompt before the tokens, whoever routes.
       const prompt = tf.expandDims(layer.adapterWeights('default').get('prompt_base')!.read(), 0);
-      expect(await deviation(got, tf.concat([tf.tile(prompt, [2, 1, 1]), base], 1))).toBeLessThan(2e-6);
+      expect(tensorDeviation(got, tf.concat([tf.tile(prompt, [2, 1, 1]), base], 1))).toBeLessThan(2e-6);
     } else if (name.startsWith('mov')) {
       // All vectors start at one, so MoV scales by the sum of the gates: not the identity where that is not 1.
       factors.rows = sums;
@@ -189,17 +184,17 @@ describe.each(SITES)('a $name', (site) => {
       delete layer.usage;
       layer.addAdapter('factors', {type: 'Test_Factors'} as unknown as AdapterConfig);
       layer.activate('factors');
-      expect(await deviation(got, layer.call(x, {}) as tf.Tensor)).toBeLessThan(2e-6);
-      if (whole) expect(await deviation(got, base)).toBeLessThan(2e-6);
-      else expect(await deviation(got, base)).toBeGreaterThan(1e-4);
+      expect(tensorDeviation(got, layer.call(x, {}) as tf.Tensor)).toBeLessThan(2e-6);
+      if (whole) expect(tensorDeviation(got, base)).toBeLessThan(2e-6);
+      else expect(tensorDeviation(got, base)).toBeGreaterThan(1e-4);
     } else if (name === 'lime over slice, code') {
       // The released form modulates the first two columns themselves, and leaves the others alone.
-      expect(await deviation(got, base)).toBeGreaterThan(1e-5);
+      expect(tensorDeviation(got, base)).toBeGreaterThan(1e-5);
       if (site.recurrent) return;
       const others = (y: tf.Tensor) => tf.slice(tf.reshape(y, [-1, 6]), [0, 2], [-1, 4]);
-      expect(await deviation(others(got), others(base))).toBeLessThan(2e-6);
+      expect(tensorDeviation(others(got), others(base))).toBeLessThan(2e-6);
     } else {
-      expect(await deviation(got, base)).toBeLessThan(2e-6);
+      expect(tensorDeviation(got, base)).toBeLessThan(2e-6);
     }
     gates!.dispose();
   });

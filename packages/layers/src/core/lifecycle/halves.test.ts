@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tfjs-peft/kernels/cpu';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import {chromiumMissing, type OpenPage, openPage} from '../../../../kernels/src/testing/chromium.js';
+import {chromiumMissing, type OpenPage, openPage} from '@tfjs-peft/testing/open-page';
 import {loadPeft, upgrade} from '../../index.js';
 import {halvesNet, type Stored, storedIn, storedOf} from '../../testing/halves-net.js';
 import type {HalvesPage} from '../../testing/halves-page.js';

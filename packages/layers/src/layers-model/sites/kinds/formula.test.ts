@@ -1,16 +1,11 @@
 import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
+import {tensorDeviation} from '@tfjs-peft/testing/compare';
 import type {AdapterConfig, AdapterRouterConfig} from '../../../index.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../../testing/layer-sites.js';
 import {disturb, normal} from '../../../testing/sites.js';
 import {PeftWrapper} from '../peft-wrapper.js';
-
-async function deviation(got: tf.Tensor, want: tf.Tensor): Promise<number> {
-  expect(got.shape).toEqual(want.shape);
-  const [a, b] = await Promise.all([got.data(), want.data()]);
-  return Math.max(...a.map((value, i) => Math.abs(value - b[i]!))) / Math.max(1, ...b.map(Math.abs));
-}
 
 /** Which of a stock layer's weights is the kernel that the site acts on. */
 const kernelOf = (stock: tf.layers.Layer) =>
@@ -63,7 +58,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     const want = changed(stock, site, x, (kernel) =>
       tf.add(kernel, tf.mul(tf.matMul(weight('lora_A'), weight('lora_B')), 1.5)),
     );
-    expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
+    expect(tensorDeviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
   });
 
   test.each(projections)(
@@ -76,7 +71,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
         const moved = tf.add(kernel, tf.matMul(weight('lora_A'), weight('lora_B')));
         return tf.mul(moved, tf.div(weight('magnitude'), tf.norm(moved, 2, 0)));
       });
-      expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(1e-5);
+      expect(tensorDeviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(1e-5);
     },
   );
 
@@ -89,7 +84,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     const want = changed(stock, site, x, (kernel) =>
       tf.add(kernel, tf.matMul(weight('lora_A'), tf.mul(gates, weight('lora_B')) as tf.Tensor2D)),
     );
-    expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
+    expect(tensorDeviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
   });
 
   const images: (SiteCase & {window: number[]; strides: number[]; dilation: number; same: boolean})[] = [
@@ -147,7 +142,7 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     layer.call(x, {});
     const means = tf.tensor(want);
     const logits = tf.matMul(means.reshape([-1, 3]), kernel.read() as tf.Tensor2D);
-    expect(await deviation(seen!, tf.softmax(logits).reshape(seen!.shape))).toBeLessThan(2e-6);
+    expect(tensorDeviation(seen!, tf.softmax(logits).reshape(seen!.shape))).toBeLessThan(2e-6);
     seen!.dispose();
   });
 });
@@ -190,6 +185,6 @@ describe('configs', () => {
     const mixed = tf.matMul(tf.tensor2d([[0.25, 0.75]]), weight('modulators'));
     const factors = tf.add(mixed, tf.mul(weight('gamma'), weight('shared_modulator')));
     const want = tf.add(z, tf.reshape(tf.mul(change, factors), z.shape));
-    expect(await deviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
+    expect(tensorDeviation(layer.call(x, {}) as tf.Tensor, want)).toBeLessThan(3e-6);
   });
 });

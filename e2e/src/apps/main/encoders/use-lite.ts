@@ -1,0 +1,45 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
+import {padTokens} from '../../../data/models/padding.js';
+import {buildUseLite, USE_LITE_PADDING, USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
+import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
+import type {Encoder, PreparedBatch} from '../encoder.js';
+
+/** USE-lite as a LayersModel, upgraded at its ten Dense layers. */
+export class UseLiteEncoder implements Encoder {
+  readonly width = USE_LITE_WIDTH;
+  readonly parameters: number;
+
+  private constructor(
+    private readonly model: LayersModel,
+    private readonly tokenizer: UnigramTokenizer,
+  ) {
+    this.parameters = model.countParams();
+  }
+
+  static async load(): Promise<UseLiteEncoder> {
+    return new UseLiteEncoder(buildUseLite(), loadUseLiteTokenizer());
+  }
+
+  tokenize(text: string): number[] {
+    return this.tokenizer.encode(text);
+  }
+
+  weights(): tf.Tensor[] {
+    return this.model.weights.map((weight) => weight.read());
+  }
+
+  upgrade(adapter: AdapterConfig, seed: number): Promise<Peft> {
+    return upgrade(this.model, {targets: 'all-dense', adapter, seed});
+  }
+
+  async prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch> {
+    const ids = tf.tensor2d(padTokens(tokens, length, USE_LITE_PADDING), [tokens.length, length], 'int32');
+    return {
+      vectors: (training) => this.model.apply(ids, {training}) as tf.Tensor2D,
+      losses: () => this.model.calculateLosses(),
+      dispose: () => ids.dispose(),
+    };
+  }
+}

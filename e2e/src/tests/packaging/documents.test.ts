@@ -1,0 +1,148 @@
+import {spawnSync} from 'node:child_process';
+import {cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {chromiumMissing, openChromium} from '../chromium/open.js';
+import {blocksOf, fileOf, isFile, type Program, programsOf} from './blocks.js';
+import {install, PACKAGES, pack} from './install.js';
+
+const ROOT = join(__dirname, '../../../..');
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const list = (folder: string, ending: string) =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith(ending))
+    .map((name) => `${folder}/${name}`);
+
+const PAGES = [
+  ...['README.md', 'FEATURES.md', 'CONTRIBUTING.md', 'SECURITY.md'],
+  ...list('docs', '.md'),
+  ...PACKAGES.map((name) => `packages/${name}/README.md`),
+];
+const EXAMPLES = list('examples', '.ts').map((name): Program => ({name, code: read(name)}));
+const PROGRAMS = [...EXAMPLES, ...PAGES.flatMap((page) => programsOf(ROOT, page))];
+/** Files of the page that docs/getting-started.md makes. */
+const PAGE = blocksOf(read('docs/getting-started.md')).filter(({note}) => note.startsWith('page/'));
+
+/** A strict project of a user, and whatever a user might have forgotten left at its default. */
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2022',
+    module: 'nodenext',
+    lib: ['es2022', 'dom'],
+    types: ['node'],
+    strict: true,
+    skipLibCheck: true,
+    outDir: 'built',
+    rootDir: '.',
+  },
+  include: ['*.ts', 'page/*.ts'],
+};
+
+let app: string;
+let compiled: string;
+
+beforeAll(() => {
+  app = mkdtempSync(join(tmpdir(), 'tfjs-peft-documents-'));
+  const tarballs = Object.fromEntries(PACKAGES.map((name) => [name, pack(ROOT, name, app)]));
+  const tfjs = ['tfjs', 'tfjs-backend-wasm', 'tfjs-converter'].map((name) => `@tensorflow/${name}`);
+  install(ROOT, tarballs, PACKAGES, app, [...tfjs, '@types/node', 'undici-types']);
+  writeFileSync(join(app, 'package.json'), '{"private": true, "type": "module"}');
+  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+  for (const {name, code} of PROGRAMS) writeFileSync(join(app, fileOf(name)), code);
+  mkdirSync(join(app, 'page'));
+  for (const {note, code} of PAGE) writeFileSync(join(app, note), code);
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const {status, stdout, stderr} = spawnSync(process.execPath, [tsc, '-p', app], {encoding: 'utf8'});
+  compiled = status === 0 ? '' : `${stdout}${stderr}`;
+}, 180_000);
+afterAll(() => rmSync(app, {recursive: true, force: true}));
+
+test('every block and every example compiles in a strict project', () => expect(compiled).toBe(''));
+
+test.each(PROGRAMS.filter(({onlyCompiled}) => onlyCompiled === undefined).map(({name}) => name))(
+  '%s runs',
+  (name) => {
+    const folder = mkdtempSync(join(app, 'run-'));
+    const program = join(app, 'built', fileOf(name).replace(/ts$/, 'js'));
+    const run = spawnSync(process.execPath, [program], {cwd: folder, encoding: 'utf8'});
+    const banner = /=+|.*looks like you are running TensorFlow.js in Node.*/g;
+    expect(run.stderr.replaceAll(banner, '').trim()).toBe('');
+    expect(run.status).toBe(0);
+    expect(run.stdout.trim()).not.toBe('');
+  },
+);
+
+test.each(PAGES)('what %s shows of a file is what the file says', (page) => {
+  for (const {note, code} of blocksOf(read(page))
+    .filter(isFile)
+    .filter(({note}) => /^examples/.test(note)))
+    expect({note, code}).toEqual({note, code: read(note)});
+});
+
+test.each(PAGES)('%s names npm scripts that there are', (page) => {
+  const {scripts} = JSON.parse(read('package.json')) as {scripts: Record<string, string>};
+  const shell = blocksOf(read(page)).filter(({language}) => language === 'sh');
+  const used = shell.flatMap(({code}) =>
+    [...code.matchAll(/npm (?:run )?([\w-]+)/g)].map(([, name]) => name!),
+  );
+  expect(used.filter((name) => !['install', 'init', ...Object.keys(scripts)].includes(name))).toEqual([]);
+});
+
+test.each(PAGES)('links of %s lead to files that there are', (page) => {
+  const links = [...read(page).matchAll(/\]\((?!https?:)([^)#\s]+)(#[\w-]+)?\)/g)];
+  const missing = links.filter(([, path, anchor]) => {
+    const target = join(ROOT, page, '..', path!);
+    try {
+      const text = readFileSync(target, 'utf8');
+      return anchor !== undefined && !anchorsOf(text).includes(anchor.slice(1));
+    } catch {
+      return true;
+    }
+  });
+  expect(missing.map(([link]) => link)).toEqual([]);
+});
+
+test.each(PAGES)('prose of %s is at most 110 columns wide', (page) => {
+  const text = read(page);
+  const inCode = new Set(blocksOf(text).flatMap(({code, line}) => code.split('\n').map((_, i) => line + i)));
+  const long = text
+    .split('\n')
+    .filter((line, i) => line.length > 110 && !/^ *\|/.test(line) && !inCode.has(i));
+  expect(long).toEqual([]);
+});
+
+/** What GitHub calls the headings of a page. */
+function anchorsOf(text: string): string[] {
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) => title!);
+  return headings.map((title) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+const browser = chromiumMissing === undefined ? test : test.skip;
+browser(
+  `the page of docs/getting-started.md trains in a browser, itself and in a worker`,
+  async () => {
+    const wasm = join(ROOT, 'node_modules/@tensorflow/tfjs-backend-wasm/dist');
+    const folder = join(app, 'page');
+    mkdirSync(join(folder, 'public/wasm'), {recursive: true});
+    for (const name of readdirSync(wasm).filter((file) => file.endsWith('.wasm')))
+      cpSync(join(wasm, name), join(folder, 'public/wasm', name));
+    const built = spawnSync(process.execPath, [join(__dirname, 'bundlers.mjs'), 'page', folder, 'vite'], {
+      encoding: 'utf8',
+    });
+    expect(built.stderr).toBe('');
+    const open = await openChromium({folder: join(folder, 'vite')});
+    try {
+      await open.page.waitForFunction('document.querySelector("#log").textContent !== ""');
+      expect(await open.page.textContent('#log')).toBe('page: wasm, worker: wasm, 2 epochs');
+      expect(open.errors).toEqual([]);
+    } finally {
+      await open.close();
+    }
+  },
+  180_000,
+);

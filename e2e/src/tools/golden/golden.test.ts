@@ -1,0 +1,40 @@
+import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import {useBackend} from './backend.js';
+import {type GoldenCase, readCases} from './format.js';
+import {runCase} from './run.js';
+
+const DATA = join(__dirname, '../../../golden');
+
+const adapters = readCases(join(DATA, 'mov-molora'));
+const experts = readCases(join(DATA, 'lime-mor1e'));
+const quantisers = readCases(join(DATA, 'mp-ismoe')).filter(
+  ({system, config}) => system === 'quant' && config.format !== 'nf4',
+);
+
+async function expectPass(golden: GoldenCase): Promise<void> {
+  const result = await runCase(golden);
+  expect(result).toMatchObject({ok: true, why: ''});
+}
+
+test('the due cases are there', () => {
+  expect(adapters).toHaveLength(28);
+  expect(experts).toHaveLength(47);
+  expect(quantisers.length).toBe(43);
+});
+
+describe.each(['cpu', 'wasm'])('%s', (backend) => {
+  beforeAll(() => useBackend(backend));
+  test.each([...adapters, ...experts].map((golden) => [golden.id, golden] as const))(
+    '%s',
+    async (_id, golden) => {
+      const before = tf.memory().numTensors;
+      await expectPass(golden);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
+});
+
+test.each(quantisers.map((golden) => [golden.id, golden] as const))('%s', (_id, golden) =>
+  expectPass(golden),
+);

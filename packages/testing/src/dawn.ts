@@ -1,0 +1,71 @@
+import {existsSync, readdirSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {dirname, join} from 'node:path';
+
+interface Gpu {
+  requestAdapter(): Promise<{info?: {description?: string; vendor?: string; architecture?: string}} | null>;
+}
+
+interface Dawn {
+  create(options: string[]): Gpu;
+  globals: Record<string, unknown>;
+}
+
+/** Debian's chromium package brings a Vulkan driver that runs on the CPU. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const SYSTEM_DRIVERS = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
+
+function hasFiles(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).length > 0;
+}
+
+/** The library itself: the package's own module cannot be loaded by a test, which runs as CommonJS. */
+export function loadDawn(): Dawn {
+  const require = createRequire(import.meta.url);
+  const folder = dirname(require.resolve('webgpu'));
+  return require(join(folder, 'dist', `${process.platform}-${process.arch}`, 'dawn.node')) as Dawn;
+}
+
+/** Puts WebGPU where tfjs looks for it, as a browser has it. */
+export function exposeGpu({globals}: Dawn, gpu: Gpu): void {
+  Object.assign(globalThis, globals);
+  if (globalThis.navigator === undefined) {
+    Object.defineProperty(globalThis, 'navigator', {value: {}, configurable: true, writable: true});
+  }
+  Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu, configurable: true});
+}
+
+/**
+ * Gives Node a GPU through Dawn: one that the machine has a Vulkan driver for, or SwiftShader. Call it before tfjs's webgpu
+ * backend is imported, which looks for a GPU then.
+ *
+ * @returns what the adapter calls itself.
+ * @throws Error, on one line, if there is no adapter.
+ */
+export async function installDawn(): Promise<string> {
+  let dawn: Dawn;
+  try {
+    dawn = loadDawn();
+  } catch (error) {
+    throw new Error(`WebGPU in Node needs the npm package webgpu: ${String(error).split('\n')[0]}`);
+  }
+  const software = process.env.VK_ICD_FILENAMES === undefined && existsSync(SWIFTSHADER);
+  // Dawn asks the process for its driver when it looks for an adapter, and complains on stderr where there is none.
+  if (software && !SYSTEM_DRIVERS.some(hasFiles)) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
+  let gpu = dawn.create([]);
+  let adapter = await gpu.requestAdapter();
+  if (!adapter && software) {
+    process.env.VK_ICD_FILENAMES = SWIFTSHADER;
+    gpu = dawn.create([]);
+    adapter = await gpu.requestAdapter();
+  }
+  if (!adapter) {
+    throw new Error(
+      'no WebGPU adapter: Dawn found no Vulkan driver. Debian: apt-get install libvulkan1 chromium; or set VK_ICD_FILENAMES to ' +
+        "a driver's .json",
+    );
+  }
+  exposeGpu(dawn, gpu);
+  const {description, vendor, architecture} = adapter.info ?? {};
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+}
