@@ -2,7 +2,7 @@ import {spawnSync} from 'node:child_process';
 import {cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {chromiumMissing, openChromium} from '../chromium/open.js';
+import {chromiumMissing, openChromium} from '@tfjs-peft/testing/chromium';
 import {blocksOf, fileOf, isFile, type Program, programsOf} from './blocks.js';
 import {install, PACKAGES, pack} from './install.js';
 
