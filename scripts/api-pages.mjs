@@ -1,6 +1,6 @@
 // The API pages of all entry points, from the comments in the sources, into out/api: npm run docs. TypeDoc and the TypeScript that
 // it supports live in a folder of their own, installed there when it is first needed, so that npm install here stays as it is.
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -20,4 +20,5 @@ const options = [
   join(home, 'typedoc.mjs'),
   ...entries.flatMap((entry) => ['--entryPoints', entry]),
 ];
-execFileSync(process.execPath, [typedoc, ...options], {cwd: root, stdio: 'inherit'});
+process.exitCode =
+  spawnSync(process.execPath, [typedoc, ...options], {cwd: root, stdio: 'inherit'}).status ?? 1;

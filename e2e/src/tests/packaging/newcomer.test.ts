@@ -1,5 +1,5 @@
 import {execFileSync, spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {blocksOf} from './blocks.js';
@@ -21,11 +21,13 @@ newcomer(
       // This checkout is installed already.
       expect(install).toContain('npm install && npm run pack');
       const script = `set -e\n${install.replace('npm install && ', '')}`;
-      symlinkSync(ROOT, join(folder, 'tfjs-peft'));
+      const checkout = join(folder, 'tfjs-peft');
+      mkdirSync(checkout);
+      mkdirSync(join(ROOT, 'out'), {recursive: true});
+      for (const name of ['package.json', 'scripts', 'packages', 'out'])
+        symlinkSync(join(ROOT, name), join(checkout, name));
       const start = Date.now();
-      const cwd = join(folder, 'tfjs-peft');
-      // A shell whose working folder is the link, as where someone has cloned into it.
-      execFileSync('bash', ['-c', `cd '${cwd}'\n${script}`], {stdio: 'pipe'});
+      execFileSync('bash', ['-c', script], {cwd: checkout, stdio: 'pipe'});
       const app = join(folder, 'my-app');
       writeFileSync(join(app, 'train.mjs'), `${program}\nconsole.log('backend:', tf.getBackend());`);
       const output = execFileSync(process.execPath, ['train.mjs'], {cwd: app, encoding: 'utf8'});

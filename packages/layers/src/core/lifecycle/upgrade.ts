@@ -34,7 +34,7 @@ export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgr
  *
  * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
  * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
- * behind a Reshape, and an activation, belong to the site. {@link trainer} trains it. Its `save` goes on writing the file that it was
+ * behind a Reshape, and an activation, belong to the site. `trainer` of `@tfjs-peft/layers/graph` trains it. Its `save` goes on writing the file that it was
  * loaded from; see `saveModel` and `merge` of its Peft.
  *
  * The model may be changed under an upgrade, as by `pop` and `add`: what the user puts in belongs to the active adapter, if it is
