@@ -58,7 +58,7 @@ export interface GraphModelInternals {
  * The node that an op from outside runs for. Were it not there, the value itself, which is new in every run: then nothing is known of
  * the run before.
  */
-export function nodeOf(value: object): object {
+export function runningNode(value: object): object {
   return (value as {node?: GraphNode}).node ?? value;
 }
 

@@ -1,7 +1,7 @@
 import {registerOp} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {runIntercepted} from './interception.js';
-import {nodeOf} from './internals.js';
+import {runningNode} from './internals.js';
 import {runSaved} from './saving/saved-site.js';
 import {RECORD} from './saving/site-record.js';
 import {SITE_OPS} from './site-op.js';
@@ -16,7 +16,7 @@ export function registerNodes(): void {
       return tf.tidy(() =>
         record === undefined
           ? runIntercepted(attrs.site as number, inputs)
-          : runSaved(nodeOf(value), record, inputs),
+          : runSaved(runningNode(value), record, inputs),
       );
     });
   }

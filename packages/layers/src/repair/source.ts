@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {askHandler, oneHandler} from '../core/io/place.js';
-import {byteLength} from '../core/io/weight-bytes.js';
+import {splitWeights} from '../core/io/weight-bytes.js';
 
 /** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */
 export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf.io.ModelArtifacts;
@@ -128,14 +128,5 @@ function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: str
     );
   }
   if (weightData === undefined) return;
-  const data = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
-  let offset = 0;
-  for (const spec of weightSpecs) {
-    offset += byteLength(spec, data, offset);
-    if (offset <= data.byteLength) continue;
-    throw new WeightMismatchError(
-      `${what} has ${data.byteLength} bytes of weights, but '${spec.name}' [${spec.shape}] ends at byte ${offset}. ` +
-        'The file is cut off, or not that of this model: load it again.',
-    );
-  }
+  splitWeights(weightSpecs, new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)), what);
 }

@@ -1,45 +1,53 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {WeightMismatchError} from '@tfjs-peft/kernels';
 
-/** A weight of a model's file, in its stored form. */
+/** A weight of a model's file, as it is stored. */
 export interface StoredWeight {
   spec: tf.io.WeightsManifestEntry;
   bytes: Uint8Array;
 }
 
 /**
- * The weights of artifacts one by one, as they lie in the file: quantised ones stay so.
+ * The weights of a file one by one, as they are stored: quantised ones stay quantised. Nothing is copied.
  *
- * @throws ConfigError if the data end too early, or the artifacts hold none.
+ * @param what What the error says the weights belong to.
+ * @throws WeightMismatchError if the weights take more bytes than there are.
  */
-export function splitWeights({weightSpecs = [], weightData}: tf.io.ModelArtifacts): StoredWeight[] {
-  if (weightData === undefined) throw new ConfigError('The model was loaded without its weight data.');
-  const data = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
-  let at = 0;
-  return weightSpecs.map((spec) => {
-    const length = byteLength(spec, data, at);
-    if (at + length > data.byteLength) throw new ConfigError(`The weight data end inside '${spec.name}'.`);
-    const bytes = data.subarray(at, at + length);
-    at += length;
+export function splitWeights(
+  specs: readonly tf.io.WeightsManifestEntry[],
+  data: Uint8Array,
+  what = 'The model',
+): StoredWeight[] {
+  let start = 0;
+  return specs.map((spec) => {
+    const end = start + byteLength(spec, data, start);
+    if (end > data.byteLength) {
+      throw new WeightMismatchError(
+        `${what} has ${data.byteLength} bytes of weights, but '${spec.name}' [${spec.shape}] ends at byte ${end}. ` +
+          'The file is cut off, or not that of this model: load it again.',
+      );
+    }
+    const bytes = data.subarray(start, end);
+    start = end;
     return {spec, bytes};
   });
 }
 
-/** The other way round. */
+/** Weights one behind the other, with their specs. */
 export function joinWeights(
-  weights: readonly StoredWeight[],
-): Pick<tf.io.ModelArtifacts, 'weightSpecs' | 'weightData'> {
-  return {
-    weightSpecs: weights.map(({spec}) => spec),
-    weightData: joinBytes(weights.map(({bytes}) => bytes)),
-  };
+  weights: Iterable<StoredWeight>,
+): Required<Pick<tf.io.ModelArtifacts, 'weightSpecs' | 'weightData'>> {
+  const list = [...weights];
+  const data = new Uint8Array(list.reduce((sum, {bytes}) => sum + bytes.byteLength, 0));
+  let start = 0;
+  for (const {bytes} of list) {
+    data.set(bytes, start);
+    start += bytes.byteLength;
+  }
+  return {weightSpecs: list.map(({spec}) => spec), weightData: data.buffer};
 }
 
-/**
- * The bytes of all weights, in one piece.
- *
- * @throws ConfigError if the artifacts have weight specs but no bytes.
- */
+/** The bytes of all weights in one piece, whether the artifacts hold them or stream them; none if they do neither. */
 export async function weightBytes(artifacts: tf.io.ModelArtifacts): Promise<Uint8Array> {
   const {weightData, getWeightStream} = artifacts;
   if (weightData !== undefined) return new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
@@ -55,7 +63,7 @@ export async function weightBytes(artifacts: tf.io.ModelArtifacts): Promise<Uint
 }
 
 /** Bytes that a weight takes in the file. A string weight says its own lengths, so the data is needed too. */
-export function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, offset: number): number {
+function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, offset: number): number {
   const size = tf.util.sizeFromShape(spec.shape);
   if (spec.quantization !== undefined) return size * (spec.quantization.dtype === 'uint8' ? 1 : 2);
   if (spec.dtype !== 'string') return size * tf.util.bytesPerElement(spec.dtype);
@@ -64,16 +72,6 @@ export function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, o
   for (let i = 0; i < size && end <= data.byteLength; i++)
     end += 4 + (end + 4 > data.byteLength ? data.byteLength : view.getUint32(end, true));
   return end - offset;
-}
-
-export function joinBytes(parts: readonly Uint8Array[]): ArrayBuffer {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.byteLength;
-  }
-  return all.buffer;
 }
 
 /** A copy of a topology, which is JSON. Its arrays are those of this realm, where structuredClone's need not be: tfjs asks instanceof. */

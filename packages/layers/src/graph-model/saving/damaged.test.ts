@@ -3,10 +3,10 @@ import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {PeftError} from '@tfjs-peft/kernels';
+import type {NodeDef} from '../../core/io/graph-editor.js';
 import {upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 import {decodeRecord, encodeRecord, RECORD} from './site-record.js';
-import type {NodeDef} from './topology.js';
 
 let saved: tf.io.ModelArtifacts;
 

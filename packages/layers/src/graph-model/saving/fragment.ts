@@ -1,6 +1,7 @@
 import {type GraphModel, loadGraphModelSync} from '@tensorflow/tfjs-converter';
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
+import type {NodeDef} from '../../core/io/graph-editor.js';
 import {copyTopology} from '../../core/io/weight-bytes.js';
 import {ANY_SHAPE} from '../columns.js';
 import {constantAt, soleConsumer} from '../constants.js';
@@ -8,7 +9,6 @@ import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import {matchNode} from '../nodes.js';
 import {isRefusal, type NodeSite} from '../sites/node-site.js';
 import type {Fragment} from './site-record.js';
-import type {NodeDef} from './topology.js';
 
 const INPUT = 'input';
 

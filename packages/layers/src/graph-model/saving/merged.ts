@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import type {Adapter} from '../../core/adapters/adapter.js';
+import {editedArtifacts, type GraphDef, GraphEditor, nodeOf} from '../../core/io/graph-editor.js';
+import {copyTopology, weightBytes} from '../../core/io/weight-bytes.js';
 import {type Merged, mergeSite} from '../../core/sites/merge.js';
+import type {Constant} from '../constants.js';
 import type {NodeSite} from '../sites/node-site.js';
-import {EditableGraph} from './topology.js';
 
 /** A site, and the adapter that is to be saved. */
 export interface MergeableSite {
@@ -22,7 +24,7 @@ export async function mergedArtifacts(
   source: tf.io.ModelArtifacts,
   sites: readonly MergeableSite[],
 ): Promise<tf.io.ModelArtifacts> {
-  const graph = new EditableGraph(source);
+  const graph = new GraphEditor(copyTopology<GraphDef>(source.modelTopology!));
   for (const {path, node, adapter} of sites) {
     const merged = await mergeSite(node.operation, adapter, `Node '${path}'`);
     try {
@@ -31,11 +33,11 @@ export async function mergedArtifacts(
       tf.dispose(merged);
     }
   }
-  return graph.artifacts();
+  return editedArtifacts(source, graph, await weightBytes(source));
 }
 
 async function write(
-  graph: EditableGraph,
+  graph: GraphEditor,
   path: string,
   node: NodeSite,
   {kernel, bias, post}: Merged,
@@ -51,10 +53,26 @@ async function write(
   if (post !== undefined && tail === undefined) throw refuse('what comes behind it is of unknown shape');
   const restored = restore === undefined ? kernel : tf.tidy(() => restore(kernel));
   try {
-    graph.setConstant(weight, (await restored.data()) as Float32Array);
-    if (bias !== undefined) graph.setConstant(frozen!, (await bias.data()) as Float32Array);
-    if (post !== undefined) graph.scaleOutput(last, tail!, (await post.data()) as Float32Array);
+    setConstant(graph, weight, (await restored.data()) as Float32Array);
+    if (bias !== undefined) setConstant(graph, frozen!, (await bias.data()) as Float32Array);
+    if (post !== undefined) scaleOutput(graph, last, tail!, (await post.data()) as Float32Array);
   } finally {
     if (restored !== kernel) restored.dispose();
   }
+}
+
+/** Gives a constant other values, as one node takes it; other nodes that take it go on with the old ones. */
+function setConstant(graph: GraphEditor, {name, shape, user}: Constant, values: Float32Array): void {
+  const {input} = graph.node(user.node.name)!;
+  const readers = new Set(graph.readers(name).map(({node}) => node));
+  if (readers.size === 1 && nodeOf(input![user.input]!) === name) graph.setConstant(name, shape, values);
+  else input![user.input] = graph.addConstant(`${name}/merged`, shape, values);
+}
+
+/** Multiplies what a node gives by a vector, for all that take it and under the same name. */
+function scaleOutput(graph: GraphEditor, name: string, shape: number[], vector: Float32Array): void {
+  const node = graph.node(name)!;
+  const unscaled = graph.copy(node, `${name}/unscaled`);
+  const factor = graph.addConstant(`${name}/scale`, shape, vector);
+  graph.replace(node, {op: 'Mul', input: [unscaled, factor], attr: {T: {type: 'DT_FLOAT'}}});
 }

@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
 import type {WeightValues} from '../../core/io/adapter-file.js';
-import {needed} from '../../core/io/text.js';
+import {editedArtifacts, encodeString, type GraphDef, GraphEditor} from '../../core/io/graph-editor.js';
+import {copyTopology, weightBytes} from '../../core/io/weight-bytes.js';
 import type {Executor, GraphNode} from '../internals.js';
 import {SAVED_SITE_OP} from '../site-op.js';
 import {cutFragment} from './fragment.js';
 import type {MergeableSite} from './merged.js';
 import {encodeRecord, RECORD} from './site-record.js';
-import {EditableGraph} from './topology.js';
 
 /** A site and all of its adapter. */
 export interface SiteToSave extends MergeableSite {
@@ -20,21 +20,22 @@ export interface SiteToSave extends MergeableSite {
  * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as constants. It loads by
  * `tf.loadGraphModel` where this package is imported; elsewhere it loads too, and fails when it first runs, by an error that names this package.
  */
-export function upgradedArtifacts(
+export async function upgradedArtifacts(
   source: tf.io.ModelArtifacts,
   executor: Executor,
   sites: readonly SiteToSave[],
-): tf.io.ModelArtifacts {
-  const graph = new EditableGraph(source);
+): Promise<tf.io.ModelArtifacts> {
+  const graph = new GraphEditor(copyTopology<GraphDef>(source.modelTopology!));
   for (const {path, at, node, config, weights} of sites) {
-    const {fragment, sources} = cutFragment(executor, at, node, (name) => graph.node(name));
+    const {fragment, sources} = cutFragment(executor, at, node, (name) => graph.node(name)!);
     const names = [...weights].map(([name, {shape, values}]) =>
       graph.addConstant(`${path}/${name}`, shape, values),
     );
     for (const {node: behind, input, sum} of node.absorbed) {
-      const passed = graph.node(behind.name).input![input]!;
+      const taker = graph.node(behind.name)!;
+      const passed = taker.input![input]!;
       const attr = {T: {type: 'DT_FLOAT'}};
-      if (sum === undefined) graph.replace(behind.name, {op: 'Identity', input: [passed], attr});
+      if (sum === undefined) graph.replace(taker, {op: 'Identity', input: [passed], attr});
       else {
         // What is added is in the site already; the shape that it gives is not.
         const nothing = graph.addConstant(
@@ -42,15 +43,15 @@ export function upgradedArtifacts(
           sum,
           new Float32Array(tf.util.sizeFromShape(sum)),
         );
-        graph.replace(behind.name, {op: 'AddV2', input: [passed, nothing], attr});
+        graph.replace(taker, {op: 'AddV2', input: [passed, nothing], attr});
       }
     }
     const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
-    graph.replace(path, {
+    graph.replace(graph.node(path)!, {
       op: SAVED_SITE_OP,
       input: [...sources, ...names],
-      attr: {[RECORD]: {s: needed('btoa')(record)}},
+      attr: {[RECORD]: {s: encodeString(record)}},
     });
   }
-  return graph.artifacts();
+  return editedArtifacts(source, graph, await weightBytes(source));
 }

@@ -1,16 +1,10 @@
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {uniformNumbers} from '@tfjs-peft/routers';
+import type {NodeDef} from '../../core/io/graph-editor.js';
 
 /** An attribute's value: a text, a truth value, whole numbers, texts, or a type such as `DT_FLOAT`. */
 export type Attribute = string | boolean | number | number[] | string[] | {type: string};
-
-interface NodeDef {
-  name: string;
-  op: string;
-  input?: string[];
-  attr?: Record<string, unknown>;
-}
 
 /** Writes graphs node by node, in the form of the converter's files. */
 export class GraphBuilder {

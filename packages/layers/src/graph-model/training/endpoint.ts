@@ -1,3 +1,4 @@
+import {nodeOf, outputIndexOf} from '../../core/io/graph-editor.js';
 import type {GraphNode} from '../internals.js';
 
 /** An output of a node. */
@@ -8,8 +9,7 @@ export interface Endpoint {
 
 /** `node`, `node:1`, or `node:name:1` as the converter writes outputs. */
 export function parseEndpoint(name: string): [node: string, index: number] {
-  const parts = name.split(':');
-  return [parts[0]!, parts.length === 1 ? 0 : Number(parts.at(-1))];
+  return [nodeOf(name), outputIndexOf(name)];
 }
 
 /** The name by which the executor knows an endpoint. */

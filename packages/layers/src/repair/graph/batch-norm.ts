@@ -1,6 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {
+  dataInputs,
+  decodeString,
+  type GraphEditor,
+  type NodeDef,
+  nodeOf,
+  outputIndexOf,
+} from '../../core/io/graph-editor.js';
 import {type Log, UnsupportedModelError} from '../log.js';
-import {dataInputs, decodeString, type GraphEditor, type NodeDef, nodeOf} from './graph-def.js';
 
 const OPS = new Set(['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3']);
 
@@ -17,10 +24,10 @@ export function computeBatchStatistics(
   const shapes = new Map(specs.map((spec) => [spec.name, spec.shape]));
   for (const node of editor.graph.node.slice()) {
     if (!OPS.has(node.op) || !normalisesByBatch(node, shapes)) continue;
-    const readers = editor.readersBeyondFirst(node.name);
-    if (readers.length > 0) {
+    const reader = editor.readers(node.name).find(({input}) => outputIndexOf(input) > 0);
+    if (reader !== undefined) {
       throw new UnsupportedModelError(
-        `Graph node '${node.name}' (${node.op}, is_training) hands its batch statistics to '${readers[0]}', so the graph is that of a ` +
+        `Graph node '${node.name}' (${node.op}, is_training) hands its batch statistics to '${reader.node.name}', so the graph is that of a ` +
           'training step. Convert the model for inference (training=False).',
       );
     }
@@ -45,9 +52,11 @@ function rewrite(editor: GraphEditor, node: NodeDef): void {
   const [x, scale, offset] = dataInputs(node) as [string, string, string];
   const at = (name: string) => `${node.name}/${name}`;
   const channelsFirst = decodeString(node.attr?.data_format?.s) === 'NCHW';
-  const axes = editor.ints(at('axes'), channelsFirst ? [0, 2, 3] : [0, 1, 2]);
+  const axes = editor.addConstant(at('axes'), [3], Int32Array.from(channelsFirst ? [0, 2, 3] : [0, 1, 2]));
   const keep = {keep_dims: {b: true}, Tidx: {type: 'DT_INT32'}};
-  const perChannel = channelsFirst ? editor.ints(at('channels'), [1, -1, 1, 1]) : undefined;
+  const perChannel = channelsFirst
+    ? editor.addConstant(at('channels'), [4], Int32Array.of(1, -1, 1, 1))
+    : undefined;
   const channels = (name: string, vector: string) =>
     perChannel === undefined
       ? vector
@@ -58,7 +67,7 @@ function rewrite(editor: GraphEditor, node: NodeDef): void {
   const centered = editor.add(at('centered'), 'Sub', [x, mean]);
   const squared = editor.add(at('squared'), 'Square', [centered]);
   const variance = editor.add(at('variance'), 'Mean', [squared, axes], keep);
-  const epsilon = editor.float(at('epsilon'), node.attr?.epsilon?.f ?? 1e-4);
+  const epsilon = editor.addConstant(at('epsilon'), [], Float32Array.of(node.attr?.epsilon?.f ?? 1e-4));
   const shifted = editor.add(at('shifted'), 'AddV2', [variance, epsilon]);
   const deviation = editor.add(at('rsqrt'), 'Rsqrt', [shifted]);
   const factor = editor.add(at('factor'), 'Mul', [deviation, channels('scale', scale)]);

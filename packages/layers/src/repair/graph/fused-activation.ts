@@ -1,5 +1,11 @@
+import {
+  type AttrValue,
+  decodeString,
+  encodeString,
+  type GraphEditor,
+  type NodeDef,
+} from '../../core/io/graph-editor.js';
 import type {Log} from '../log.js';
-import {type AttrValue, fusedOps, fusedOpsAttr, type GraphEditor, type NodeDef} from './graph-def.js';
 
 type Unfuse = (editor: GraphEditor, node: NodeDef, x: string, at: (name: string) => string) => void;
 
@@ -7,7 +13,7 @@ type Unfuse = (editor: GraphEditor, node: NodeDef, x: string, at: (name: string)
 const UNFUSE: Record<string, Unfuse> = {
   // x/2 (1 + erf(x / sqrt 2))
   GeluExact(editor, node, x, at) {
-    const ratio = editor.add(at('ratio'), 'Mul', [x, editor.float(at('sqrt_half'), Math.SQRT1_2)]);
+    const ratio = editor.add(at('ratio'), 'Mul', [x, float(editor, at('sqrt_half'), Math.SQRT1_2)]);
     const erf = editor.add(at('erf'), 'Erf', [ratio]);
     halfOfXTimesOnePlus(editor, node, x, erf, at);
   },
@@ -15,9 +21,9 @@ const UNFUSE: Record<string, Unfuse> = {
   GeluApproximate(editor, node, x, at) {
     const square = editor.add(at('square'), 'Mul', [x, x]);
     const cube = editor.add(at('cube'), 'Mul', [square, x]);
-    const small = editor.add(at('small'), 'Mul', [cube, editor.float(at('coefficient'), 0.044715)]);
+    const small = editor.add(at('small'), 'Mul', [cube, float(editor, at('coefficient'), 0.044715)]);
     const sum = editor.add(at('sum'), 'AddV2', [x, small]);
-    const inner = editor.add(at('inner'), 'Mul', [sum, editor.float(at('factor'), Math.sqrt(2 / Math.PI))]);
+    const inner = editor.add(at('inner'), 'Mul', [sum, float(editor, at('factor'), Math.sqrt(2 / Math.PI))]);
     const tanh = editor.add(at('tanh'), 'Tanh', [inner]);
     halfOfXTimesOnePlus(editor, node, x, tanh, at);
   },
@@ -26,7 +32,17 @@ const UNFUSE: Record<string, Unfuse> = {
   },
 };
 
-const FUSED = new Set(['_FusedMatMul', '_FusedConv2D', 'FusedDepthwiseConv2dNative']);
+/** Fused products, and each by itself. */
+export const UNFUSED: Record<string, string> = {
+  _FusedMatMul: 'MatMul',
+  _FusedConv2D: 'Conv2D',
+  FusedDepthwiseConv2dNative: 'DepthwiseConv2dNative',
+};
+
+/** The names of what a fused node does after its product, such as `['BiasAdd', 'Relu']`. */
+export function fusedOps(node: NodeDef): string[] {
+  return (node.attr?.fused_ops?.list?.s ?? []).map(decodeString);
+}
 
 /**
  * `_FusedMatMul [BiasAdd, GeluExact]` loads and fails when it runs (`Activation geluexact has not been implemented`). The activation
@@ -34,7 +50,7 @@ const FUSED = new Set(['_FusedMatMul', '_FusedConv2D', 'FusedDepthwiseConv2dNati
  */
 export function unfuseActivations(editor: GraphEditor, log: Log): void {
   for (const node of editor.graph.node.slice()) {
-    if (!FUSED.has(node.op)) continue;
+    if (!Object.hasOwn(UNFUSED, node.op)) continue;
     const ops = fusedOps(node);
     const activation = ops.at(-1);
     if (activation === undefined || !Object.hasOwn(UNFUSE, activation)) continue;
@@ -47,11 +63,14 @@ export function unfuseActivations(editor: GraphEditor, log: Log): void {
 }
 
 function product(editor: GraphEditor, node: NodeDef, ops: string[], name: string): string {
-  const attr: Record<string, AttrValue> = {...node.attr, fused_ops: fusedOpsAttr(ops)};
+  const attr: Record<string, AttrValue> = {...node.attr, fused_ops: {list: {s: ops.map(encodeString)}}};
   if (ops.length > 0) return editor.add(name, node.op, node.input ?? [], attr);
   const {fused_ops, num_args, ...plain} = attr;
-  const op = {_FusedMatMul: 'MatMul', _FusedConv2D: 'Conv2D'}[node.op] ?? 'DepthwiseConv2dNative';
-  return editor.add(name, op, node.input ?? [], plain);
+  return editor.add(name, UNFUSED[node.op]!, node.input ?? [], plain);
+}
+
+function float(editor: GraphEditor, name: string, value: number): string {
+  return editor.addConstant(name, [], Float32Array.of(value));
 }
 
 function halfOfXTimesOnePlus(
@@ -61,7 +80,7 @@ function halfOfXTimesOnePlus(
   y: string,
   at: (name: string) => string,
 ): void {
-  const sum = editor.add(at('one_plus'), 'AddV2', [y, editor.float(at('one'), 1)]);
-  const half = editor.add(at('half_x'), 'Mul', [x, editor.float(at('half'), 0.5)]);
+  const sum = editor.add(at('one_plus'), 'AddV2', [y, float(editor, at('one'), 1)]);
+  const half = editor.add(at('half_x'), 'Mul', [x, float(editor, at('half'), 0.5)]);
   editor.become(node, 'Mul', [half, sum]);
 }

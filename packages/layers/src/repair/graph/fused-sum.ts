@@ -1,12 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {type AttrValue, dataInputs, type GraphEditor} from '../../core/io/graph-editor.js';
 import type {Log} from '../log.js';
-import {type AttrValue, dataInputs, fusedOps, type GraphEditor} from './graph-def.js';
-
-const PLAIN: Record<string, string> = {
-  _FusedMatMul: 'MatMul',
-  _FusedConv2D: 'Conv2D',
-  FusedDepthwiseConv2dNative: 'DepthwiseConv2dNative',
-};
+import {fusedOps, UNFUSED} from './fused-activation.js';
 
 /** What may follow the sum, each a stock op of its own by the same name. */
 const ACTIVATIONS = new Set(['Relu', 'Relu6', 'Elu', 'Sigmoid', 'Tanh']);
@@ -22,7 +17,7 @@ export function unfuseSums(
 ): void {
   const vectors = new Set(specs.filter(({shape}) => shape.length === 1).map(({name}) => name));
   for (const node of editor.graph.node.slice()) {
-    const plain = PLAIN[node.op];
+    const plain = UNFUSED[node.op];
     const [sum, activation, ...more] = plain === undefined ? [] : fusedOps(node);
     const [x, kernel, summand, ...others] = dataInputs(node);
     if (sum !== 'BiasAdd' || summand === undefined || others.length > 0 || more.length > 0) continue;

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from '../../core/io/graph-editor.js';
 import type {Log} from '../log.js';
-import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from './graph-def.js';
 
 const ADD = new Set(['Add', 'AddV2', 'Maximum']);
 const ROOT = new Set(['Rsqrt', 'Sqrt']);
@@ -32,7 +32,7 @@ export function restoreHalfScalars(
   const replace = (node: NodeDef, i: number, value: number, why: string) => {
     const name = nodeOf(node.input![i]!);
     if (!restored.has(name)) {
-      restored.set(name, editor.float(`${name}/restored`, value));
+      restored.set(name, editor.addConstant(`${name}/restored`, [], Float32Array.of(value)));
       log('float16', name, `${why}; ${value} now.`);
     }
     node.input![i] = restored.get(name)!;

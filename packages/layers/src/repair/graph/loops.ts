@@ -1,5 +1,5 @@
+import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from '../../core/io/graph-editor.js';
 import {type Log, UnsupportedModelError} from '../log.js';
-import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from './graph-def.js';
 
 /**
  * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. A round of it may wait without end in tfjs: for what

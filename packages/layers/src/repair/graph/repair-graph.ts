@@ -1,10 +1,10 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {byteLength, copyTopology, joinBytes, weightBytes} from '../../core/io/weight-bytes.js';
+import {editedArtifacts, type GraphDef, GraphEditor} from '../../core/io/graph-editor.js';
+import {copyTopology, splitWeights, weightBytes} from '../../core/io/weight-bytes.js';
 import {type Log, UnsupportedModelError} from '../log.js';
 import {computeBatchStatistics} from './batch-norm.js';
 import {unfuseActivations} from './fused-activation.js';
 import {unfuseSums} from './fused-sum.js';
-import {type GraphDef, GraphEditor} from './graph-def.js';
 import {restoreHalfScalars} from './half-scalars.js';
 import {openLoops} from './loops.js';
 
@@ -39,14 +39,7 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
   }
   if (!editor.changed) return artifacts;
 
-  data ??= await weightBytes(artifacts);
-  const {getWeightStream, ...rest} = artifacts;
-  return {
-    ...rest,
-    modelTopology: graph,
-    weightSpecs: [...specs, ...editor.specs],
-    weightData: joinBytes([data, ...editor.bytes]),
-  };
+  return editedArtifacts(artifacts, editor, data ?? (await weightBytes(artifacts)));
 }
 
 /** A rule rewrites the nodes of the main graph only; a node in need inside a function is not left wrong in silence. */
@@ -63,12 +56,9 @@ function refuseInFunctions(graph: GraphDef): void {
 
 /** Reads the first float16 of a weight. */
 function halves(specs: readonly tf.io.WeightsManifestEntry[], data: Uint8Array): (name: string) => number {
-  const places = new Map<string, number>();
-  let offset = 0;
-  for (const spec of specs) {
-    places.set(spec.name, offset);
-    offset += byteLength(spec, data, offset);
-  }
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  return (name) => view.getUint16(places.get(name)!, true);
+  const stored = new Map(splitWeights(specs, data).map(({spec, bytes}) => [spec.name, bytes]));
+  return (name) => {
+    const {buffer, byteOffset} = stored.get(name)!;
+    return new DataView(buffer, byteOffset).getUint16(0, true);
+  };
 }

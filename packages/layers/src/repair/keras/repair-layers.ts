@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {byteLength, copyTopology, joinBytes, weightBytes} from '../../core/io/weight-bytes.js';
+import {copyTopology, joinWeights, splitWeights, weightBytes} from '../../core/io/weight-bytes.js';
 import type {Log} from '../log.js';
 import {isLayerConfig, type LayerConfig} from './config.js';
 import {expectedWeights} from './probe.js';
@@ -43,13 +43,11 @@ async function kept(
   artifacts: tf.io.ModelArtifacts,
   specs: readonly (tf.io.WeightsManifestEntry | undefined)[],
 ): Promise<Pick<tf.io.ModelArtifacts, 'weightSpecs' | 'weightData'>> {
-  const data = await weightBytes(artifacts);
-  const parts: Uint8Array[] = [];
-  let offset = 0;
-  for (const [i, spec] of artifacts.weightSpecs!.entries()) {
-    const length = byteLength(spec, data, offset);
-    if (specs[i] !== undefined) parts.push(data.subarray(offset, offset + length));
-    offset += length;
-  }
-  return {weightSpecs: specs.filter((spec) => spec !== undefined), weightData: joinBytes(parts)};
+  const stored = splitWeights(artifacts.weightSpecs!, await weightBytes(artifacts));
+  return joinWeights(
+    stored.flatMap(({bytes}, i) => {
+      const spec = specs[i];
+      return spec === undefined ? [] : [{spec, bytes}];
+    }),
+  );
 }
