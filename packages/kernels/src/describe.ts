@@ -2,12 +2,16 @@
 const MOST = {text: 80, entries: 8, depth: 3};
 
 /**
- * A value for a message, in at most some eighty characters whatever it is: options and files may hold what is circular, endless,
- * nested without end, or throws when it is looked at.
+ * Shows a value in an error message, in at most about eighty characters. It takes anything: circular, endless or deeply nested values,
+ * and objects that throw when read.
  *
  * @example
  * ```ts
- * throw new ConfigError(`rank is ${describe(rank)}, but must be an integer above 0. Set rank so.`);
+ * import {ConfigError, describe} from '@tfjs-peft/kernels';
+ *
+ * const checkRank = (rank: unknown) => {
+ *   if (typeof rank !== 'number') throw new ConfigError(`rank is ${describe(rank)}. Set rank to a number.`);
+ * };
  * ```
  */
 export function describe(value: unknown): string {
@@ -22,7 +26,7 @@ export function describe(value: unknown): string {
   }
 }
 
-/** Whether it is a list, or an object of no class: what JSON can hold. Prototypes are not compared, since each realm has its own. */
+/** Whether a value is a list or a plain object. Prototypes are not compared by identity: each realm has its own. */
 export function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -38,7 +42,7 @@ export function className(value: object): string {
   return shortened(String(value.constructor?.name || 'object'));
 }
 
-/** The beginning of a value, as JSON can hold it. */
+/** The beginning of a value, as plain JSON. */
 function brief(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return shortened(value);
   if (typeof value !== 'object' || value === null) {

@@ -1,36 +1,45 @@
 import {ConfigError, className, describe, isPlain, shortened} from '@tfjs-peft/kernels';
 
 /**
- * What options and files may ask for at most. A number is compared with them before anything is allocated, looped over or recursed
- * into for it; they are far above what an adapter needs.
+ * Upper bounds of what options and files may ask for, far above what any adapter needs. Numbers are compared
+ * with them before anything is allocated, looped over or recursed into.
+ *
+ * @example
+ * ```ts
+ * import {LIMITS} from '@tfjs-peft/routers';
+ *
+ * console.log(LIMITS.count); // 65536: experts, ranks, virtual tokens
+ * ```
  */
 export const LIMITS = {
-  /** Experts, ranks, virtual tokens, and whatever else counts something. */
+  /** Experts, ranks, virtual tokens and all other counts. */
   count: 65_536,
-  /** Numbers in the weights of one upgrade: 2 GiB of float32, as much as the wasm backend's memory can hold. */
+  /** Parameters of one upgrade: 2 GiB of float32, all that the wasm backend's memory can hold. */
   parameters: 2 ** 29,
-  /** How deep lists and objects lie in each other. */
+  /** Nesting of lists and objects. */
   depth: 32,
-  /** Texts, numbers, lists and objects in one config, or in the JSON of a file. */
+  /** Strings, numbers, lists and objects in one config, or in the JSON of a file. */
   values: 100_000,
-  /** Letters of one text in a config. */
+  /** Characters of one string in a config. */
   text: 100_000,
-  /** Letters of the JSON in a file: an adapter's config, or the header of its weights. */
+  /** Characters of the JSON in a file: an adapter's config, or the header of its weights. */
   json: 10_000_000,
 } as const;
 
 const SIMPLE = new Set(['string', 'number', 'boolean']);
 
 /**
- * A copy of a config that holds plain data: texts, numbers, booleans, lists and objects. What comes after reads the copy, so that no
- * getter or proxy is asked again.
+ * Copies a config that holds plain data: strings, numbers, booleans, lists and objects. Getters and proxies
+ * are read once, here.
  *
  * @param what Names the config in messages.
- * @throws ConfigError if something in it is of another kind (a function, a BigInt, an instance of a class), throws when it is read,
- * or is larger or deeper than {@link LIMITS} allow, as what contains itself is.
+ * @throws ConfigError if the config holds anything else (a function, a BigInt, an instance of a class), if
+ * reading it throws, or if it exceeds {@link LIMITS}, as a config that contains itself does.
  * @example
  * ```ts
- * registerRouter('mine', (config) => new MyRouter(plainCopy('my router', config)));
+ * import {plainCopy} from '@tfjs-peft/routers';
+ *
+ * const copy = plainCopy('my router', {type: 'mine', experts: 4});
  * ```
  */
 export function plainCopy<T>(what: string, value: T): T {
@@ -41,34 +50,36 @@ export function plainCopy<T>(what: string, value: T): T {
     };
     const take = (values: number) => {
       left -= values;
-      if (left < 0) refuse(`brings more than ${LIMITS.values} values. Give a smaller config`);
+      if (left < 0) refuse(`brings the config to more than ${LIMITS.values} values. Pass a smaller config`);
     };
     if (typeof part === 'string' && part.length > LIMITS.text) {
-      refuse(`is a text of ${part.length} letters; at most ${LIMITS.text} are allowed`);
+      refuse(`is a string of ${part.length} characters. Use at most ${LIMITS.text}`);
     }
     if (part == null || SIMPLE.has(typeof part)) return part;
     if (typeof part !== 'object') {
       return refuse(
-        `is ${describe(part)}, but must be plain data: text, number, boolean, list or object. Set it so`,
+        `is ${describe(part)}, which is not plain data. Use a string, number, boolean, list or object`,
       );
     }
     if (!isPlain(part)) {
-      refuse(`is a ${className(part)}, but must be a plain object or list. Make it one`);
+      refuse(`is a ${className(part)}. Use a plain object or list`);
     }
     if (depth === LIMITS.depth) {
-      refuse(`lies deeper than ${LIMITS.depth} lists and objects, or the config contains itself. Flatten it`);
+      refuse(
+        `is nested deeper than ${LIMITS.depth} levels, or the config contains itself. Flatten the config`,
+      );
     }
     if (Array.isArray(part)) {
       take(part.length);
       return Array.from({length: part.length}, (_, i) => {
         const entry: unknown = part[i];
-        // A long list of numbers needs no path for each.
+        // Numbers need no path, and a list of them can be long.
         return typeof entry === 'number' ? entry : copy(entry, `${path}[${i}]`, depth + 1);
       });
     }
     const keys = Object.keys(part);
     take(keys.length);
-    // Made of entries, since an assignment to a key called __proto__ is none.
+    // From entries: assigning to a key called __proto__ would set the prototype.
     return Object.fromEntries(
       keys.map((key) => [
         key,
@@ -79,14 +90,15 @@ export function plainCopy<T>(what: string, value: T): T {
   return readable(what, () => copy(value, 'the config', 0) as T);
 }
 
-/** @throws ConfigError if reading throws anything else: a getter's error, or a proxy's. */
+/** @throws ConfigError in place of any other error, such as a getter's or a proxy's. */
 export function readable<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
     throw new ConfigError(
-      `${what}: the config cannot be read (${describe(cause instanceof Error ? cause.message : cause)}). Give a plain object.`,
+      `${what}: the config cannot be read (${describe(cause instanceof Error ? cause.message : cause)}). ` +
+        'Pass a plain object.',
       {cause},
     );
   }

@@ -5,25 +5,32 @@ import {uniformNumbers} from './random.js';
 
 /** Options of {@link fitIntuition}. */
 export interface FitIntuitionOptions {
-  /** Seed of the first centroids: the same seed gives the same clusters on every backend. Default 0. */
+  /** Seed of the initial centroids. The same seed gives the same clusters on every backend. Default 0. */
   seed?: number;
-  /** At most so many rounds. Default 100. */
+  /** Maximum number of k-means rounds. Default 100. */
   rounds?: number;
 }
 
 /**
- * Centroids of clusters of sentence embeddings, by spherical k-means (Dhillon and Modha, 2001) from k-means++ starts: rows of length
- * 1 that are each the direction of the mean of their members. It is how we make the centroids of MoR1E (arXiv 2404.08985), whose
- * authors give theirs as a file and not the procedure.
+ * Clusters sentence embeddings by spherical k-means (Dhillon and Modha, 2001), started by k-means++. Each
+ * centroid has length 1 and the direction of its members' mean. MoR1E (arXiv 2404.08985) needs such
+ * centroids; its authors publish theirs as a file, without the procedure.
  *
- * @param embeddings One embedding a row, as lists of numbers or a tensor [rows, width], which is read back; their lengths do not matter.
- * @returns [clusters][width].
- * @throws ShapeError if rows differ in width or a row is zero or not finite; ConfigError if there are fewer rows than clusters, or
- * embeddings are neither.
+ * @param embeddings One embedding per row: lists of numbers, or a tensor [rows, width], which is read back.
+ * Only directions count.
+ * @param clusters Number of centroids, at most the number of rows.
+ * @returns The centroids, [clusters][width].
+ * @throws ShapeError if rows differ in width, or a row is zero or not finite; ConfigError if there are fewer
+ * rows than clusters, if `embeddings` is neither lists nor such a tensor, or if an option is unknown or out
+ * of range.
  * @example
- * ```js
- * const centroids = fitIntuition(await embeddings.array(), 8, {seed: 1});
- * peft.setContext({intuition: intuitionScores(batchEmbeddings, centroids)});
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {fitIntuition, intuitionScores} from '@tfjs-peft/routers';
+ *
+ * const embeddings = tf.tensor2d([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]]);
+ * const centroids = fitIntuition(embeddings, 2, {seed: 1});
+ * const intuition = intuitionScores(embeddings, centroids); // [4, 2], for peft.setContext({intuition})
  * ```
  */
 export function fitIntuition(
@@ -39,7 +46,7 @@ export function fitIntuition(
   const given = rowsOf(what, embeddings);
   if (given.length < count) {
     throw new ConfigError(
-      `${what}: ${count} clusters of ${given.length} embeddings. Give more embeddings, or set fewer clusters.`,
+      `${what}: clusters is ${count}, but there are ${given.length} embeddings. Pass more embeddings or fewer clusters.`,
     );
   }
   const rows = given.map((row, i) => unit(row, given[0]!.length, i));
@@ -53,7 +60,7 @@ export function fitIntuition(
       const own = rows.filter((_, i) => nearest[i] === cluster);
       const sum = centroid.map((_, j) => own.reduce((total, row) => total + row[j]!, 0));
       const length = Math.hypot(...sum);
-      // A cluster without members, or whose members cancel out, stays where it was.
+      // A cluster that has no members, or whose members cancel out, keeps its centroid.
       return length > 1e-12 ? sum.map((value) => value / length) : centroid;
     });
   }
@@ -61,11 +68,19 @@ export function fitIntuition(
 }
 
 /**
- * The direction of the mean of token embeddings over the real tokens, [batch, d], as nomic-embed-text gives MoR1E its instruction
- * embeddings.
+ * Averages token embeddings over the real tokens and normalises each mean to length 1, as nomic-embed-text
+ * does for the instruction embeddings of MoR1E.
  *
  * @param tokens [batch, sequence, d].
- * @param mask 1 for a real token, 0 for padding, [batch, sequence]. Default: all are real.
+ * @param mask 1 for a real token, 0 for padding, [batch, sequence]. Default: all tokens are real.
+ * @returns [batch, d].
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {sentenceEmbedding} from '@tfjs-peft/routers';
+ *
+ * const sentence = sentenceEmbedding(tf.ones([2, 5, 8])); // [2, 8], for peft.setContext({sentence})
+ * ```
  */
 export function sentenceEmbedding(tokens: tf.Tensor3D, mask?: tf.Tensor2D): tf.Tensor2D {
   return tf.tidy(() => {
@@ -77,10 +92,19 @@ export function sentenceEmbedding(tokens: tf.Tensor3D, mask?: tf.Tensor2D): tf.T
 }
 
 /**
- * Scores of sentence embeddings [batch, d] against centroids: their products, cosines where both have length 1; [batch, clusters],
- * the `intuition` that MoR1E and the intuition router read.
+ * Scores sentence embeddings against centroids by dot product: cosines if both have length 1. MoR1E and the
+ * intuition router read the result as the context's `intuition`.
  *
- * @throws ConfigError if either is neither rows of numbers nor a tensor; ShapeError if their widths differ.
+ * @param embeddings [batch, d], a tensor or rows of numbers.
+ * @param centroids [clusters, d], a tensor or rows of numbers, such as those of {@link fitIntuition}.
+ * @returns [batch, clusters].
+ * @throws ConfigError if either is neither a tensor nor rows of numbers; ShapeError if their widths differ.
+ * @example
+ * ```ts
+ * import {intuitionScores} from '@tfjs-peft/routers';
+ *
+ * const scores = intuitionScores([[1, 0]], [[1, 0], [0, 1]]); // [[1, 0]]
+ * ```
  */
 export function intuitionScores(
   embeddings: tf.Tensor2D | readonly ArrayLike<number>[],
@@ -90,7 +114,8 @@ export function intuitionScores(
     const [samples, clusters] = [matrixOf('embeddings', embeddings), matrixOf('centroids', centroids)];
     if (samples.shape[1] !== clusters.shape[1]) {
       throw new ShapeError(
-        `intuitionScores: embeddings have shape [${samples.shape}], but centroids [${clusters.shape}]. Give both the same width.`,
+        `intuitionScores: embeddings have shape [${samples.shape}], but centroids [${clusters.shape}]. ` +
+          'Pass both with the same width.',
       );
     }
     return tf.matMul(samples, clusters, false, true);
@@ -101,13 +126,13 @@ function matrixOf(name: string, given: unknown): tf.Tensor2D {
   if (given instanceof tf.Tensor) {
     if (given.rank === 2) return given as tf.Tensor2D;
     throw new ShapeError(
-      `intuitionScores: ${name} have shape [${given.shape}], but must be a matrix, [rows, width].`,
+      `intuitionScores: ${name} have shape [${given.shape}], but must have shape [rows, width]. Reshape them.`,
     );
   }
   const rows = rowsOf('intuitionScores', given, name);
   const width = rows[0]?.length ?? 0;
   if (rows.some((row) => row.length !== width)) {
-    throw new ShapeError(`intuitionScores: the rows of ${name} differ in length. Give all the same width.`);
+    throw new ShapeError(`intuitionScores: the rows of ${name} differ in length. Pass rows of one length.`);
   }
   return tf.tensor2d(
     rows.flatMap((row) => Array.from(row)),
@@ -130,13 +155,16 @@ function unit(row: ArrayLike<number>, width: number, index: number): number[] {
   const length = Math.hypot(...values);
   if (values.length !== width || !(length > 0) || !Number.isFinite(length)) {
     throw new ShapeError(
-      `fitIntuition: embedding ${index} must be ${width} finite numbers that are not all zero. Leave it out or correct it.`,
+      `fitIntuition: embedding ${index} must be ${width} finite numbers, not all zero. Correct it or leave it out.`,
     );
   }
   return values.map((value) => value / length);
 }
 
-/** k-means++: each further centroid is a row, the likelier the farther from those before. */
+/**
+ * k-means++: draws each further centroid from the rows, with a probability that grows with the distance to
+ * the others.
+ */
 function start(rows: number[][], count: number, next: () => number): number[][] {
   const centroids = [rows[Math.floor(next() * rows.length)]!];
   while (centroids.length < count) {
@@ -148,7 +176,7 @@ function start(rows: number[][], count: number, next: () => number): number[][] 
       left -= value;
       return left < 0;
     });
-    // All rows are centroids already: any will do.
+    // No row is away from all centroids: any row will do.
     centroids.push(rows[chosen < 0 ? centroids.length % rows.length : chosen]!);
   }
   return centroids;

@@ -1,8 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
- * Each expert's mean probability, [E], over the rows of `probabilities` [..., E]; over those of `mask` [...] that are 1, where it is
- * given.
+ * The mean probability of each expert, [E], over the rows of `probabilities` [..., E].
+ *
+ * @param mask 1 for the rows to count, else 0, [...]. Default: all rows count.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {meanUsage} from '@tfjs-peft/routers';
+ *
+ * const usage = meanUsage(tf.tensor2d([[0.5, 0.5], [1, 0]])); // [0.75, 0.25]
+ * ```
  */
 export function meanUsage(probabilities: tf.Tensor, mask?: tf.Tensor): tf.Tensor1D {
   return tf.tidy(() => {
@@ -14,28 +22,57 @@ export function meanUsage(probabilities: tf.Tensor, mask?: tf.Tensor): tf.Tensor
 }
 
 /**
- * LiME's importance loss, E Σ u² - 1 of the usage u [E]: 0 where all experts are used alike, E - 1 where one is used alone
- * (arXiv 2604.02338, section 3).
+ * LiME's importance loss, E Σ u² - 1 of the usage u [E] (arXiv 2604.02338, section 3). It is 0 if all experts
+ * are used equally and E - 1 if only one is used.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {importanceLoss} from '@tfjs-peft/routers';
+ *
+ * const loss = importanceLoss(tf.tensor1d([0.75, 0.25])); // 0.25
+ * ```
  */
 export function importanceLoss(usage: tf.Tensor1D): tf.Scalar {
   return tf.tidy(() => tf.sub(tf.mul(usage.shape[0], tf.sum(tf.square(usage))), 1));
 }
 
-/** LiME's divergence from uniform usage, Σ u log(E u) of the usage u [E]: 0 where all are used alike, log E where one is alone. */
+/**
+ * LiME's divergence from uniform usage, Σ u log(E u) of the usage u [E]. It is 0 if all experts are used
+ * equally and log E if only one is used.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {usageDivergence} from '@tfjs-peft/routers';
+ *
+ * const loss = usageDivergence(tf.tensor1d([0.75, 0.25])); // 0.131
+ * ```
+ */
 export function usageDivergence(usage: tf.Tensor1D): tf.Scalar {
   // 0 log 0 is 0, and 1e-30 keeps the logarithm finite there.
   return tf.tidy(() => tf.sum(tf.mul(usage, tf.log(tf.mul(usage.shape[0], tf.maximum(usage, 1e-30))))));
 }
 
 /**
- * The load balance loss of the Switch Transformer (arXiv 2101.03961, equation 4) in the form of the released MoV code: the mean over
- * the batch of E Σ_e f_e P_e, with f_e the share of a sequence's tokens that chose expert e, without a gradient, and P_e its mean
- * probability. Uniform routing to k experts gives k.
+ * The load balance loss of the Switch Transformer (arXiv 2101.03961, equation 4), as the released MoV code
+ * computes it: the mean over the batch of E Σ_e f_e P_e. f_e is the share of a sequence's tokens that chose
+ * expert e and has no gradient; P_e is the mean probability of expert e. Uniform routing to k experts gives
+ * k.
  *
- * @param probabilities [batch, ..., E]; a rank of 2 counts as one sequence.
- * @param selected 1 where an expert is chosen, else 0, of the same shape.
- * @param mask 1 for a real token, 0 for padding, [batch, ...]: means are over real tokens, and over the sequences that have any.
- * Default: all are real.
+ * @param probabilities [batch, ..., E]; a tensor of rank 2 counts as one sequence.
+ * @param selected 1 where an expert is chosen, else 0; the shape of `probabilities`.
+ * @param mask 1 for a real token, 0 for padding, [batch, ...]. Means are then over real tokens, and over the
+ * sequences that have at least one. Default: all tokens are real.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {balanceLoss} from '@tfjs-peft/routers';
+ *
+ * const probabilities = tf.tensor3d([[[0.9, 0.1], [0.4, 0.6]]]);
+ * const selected = tf.tensor3d([[[1, 0], [0, 1]]]);
+ * const loss = balanceLoss(probabilities, selected); // 1
+ * ```
  */
 export function balanceLoss(probabilities: tf.Tensor, selected: tf.Tensor, mask?: tf.Tensor): tf.Scalar {
   return tf.tidy(() => {
@@ -51,15 +88,24 @@ export function balanceLoss(probabilities: tf.Tensor, selected: tf.Tensor, mask?
     };
     const agreement = tf.sum(tf.mul(perSequence(selected), perSequence(probabilities)), -1);
     if (tokens === undefined) return tf.mul(experts, tf.mean(agreement)) as tf.Scalar;
-    // A sequence of padding alone agrees with nothing, and is not counted.
+    // Sequences of nothing but padding have agreement 0 and do not count.
     const counted = tf.maximum(tf.sum(tf.minimum(tokens, 1)), 1);
     return tf.mul(experts, tf.div(tf.sum(agreement), counted)) as tf.Scalar;
   });
 }
 
 /**
- * The router z-loss, the mean of logsumexp(logits)² over all rows of [..., E] (ST-MoE, arXiv 2202.08906, equation 5); over those of
- * `mask` [...] that are 1, where it is given.
+ * The router z-loss of ST-MoE (arXiv 2202.08906, equation 5): the mean of logsumexp(logits)² over the rows of
+ * `logits` [..., E].
+ *
+ * @param mask 1 for the rows to count, else 0, [...]. Default: all rows count.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {zLoss} from '@tfjs-peft/routers';
+ *
+ * const loss = zLoss(tf.tensor2d([[0, 0], [1, 1]])); // 1.674
+ * ```
  */
 export function zLoss(logits: tf.Tensor, mask?: tf.Tensor): tf.Scalar {
   return tf.tidy(() => {

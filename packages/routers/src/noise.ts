@@ -3,9 +3,10 @@ import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import type {RouterContext} from './router.js';
 
 /**
- * Uniform numbers in [0, 1) of a shape: the context's own, or else tfjs's.
+ * Uniform numbers in [0, 1) of a shape, from the context's `noise` if it has one, else from
+ * `tf.randomUniform`.
  *
- * @throws ConfigError if the context's function gives no tensor; ShapeError if it gives one of another shape.
+ * @throws ConfigError if `noise` does not return a tensor; ShapeError if the tensor has another shape.
  */
 export function uniformNoise(what: string, context: RouterContext | undefined, shape: number[]): tf.Tensor {
   const make = context?.noise;
@@ -13,18 +14,18 @@ export function uniformNoise(what: string, context: RouterContext | undefined, s
   const noise: unknown = make(shape);
   if (!(noise instanceof tf.Tensor)) {
     throw new ConfigError(
-      `${what}: the context's noise gave no tensor. Return one of the shape that it is asked for, [${shape}] here.`,
+      `${what}: the context's noise returned no tensor. Return a tensor of the requested shape, [${shape}].`,
     );
   }
   if (!tf.util.arraysEqual(noise.shape, shape)) {
     throw new ShapeError(
-      `${what}: the context's noise has shape [${noise.shape}], but must be [${shape}]. Return the shape that is asked for.`,
+      `${what}: the context's noise has shape [${noise.shape}], but must be [${shape}]. Return the requested shape.`,
     );
   }
   return noise;
 }
 
-/** Uniform numbers from 1 - jitter to 1 + jitter, to multiply by. */
+/** Uniform factors from 1 - jitter to 1 + jitter. */
 export function jitterOf(
   what: string,
   jitter: number,

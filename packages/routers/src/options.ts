@@ -2,9 +2,17 @@ import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {LIMITS, readable} from './bounds.js';
 
 /**
- * Throws a ConfigError unless `config` is an object all of whose keys are known. `what` names its owner in the message.
+ * Checks that `config` is an object and that all its keys are known.
  *
- * @returns A copy, whose options can be read without a getter that throws.
+ * @param what Names the owner of the config in messages, such as `'my router'`.
+ * @returns A shallow copy: reading an option of it calls no getter.
+ * @throws ConfigError that lists the known options if the config is not an object or has an unknown key.
+ * @example
+ * ```ts
+ * import {checkOptions} from '@tfjs-peft/routers';
+ *
+ * const config = checkOptions('my router', {type: 'mine', experts: 4}, ['type', 'experts']);
+ * ```
  */
 export function checkOptions<T>(what: string, config: T, known: readonly string[]): T {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
@@ -24,7 +32,18 @@ export function checkOptions<T>(what: string, config: T, known: readonly string[
   return copy;
 }
 
-/** Returns `value` if it is an integer from `min` to `max`, `fallback` if it is absent; throws a ConfigError otherwise. */
+/**
+ * Checks that an option is a safe integer from `min` (default 1) to `max`.
+ *
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option, its value and the range.
+ * @example
+ * ```ts
+ * import {checkInteger} from '@tfjs-peft/routers';
+ *
+ * const window = checkInteger('my router', 'window', undefined, {fallback: 8}); // 8
+ * ```
+ */
 export function checkInteger(
   what: string,
   option: string,
@@ -40,14 +59,22 @@ export function checkInteger(
       : max === LIMITS.count
         ? `of at least ${min} and at most ${max}`
         : `from ${min} to ${max}`;
-  throw new ConfigError(
-    `${what}: ${option} is ${describe(given)}, but must be an integer ${range}. Set ${option} so.`,
-  );
+  refuse(what, option, given, `an integer ${range}`);
 }
 
 /**
- * Returns `value` if it is an integer that may count something: from `min` to `max`, and never above {@link LIMITS}.count, since such
- * numbers become sizes; `fallback` if it is absent; throws a ConfigError otherwise.
+ * Checks that an option is an integer from `min` (default 1) to `max`, and at most {@link LIMITS}.count
+ * (65,536): counts become the sizes of tensors.
+ *
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option, its value and the range.
+ * @example
+ * ```ts
+ * import {checkCount} from '@tfjs-peft/routers';
+ *
+ * const experts = checkCount('my router', 'experts', 4);
+ * const topK = checkCount('my router', 'topK', undefined, {max: experts, fallback: 1});
+ * ```
  */
 export function checkCount(
   what: string,
@@ -62,16 +89,37 @@ export function checkCount(
   });
 }
 
-/** Returns `value` if it is a finite number above 0, `fallback` if it is absent; throws a ConfigError otherwise. */
+/**
+ * Checks that an option is a number that is finite and above 0 in float32.
+ *
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option and its value.
+ * @example
+ * ```ts
+ * import {checkPositive} from '@tfjs-peft/routers';
+ *
+ * const temperature = checkPositive('my router', 'temperature', 0.5, 1);
+ * ```
+ */
 export function checkPositive(what: string, option: string, value: unknown, fallback?: number): number {
   const given = value === undefined ? fallback : value;
   if (isFloat32(given) && Math.fround(given) > 0) return given;
-  throw new ConfigError(
-    `${what}: ${option} is ${describe(given)}, but must be a finite number above 0 in float32. Set ${option} so.`,
-  );
+  refuse(what, option, given, 'a number above 0 that is finite in float32');
 }
 
-/** Returns `value` if it is a finite number from `min` to `max`, `fallback` if it is absent; throws a ConfigError otherwise. */
+/**
+ * Checks that an option is a number from `min` to `max` that is finite in float32. Without bounds, any finite
+ * number will do.
+ *
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option, its value and the range.
+ * @example
+ * ```ts
+ * import {checkNumber} from '@tfjs-peft/routers';
+ *
+ * const jitter = checkNumber('my router', 'jitter', undefined, {min: 0, max: 1, fallback: 0});
+ * ```
+ */
 export function checkNumber(
   what: string,
   option: string,
@@ -84,22 +132,42 @@ export function checkNumber(
 ): number {
   const given = value === undefined ? fallback : value;
   if (isFloat32(given) && given >= min && given <= max) return given;
-  const range = max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`;
-  throw new ConfigError(
-    `${what}: ${option} is ${describe(given)}, but must be a finite float32 number ${range}. Set ${option} so.`,
-  );
+  const [below, above] = [min === Number.NEGATIVE_INFINITY, max === Number.POSITIVE_INFINITY];
+  const range = below && above ? '' : above ? ` of at least ${min}` : ` from ${min} to ${max}`;
+  refuse(what, option, given, `a finite float32 number${range}`);
 }
 
-/** Returns `value` if it is a boolean, `fallback` if it is absent; throws a ConfigError otherwise. */
+/**
+ * Checks that an option is a boolean.
+ *
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option and its value.
+ * @example
+ * ```ts
+ * import {checkBoolean} from '@tfjs-peft/routers';
+ *
+ * const renormalize = checkBoolean('my router', 'renormalize', undefined, false); // false
+ * ```
+ */
 export function checkBoolean(what: string, option: string, value: unknown, fallback: boolean): boolean {
   const given = value === undefined ? fallback : value;
   if (typeof given === 'boolean') return given;
-  throw new ConfigError(
-    `${what}: ${option} is ${describe(given)}, but must be true or false. Set ${option} so.`,
-  );
+  refuse(what, option, given, 'true or false');
 }
 
-/** Returns `value` if it is one of `choices`, `fallback` (their first) if it is absent; throws a ConfigError otherwise. */
+/**
+ * Checks that an option is one of a list of strings.
+ *
+ * @param fallback Default: the first of `choices`.
+ * @returns `value`, or `fallback` if `value` is undefined.
+ * @throws ConfigError that names the option, its value and the choices.
+ * @example
+ * ```ts
+ * import {checkChoice} from '@tfjs-peft/routers';
+ *
+ * const form = checkChoice('my router', 'form', undefined, ['paper', 'code']); // 'paper'
+ * ```
+ */
 export function checkChoice<T extends string>(
   what: string,
   option: string,
@@ -109,12 +177,14 @@ export function checkChoice<T extends string>(
 ): T {
   const given = value === undefined ? fallback : value;
   if (choices.includes(given as T)) return given as T;
-  throw new ConfigError(
-    `${what}: ${option} is ${describe(given)}, but must be one of ${choices.join(', ')}.`,
-  );
+  refuse(what, option, given, `one of ${choices.map((choice) => `'${choice}'`).join(', ')}`);
 }
 
-/** Whether it is a number that stays finite where all is float32: in tensors. */
+function refuse(what: string, option: string, given: unknown, allowed: string): never {
+  throw new ConfigError(`${what}: ${option} is ${describe(given)}. Set ${option} to ${allowed}.`);
+}
+
+/** Whether a value is a number that is still finite as float32, the dtype of every tensor here. */
 function isFloat32(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(Math.fround(value));
 }

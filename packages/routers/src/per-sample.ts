@@ -2,13 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import type {RouterContext, RouterView} from './router.js';
 
-/** The part of the context that a router reads. */
+/** A tensor of the context that a router reads. */
 type Key = 'intuition' | 'sentence' | 'task';
 
 /**
  * A tensor of the context, [batch or 1, width].
  *
- * @throws ConfigError if it is not there; ShapeError if its shape is another.
+ * @throws ConfigError if the context lacks it; ShapeError if it has another shape.
  */
 export function sampleTensor(
   what: string,
@@ -18,14 +18,17 @@ export function sampleTensor(
 ): tf.Tensor2D {
   const tensor = (context as RouterContext | undefined)?.[key];
   if (tensor === undefined) {
-    throw new ConfigError(`${what}: the batch brings no ${key}. Give one by peft.setContext({${key}}).`);
+    throw new ConfigError(
+      `${what}: the context of this batch has no ${key}. Set one before the batch: peft.setContext({${key}}).`,
+    );
   }
   const batch = input.shape[0]!;
   const rows = tensor.shape[0];
   const fits = tensor.size === rows! * width && (rows === batch || rows === 1);
   if (!fits) {
     throw new ShapeError(
-      `${what}: ${key} has shape [${tensor.shape}], but must be [${batch}, ${width}] or [1, ${width}] here. Give a row for each sample.`,
+      `${what}: ${key} has shape [${tensor.shape}], but must be [${batch}, ${width}] or [1, ${width}] here. ` +
+        'Pass one row per sample.',
     );
   }
   return tf.reshape(tensor.dtype === 'float32' ? tensor : tf.cast(tensor, 'float32'), [rows!, width]);

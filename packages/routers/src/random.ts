@@ -1,4 +1,15 @@
-/** Uniform numbers in [0, 1) from a 32-bit seed (splitmix32): plain integer arithmetic, the same on every backend and engine. */
+/**
+ * A generator of uniform numbers in [0, 1) from a 32-bit seed (splitmix32). It uses integer arithmetic only,
+ * so the numbers are the same on every backend and JavaScript engine.
+ *
+ * @example
+ * ```ts
+ * import {uniformNumbers} from '@tfjs-peft/routers';
+ *
+ * const next = uniformNumbers(42);
+ * const [first, second] = [next(), next()];
+ * ```
+ */
 export function uniformNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -202,8 +202,8 @@ describe('routers of whole samples', () => {
   });
 
   it.each<[RouterConfig, RouterContext, unknown, RegExp]>([
-    [{type: 'task', experts: 2}, {}, ConfigError, /brings no task.*setContext/],
-    [{type: 'intuition', experts: 2}, {}, ConfigError, /brings no intuition/],
+    [{type: 'task', experts: 2}, {}, ConfigError, /has no task.*setContext/],
+    [{type: 'intuition', experts: 2}, {}, ConfigError, /has no intuition/],
     [{type: 'intuition', experts: 2}, {intuition: tf.zeros([3, 2])}, ShapeError, /\[3,2\].*\[2, 2\]/],
     [{type: 'sentence', experts: 2, width: 4}, {sentence: tf.zeros([2, 3])}, ShapeError, /\[2,3\].*\[2, 4\]/],
   ])('%j refuses a context %# that does not fit', (config, context, kind, message) => {

@@ -1,17 +1,28 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
- * `p` [..., E] times the 0/1 mask of the k largest of its last axis; ties go to the lower index. The mask counts as a constant:
- * the gradient is the upstream one where an entry is kept, and 0 elsewhere.
+ * Keeps the k largest entries of the last axis of `p` [..., E] and sets the others to 0; ties go to the lower
+ * index. The mask is a constant of the gradient: it passes through kept entries and is 0 elsewhere.
  *
- * tfjs has no gradient for TopK and comparisons and would throw if they were on the tape; ops inside the forward function of a custom
- * gradient are not.
+ * tfjs has no gradient for TopK and comparisons and would throw if they were on the tape. They run in the
+ * forward function of a custom gradient, which is off the tape.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {keepTopK} from '@tfjs-peft/routers';
+ *
+ * const gates = keepTopK(tf.tensor2d([[0.2, 0.5, 0.3]]), 2); // [[0, 0.5, 0.3]]
+ * ```
  */
 export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
   return keepMasked(p, (input) => topKMask(input, k));
 }
 
-/** `p` times a 0/1 mask that is made of it and counts as a constant, so that comparisons, which have no gradient, may make it. */
+/**
+ * `p` times a 0/1 mask computed from it. The mask is a constant of the gradient, so comparisons may compute
+ * it.
+ */
 export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   const masked = tf.customGrad((...args) => {
     const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
@@ -29,8 +40,9 @@ export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor):
 export function topKMask(p: tf.Tensor, k: number): tf.Tensor {
   const experts = p.shape[p.rank - 1]!;
   const {indices} = tf.topk(p, k, true);
-  // Compared, and summed over the last axis: asked for float32, the wasm backend's OneHot fills in the bits of integers, and a sum
-  // over another axis takes integers on webgpu through a transpose whose shader is invalid.
+  // Compared, and summed over the last axis: asked for float32, the wasm backend's OneHot fills in the bits
+  // of integers, and a sum over another axis takes integers on webgpu through a transpose whose shader is
+  // invalid.
   const chosen = tf.expandDims(tf.cast(indices, 'int32'), -2);
   const all = tf.reshape(tf.range(0, experts, 1, 'int32'), [experts, 1]);
   return tf.sum(tf.cast(tf.equal(chosen, all), 'float32'), -1);

@@ -1,10 +1,10 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
 
 /**
- * How a weight starts. `normal` has mean 0; `uniform` covers [low, high); `identity` is a
- * square matrix. The others come from the frozen projection x W + b of the
- * site: `columnNorms` is the Euclidean norm of each column of W, `columns` the first `count` columns of W, `bias` is b, or zeros
- * where there is none.
+ * The initial value of a weight. `normal` has mean 0; `uniform` covers [low, high); `identity` needs a square
+ * matrix. The others come from the frozen projection x W + b of the site: `columnNorms` is the Euclidean norm
+ * of each column of W; `columns`, the first `count` columns of W; `bias`, b, or zeros if the site has no
+ * bias.
  */
 export type Init =
   | {type: 'zeros'}
@@ -16,15 +16,15 @@ export type Init =
   | {type: 'columns'; count: number}
   | {type: 'bias'};
 
-/** A weight that whoever called `build` keeps: in a layer, a variable of the layer. */
+/** A weight owned by the caller of `build`; in a layer, a variable of that layer. */
 export interface Weight {
-  /** The present value; it belongs to the owner, so it is not to be disposed. */
+  /** The current value. It belongs to the owner: do not dispose it. */
   read(): Tensor;
 }
 
 /**
- * Declares a float32 weight. Adapters and routers state their weights through it and nowhere else, so the same code makes a layer's
- * variables and counts parameters without making any.
+ * Declares a float32 weight. Adapters and routers declare all their weights through it, so the same code
+ * creates a layer's variables and counts parameters without creating any.
  *
  * @param trainable Whether training may change it. Default true.
  */

@@ -36,7 +36,7 @@ describe('adapter configs', () => {
     [{type: 'mov', experts: 2.5}, /mov adapter: experts is 2.5/],
     [{type: 'mov', experts: 2, router: {type: 'softmax', topK: 3}}, /topK is 3/],
     [{type: 'mov', rank: 4}, /unknown option 'rank'/],
-    [{type: 'mov', position: 'after'}, /position is 'after'.*after-activation, before-activation/],
+    [{type: 'mov', position: 'after'}, /position is 'after'.*'after-activation', 'before-activation'/],
     [{type: 'ia3', experts: 2}, /unknown option 'experts'/],
   ])('refuses %p', (config, message) => {
     for (const use of [createAdapter, (c: AdapterConfig) => countTrainable(c, {inputDim: 3, outputDim: 4})]) {
