@@ -1,5 +1,8 @@
 import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
+import {listKernels} from './scripts/list-kernels.mjs';
+
+listKernels();
 
 // Dawn asks the process for its Vulkan driver, and a test's own process.env is a copy: so it is set here, for the workers to inherit.
 const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json';

@@ -5,6 +5,7 @@ import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {build} from 'esbuild';
 import {buildWasm} from './build-wasm.mjs';
+import {listKernels} from './list-kernels.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -40,6 +41,7 @@ async function buildPackage(name) {
 }
 
 await buildWasm(root);
+listKernels();
 for (const name of ['kernels', 'routers', 'quant', 'layers']) await buildPackage(name);
 for (const folder of ['packages/testing', 'e2e']) {
   rmSync(join(root, folder, 'dist'), {recursive: true, force: true});

@@ -1,13 +1,17 @@
 /** Registers our kernels for every backend that has some, whether it is loaded already, later, or never. */
-import {register as registerCpu} from './cpu.js';
-import {register as registerWasm} from './wasm.js';
-import {register as registerWebgl} from './webgl.js';
-import {register as registerWebgpu} from './webgpu.js';
+import * as cpu from './cpu.js';
+import * as wasm from './wasm.js';
+import * as webgl from './webgl.js';
+import * as webgpu from './webgpu.js';
+
+const BACKENDS = [cpu, wasm, webgl, webgpu];
 
 /** Registers the kernels of all backends; done by importing this module. Calling it again is harmless. */
 export function register(): void {
-  registerCpu();
-  registerWasm();
-  registerWebgl();
-  registerWebgpu();
+  for (const backend of BACKENDS) backend.register();
+}
+
+/** Takes the kernels of all backends out, and puts back what was tfjs's own. */
+export function unregister(): void {
+  for (const backend of BACKENDS) backend.unregister();
 }

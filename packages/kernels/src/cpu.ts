@@ -1,6 +1,29 @@
-import './ops/all-gradients.js';
-import {register} from './backends/cpu/register.js';
+import * as kernels from './backends/cpu/kernels.generated.js';
+import {peftKernelPatches} from './kernel-registry.js';
+import {ADAM} from './ops/adam.js';
+import './ops/gradients.generated.js';
+import {peftGradients} from './ops/gradients.js';
+import {PatchSet} from './patches.js';
+import {cumulativeRepairs} from './repairs/cumulative.js';
+
+const patches = new PatchSet('cpu', () => [
+  ...peftKernelPatches('cpu', kernels),
+  ...peftGradients(),
+  ADAM,
+  ...cumulativeRepairs('cpu'),
+]);
+
+/**
+ * Registers our kernels for tfjs's `cpu` backend, which may be imported before or after, `tf.train.adam` by one kernel a variable, and
+ * a Cumsum and Cumprod that take negative axes; done by importing this module. Calling it again is harmless.
+ */
+export function register(): void {
+  patches.apply();
+}
+
+/** Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own. */
+export function unregister(): void {
+  patches.restore();
+}
 
 register();
-
-export {register};

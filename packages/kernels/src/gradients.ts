@@ -4,43 +4,52 @@
  * Cumprod over negative axes. Importing this module registers them; they hold for
  * all of tfjs in the process, with or without adapters.
  */
-import {registerBroadcastGradients} from './gradients/broadcast.js';
-import {registerComparisonGradients} from './gradients/comparisons.js';
-import {registerConvolutionGradients} from './gradients/convolutions.js';
-import {registerCropAndResizeGradient} from './gradients/crop-and-resize.js';
-import {registerEinsumGradient} from './gradients/einsum.js';
-import {registerGatherScatterGradients} from './gradients/gather-scatter.js';
-import {registerMirrorPadGradient} from './gradients/mirror-pad.js';
-import {registerPoolingGradients} from './gradients/pooling.js';
-import {registerProductGradients} from './gradients/products.js';
-import {registerRearrangementGradients} from './gradients/rearrangements.js';
-import {registerResizeGradients} from './gradients/resize.js';
-import {registerScanGradients} from './gradients/scans.js';
-import {registerStridedSliceGradient} from './gradients/strided-slice.js';
-import {repairValues} from './gradients/values.js';
+import {BROADCAST_GRADIENTS} from './gradients/broadcast.js';
+import {COMPARISON_GRADIENTS} from './gradients/comparisons.js';
+import {CONVOLUTION_GRADIENTS} from './gradients/convolutions.js';
+import {CROP_AND_RESIZE_GRADIENT} from './gradients/crop-and-resize.js';
+import {EINSUM_GRADIENT} from './gradients/einsum.js';
+import {GATHER_SCATTER_GRADIENTS} from './gradients/gather-scatter.js';
+import {MIRROR_PAD_GRADIENT} from './gradients/mirror-pad.js';
+import {POOLING_GRADIENTS} from './gradients/pooling.js';
+import {PRODUCT_GRADIENTS} from './gradients/products.js';
+import {REARRANGEMENT_GRADIENTS} from './gradients/rearrangements.js';
+import {RESIZE_GRADIENTS} from './gradients/resize.js';
+import {SCAN_GRADIENTS} from './gradients/scans.js';
+import {STRIDED_SLICE_GRADIENT} from './gradients/strided-slice.js';
+import {VALUES_FOR_GRADIENTS} from './gradients/values.js';
+import {PatchSet} from './patches.js';
 
 export {stopGradient} from './gradients/stop-gradient.js';
 
-/** Registers the gradients; done by importing `@tfjs-peft/kernels/gradients`. Calling it again is harmless. */
+const patches = new PatchSet('gradients', () => [
+  ...BROADCAST_GRADIENTS,
+  ...COMPARISON_GRADIENTS,
+  ...CONVOLUTION_GRADIENTS,
+  CROP_AND_RESIZE_GRADIENT,
+  EINSUM_GRADIENT,
+  ...GATHER_SCATTER_GRADIENTS,
+  MIRROR_PAD_GRADIENT,
+  ...POOLING_GRADIENTS,
+  ...PRODUCT_GRADIENTS,
+  ...REARRANGEMENT_GRADIENTS,
+  ...RESIZE_GRADIENTS,
+  ...SCAN_GRADIENTS,
+  STRIDED_SLICE_GRADIENT,
+  ...VALUES_FOR_GRADIENTS,
+]);
+
+/**
+ * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after {@link unregister}, or where tfjs was
+ * imported later and has registered its own over them. Calling it again is harmless.
+ */
 export function register(): void {
-  registerBroadcastGradients();
-  registerComparisonGradients();
-  registerConvolutionGradients();
-  registerCropAndResizeGradient();
-  registerGatherScatterGradients();
-  registerEinsumGradient();
-  registerMirrorPadGradient();
-  registerPoolingGradients();
-  registerProductGradients();
-  registerRearrangementGradients();
-  registerResizeGradients();
-  registerScanGradients();
-  registerStridedSliceGradient();
-  repairValues();
+  patches.apply();
+}
+
+/** Puts tfjs's own gradients back. */
+export function unregister(): void {
+  patches.restore();
 }
 
 register();
-
-// tfjs-layers registers tfjs's own gradients when it is imported: over these, if it comes later. Whoever is about to take a gradient
-// for somebody who imported this module calls this again.
-(globalThis as {[key: symbol]: unknown})[Symbol.for('tfjs-peft.gradients.register')] = register;

@@ -1,6 +1,14 @@
 export {className, describe, isPlain, shortened} from './describe.js';
 export * from './errors.js';
-export {type PeftKernel, registerPeftKernels} from './kernel-registry.js';
+export type {
+  KernelAttrs,
+  KernelInputs,
+  KernelName,
+  KernelOutput,
+  PeftKernel,
+  PeftKernels,
+} from './kernel-map.js';
+export {registerPeftKernels, unregisterPeftKernels} from './kernel-registry.js';
 export {registerAdam, unregisterAdam} from './ops/adam.js';
 export {type BlendInputs, blendGates} from './ops/blend.js';
 export {combine} from './ops/combine.js';
@@ -10,6 +18,7 @@ export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
+export {patchReasons, reapplyPatches} from './patches.js';
 export {isInstance, SHARED_CLASS, type SharedClass, shared} from './shared.js';
 export {
   ACTIVATIONS,
@@ -18,5 +27,7 @@ export {
   type CombineParts,
   gradientFrom,
   type Mix,
+  SCALES,
   type Scale,
+  type ScaleName,
 } from './types.js';

@@ -1,6 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import {ShapeError} from './errors.js';
-import {type Attrs, type Axes, RULES, type Rule, type Shapes, type Sizes} from './kernel-shapes.js';
+import {type Axes, KERNELS, type KernelName, type Row, type Shapes, type Sizes} from './kernel-map.js';
 import {matrixShape} from './leading-axes.js';
 
 /** One input of a rule, read. */
@@ -13,7 +13,10 @@ interface Input {
 
 const read = new WeakMap<Axes, Input[]>();
 
-function inputsOf({axes}: Rule, attrs: Attrs, shapes: Shapes): Input[] {
+/** A row, of which it is not said that the attributes at hand are its own. */
+type AnyRow = Row<Axes, Record<string, unknown>, 'one' | 'list'>;
+
+function inputsOf({axes}: AnyRow, attrs: Record<string, unknown>, shapes: Shapes): Input[] {
   const table = typeof axes === 'function' ? axes(attrs, shapes) : axes;
   let inputs = read.get(table);
   if (inputs === undefined) {
@@ -56,9 +59,13 @@ function refuse(kernelName: string, shapes: Shapes, complaint: string): never {
  * @throws ShapeError if an input is missing, not float32, or of a rank or size that does not fit; ConfigError if an attribute that says how
  * they fit is none that the kernel has.
  */
-export function checkCall(kernelName: string, inputs: Record<string, TensorInfo>, attrs: Attrs): void {
-  const rule = Object.hasOwn(RULES, kernelName) ? RULES[kernelName] : undefined;
-  if (rule === undefined) return;
+export function checkCall(
+  kernelName: KernelName,
+  inputs: Record<string, TensorInfo>,
+  attrs: Record<string, unknown>,
+): void {
+  // Attributes are whatever the caller gave: a row looks at those that it needs, and refuses what they must not be.
+  const rule = KERNELS[kernelName] as unknown as AnyRow;
   const shapes = shapesOf(kernelName, inputs, attrs.leading as number[] | undefined);
   const sizes: Sizes = {};
   let any: readonly number[] | undefined;

@@ -34,6 +34,11 @@ export function gradientFrom(activation: Activation): 'output' | 'input' {
  */
 export type Scale = Tensor1D | {gates: Tensor; table: Tensor2D; heads?: number};
 
+/** The scales of a site, each over its input or its output. */
+export const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
+
+export type ScaleName = (typeof SCALES)[number];
+
 /**
  * How `h` [n, R1] becomes the tail's left factor before it meets `b` [R2, dOut].
  * - `none`: h itself, R1 = R2.

@@ -3,45 +3,41 @@
  * and when batched, and take integers and every bias that broadcasts; Tile, through which tfjs-layers' LayerNormalization goes, is a
  * copy whose gradient is a sum; a sum over leading axes, which the gradient of every bias and scale is, is one pass; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
  * (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
- * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers the replacements, if the backend has been imported before;
- * otherwise call {@link register} after that.
+ * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers them, whether the backend is imported before or
+ * after.
  */
 import './wasm.js';
-import {registerClip, unregisterClip} from './training/clip.js';
-import {registerFusedBias, unregisterFusedBias} from './training/fused-bias.js';
+import {PatchSet} from './patches.js';
+import {CLIP} from './training/clip.js';
+import {FUSED_BIAS} from './training/fused-bias.js';
 import {MISSING_KERNELS} from './training/missing.js';
-import {restoreKernel, supplyKernel} from './training/overrides.js';
-import {registerProducts, unregisterProducts} from './training/products.js';
-import {registerSegmentSum, unregisterSegmentSum} from './training/segment-sum.js';
-import {registerShapeChecks, unregisterShapeChecks} from './training/shapes.js';
-import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
-import {registerSum, unregisterSum} from './training/sum.js';
-import {registerTile, unregisterTile} from './training/tile.js';
+import {PRODUCTS} from './training/products.js';
+import {SEGMENT_SUM} from './training/segment-sum.js';
+import {SHAPE_CHECKS} from './training/shapes.js';
+import {SHARED_VALUES} from './training/shared-values.js';
+import {SUM} from './training/sum.js';
+import {TILE} from './training/tile.js';
 
-/** Puts our kernels in place of the stock ones. Calling it again is harmless, and needed after a later import of the backend. */
+const patches = new PatchSet('wasm-training', () => [
+  ...PRODUCTS,
+  ...TILE,
+  ...SHARED_VALUES,
+  ...FUSED_BIAS,
+  CLIP,
+  SUM,
+  ...MISSING_KERNELS,
+  SEGMENT_SUM,
+  ...SHAPE_CHECKS,
+]);
+
+/** Puts our kernels in place of the stock ones; done by importing this module. Calling it again is harmless. */
 export function register(): void {
-  registerProducts();
-  registerTile();
-  registerSharedValues();
-  registerFusedBias();
-  registerClip();
-  registerSum();
-  for (const [name, kernel] of Object.entries(MISSING_KERNELS)) supplyKernel(name, kernel);
-  registerSegmentSum();
-  registerShapeChecks();
+  patches.apply();
 }
 
-/** Puts the stock kernels, and the stock gradient of Tile, back. */
+/** Puts the stock kernels back. What `@tfjs-peft/kernels/wasm` has registered too stays, until that is unregistered. */
 export function unregister(): void {
-  unregisterProducts();
-  unregisterTile();
-  unregisterSharedValues();
-  unregisterFusedBias();
-  unregisterClip();
-  unregisterSum();
-  for (const name of Object.keys(MISSING_KERNELS)) restoreKernel(name);
-  unregisterSegmentSum();
-  unregisterShapeChecks();
+  patches.restore();
 }
 
 register();

@@ -1,26 +1,34 @@
-import './ops/all-gradients.js';
-import {register as registerKernels, unregister as unregisterKernels} from './backends/wasm/register.js';
-import {registerRepairs, unregisterRepairs} from './repairs/wasm.js';
-import {registerSharedValues, unregisterSharedValues} from './training/shared-values.js';
-import {registerTile, unregisterTile} from './training/tile.js';
+import * as kernels from './backends/wasm/kernels.generated.js';
+import {peftKernelPatches} from './kernel-registry.js';
+import {ADAM} from './ops/adam.js';
+import './ops/gradients.generated.js';
+import {peftGradients} from './ops/gradients.js';
+import {PatchSet} from './patches.js';
+import {WASM_REPAIRS} from './repairs/wasm.js';
+import {SHARED_VALUES} from './training/shared-values.js';
+import {TILE} from './training/tile.js';
+
+const patches = new PatchSet('wasm', () => [
+  ...peftKernelPatches('wasm', kernels),
+  ...peftGradients(),
+  ADAM,
+  ...TILE,
+  ...SHARED_VALUES,
+  ...WASM_REPAIRS,
+]);
 
 /**
- * Registers the fused kernels for tfjs's `wasm` backend, which may be imported before or after, a fast Tile with a fast gradient,
- * an Identity and a Cast that copy nothing where nothing changes, and stock kernels kept within their tensors; done by importing this module. Calling it again is harmless.
+ * Registers our kernels for tfjs's `wasm` backend, which may be imported before or after, `tf.train.adam` by one kernel a variable, a
+ * fast Tile with a fast gradient, an Identity and a Cast that copy nothing where nothing changes, and stock kernels kept within their
+ * tensors; done by importing this module. Calling it again is harmless.
  */
 export function register(): void {
-  registerKernels();
-  registerTile();
-  registerSharedValues();
-  registerRepairs();
+  patches.apply();
 }
 
-/** Takes the fused kernels out, so that the ops run on stock ones, and puts the stock kernels and Tile's gradient back. */
+/** Takes them out, so that the ops run on stock kernels, and puts the stock kernels and Tile's gradient back. */
 export function unregister(): void {
-  unregisterKernels();
-  unregisterTile();
-  unregisterSharedValues();
-  unregisterRepairs();
+  patches.restore();
 }
 
 register();

@@ -1,4 +1,5 @@
 import {registerAdam, unregisterAdam} from '@tfjs-peft/kernels';
+import * as wasmKernels from '@tfjs-peft/kernels/wasm';
 import * as training from '@tfjs-peft/kernels/wasm-training';
 
 export type Side = 'ours' | 'baseline';
@@ -13,10 +14,10 @@ export function kernelsFor(backend: string): (side: Side) => void {
   const wasm = backend === 'wasm';
   return (side) => {
     if (side === 'ours') {
-      if (wasm) training.register();
+      if (wasm) for (const entry of [wasmKernels, training]) entry.register();
       registerAdam();
     } else {
-      if (wasm) training.unregister();
+      if (wasm) for (const entry of [training, wasmKernels]) entry.unregister();
       unregisterAdam();
     }
   };

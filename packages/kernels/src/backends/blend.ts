@@ -1,10 +1,10 @@
-import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {BlendAttrs} from '../ops/blend.js';
+import type {KernelInputs} from '../kernel-map.js';
+import type {BlendAttrs, BlendGradAttrs} from '../ops/blend.js';
 
-type Values = Partial<Record<string, Float32Array>>;
+type Values = KernelInputs<'PeftBlend', Float32Array>;
 
 /** The blend kernels' inputs by name. */
-export type BlendNamed = Record<string, TensorInfo | undefined>;
+export type BlendNamed = KernelInputs<'PeftBlend'>;
 
 /** The shape of the blend's output. */
 export function blendShape({token, sample}: BlendNamed, {rows}: BlendAttrs): [number, number] {
@@ -21,7 +21,7 @@ export function blendInto(
 ): void {
   if (out.length === 0) return;
   const width = out.length / rows;
-  const [s, g] = [sigmoid(slope * share![0]!), sigmoid(slope * gate![0]!)];
+  const [s, g] = [sigmoid(slope * share[0]!), sigmoid(slope * gate[0]!)];
   const [byToken, bySample] = [g * s * tokenFactor, g * (1 - s) * sampleFactor];
   const tokens = sample === undefined ? rows : (rows * width) / sample.length;
   for (let row = 0, i = 0; row < rows; row++) {
@@ -37,10 +37,10 @@ export function blendInto(
 /** Gradients of the two scalars, from what their terms add up to by column. */
 export function blendGradient(
   {token, sample, share, gate}: Values,
-  {slope, tokenFactor, sampleFactor}: BlendAttrs,
+  {slope, tokenFactor, sampleFactor}: BlendGradAttrs,
 ): {share: number; gate: number} {
   const total = (sums: Float32Array | undefined): number => sums?.reduce((sum, x) => sum + x, 0) ?? 0;
-  const [s, g] = [sigmoid(slope * share![0]!), sigmoid(slope * gate![0]!)];
+  const [s, g] = [sigmoid(slope * share[0]!), sigmoid(slope * gate[0]!)];
   const [p, q] = [tokenFactor * total(token), sampleFactor * total(sample)];
   return {
     share: slope * s * (1 - s) * g * (p - q),

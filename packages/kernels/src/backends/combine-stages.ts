@@ -1,28 +1,39 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {CombineAttrs, ScaleName} from '../ops/combine.js';
+import type {KernelInputs} from '../kernel-map.js';
+import type {CombineAttrs} from '../ops/combine.js';
+import type {ScaleName} from '../types.js';
 
 /** The combine kernel's inputs by name. */
-export type Named = Record<string, TensorInfo | undefined>;
+export type Named = KernelInputs<'PeftCombine'>;
 
 /** What a program writes: the output itself, or one of the values that a gradient keeps. */
 export type Stage = 'y' | 'z' | 'u';
-
-export const SCALE_NAMES = ['pre', 'alpha', 'beta', 'post'] as const;
 
 export function scaleKind(inputs: Named, name: ScaleName): 'none' | 'vector' | 'table' {
   if (inputs[`${name}Gates`] !== undefined) return 'table';
   return inputs[name] === undefined ? 'none' : 'vector';
 }
 
-function pick(named: Named, names: string[]): Named {
-  const parts = names.flatMap((name) => [name, `${name}Gates`, `${name}Table`]);
+type Input = keyof Named;
+
+const inputsOf = (named: Named): Input[] => Object.keys(named) as Input[];
+
+/** Those of the inputs that belong to the given parts. */
+function pick(named: Named, parts: string[]): Named {
+  const wanted = new Set(parts.flatMap((part) => [part, `${part}Gates`, `${part}Table`]));
   return Object.fromEntries(
-    parts.filter((part) => named[part] !== undefined).map((part) => [part, named[part]]),
+    inputsOf(named)
+      .filter((name) => wanted.has(name))
+      .map((name) => [name, named[name]]),
   );
 }
 
 function without(named: Named, dropped: Named): Named {
-  return Object.fromEntries(Object.entries(named).filter(([name]) => !(name in dropped)));
+  return Object.fromEntries(
+    inputsOf(named)
+      .filter((name) => !(name in dropped))
+      .map((name) => [name, named[name]]),
+  );
 }
 
 /** The inputs that a stage reads. */

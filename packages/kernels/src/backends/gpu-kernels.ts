@@ -1,176 +1,99 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import {
-  ACTIVATION_GRAD,
-  ADAM,
-  BLEND,
-  BLEND_GRAD,
-  COLUMN_SUM,
-  COMBINE,
-  GATES,
-  LAYER_NORM,
-  LAYER_NORM_GRAD,
-  MATMUL,
-  MIX,
-  MIX_GRAD,
-  type PeftKernel,
-  PROJECT,
-  SOFTMAX_GRAD,
-  STREAM_GATES,
-  STREAM_GATES_GRAD,
-} from '../kernel-registry.js';
+import type {PeftKernel} from '../kernel-map.js';
 import type {AdamAttrs} from '../ops/adam.js';
-import type {BlendAttrs} from '../ops/blend.js';
-import type {CombineAttrs} from '../ops/combine.js';
-import type {GatesAttrs} from '../ops/gates.js';
-import type {MatMulAttrs} from '../ops/matmul.js';
-import type {StreamGatesAttrs} from '../ops/stream-gates.js';
-import type {Activation, Mix} from '../types.js';
-import {ADAM_INPUTS, ADAM_PARTS, type AdamPart} from './adam-parts.js';
-import type {BlendNamed} from './blend.js';
-import type {Named} from './combine-stages.js';
 import type {Product} from './product-sizes.js';
 
-/** Inputs of layer normalization; gamma and beta are vectors. */
-export interface LayerNormInputs {
-  x: TensorInfo;
-  gamma?: TensorInfo;
-  beta?: TensorInfo;
-}
+/*
+ * Kernels that both GPU backends make in the same way of programs of their own: a program has one output, so that a kernel with several
+ * outputs, or with a value in between, is several.
+ */
+
+type MatMul = (backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product) => TensorInfo;
+
+const plain = {transposeA: false, transposeB: false};
+
+/** h = x A, and the leading columns of x W. */
+export const projectBy =
+  (matMul: MatMul): PeftKernel<'PeftProject'> =>
+  ({inputs: {x, a, kernel}, attrs: {columns}, backend}) => {
+    const h = matMul(backend, x, a, plain);
+    return kernel === undefined ? [h] : [h, matMul(backend, x, kernel, {...plain, columns})];
+  };
+
+/** A router's gates: its logits, and their softmax. */
+export const gatesBy =
+  (
+    matMul: MatMul,
+    softmax: (backend: KernelBackend, x: TensorInfo, scale: number) => TensorInfo,
+  ): PeftKernel<'PeftGates'> =>
+  ({inputs: {x, kernel}, attrs: {temperature}, backend}) => {
+    const logits = matMul(backend, x, kernel, plain);
+    const gates = softmax(backend, logits, 1 / temperature);
+    backend.disposeData(logits.dataId);
+    return gates;
+  };
 
 /** What the gradient of a stream starts from; the gates' are there if there was a selection. */
 export interface StreamInputs {
   dp: TensorInfo;
   p: TensorInfo;
-  dGates?: TensorInfo;
-  gates?: TensorInfo;
+  dGates?: TensorInfo | undefined;
+  gates?: TensorInfo | undefined;
 }
 
-/** What a GPU backend brings: its programs, each behind a function that runs it. */
-export interface GpuPrograms {
-  matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product): TensorInfo;
-  combine(backend: KernelBackend, inputs: Named, attrs: CombineAttrs): TensorInfo[];
-  mix(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, kind: Mix): TensorInfo;
-  mixGradient(
-    backend: KernelBackend,
-    inputs: {dhm: TensorInfo; h: TensorInfo; gates: TensorInfo},
-    kind: 'expert' | 'dense',
-  ): TensorInfo[];
-  activationGradient(
-    backend: KernelBackend,
-    dy: TensorInfo,
-    ref: TensorInfo,
-    activation: Activation,
-  ): TensorInfo;
-  columnSum(backend: KernelBackend, a: TensorInfo, b?: TensorInfo): TensorInfo;
-  adam(backend: KernelBackend, part: AdamPart, inputs: TensorInfo[], attrs: AdamAttrs): TensorInfo;
-  softmax(backend: KernelBackend, x: TensorInfo, scale: number): TensorInfo;
-  softmaxGradient(backend: KernelBackend, dy: TensorInfo, y: TensorInfo, scale: number): TensorInfo;
-  streams(backend: KernelBackend, a: TensorInfo, b: TensorInfo, attrs: StreamGatesAttrs): TensorInfo;
-  keep(backend: KernelBackend, p: TensorInfo, theta: number): TensorInfo;
-  streamGradient(
-    backend: KernelBackend,
-    x: TensorInfo,
-    inputs: StreamInputs,
-    attrs: {weight: number; floor: number},
-  ): TensorInfo;
-  layerNorm(backend: KernelBackend, inputs: LayerNormInputs, epsilon: number): TensorInfo;
-  layerNormGradient(
-    backend: KernelBackend,
-    inputs: {dy: TensorInfo; x: TensorInfo; gamma?: TensorInfo},
-    epsilon: number,
-  ): TensorInfo;
-  blend(backend: KernelBackend, inputs: BlendNamed, attrs: BlendAttrs): TensorInfo;
-  blendGradient(
-    backend: KernelBackend,
-    inputs: BlendNamed,
-    attrs: BlendAttrs,
-    of: 'share' | 'gate',
-  ): TensorInfo;
+/** The gradients of both streams. */
+export const streamGradientsBy =
+  (
+    streamGradient: (
+      backend: KernelBackend,
+      x: TensorInfo,
+      inputs: StreamInputs,
+      attrs: {weight: number; floor: number},
+    ) => TensorInfo,
+  ): PeftKernel<'PeftStreamGatesGrad'> =>
+  ({inputs, attrs: {weightA, weightB, floor}, backend}) => [
+    streamGradient(backend, inputs.a, inputs, {weight: weightA, floor}),
+    streamGradient(backend, inputs.b, inputs, {weight: weightB, floor}),
+  ];
+
+/** What a program of Adam writes; a program of a GPU backend has one output. */
+export type AdamPart = 'm' | 'v' | 'value';
+
+/** In the order of the kernel's outputs. */
+export const ADAM_PARTS = ['m', 'v', 'value'] as const;
+
+/** The inputs that each part reads. */
+export const ADAM_INPUTS: Record<AdamPart, ('value' | 'm' | 'v' | 'gradient')[]> = {
+  m: ['m', 'gradient'],
+  v: ['v', 'gradient'],
+  value: ['value', 'm', 'v'],
+};
+
+/**
+ * The uniforms of each part, by name. The value is computed from the new moments:
+ * value - rate · m / (sqrt(v / correction2) + epsilon), with rate = learningRate / correction1.
+ */
+export function adamUniforms(part: AdamPart, attrs: AdamAttrs): Record<string, number> {
+  const {learningRate, beta1, beta2, epsilon, correction1, correction2} = attrs;
+  if (part === 'm') return {keep: beta1, take: 1 - beta1};
+  if (part === 'v') return {keep: beta2, take: 1 - beta2};
+  return {rate: learningRate / correction1, correction2, epsilon};
 }
 
-const plain = {transposeA: false, transposeB: false};
-
-/** Products, and what is done around them at a site. */
-function siteKernels(programs: GpuPrograms): Record<string, PeftKernel> {
-  const {matMul, combine, mix, mixGradient, activationGradient, columnSum} = programs;
-  return {
-    [MATMUL]: ({inputs, attrs, backend}) =>
-      matMul(backend, inputs.a!, inputs.b!, attrs as unknown as MatMulAttrs),
-    [PROJECT]: ({inputs, attrs, backend}) => {
-      const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
-      const h = matMul(backend, x, a, plain);
-      if (kernel === undefined) return [h];
-      return [h, matMul(backend, x, kernel, {...plain, columns: attrs.columns as number})];
-    },
-    [COMBINE]: ({inputs, attrs, backend}) => combine(backend, inputs, attrs as unknown as CombineAttrs),
-    [MIX]: ({inputs, attrs, backend}) => mix(backend, inputs.h!, inputs.gates!, attrs.mix as Mix),
-    [MIX_GRAD]: ({inputs, attrs, backend}) =>
-      mixGradient(
+/** A step of Adam, part by part. */
+export const adamBy =
+  (
+    adam: (backend: KernelBackend, part: AdamPart, inputs: TensorInfo[], attrs: AdamAttrs) => TensorInfo,
+  ): PeftKernel<'PeftAdam'> =>
+  ({inputs, attrs, backend}) => {
+    const known = {...inputs};
+    return ADAM_PARTS.map((part) => {
+      known[part] = adam(
         backend,
-        inputs as {dhm: TensorInfo; h: TensorInfo; gates: TensorInfo},
-        attrs.mix as 'expert' | 'dense',
-      ),
-    [ACTIVATION_GRAD]: ({inputs, attrs, backend}) =>
-      activationGradient(backend, inputs.dy!, inputs.ref!, attrs.activation as Activation),
-    [COLUMN_SUM]: ({inputs, backend}) => columnSum(backend, inputs.a!, inputs.b),
+        part,
+        ADAM_INPUTS[part].map((name) => known[name]),
+        attrs,
+      );
+      return known[part];
+    });
   };
-}
-
-/** Routers' gates. */
-function gateKernels(programs: GpuPrograms): Record<string, PeftKernel> {
-  const {matMul, softmax, softmaxGradient, streams, keep, streamGradient, blend, blendGradient} = programs;
-  return {
-    [GATES]: ({inputs, attrs, backend}) => {
-      const logits = matMul(backend, inputs.x!, inputs.kernel!, plain);
-      const gates = softmax(backend, logits, 1 / (attrs as unknown as GatesAttrs).temperature);
-      backend.disposeData(logits.dataId);
-      return gates;
-    },
-    [SOFTMAX_GRAD]: ({inputs, attrs, backend}) =>
-      softmaxGradient(backend, inputs.dy!, inputs.y!, attrs.scale as number),
-    [STREAM_GATES]: ({inputs, attrs, backend}) => {
-      const {theta} = attrs as unknown as StreamGatesAttrs;
-      const p = streams(backend, inputs.a!, inputs.b!, attrs as unknown as StreamGatesAttrs);
-      return theta === null ? [p] : [p, keep(backend, p, theta)];
-    },
-    [STREAM_GATES_GRAD]: ({inputs, attrs, backend}) => {
-      const {weightA, weightB, floor} = attrs as unknown as StreamGatesAttrs;
-      const from = inputs as unknown as StreamInputs;
-      return [
-        streamGradient(backend, inputs.a!, from, {weight: weightA, floor}),
-        streamGradient(backend, inputs.b!, from, {weight: weightB, floor}),
-      ];
-    },
-    [BLEND]: ({inputs, attrs, backend}) => blend(backend, inputs, attrs as unknown as BlendAttrs),
-    [BLEND_GRAD]: ({inputs, attrs, backend}) =>
-      (['share', 'gate'] as const).map((of) =>
-        blendGradient(backend, inputs, attrs as unknown as BlendAttrs, of),
-      ),
-  };
-}
-
-/** The kernels of a GPU backend, which differ in their programs only. */
-export function gpuKernels(programs: GpuPrograms): Record<string, PeftKernel> {
-  const {adam, layerNorm, layerNormGradient} = programs;
-  return {
-    ...siteKernels(programs),
-    ...gateKernels(programs),
-    [LAYER_NORM]: ({inputs, attrs, backend}) =>
-      layerNorm(backend, inputs as unknown as LayerNormInputs, attrs.epsilon as number),
-    [LAYER_NORM_GRAD]: ({inputs, attrs, backend}) =>
-      layerNormGradient(
-        backend,
-        inputs as unknown as {dy: TensorInfo; x: TensorInfo; gamma?: TensorInfo},
-        attrs.epsilon as number,
-      ),
-    [ADAM]: ({inputs, attrs, backend}) => {
-      const known: Record<string, TensorInfo> = {...inputs};
-      return ADAM_PARTS.map((part) => {
-        const read = ADAM_INPUTS[part].map((name) => known[name]!);
-        const written = adam(backend, part, read, attrs as unknown as AdamAttrs);
-        known[part] = written;
-        return written;
-      });
-    },
-  };
-}

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '../errors.js';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 const COMPARISONS = ['Greater', 'GreaterEqual', 'Less', 'LessEqual', 'Equal', 'NotEqual'];
 const LOGIC: Record<string, string[]> = {
@@ -26,40 +27,44 @@ function wasComputed(saved: tf.Tensor): boolean {
   return original === undefined || maker(original) !== undefined;
 }
 
+const zeros = (shape: number[]) => () => tf.zeros(shape);
+
+/** The gradient of a logical op with respect to one of its inputs. */
+const ofLogic = (kernelName: string, input: tf.Tensor) => () => {
+  if (wasComputed(input)) return tf.zeros(input.shape);
+  throw new NoGradientError(
+    `${kernelName}: no gradient with respect to a boolean tensor, here of shape [${input.shape}]. ` +
+      'Differentiate with respect to the numbers that it was computed from.',
+  );
+};
+
 /**
  * Comparisons are piecewise constant: their gradient is zero, where stock tfjs throws; and so it is for logic on their results. Of
  * a boolean tensor itself nobody can have meant to take a gradient: that still throws, a NoGradientError.
  */
-export function registerComparisonGradients(): void {
-  const zeros = (shape: number[]) => () => tf.zeros(shape);
-  for (const kernelName of COMPARISONS) {
-    replaceGradient({
+export const COMPARISON_GRADIENTS: AnyPatch[] = [
+  ...COMPARISONS.map((kernelName) =>
+    gradientPatch({
       kernelName,
       inputsToSave: ['a', 'b'],
       gradFunc: (_, saved) => ({a: zeros(saved[0]!.shape), b: zeros(saved[1]!.shape)}),
-    });
-  }
-  for (const [kernelName, inputsToSave] of Object.entries(CHOICES)) {
-    replaceGradient({
+    }),
+  ),
+  ...Object.entries(CHOICES).map(([kernelName, inputsToSave]) =>
+    gradientPatch({
       kernelName,
       inputsToSave,
       gradFunc: (_, saved) =>
         Object.fromEntries(inputsToSave.map((name, i) => [name, zeros(saved[i]!.shape)])),
-    });
-  }
-  for (const [kernelName, inputsToSave] of Object.entries(LOGIC)) {
-    const gradient = (input: tf.Tensor) => () => {
-      if (wasComputed(input)) return tf.zeros(input.shape);
-      throw new NoGradientError(
-        `${kernelName}: no gradient with respect to a boolean tensor, here of shape [${input.shape}]. ` +
-          'Differentiate with respect to the numbers that it was computed from.',
-      );
-    };
-    replaceGradient({
+    }),
+  ),
+  ...Object.entries(LOGIC).map(([kernelName, inputsToSave]) =>
+    gradientPatch({
       kernelName,
       inputsToSave,
       // tfjs asks only for the inputs that depend on what one differentiates with respect to.
-      gradFunc: (_, saved) => Object.fromEntries(inputsToSave.map((name, i) => [name, gradient(saved[i]!)])),
-    });
-  }
-}
+      gradFunc: (_, saved) =>
+        Object.fromEntries(inputsToSave.map((name, i) => [name, ofLogic(kernelName, saved[i]!)])),
+    }),
+  ),
+];

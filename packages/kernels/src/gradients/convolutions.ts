@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {replaceGradient, wrapGradient} from './registry.js';
+import {gradientPatch, gradientWrap} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 import {type Axis, convolutionByTaps, place} from './taps.js';
 
 interface Attributes {
@@ -89,52 +90,40 @@ function dilatedDepthwise(
 }
 
 /** Stock tfjs refuses the gradient of a dilated convolution; of those without gaps it is left to it. */
-function registerDilated(kernelName: 'Conv2D' | 'DepthwiseConv2dNative'): void {
-  wrapGradient(kernelName, (stock) => ({
-    ...stock,
-    gradFunc: (dy, saved, attrs) => {
-      const attributes = attrs as unknown as Attributes;
-      if ([attributes.dilations ?? 1].flat().every((size) => size === 1)) {
-        return stock.gradFunc(dy, saved, attrs);
-      }
-      if (attributes.dataFormat === 'NCHW') {
-        throw new ConfigError(
-          `${kernelName}: no gradient of a dilated convolution in NCHW. Transpose to NHWC.`,
-        );
-      }
-      const [x, filter] = saved as [tf.Tensor4D, tf.Tensor4D];
-      const depthwise = kernelName !== 'Conv2D';
-      const axes = axesOf(x, filter, attributes, depthwise);
-      return depthwise
-        ? dilatedDepthwise(dy as tf.Tensor4D, x, filter, axes)
-        : convolutionByTaps(dy as tf.Tensor, x, filter, axes);
-    },
-  }));
+const dilated = (kernelName: 'Conv2D' | 'DepthwiseConv2dNative'): AnyPatch =>
+  gradientWrap<Attributes>(kernelName, (stock) => (dy, saved, attributes) => {
+    if ([attributes.dilations ?? 1].flat().every((size) => size === 1)) return stock(dy, saved, attributes);
+    if (attributes.dataFormat === 'NCHW') {
+      throw new ConfigError(
+        `${kernelName}: no gradient of a dilated convolution in NCHW. Transpose to NHWC.`,
+      );
+    }
+    const [x, filter] = saved as [tf.Tensor4D, tf.Tensor4D];
+    const depthwise = kernelName !== 'Conv2D';
+    const axes = axesOf(x, filter, attributes, depthwise);
+    return depthwise
+      ? dilatedDepthwise(dy as tf.Tensor4D, x, filter, axes)
+      : convolutionByTaps(dy, x, filter, axes);
+  });
+
+interface Attributes3D {
+  strides: [number, number, number] | number;
+  pad: 'valid' | 'same';
+  dilations?: [number, number, number] | number;
 }
 
 /**
  * Gradients of convolutions that stock tfjs lacks or has wrong: dilated Conv2D and DepthwiseConv2dNative, and Conv3D, which it refuses with
- * dilations and whose kernels on the wasm backend are wrong.
- *
- * @throws ConfigError from the gradient of a dilated convolution in NCHW.
+ * dilations and whose kernels on the wasm backend are wrong. That of a dilated convolution in NCHW is a ConfigError.
  */
-export function registerConvolutionGradients(): void {
-  registerDilated('Conv2D');
-  registerDilated('DepthwiseConv2dNative');
-  replaceGradient({
+export const CONVOLUTION_GRADIENTS: AnyPatch[] = [
+  dilated('Conv2D'),
+  dilated('DepthwiseConv2dNative'),
+  gradientPatch<Attributes3D>({
     kernelName: 'Conv3D',
     inputsToSave: ['x', 'filter'],
-    gradFunc: (dy, saved, attrs) => {
+    gradFunc: (dy, saved, {strides, pad, dilations = 1}) => {
       const [x, filter] = saved as [tf.Tensor5D, tf.Tensor5D];
-      const {
-        strides,
-        pad,
-        dilations = 1,
-      } = attrs as unknown as {
-        strides: [number, number, number] | number;
-        pad: 'valid' | 'same';
-        dilations?: [number, number, number] | number;
-      };
       const info = tf.backend_util.computeConv3DInfo(x.shape, filter.shape, strides, dilations, pad);
       const {front, top, left} = info.padInfo;
       const axes = [
@@ -151,7 +140,7 @@ export function registerConvolutionGradients(): void {
           before: values[5]!,
         }),
       );
-      return convolutionByTaps(dy as tf.Tensor, x, filter, axes);
+      return convolutionByTaps(dy, x, filter, axes);
     },
-  });
-}
+  }),
+];

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '../errors.js';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 import {resampleGradient} from './resample.js';
 
 /** What each row (or column) of a crop takes of the image's, by tensors alone, since boxes may be computed: [boxes, count, size]. */
@@ -24,33 +25,30 @@ function takes(first: tf.Tensor, last: tf.Tensor, count: number, size: number, m
 }
 
 /** The image's part of CropAndResize's gradient. */
-export function registerCropAndResizeGradient(): void {
-  replaceGradient({
-    kernelName: 'CropAndResize',
-    inputsToSave: ['image', 'boxes', 'boxInd'],
-    gradFunc: (dy, saved, attrs) => {
-      const [image, boxes, boxInd] = saved as [tf.Tensor4D, tf.Tensor2D, tf.Tensor1D];
-      const {cropSize, method} = attrs as unknown as {cropSize: [number, number]; method: string};
-      const [images, height, width, channels] = image.shape;
-      return {
-        image: () => {
-          const [y1, x1, y2, x2] = tf.split(boxes, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-          const parts = resampleGradient(
-            dy as tf.Tensor,
-            takes(y1, y2, cropSize[0], height, method),
-            takes(x1, x2, cropSize[1], width, method),
-          );
-          const owners = tf.cast(tf.oneHot(boxInd, images), 'float32');
-          const rows = tf.reshape(parts, [boxes.shape[0], height * width * channels]);
-          return tf.reshape(tf.matMul(owners as tf.Tensor2D, rows as tf.Tensor2D, true), image.shape);
-        },
-        boxes: () => {
-          throw new NoGradientError(
-            'CropAndResize: no gradient with respect to the boxes. Give it boxes that do not depend on what is trained.',
-          );
-        },
-        boxInd: () => tf.zeros(boxInd.shape),
-      };
-    },
-  });
-}
+export const CROP_AND_RESIZE_GRADIENT: AnyPatch = gradientPatch<tf.CropAndResizeAttrs>({
+  kernelName: 'CropAndResize',
+  inputsToSave: ['image', 'boxes', 'boxInd'],
+  gradFunc: (dy, saved, {cropSize, method}) => {
+    const [image, boxes, boxInd] = saved as [tf.Tensor4D, tf.Tensor2D, tf.Tensor1D];
+    const [images, height, width, channels] = image.shape;
+    return {
+      image: () => {
+        const [y1, x1, y2, x2] = tf.split(boxes, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+        const parts = resampleGradient(
+          dy,
+          takes(y1, y2, cropSize[0], height, method),
+          takes(x1, x2, cropSize[1], width, method),
+        );
+        const owners = tf.cast(tf.oneHot(boxInd, images), 'float32');
+        const rows = tf.reshape(parts, [boxes.shape[0], height * width * channels]);
+        return tf.reshape(tf.matMul(owners as tf.Tensor2D, rows as tf.Tensor2D, true), image.shape);
+      },
+      boxes: () => {
+        throw new NoGradientError(
+          'CropAndResize: no gradient with respect to the boxes. Give it boxes that do not depend on what is trained.',
+        );
+      },
+      boxInd: () => tf.zeros(boxInd.shape),
+    };
+  },
+});

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 interface Spec {
   operands: string[];
@@ -89,15 +90,9 @@ function einsumGradient(equation: string, inputs: tf.Tensor[], i: number, dy: tf
 }
 
 /** Einsum has no gradient in stock tfjs. */
-export function registerEinsumGradient(): void {
-  replaceGradient({
-    kernelName: 'Einsum',
-    saveAllInputs: true,
-    gradFunc: (dy, saved, attrs) => {
-      const {equation} = attrs as unknown as {equation: string};
-      return Object.fromEntries(
-        saved.map((_, i) => [i, () => einsumGradient(equation, saved, i, dy as tf.Tensor)]),
-      );
-    },
-  });
-}
+export const EINSUM_GRADIENT: AnyPatch = gradientPatch<tf.EinsumAttrs>({
+  kernelName: 'Einsum',
+  saveAllInputs: true,
+  gradFunc: (dy, saved, {equation}) =>
+    Object.fromEntries(saved.map((_, i) => [i, () => einsumGradient(equation, saved, i, dy)])),
+});

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /** Integer indices never carry a gradient; this is for tfjs, which asks every input. */
 const none = (indices: tf.Tensor) => () => tf.zeros(indices.shape);
@@ -38,63 +39,6 @@ function gatherGradient(
   return tf.reshape(swap(tf.reshape(sums, [batch, count, outer, inner])), shape);
 }
 
-/** GatherNd's gradient is ScatterNd, which adds where an index occurs twice, and the other way round. */
-export function registerGatherScatterGradients(): void {
-  replaceGradient({
-    kernelName: 'GatherNd',
-    inputsToSave: ['params', 'indices'],
-    gradFunc: (dy, saved) => {
-      const [params, indices] = saved as [tf.Tensor, tf.Tensor];
-      return {params: () => tf.scatterND(indices, dy as tf.Tensor, params.shape), indices: none(indices)};
-    },
-  });
-  replaceGradient({
-    kernelName: 'GatherV2',
-    inputsToSave: ['x', 'indices'],
-    gradFunc: (dy, saved, attrs) => {
-      const [x, indices] = saved as [tf.Tensor, tf.Tensor];
-      const {axis, batchDims = 0} = attrs as unknown as {axis: number; batchDims?: number};
-      const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
-      return {
-        x: () => gatherGradient(dy as tf.Tensor, x.shape, indices, at, batchDims),
-        indices: none(indices),
-      };
-    },
-  });
-  replaceGradient({
-    kernelName: 'SparseToDense',
-    inputsToSave: ['sparseIndices', 'sparseValues', 'defaultValue'],
-    gradFunc: (dy, saved) => {
-      const [indices, values] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-      const upstream = dy as tf.Tensor;
-      const places = tf.reshape(indices, [-1, upstream.rank]);
-      const taken = (): tf.Tensor => tf.gatherND(upstream, places);
-      return {
-        sparseIndices: none(indices),
-        sparseValues: () => (values.rank === 0 ? tf.sum(taken()) : tf.reshape(taken(), values.shape)),
-        defaultValue: () => tf.sub(tf.sum(upstream), tf.sum(taken())),
-      };
-    },
-  });
-  replaceGradient({
-    kernelName: 'ScatterNd',
-    inputsToSave: ['indices'],
-    gradFunc: (dy, saved) => {
-      const [indices] = saved as [tf.Tensor];
-      return {updates: () => tf.gatherND(dy as tf.Tensor, indices), indices: none(indices)};
-    },
-  });
-  replaceGradient({
-    kernelName: 'TopK',
-    inputsToSave: ['x'],
-    outputsToSave: [false, true],
-    gradFunc: (dys, saved) => {
-      const [x, indices] = saved as [tf.Tensor, tf.Tensor];
-      return {x: () => scatterRows((dys as unknown as tf.Tensor[])[0]!, indices, x.shape)};
-    },
-  });
-}
-
 /** Puts each row's values at that row's indices of the last axis, zeros elsewhere. */
 function scatterRows(values: tf.Tensor, indices: tf.Tensor, shape: number[]): tf.Tensor {
   const width = shape[shape.length - 1]!;
@@ -104,3 +48,55 @@ function scatterRows(values: tf.Tensor, indices: tf.Tensor, shape: number[]): tf
   const scattered = tf.scatterND(tf.reshape(flat, [-1, 1]), tf.reshape(values, [-1]), [rows * width]);
   return tf.reshape(scattered, shape);
 }
+
+/** GatherNd's gradient is ScatterNd, which adds where an index occurs twice, and the other way round. */
+export const GATHER_SCATTER_GRADIENTS: AnyPatch[] = [
+  gradientPatch({
+    kernelName: 'GatherNd',
+    inputsToSave: ['params', 'indices'],
+    gradFunc: (dy, saved) => {
+      const [params, indices] = saved as [tf.Tensor, tf.Tensor];
+      return {params: () => tf.scatterND(indices, dy, params.shape), indices: none(indices)};
+    },
+  }),
+  gradientPatch<{axis: number; batchDims?: number}>({
+    kernelName: 'GatherV2',
+    inputsToSave: ['x', 'indices'],
+    gradFunc: (dy, saved, {axis, batchDims = 0}) => {
+      const [x, indices] = saved as [tf.Tensor, tf.Tensor];
+      const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
+      return {x: () => gatherGradient(dy, x.shape, indices, at, batchDims), indices: none(indices)};
+    },
+  }),
+  gradientPatch({
+    kernelName: 'SparseToDense',
+    inputsToSave: ['sparseIndices', 'sparseValues', 'defaultValue'],
+    gradFunc: (dy, saved) => {
+      const [indices, values] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const places = tf.reshape(indices, [-1, dy.rank]);
+      const taken = (): tf.Tensor => tf.gatherND(dy, places);
+      return {
+        sparseIndices: none(indices),
+        sparseValues: () => (values.rank === 0 ? tf.sum(taken()) : tf.reshape(taken(), values.shape)),
+        defaultValue: () => tf.sub(tf.sum(dy), tf.sum(taken())),
+      };
+    },
+  }),
+  gradientPatch({
+    kernelName: 'ScatterNd',
+    inputsToSave: ['indices'],
+    gradFunc: (dy, saved) => {
+      const [indices] = saved as [tf.Tensor];
+      return {updates: () => tf.gatherND(dy, indices), indices: none(indices)};
+    },
+  }),
+  gradientPatch({
+    kernelName: 'TopK',
+    inputsToSave: ['x'],
+    outputsToSave: [false, true],
+    gradFunc: (dy, saved) => {
+      const [x, indices] = saved as [tf.Tensor, tf.Tensor];
+      return {x: () => scatterRows(dy, indices, x.shape)};
+    },
+  }),
+];

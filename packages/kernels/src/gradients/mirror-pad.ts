@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /** Adds to the gradient's inner part what was mirrored on both sides of one axis. */
 function fold(t: tf.Tensor, axis: number, [before, after]: [number, number], edge: number): tf.Tensor {
@@ -24,21 +25,18 @@ function fold(t: tf.Tensor, axis: number, [before, after]: [number, number], edg
 }
 
 /** MirrorPad's gradient: what was mirrored adds to what it was a mirror of; stock drops it. */
-export function registerMirrorPadGradient(): void {
-  replaceGradient({
-    kernelName: 'MirrorPad',
-    inputsToSave: ['x'],
-    gradFunc: (dy, _, attrs) => {
-      const {paddings, mode} = attrs as unknown as {paddings: [number, number][]; mode: string};
-      // REFLECT leaves the edge itself out.
-      const edge = mode === 'reflect' ? 1 : 0;
-      return {
-        x: () =>
-          paddings.reduce(
-            (t, padding, axis) => (padding.some((size) => size > 0) ? fold(t, axis, padding, edge) : t),
-            dy as tf.Tensor,
-          ),
-      };
-    },
-  });
-}
+export const MIRROR_PAD_GRADIENT: AnyPatch = gradientPatch<tf.MirrorPadAttrs>({
+  kernelName: 'MirrorPad',
+  inputsToSave: ['x'],
+  gradFunc: (dy, _, {paddings, mode}) => {
+    // REFLECT leaves the edge itself out.
+    const edge = mode === 'reflect' ? 1 : 0;
+    return {
+      x: () =>
+        paddings.reduce<tf.Tensor>(
+          (t, padding, axis) => (padding.some((size) => size > 0) ? fold(t, axis, padding, edge) : t),
+          dy,
+        ),
+    };
+  },
+});

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient, wrapGradient} from './registry.js';
+import {gradientPatch, gradientWrap} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 interface PoolAttributes {
   filterSize: number | number[];
@@ -25,28 +26,6 @@ function shares(
 function along(values: number[], axis: number, rank: number): tf.Tensor {
   const shape = Array.from({length: rank}, (_, i) => (i === axis ? values.length : 1));
   return tf.tensor(Float32Array.from(values), shape);
-}
-
-/**
- * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole window. Divided by the share
- * beforehand, it is right.
- */
-function registerMean(kernelName: string, axes: ReturnType<typeof axesOf>): void {
-  wrapGradient(kernelName, (stock) => ({
-    ...stock,
-    gradFunc: (dy, saved, attrs) => {
-      const [x] = saved as [tf.Tensor];
-      const upstream = dy as tf.Tensor;
-      // Padding by hand, which no converted model has, is stock's, as tfjs-core's specs want it.
-      if (Array.isArray((attrs as unknown as PoolAttributes).pad)) return stock.gradFunc(dy, saved, attrs);
-      const parts = axes(x.shape, attrs as unknown as PoolAttributes).map((part) => shares(...part));
-      let scaled = upstream;
-      parts.forEach((part, i) => {
-        if (part.some((share) => share !== 1)) scaled = tf.div(scaled, along(part, i + 1, x.rank));
-      });
-      return stock.gradFunc(scaled, saved, attrs);
-    },
-  }));
 }
 
 type Part = Parameters<typeof shares>;
@@ -85,28 +64,43 @@ function axesOf(rank: 4 | 5): (shape: number[], attributes: PoolAttributes) => P
   };
 }
 
+/**
+ * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole window. Divided by the share
+ * beforehand, it is right.
+ */
+const mean = (kernelName: string, axes: ReturnType<typeof axesOf>): AnyPatch =>
+  gradientWrap<PoolAttributes>(kernelName, (stock) => (dy, saved, attrs) => {
+    const [x] = saved as [tf.Tensor];
+    // Padding by hand, which no converted model has, is stock's, as tfjs-core's specs want it.
+    if (Array.isArray(attrs.pad)) return stock(dy, saved, attrs);
+    let scaled = dy;
+    axes(x.shape, attrs).forEach((part, i) => {
+      const own = shares(...part);
+      if (own.some((share) => share !== 1)) scaled = tf.div(scaled, along(own, i + 1, x.rank));
+    });
+    return stock(scaled, saved, attrs);
+  });
+
 /** AvgPool and AvgPool3D with padding; the values of MaxPoolWithArgmax, of which stock has no gradient. */
-export function registerPoolingGradients(): void {
-  registerMean('AvgPool', axesOf(4));
-  registerMean('AvgPool3D', axesOf(5));
-  replaceGradient({
+export const POOLING_GRADIENTS: AnyPatch[] = [
+  mean('AvgPool', axesOf(4)),
+  mean('AvgPool3D', axesOf(5)),
+  gradientPatch<tf.MaxPoolWithArgmaxAttrs>({
     kernelName: 'MaxPoolWithArgmax',
     inputsToSave: ['x'],
     outputsToSave: [false, true],
-    gradFunc: (dys, saved, attrs) => {
+    gradFunc: (dy, saved, {includeBatchInIndex}) => {
       const [{shape, size}, places] = saved as [tf.Tensor, tf.Tensor];
-      const {includeBatchInIndex} = attrs as unknown as {includeBatchInIndex: boolean};
-      const [dy] = dys as unknown as tf.Tensor[];
       const batch = shape[0]!;
       return {
         x: () => {
           const rows = tf.reshape(tf.cast(places, 'int32'), [batch, -1]);
           const starts = tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(size / batch, 'int32'));
           const flat = includeBatchInIndex ? rows : tf.add(rows, tf.reshape(starts, [batch, 1]));
-          const spread = tf.scatterND(tf.reshape(flat, [-1, 1]), tf.reshape(dy!, [-1]), [size]);
+          const spread = tf.scatterND(tf.reshape(flat, [-1, 1]), tf.reshape(dy, [-1]), [size]);
           return tf.reshape(spread, shape);
         },
       };
     },
-  });
-}
+  }),
+];

@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient, unbroadcast} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
+import {unbroadcast} from './broadcast.js';
 
 /** [batch, m, k] to [batch·m, k], which makes the gradient of an operand without a batch axis one product. */
 function fold(t: tf.Tensor): tf.Tensor2D {
@@ -38,23 +40,21 @@ function batchMatMulGradient(
 }
 
 /** Gradients of products that stock tfjs gives without reducing broadcast axes, or not at all. */
-export function registerProductGradients(): void {
-  replaceGradient({
+export const PRODUCT_GRADIENTS: AnyPatch[] = [
+  gradientPatch<tf.BatchMatMulAttrs>({
     kernelName: 'BatchMatMul',
     inputsToSave: ['a', 'b'],
-    gradFunc: (dy, saved, attrs) => {
-      const {transposeA, transposeB} = attrs as unknown as {transposeA: boolean; transposeB: boolean};
-      return batchMatMulGradient(dy as tf.Tensor, saved[0]!, saved[1]!, transposeA, transposeB);
-    },
-  });
-  replaceGradient({
+    gradFunc: (dy, saved, {transposeA, transposeB}) =>
+      batchMatMulGradient(dy, saved[0]!, saved[1]!, transposeA, transposeB),
+  }),
+  gradientPatch({
     kernelName: 'SquaredDifference',
     inputsToSave: ['a', 'b'],
     gradFunc: (dy, saved) => {
       const [a, b] = saved as [tf.Tensor, tf.Tensor];
       const twice = (first: tf.Tensor, second: tf.Tensor): tf.Tensor =>
-        tf.mul(dy as tf.Tensor, tf.mul(tf.sub(first, second), 2));
+        tf.mul(dy, tf.mul(tf.sub(first, second), 2));
       return {a: () => unbroadcast(twice(a, b), a.shape), b: () => unbroadcast(twice(b, a), b.shape)};
     },
-  });
-}
+  }),
+];

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient, wrapGradient} from './registry.js';
+import {gradientPatch, gradientWrap} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /** DepthToSpace backwards: each block of pixels becomes the channels of one. */
 function spaceToDepth(t: tf.Tensor, block: number, channelsFirst: boolean): tf.Tensor {
@@ -36,54 +37,41 @@ function sumOfCopies(dy: tf.Tensor, shape: number[], reps: number[]): tf.Tensor 
 }
 
 /** DepthToSpace, TensorScatterUpdate, Tile of more than four axes, Unpack and Split into a single part, Prod over a negative axis. */
-export function registerRearrangementGradients(): void {
-  replaceGradient({
+export const REARRANGEMENT_GRADIENTS: AnyPatch[] = [
+  gradientPatch<tf.DepthToSpaceAttrs>({
     kernelName: 'DepthToSpace',
     inputsToSave: ['x'],
-    gradFunc: (dy, _, attrs) => {
-      const {blockSize, dataFormat} = attrs as unknown as {blockSize: number; dataFormat: string};
-      return {x: () => spaceToDepth(dy as tf.Tensor, blockSize, dataFormat === 'NCHW')};
-    },
-  });
-  replaceGradient({
+    gradFunc: (dy, _, {blockSize, dataFormat}) => ({
+      x: () => spaceToDepth(dy, blockSize, dataFormat === 'NCHW'),
+    }),
+  }),
+  gradientPatch({
     kernelName: 'TensorScatterUpdate',
     inputsToSave: ['indices', 'updates'],
     gradFunc: (dy, saved) => {
       const [indices, updates] = saved as [tf.Tensor, tf.Tensor];
-      const upstream = dy as tf.Tensor;
       return {
         tensor: () => {
-          const written = tf.scatterND(indices, tf.ones(updates.shape), upstream.shape);
-          return tf.mul(upstream, tf.cast(tf.equal(written, 0), 'float32'));
+          const written = tf.scatterND(indices, tf.ones(updates.shape), dy.shape);
+          return tf.mul(dy, tf.cast(tf.equal(written, 0), 'float32'));
         },
         indices: () => tf.zeros(indices.shape),
-        updates: () => tf.gatherND(upstream, indices),
+        updates: () => tf.gatherND(dy, indices),
       };
     },
-  });
-  wrapGradient('Tile', (stock) => ({
-    ...stock,
-    gradFunc: (dy, saved, attrs) => {
-      const [{shape}] = saved as [tf.Tensor];
-      const {reps} = attrs as unknown as {reps: number[]};
-      if (shape.length < 5) return stock.gradFunc(dy, saved, attrs);
-      return {x: () => sumOfCopies(dy as tf.Tensor, shape, reps)};
-    },
-  }));
-  for (const kernelName of ['Unpack', 'SplitV']) {
-    wrapGradient(kernelName, (stock) => ({
-      ...stock,
-      // Of a single output tfjs hands on no list, which stock takes for granted.
-      gradFunc: (dy, saved, attrs) => stock.gradFunc([dy].flat() as unknown as tf.Tensor, saved, attrs),
-    }));
-  }
-  wrapGradient('Prod', (stock) => ({
-    ...stock,
-    // Stock takes a negative axis for none.
-    gradFunc: (dy, saved, attrs) => {
-      const {axis} = attrs as unknown as {axis: number | number[]};
-      const at = tf.util.parseAxisParam(axis, saved[0]!.shape);
-      return stock.gradFunc(dy, saved, {...attrs, axis: at});
-    },
-  }));
-}
+  }),
+  gradientWrap<tf.TileAttrs>('Tile', (stock) => (dy, saved, attrs) => {
+    const [{shape}] = saved as [tf.Tensor];
+    if (shape.length < 5) return stock(dy, saved, attrs);
+    return {x: () => sumOfCopies(dy, shape, attrs.reps)};
+  }),
+  // Of a single output tfjs hands on no list, which stock takes for granted.
+  ...['Unpack', 'SplitV'].map((kernelName) =>
+    gradientWrap(kernelName, (stock) => (_dy, saved, attrs, dys) => stock(dys, saved, attrs)),
+  ),
+  // Stock takes a negative axis for none.
+  gradientWrap<{axis: number | number[]}>('Prod', (stock) => (dy, saved, attrs) => {
+    const axis = tf.util.parseAxisParam(attrs.axis, saved[0]!.shape);
+    return stock(dy, saved, {...attrs, axis});
+  }),
+];

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient} from './registry.js';
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 import {resampleGradient} from './resample.js';
 
 interface ResizeAttributes {
@@ -45,32 +46,29 @@ function forBatch(values: Float32Array, batch: number, shape: [number, number]):
   return tf.tile(tf.tensor3d(values, [1, ...shape]), [batch, 1, 1]);
 }
 
+const resize = (kernelName: string, weights: Weights): AnyPatch =>
+  gradientPatch<ResizeAttributes>({
+    kernelName,
+    inputsToSave: ['images'],
+    gradFunc: (dy, saved, attributes) => {
+      const [batch, height, width] = saved[0]!.shape as [number, number, number];
+      const [, rows, columns] = dy.shape as [number, number, number];
+      return {
+        images: () =>
+          resampleGradient(
+            dy,
+            forBatch(weights(rows, height, attributes), batch, [rows, height]),
+            forBatch(weights(columns, width, attributes), batch, [columns, width]),
+          ),
+      };
+    },
+  });
+
 /**
  * ResizeBilinear and ResizeNearestNeighbor: stock's gradients know nothing of half pixels, fail on the cpu backend for several sizes, and do
  * not come to an end for one pixel with aligned corners.
  */
-export function registerResizeGradients(): void {
-  const kinds: [string, Weights][] = [
-    ['ResizeBilinear', bilinear],
-    ['ResizeNearestNeighbor', nearest],
-  ];
-  for (const [kernelName, weights] of kinds) {
-    replaceGradient({
-      kernelName,
-      inputsToSave: ['images'],
-      gradFunc: (dy, saved, attrs) => {
-        const [batch, height, width] = saved[0]!.shape as [number, number, number];
-        const [, rows, columns] = (dy as tf.Tensor).shape as [number, number, number];
-        const attributes = attrs as unknown as ResizeAttributes;
-        return {
-          images: () =>
-            resampleGradient(
-              dy as tf.Tensor,
-              forBatch(weights(rows, height, attributes), batch, [rows, height]),
-              forBatch(weights(columns, width, attributes), batch, [columns, width]),
-            ),
-        };
-      },
-    });
-  }
-}
+export const RESIZE_GRADIENTS: AnyPatch[] = [
+  resize('ResizeBilinear', bilinear),
+  resize('ResizeNearestNeighbor', nearest),
+];

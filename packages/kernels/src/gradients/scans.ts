@@ -1,11 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient} from './registry.js';
-
-interface ScanAttributes {
-  axis: number;
-  exclusive: boolean;
-  reverse: boolean;
-}
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /** Moves everything by `by` places towards the start of an axis, and fills up with one value. */
 function ahead(t: tf.Tensor, axis: number, by: number, value: number): tf.Tensor {
@@ -36,26 +31,23 @@ function cumprodGradient(dy: tf.Tensor, x: tf.Tensor, axis: number, exclusive: b
 }
 
 /** Cumsum along any axis, where stock transposes what is not; Cumprod, of which it has none. */
-export function registerScanGradients(): void {
-  replaceGradient({
+export const SCAN_GRADIENTS: AnyPatch[] = [
+  gradientPatch<tf.CumsumAttrs>({
     kernelName: 'Cumsum',
     inputsToSave: ['x'],
-    gradFunc: (dy, saved, attrs) => {
-      const [{shape}] = saved as [tf.Tensor];
-      const {axis, exclusive, reverse} = attrs as unknown as ScanAttributes;
-      const [at] = tf.util.parseAxisParam(axis, shape);
-      return {x: () => tf.cumsum(dy as tf.Tensor, at, exclusive, !reverse)};
+    gradFunc: (dy, saved, {axis, exclusive, reverse}) => {
+      const [at] = tf.util.parseAxisParam(axis, saved[0]!.shape);
+      return {x: () => tf.cumsum(dy, at, exclusive, !reverse)};
     },
-  });
-  replaceGradient({
+  }),
+  gradientPatch<tf.CumprodAttrs>({
     kernelName: 'Cumprod',
     inputsToSave: ['x'],
-    gradFunc: (dy, saved, attrs) => {
+    gradFunc: (dy, saved, {axis, exclusive, reverse}) => {
       const [x] = saved as [tf.Tensor];
-      const {axis, exclusive, reverse} = attrs as unknown as ScanAttributes;
       const at = tf.util.parseAxisParam(axis, x.shape)[0]!;
       const turned = (t: tf.Tensor): tf.Tensor => (reverse ? tf.reverse(t, at) : t);
-      return {x: () => turned(cumprodGradient(turned(dy as tf.Tensor), turned(x), at, exclusive))};
+      return {x: () => turned(cumprodGradient(turned(dy), turned(x), at, exclusive))};
     },
-  });
-}
+  }),
+];

@@ -1,16 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceGradient} from './registry.js';
-
-interface StridedSliceAttrs {
-  begin: number[];
-  end: number[];
-  strides: number[];
-  beginMask: number;
-  endMask: number;
-  ellipsisMask: number;
-  newAxisMask: number;
-  shrinkAxisMask: number;
-}
+import {gradientPatch} from '../gradient-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /** Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. */
 export function spread(t: tf.Tensor, axis: number, begin: number, stride: number, size: number): tf.Tensor {
@@ -38,38 +28,35 @@ function pad(t: tf.Tensor, axis: number, before: number, after: number): tf.Tens
 }
 
 /** StridedSlice's gradient: the upstream one put back at the places that were read, axis by axis. */
-export function registerStridedSliceGradient(): void {
-  replaceGradient({
-    kernelName: 'StridedSlice',
-    inputsToSave: ['x'],
-    gradFunc: (dy, saved, attrs) => {
-      const [x] = saved as [tf.Tensor];
-      const a = attrs as unknown as StridedSliceAttrs;
-      const info = tf.slice_util.sliceInfo(
-        x.shape,
-        a.begin,
-        a.end,
-        a.strides,
-        a.beginMask,
-        a.endMask,
-        a.ellipsisMask,
-        a.newAxisMask,
-        a.shrinkAxisMask,
-      );
-      return {
-        x: () => {
-          const read = readShape(x, info);
-          if (read.includes(0)) return tf.zeros(x.shape);
-          let result = tf.reshape(dy as tf.Tensor, read);
-          x.shape.forEach((size, axis) => {
-            result = spread(result, axis, info.begin[axis]!, info.strides[axis]!, size);
-          });
-          return result;
-        },
-      };
-    },
-  });
-}
+export const STRIDED_SLICE_GRADIENT: AnyPatch = gradientPatch<tf.StridedSliceAttrs>({
+  kernelName: 'StridedSlice',
+  inputsToSave: ['x'],
+  gradFunc: (dy, saved, a) => {
+    const [x] = saved as [tf.Tensor];
+    const info = tf.slice_util.sliceInfo(
+      x.shape,
+      a.begin,
+      a.end,
+      a.strides,
+      a.beginMask,
+      a.endMask,
+      a.ellipsisMask,
+      a.newAxisMask,
+      a.shrinkAxisMask,
+    );
+    return {
+      x: () => {
+        const read = readShape(x, info);
+        if (read.includes(0)) return tf.zeros(x.shape);
+        let result = tf.reshape(dy, read);
+        x.shape.forEach((size, axis) => {
+          result = spread(result, axis, info.begin[axis]!, info.strides[axis]!, size);
+        });
+        return result;
+      },
+    };
+  },
+});
 
 /** How many places of each axis of x were read: unlike the slice's shape, it keeps shrunk axes and has no new ones. */
 function readShape(

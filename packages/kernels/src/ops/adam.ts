@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
-import {ADAM} from '../kernel-registry.js';
+import {type AnyPatch, PatchSet, withdraw} from '../patches.js';
+import {hasKernel, runPeftKernel} from './kernels.js';
 
 /** The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new m, v and value. */
 export interface AdamAttrs {
@@ -34,10 +35,6 @@ interface AdamState {
 
 type Gradients = tf.NamedTensorMap | {name: string; tensor: tf.Tensor}[];
 type Apply = (this: tf.AdamOptimizer, gradients: Gradients) => void;
-
-/** Where the stock method is kept while ours is in its place: on the class itself, which an ESM and a CJS copy of this package share. */
-const STOCK = Symbol.for('tfjs-peft.adam.stock');
-type Patched = {applyGradients: Apply; [STOCK]?: Apply};
 
 interface Update {
   at: number;
@@ -91,45 +88,60 @@ function momentOf(moments: Moment[], {at, value}: Update, suffix: string): tf.Va
   return moments[at]!.variable;
 }
 
-function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
-  const state = this as unknown as AdamState;
-  const stock = (tf.AdamOptimizer.prototype as unknown as Patched)[STOCK]!;
-  const known = Array.isArray(state.accumulatedFirstMoment) && state.accBeta1 instanceof tf.Variable;
-  const updates = known && tf.getKernel(ADAM, tf.getBackend()) != null ? updatesOf(gradients) : undefined;
-  if (updates === undefined) {
-    stock.call(this, gradients);
-    return;
-  }
-  checkMoments(state.accumulatedFirstMoment, updates);
-  checkMoments(state.accumulatedSecondMoment, updates);
-  const {learningRate, beta1, beta2, epsilon} = state;
-  const step = state.iterations + 1;
-  const attrs: AdamAttrs = {
-    learningRate,
-    beta1,
-    beta2,
-    epsilon,
-    correction1: 1 - beta1 ** step,
-    correction2: 1 - beta2 ** step,
-  };
-  tf.tidy(() => {
-    for (const update of updates) {
-      const {value, gradient} = update;
-      const m = momentOf(state.accumulatedFirstMoment, update, 'm');
-      const v = momentOf(state.accumulatedSecondMoment, update, 'v');
-      const [newM, newV, newValue] = tf
-        .engine()
-        .runKernel(ADAM, {value, m, v, gradient}, {...attrs}) as tf.Tensor[];
-      m.assign(newM!);
-      v.assign(newV!);
-      value.assign(newValue!);
+const fused = (stock: Apply): Apply =>
+  function (gradients) {
+    // tfjs declares private what its own config shows.
+    const state = this as unknown as AdamState;
+    const known = Array.isArray(state.accumulatedFirstMoment) && state.accBeta1 instanceof tf.Variable;
+    const updates = known && hasKernel('PeftAdam') ? updatesOf(gradients) : undefined;
+    if (updates === undefined) {
+      stock.call(this, gradients);
+      return;
     }
-    // Not read here; the stock method goes on from them if it gets the next step.
-    state.accBeta1.assign(tf.scalar(beta1 ** (step + 1)));
-    state.accBeta2.assign(tf.scalar(beta2 ** (step + 1)));
-  });
-  state.incrementIterations();
-}
+    checkMoments(state.accumulatedFirstMoment, updates);
+    checkMoments(state.accumulatedSecondMoment, updates);
+    const {learningRate, beta1, beta2, epsilon} = state;
+    const step = state.iterations + 1;
+    const attrs: AdamAttrs = {
+      learningRate,
+      beta1,
+      beta2,
+      epsilon,
+      correction1: 1 - beta1 ** step,
+      correction2: 1 - beta2 ** step,
+    };
+    tf.tidy(() => {
+      for (const update of updates) {
+        const {value, gradient} = update;
+        const m = momentOf(state.accumulatedFirstMoment, update, 'm');
+        const v = momentOf(state.accumulatedSecondMoment, update, 'v');
+        const [newM, newV, newValue] = runPeftKernel('PeftAdam', {value, m, v, gradient}, attrs);
+        m.assign(newM!);
+        v.assign(newV!);
+        value.assign(newValue!);
+      }
+      // Not read here; the stock method goes on from them if it gets the next step.
+      state.accBeta1.assign(tf.scalar(beta1 ** (step + 1)));
+      state.accBeta2.assign(tf.scalar(beta2 ** (step + 1)));
+    });
+    state.incrementIterations();
+  };
+
+/** Our Adam in place of the method of tfjs's, which every entry point of a backend brings. */
+export const ADAM: AnyPatch = {
+  slot: {
+    key: 'method AdamOptimizer.applyGradients',
+    read: () => tf.AdamOptimizer.prototype.applyGradients,
+    write: (method) => {
+      tf.AdamOptimizer.prototype.applyGradients = method;
+    },
+    ready: () => true,
+  },
+  reason: 'fused',
+  make: fused,
+};
+
+const patches = new PatchSet('adam', () => [ADAM]);
 
 /**
  * Makes `tf.train.adam` (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, with epsilon added as tfjs does) update each variable by one
@@ -139,15 +151,10 @@ function applyFused(this: tf.AdamOptimizer, gradients: Gradients): void {
  * before anything is changed. Done by importing an entry point of a backend; calling it again is harmless.
  */
 export function registerAdam(): void {
-  const prototype = tf.AdamOptimizer.prototype as unknown as Patched;
-  prototype[STOCK] ??= prototype.applyGradients;
-  prototype.applyGradients = applyFused;
+  patches.apply();
 }
 
-/** Puts the stock method back. */
+/** Puts the stock method back, whichever entry points have brought ours. */
 export function unregisterAdam(): void {
-  const prototype = tf.AdamOptimizer.prototype as unknown as Patched;
-  if (prototype[STOCK] === undefined) return;
-  prototype.applyGradients = prototype[STOCK];
-  delete prototype[STOCK];
+  withdraw(ADAM);
 }

@@ -1,22 +1,24 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {BLEND, BLEND_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum} from './matmul.js';
 import {checkSize, checkTensor} from './shapes.js';
-import {SharedGradients} from './shared-gradients.js';
 
-/** The attributes of the blend kernels. */
-export interface BlendAttrs {
-  names: string[];
-  rows: number;
+/** The attributes of the kernel of the two scalars' gradients. */
+export interface BlendGradAttrs {
   slope: number;
   tokenFactor: number;
   sampleFactor: number;
 }
 
+/** The attributes of the blend kernel. */
+export interface BlendAttrs extends BlendGradAttrs {
+  rows: number;
+}
+
 /** Inputs of {@link blendGates}. */
-export interface BlendInputs extends Omit<BlendAttrs, 'names'> {
+export interface BlendInputs extends BlendAttrs {
   /** A row for each token, [rows, E]. */
   token?: tf.Tensor2D;
   /** A row for each sample, of which each has as many tokens: [samples, E], where samples divides rows. */
@@ -59,8 +61,7 @@ export function blendGates({token, sample, share, gate, ...attrs}: BlendInputs):
     checkTensor('blendGates', name, scalar, [1]);
     checkSize('blendGates', `the size of ${name}`, scalar.size, 1, 'the sigmoid');
   }
-  const {tensors, names} = packInputs({token, sample, share, gate});
-  return runPeftKernel(BLEND, tensors, {...attrs, names});
+  return runPeftKernel('PeftBlend', {token, sample, share, gate}, attrs) as tf.Tensor2D;
 }
 
 /** dy ∘ sample at each token, summed over the tokens, [E]. */
@@ -72,39 +73,33 @@ function sampleSum(dy: tf.Tensor2D, sample: tf.Tensor2D): tf.Tensor1D {
   return columnSum(tf.reshape(along, dy.shape));
 }
 
-tf.registerGradient({
-  kernelName: BLEND,
-  saveAllInputs: true,
-  gradFunc: (dys, saved, attrs) => {
-    const {names, ...rest} = attrs as unknown as BlendAttrs;
-    const {token, sample, share, gate} = unpackInputs(saved, names) as Record<string, tf.Tensor2D>;
-    const dy = dys as tf.Tensor2D;
-    const shared = new SharedGradients();
-    const [dShare, dGate] = shared.make(() => {
-      const packed = packInputs({
-        token: token && columnSum(dy, token),
-        sample: sample && sampleSum(dy, sample),
-        share,
-        gate,
-      });
-      return runPeftKernel<tf.Tensor[]>(BLEND_GRAD, packed.tensors, {...rest, names: packed.names});
-    });
-    // Each term's gradient is what the term makes of dy alone.
-    const through = (term: 'token' | 'sample'): tf.Tensor2D => {
-      const packed = packInputs({[term]: dy, share, gate});
-      return runPeftKernel(BLEND, packed.tensors, {...rest, names: packed.names});
-    };
-    const gradients: Record<string, () => tf.Tensor> = {
-      token: () => through('token'),
-      sample: () => {
-        const [samples, width] = sample!.shape;
-        const everywhere = through('sample');
-        if (samples === 1) return tf.reshape(columnSum(everywhere), [1, width]);
-        return samples === dy.shape[0] ? everywhere : tf.sum(tf.reshape(everywhere, [samples, -1, width]), 1);
-      },
-      share: () => shared.take(dShare!),
-      gate: () => shared.take(dGate!),
-    };
-    return Object.fromEntries(shared.endingWith(names.map((name) => gradients[name]!)).entries());
-  },
+definePeftGradient('PeftBlend', {}, ({dy: upstream, inputs, attrs, shared}) => {
+  const {share, gate} = inputs;
+  const [dy, token, sample] = [upstream, inputs.token, inputs.sample] as [
+    tf.Tensor2D,
+    tf.Tensor2D?,
+    tf.Tensor2D?,
+  ];
+  const {rows: _rows, ...rest} = attrs;
+  const [dShare, dGate] = shared.make(() =>
+    runPeftKernel(
+      'PeftBlendGrad',
+      {token: token && columnSum(dy, token), sample: sample && sampleSum(dy, sample), share, gate},
+      rest,
+    ),
+  );
+  // Each term's gradient is what the term makes of dy alone.
+  const through = (term: 'token' | 'sample'): tf.Tensor =>
+    runPeftKernel('PeftBlend', {[term]: dy, share, gate}, attrs);
+  return {
+    token: () => through('token'),
+    sample: () => {
+      const [samples, width] = sample!.shape;
+      const everywhere = through('sample') as tf.Tensor2D;
+      if (samples === 1) return tf.reshape(columnSum(everywhere), [1, width]);
+      return samples === dy.shape[0] ? everywhere : tf.sum(tf.reshape(everywhere, [samples, -1, width]), 1);
+    },
+    share: () => shared.take(dShare!),
+    gate: () => shared.take(dGate!),
+  };
 });

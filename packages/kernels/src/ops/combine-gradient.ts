@@ -1,49 +1,42 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ACTIVATION_GRAD, COMBINE, MIX, MIX_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
-import {type Activation, gradientFrom, type Mix} from '../types.js';
-import type {CombineAttrs, ScaleName} from './combine.js';
+import type {KernelInputs} from '../kernel-map.js';
+import {type Activation, gradientFrom, type Mix, type ScaleName} from '../types.js';
+import type {CombineAttrs} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum, product} from './matmul.js';
 import {modulatedPays, modulatedTail} from './modulated-tail.js';
 import {asMatrix, shapedAs} from './shapes.js';
-import {SharedGradients} from './shared-gradients.js';
+import type {SharedGradients} from './shared-gradients.js';
 
-type Named = Record<string, tf.Tensor2D>;
+type Named = KernelInputs<'PeftCombine', tf.Tensor2D>;
 
 type Heads = CombineAttrs['heads'];
 
 /** t ∘ scale, by the combine kernel's epilogue: one pass, whether the scale is a vector or gates · table. */
 function scaled(t: tf.Tensor2D, named: Named, scale: ScaleName, heads: Heads): tf.Tensor2D {
   if (named[scale] === undefined && named[`${scale}Gates`] === undefined) return t;
-  const {tensors, names} = packInputs({
+  const count = heads?.[scale];
+  const parts = {
     z: t,
     post: named[scale],
     postGates: named[`${scale}Gates`],
     postTable: named[`${scale}Table`],
-  });
-  const count = heads?.[scale];
-  return epilogue(tensors, names, 'linear', count === undefined ? undefined : {post: count});
+  };
+  return epilogue(parts, 'linear', count === undefined ? undefined : {post: count});
 }
 
-function epilogue(
-  tensors: tf.NamedTensorMap,
-  names: string[],
-  activation: Activation,
-  heads?: Heads,
-): tf.Tensor2D {
+function epilogue(parts: Named, activation: Activation, heads?: Heads): tf.Tensor2D {
   const attrs: CombineAttrs = {
-    names,
     scale: 1,
     mix: 'none',
     activation,
     ...(heads && {heads}),
     saveZ: false,
     saveU: false,
-    saveY: false,
   };
-  const result = runPeftKernel<tf.Tensor | tf.Tensor[]>(COMBINE, tensors, {...attrs});
-  return (Array.isArray(result) ? result[0]! : result) as tf.Tensor2D;
+  return runPeftKernel('PeftCombine', parts, attrs)[0] as tf.Tensor2D;
 }
 
 /**
@@ -88,19 +81,18 @@ function joinHeads(t: tf.Tensor): tf.Tensor2D {
   return tf.reshape(tf.transpose(t, [1, 0, 2]), [rows, heads * width]);
 }
 
-tf.registerGradient({
-  kernelName: COMBINE,
-  saveAllInputs: true,
+definePeftGradient(
+  'PeftCombine',
   // y itself is kept only through the second handle that the kernel returns when the gradient needs it.
-  outputsToSave: [false, true, true, true],
-  gradFunc: (dys, saved, attrs) => {
-    const {names, activation, saveZ, saveU, heads, leading} = attrs as unknown as CombineAttrs;
-    const shared = new SharedGradients();
+  {outputs: [false, true, true, true]},
+  ({shared, leading, ...call}) => {
+    const {activation, saveZ, saveU, heads} = call.attrs;
     const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
-    const inputs = saved.slice(0, names.length);
-    const named = unpackInputs(inputs.map(matrix), names) as Named;
-    const outputs = saved.slice(names.length).map(matrix);
-    const dy = matrix(Array.isArray(dys) ? dys[0]! : dys);
+    const named: Named = Object.fromEntries(
+      Object.entries(call.inputs).map(([name, input]) => [name, matrix(input!)]),
+    );
+    const outputs = call.outputs.map(matrix);
+    const dy = matrix(call.dy);
     const z = named.z ?? (saveZ ? outputs.shift() : undefined);
     const u = saveU ? outputs.shift() : undefined;
     const y = outputs.shift();
@@ -108,10 +100,7 @@ tf.registerGradient({
 
     let du: tf.Tensor2D;
     if (named.post !== undefined || named.postGates !== undefined) {
-      const activated =
-        activation === 'linear'
-          ? u!
-          : shared.make(() => epilogue([u!] as unknown as tf.NamedTensorMap, ['z'], activation));
+      const activated = activation === 'linear' ? u! : shared.make(() => epilogue({z: u!}, activation));
       Object.assign(
         gradients,
         scaleGradients(named, 'post', heads, shared, () => [dy, activated]),
@@ -142,12 +131,12 @@ tf.registerGradient({
       );
     }
 
-    if (named.h !== undefined)
-      Object.assign(gradients, tailGradients(named, [dy, du], attrs as unknown as CombineAttrs, shared));
-    const shaped = names.map((name, i) => shapedAs(inputs[i]!, gradients[name]!));
-    return Object.fromEntries(shared.endingWith(shaped).entries());
+    if (named.h !== undefined) Object.assign(gradients, tailGradients(named, [dy, du], call.attrs, shared));
+    return Object.fromEntries(
+      Object.entries(call.inputs).map(([name, input]) => [name, shapedAs(input!, gradients[name]!)]),
+    );
   },
-});
+);
 
 function activationGradient(
   dy: tf.Tensor2D,
@@ -157,7 +146,7 @@ function activationGradient(
 ): tf.Tensor2D {
   if (activation === 'linear') return dy;
   const ref = gradientFrom(activation) === 'output' ? output! : input!;
-  return runPeftKernel(ACTIVATION_GRAD, {dy, ref}, {activation});
+  return runPeftKernel('PeftActivationGrad', {dy, ref}, {activation}) as tf.Tensor2D;
 }
 
 function tailGradients(
@@ -177,7 +166,7 @@ function tailGradients(
     gradients.h = products.dMixed;
   } else {
     const [dh, dGates] = shared.make(() =>
-      runPeftKernel<tf.Tensor[]>(MIX_GRAD, {dhm: products.dMixed(), h, gates: gates!}, {mix}),
+      runPeftKernel('PeftMixGrad', {dhm: products.dMixed(), h, gates: gates!}, {mix}),
     );
     gradients.h = () => shared.take(dh!);
     gradients.gates = () => shared.take(dGates!);
@@ -198,7 +187,8 @@ interface TailProducts {
 
 function denseTail(named: Named, dTail: tf.Tensor2D, scale: number, mix: Mix): TailProducts {
   const {h, b, gates} = named as {h: tf.Tensor2D; b: tf.Tensor2D; gates?: tf.Tensor2D};
-  const mixed = () => (mix === 'none' ? h : runPeftKernel<tf.Tensor2D>(MIX, {h, gates: gates!}, {mix}));
+  const mixed = () =>
+    mix === 'none' ? h : (runPeftKernel('PeftMix', {h, gates: gates!}, {mix}) as tf.Tensor2D);
   return {
     tail: () => product(mixed(), b, false, false, scale),
     dMixed: () => product(dTail, b, false, true, scale),

@@ -1,26 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {describe} from '../describe.js';
 import {ConfigError, ShapeError} from '../errors.js';
-import {COMBINE, isRecording, packInputs} from '../kernel-registry.js';
+import type {KernelInputs} from '../kernel-map.js';
+import {isRecording} from '../kernel-registry.js';
 import {
   ACTIVATIONS,
   type Activation,
   type CombineInputs,
   gradientFrom,
   type Mix,
+  SCALES,
   type Scale,
+  type ScaleName,
 } from '../types.js';
 import './combine-gradient.js';
 import {runPeftKernel} from './kernels.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, leadingAttr, leadingSize, withLeading} from './shapes.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, leadingSize, withLeading} from './shapes.js';
 import {choosesSparse} from './sparse.js';
-
-export const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
-export type ScaleName = (typeof SCALES)[number];
 
 /** The attributes of the combine kernel. */
 export interface CombineAttrs {
-  names: string[];
   scale: number;
   mix: Mix;
   activation: Activation;
@@ -32,10 +31,6 @@ export interface CombineAttrs {
   saveZ: boolean;
   /** Also return the activation's argument. */
   saveU: boolean;
-  /** Also return a second handle of y. */
-  saveY: boolean;
-  /** Axes before the last; see leading-axes.ts. */
-  leading?: number[];
 }
 
 /**
@@ -66,7 +61,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
   checkTail(inputs, mix, rows, outputDim);
   return tf.tidy(() => {
     const leading = base.shape.slice(0, -1);
-    const named: Record<string, tf.Tensor | undefined> = {
+    const named: KernelInputs<'PeftCombine', tf.Tensor> = {
       ...(x === undefined ? {z} : {x, kernel, bias}),
       h: withLeading(h, leading),
       b,
@@ -84,9 +79,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
     const saveU =
       recording &&
       (inputs.post !== undefined || (activation !== 'linear' && gradientFrom(activation) === 'input'));
-    const {tensors, names} = packInputs(named);
     const attrs: CombineAttrs = {
-      names,
       scale: inputs.scale ?? 1,
       mix,
       ...(heads && {heads}),
@@ -94,11 +87,9 @@ export function combine(inputs: CombineInputs): tf.Tensor {
       activation,
       saveZ: recording && inputs.alpha !== undefined && z === undefined,
       saveU,
-      saveY: recording && !saveU && activation !== 'linear',
-      ...leadingAttr(leading, tensors),
     };
-    const result = runPeftKernel<tf.Tensor | tf.Tensor[]>(COMBINE, tensors, {...attrs});
-    return Array.isArray(result) ? result[0]! : result;
+    const saveY = recording && !saveU && activation !== 'linear';
+    return runPeftKernel('PeftCombine', named, attrs, {leading, saveY})[0]!;
   });
 }
 

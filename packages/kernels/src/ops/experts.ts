@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {EXPERT_DOWN, EXPERT_OUTER, EXPERT_UP} from '../kernel-registry.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 
 /*
@@ -37,7 +37,7 @@ export function expertDown(
   inputs: {x: tf.Tensor2D; w: tf.Tensor2D; gates: tf.Tensor2D},
   attrs: DownAttrs,
 ): tf.Tensor2D {
-  return runPeftKernel(EXPERT_DOWN, inputs, {...attrs});
+  return runPeftKernel('PeftExpertDown', inputs, attrs) as tf.Tensor2D;
 }
 
 /** scale · p w [n, d], for the blocks of p that a row chose. */
@@ -45,7 +45,7 @@ export function expertUp(
   inputs: {p: tf.Tensor2D; w: tf.Tensor2D; gates: tf.Tensor2D},
   attrs: UpAttrs,
 ): tf.Tensor2D {
-  return runPeftKernel(EXPERT_UP, inputs, {...attrs});
+  return runPeftKernel('PeftExpertUp', inputs, attrs) as tf.Tensor2D;
 }
 
 /** scale · pᵀ q [R, d], for the blocks of p that a row chose. */
@@ -53,21 +53,17 @@ export function expertOuter(
   inputs: {p: tf.Tensor2D; q: tf.Tensor2D; gates: tf.Tensor2D},
   attrs: OuterAttrs,
 ): tf.Tensor2D {
-  return runPeftKernel(EXPERT_OUTER, inputs, {...attrs});
+  return runPeftKernel('PeftExpertOuter', inputs, attrs) as tf.Tensor2D;
 }
 
-tf.registerGradient({
-  kernelName: EXPERT_DOWN,
-  inputsToSave: ['x', 'w', 'gates'],
-  gradFunc: (dy, saved, attrs) => {
-    const [x, w, gates] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-    const p = dy as tf.Tensor2D;
-    const {scale, transposeW} = attrs as unknown as DownAttrs;
-    return {
-      x: () => expertUp({p, w, gates}, {scale, weigh: false, transposeW: !transposeW}),
-      w: () => expertOuter({p, q: x, gates}, {scale, weigh: false, transposed: !transposeW}),
-      // They only say which experts are computed.
-      gates: () => tf.zerosLike(gates),
-    };
-  },
+definePeftGradient('PeftExpertDown', {inputs: ['x', 'w', 'gates']}, ({dy, inputs, attrs}) => {
+  const {x, w, gates} = inputs as Record<'x' | 'w' | 'gates', tf.Tensor2D>;
+  const p = dy as tf.Tensor2D;
+  const {scale, transposeW} = attrs;
+  return {
+    x: () => expertUp({p, w, gates}, {scale, weigh: false, transposeW: !transposeW}),
+    w: () => expertOuter({p, q: x, gates}, {scale, weigh: false, transposed: !transposeW}),
+    // They only say which experts are computed.
+    gates: () => tf.zerosLike(gates),
+  };
 });

@@ -1,16 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {GATES, SOFTMAX_GRAD} from '../kernel-registry.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
-import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, leadingAttr, shapedAs} from './shapes.js';
-import {SharedGradients} from './shared-gradients.js';
+import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, shapedAs} from './shapes.js';
 
 /** The attributes of the gates kernel, whose inputs are x [n, d] and kernel [d, E]. */
 export interface GatesAttrs {
   temperature: number;
-  /** Axes before the last; see leading-axes.ts. */
-  leading?: number[];
 }
 
 /** The attributes of the kernel of the gradient of softmax(scale · x), whose inputs are dy and the softmax's values y, [n, E]. */
@@ -33,32 +30,25 @@ export function softmaxGates(x: tf.Tensor, kernel: tf.Tensor2D, temperature = 1)
   checkSize('softmaxGates', "kernel's first axis", kernel.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (!(temperature > 0))
     throw new ConfigError(`softmaxGates: temperature is ${temperature}, but must be above 0.`);
-  return tf.tidy(() => {
-    const inputs = {x, kernel};
-    return runPeftKernel<tf.Tensor>(GATES, inputs, {
-      temperature,
-      ...leadingAttr(x.shape.slice(0, -1), inputs),
-    });
-  });
+  return tf.tidy(() =>
+    runPeftKernel('PeftGates', {x, kernel}, {temperature}, {leading: x.shape.slice(0, -1)}),
+  );
 }
 
-tf.registerGradient({
-  kernelName: GATES,
-  inputsToSave: ['x', 'kernel'],
-  outputsToSave: [true],
-  gradFunc: (dys, saved, attrs) => {
-    const {temperature, leading} = attrs as unknown as GatesAttrs;
-    const shared = new SharedGradients();
-    const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
-    const [x, kernel, y] = saved.map(matrix) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-    const dy = matrix(dys as tf.Tensor);
-    const dLogits = shared.make(() =>
-      runPeftKernel<tf.Tensor2D>(SOFTMAX_GRAD, {dy, y}, {scale: 1 / temperature}),
-    );
-    const [dx, dKernel] = shared.endingWith([
-      shapedAs(saved[0]!, () => product(dLogits, kernel, false, true)),
-      () => product(x, dLogits, true),
-    ]);
-    return {x: dx!, kernel: dKernel!};
-  },
+definePeftGradient('PeftGates', {inputs: ['x', 'kernel'], outputs: [true]}, (call) => {
+  const {inputs, outputs, attrs, leading, shared} = call;
+  const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
+  const [x, kernel, y, dy] = [inputs.x, inputs.kernel, outputs[0]!, call.dy].map(matrix) as [
+    tf.Tensor2D,
+    tf.Tensor2D,
+    tf.Tensor2D,
+    tf.Tensor2D,
+  ];
+  const dLogits = shared.make(() =>
+    runPeftKernel('PeftSoftmaxGrad', {dy, y}, {scale: 1 / attrs.temperature}),
+  );
+  return {
+    x: shapedAs(inputs.x, () => product(dLogits, kernel, false, true)),
+    kernel: () => product(x, dLogits, true),
+  };
 });

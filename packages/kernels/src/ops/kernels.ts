@@ -1,7 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BackendError} from '../errors.js';
-import {MATMUL, registerPeftKernels} from '../kernel-registry.js';
-import {composedKernels} from './composed/index.js';
+import type {KernelAttrs, KernelInputs, KernelName, KernelOutput, PeftKernels} from '../kernel-map.js';
+import {type CallAttrs, isRecording, packInputs, peftKernelPatches} from '../kernel-registry.js';
+import {applyOnDemand} from '../patches.js';
+import * as composed from './composed/kernels.generated.js';
+import {peftGradient} from './gradients.js';
 
 const FUSED = new Set(['cpu', 'wasm', 'webgl', 'webgpu']);
 const warned = new Set<string>();
@@ -26,29 +29,56 @@ function checkSingleCopy(): void {
   checked = true;
 }
 
-/** Makes sure that the active backend can run `kernelName`: where it has no kernel of ours, the composed one is registered. */
-function ensureKernel(kernelName: string): void {
+/** Whether the active backend has a kernel. */
+export function hasKernel(kernelName: KernelName): boolean {
+  return tf.getKernel(kernelName, tf.getBackend()) != null;
+}
+
+/** Gives a backend those kernels, composed of tfjs's ops, of which it has none of its own. */
+export function composeMissing(backendName: string): void {
+  // They work on tensors, which the engine hands to every kernel; its types tell of less.
+  const kernels = composed as unknown as PeftKernels;
+  const patches = peftKernelPatches(backendName, kernels, 'composed');
+  applyOnDemand(patches.filter(({slot}) => slot.read() === undefined));
+}
+
+/** Makes sure that the active backend can run a kernel, and that the tape finds its gradient. */
+function ensure(kernelName: KernelName): void {
+  if (isRecording() && tf.getGradient(kernelName) == null) applyOnDemand(peftGradient(kernelName));
+  if (hasKernel(kernelName)) return;
   const backendName = tf.getBackend();
-  if (tf.getKernel(kernelName, backendName) != null) return;
-  const none = tf.getKernel(MATMUL, backendName) == null;
-  if (none && FUSED.has(backendName) && !warned.has(backendName)) {
+  if (!hasKernel('PeftMatMul') && FUSED.has(backendName) && !warned.has(backendName)) {
     warned.add(backendName);
     console.warn(
       `tfjs-peft: the fused kernels of the ${backendName} backend are not registered, so stock ops do their work, slowly. ` +
         `Add: import '@tfjs-peft/kernels/auto'`,
     );
   }
-  const missing = Object.entries(composedKernels).filter(([name]) => tf.getKernel(name, backendName) == null);
-  registerPeftKernels(backendName, Object.fromEntries(missing), true);
+  composeMissing(backendName);
 }
 
-/** Runs a kernel of ours on the active backend, through the gradient tape if one is recording. */
-export function runPeftKernel<T extends tf.Tensor | tf.Tensor[]>(
-  kernelName: string,
-  inputs: tf.NamedTensorMap,
-  attrs: Record<string, unknown> = {},
-): T {
+/**
+ * Runs a kernel of ours on the active backend, through the gradient tape if one is recording.
+ *
+ * @param leading The axes before the last of those inputs that have a row for each position, if any has more than two axes; see
+ * leading-axes.ts.
+ */
+export function runPeftKernel<Name extends KernelName>(
+  kernelName: Name,
+  inputs: KernelInputs<Name, tf.Tensor>,
+  attrs: KernelAttrs<Name>,
+  {leading, saveY}: Pick<CallAttrs, 'leading' | 'saveY'> = {},
+): KernelOutput<Name, tf.Tensor> {
   checkSingleCopy();
-  ensureKernel(kernelName);
-  return tf.engine().runKernel(kernelName, inputs, attrs as tf.NamedAttrMap) as T;
+  ensure(kernelName);
+  const {packed, names} = packInputs(kernelName, inputs);
+  const deep = leading !== undefined && Object.values(packed).some(({rank}) => rank > 2);
+  const all = {...(attrs as object), ...(names && {names}), ...(deep && {leading}), ...(saveY && {saveY})};
+  // tfjs's types say what attributes of its own kernels are; ours come back to us as they are, and with the outputs of the row.
+  return tf
+    .engine()
+    .runKernel(kernelName, packed, all as unknown as tf.NamedAttrMap) as unknown as KernelOutput<
+    Name,
+    tf.Tensor
+  >;
 }

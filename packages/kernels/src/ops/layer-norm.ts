@@ -1,16 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {LAYER_NORM, LAYER_NORM_GRAD, packInputs, unpackInputs} from '../kernel-registry.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum} from './matmul.js';
-import {ACTIVATION_RANKS, checkSize, checkTensor, flatten, leadingAttr} from './shapes.js';
+import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
 
 /** The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where there are any. */
 export interface LayerNormAttrs {
-  names: string[];
   epsilon: number;
-  /** Axes before the last; see leading-axes.ts. */
-  leading?: number[];
 }
 
 /**
@@ -35,29 +32,13 @@ export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor1D, beta?: tf.Tensor1D,
   }
   if (!(epsilon >= 0) || epsilon === Number.POSITIVE_INFINITY)
     throw new ConfigError(`layerNorm: epsilon is ${epsilon}, but must be a number of at least 0.`);
-  return tf.tidy(() => {
-    const {tensors, names} = packInputs({x, gamma, beta});
-    const attrs = {names, epsilon, ...leadingAttr(x.shape.slice(0, -1), tensors)};
-    return runPeftKernel<tf.Tensor>(LAYER_NORM, tensors, attrs);
-  });
+  return tf.tidy(() =>
+    runPeftKernel('PeftLayerNorm', {x, gamma, beta}, {epsilon}, {leading: x.shape.slice(0, -1)}),
+  );
 }
 
-tf.registerGradient({
-  kernelName: LAYER_NORM,
-  saveAllInputs: true,
-  gradFunc: (dys, saved, attrs) => {
-    const {names, ...rest} = attrs as unknown as LayerNormAttrs;
-    const dy = dys as tf.Tensor;
-    const {x, gamma} = unpackInputs(saved, names) as {x: tf.Tensor; gamma?: tf.Tensor1D};
-    const run = (kernelName: string, inputs: Record<string, tf.Tensor | undefined>): tf.Tensor => {
-      const packed = packInputs(inputs);
-      return runPeftKernel(kernelName, packed.tensors, {...rest, names: packed.names});
-    };
-    const gradients: Record<string, () => tf.Tensor> = {
-      x: () => run(LAYER_NORM_GRAD, {dy, x, gamma}),
-      gamma: () => columnSum(flatten(dy), flatten(run(LAYER_NORM, {x}))),
-      beta: () => columnSum(flatten(dy)),
-    };
-    return Object.fromEntries(names.map((name, i) => [i, gradients[name]!]));
-  },
-});
+definePeftGradient('PeftLayerNorm', {}, ({dy, inputs: {x, gamma}, attrs: {epsilon}, leading}) => ({
+  x: () => runPeftKernel('PeftLayerNormGrad', {dy, x, gamma}, {epsilon}, {leading}),
+  gamma: () => columnSum(flatten(dy), flatten(runPeftKernel('PeftLayerNorm', {x}, {epsilon}, {leading}))),
+  beta: () => columnSum(flatten(dy)),
+}));

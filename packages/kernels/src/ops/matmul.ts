@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
-import {COLUMN_SUM, MATMUL} from '../kernel-registry.js';
-import {runPeftKernel} from './kernels.js';
+import {definePeftGradient} from './gradients.js';
+import {hasKernel, runPeftKernel} from './kernels.js';
 import {checkTensor} from './shapes.js';
 
 /**
@@ -56,7 +56,7 @@ export function product<T extends tf.Tensor = tf.Tensor2D>(
   transposeB = false,
   scale = 1,
 ): T {
-  return runPeftKernel(MATMUL, {a, b}, {transposeA, transposeB, scale});
+  return runPeftKernel('PeftMatMul', {a, b}, {transposeA, transposeB, scale}) as T;
 }
 
 /**
@@ -64,9 +64,7 @@ export function product<T extends tf.Tensor = tf.Tensor2D>(
  * a product with a row of ones, which is faster than stock's Sum on wasm.
  */
 export function columnSum(t: tf.Tensor2D, by?: tf.Tensor2D): tf.Tensor1D {
-  if (tf.getKernel(COLUMN_SUM, tf.getBackend()) != null) {
-    return runPeftKernel(COLUMN_SUM, by === undefined ? {a: t} : {a: t, b: by});
-  }
+  if (hasKernel('PeftColumnSum')) return runPeftKernel('PeftColumnSum', {a: t, b: by}, {}) as tf.Tensor1D;
   if (by !== undefined) return tf.tidy(() => columnSum(tf.mul(t, by)));
   return tf.tidy(() => tf.reshape(product(tf.ones([1, t.shape[0]]), t), [t.shape[1]]));
 }
@@ -78,28 +76,18 @@ function unbroadcast(gradient: tf.Tensor, shape: number[]): tf.Tensor {
   return tf.reshape(columnSum(tf.reshape(gradient, [batch, rows * columns])), shape);
 }
 
-tf.registerGradient({
-  kernelName: MATMUL,
-  inputsToSave: ['a', 'b'],
-  gradFunc: (dy, saved, attrs) => {
-    const [a, b] = saved as [tf.Tensor, tf.Tensor];
-    const grad = dy as tf.Tensor;
-    const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;
-    return {
-      a: () =>
-        unbroadcast(
-          transposeA
-            ? product(b, grad, transposeB, true, scale)
-            : product(grad, b, false, !transposeB, scale),
-          a.shape,
-        ),
-      b: () =>
-        unbroadcast(
-          transposeB
-            ? product(grad, a, true, transposeA, scale)
-            : product(a, grad, !transposeA, false, scale),
-          b.shape,
-        ),
-    };
-  },
+definePeftGradient('PeftMatMul', {inputs: ['a', 'b']}, ({dy, inputs: {a, b}, attrs}) => {
+  const {transposeA, transposeB, scale} = attrs;
+  return {
+    a: () =>
+      unbroadcast(
+        transposeA ? product(b, dy, transposeB, true, scale) : product(dy, b, false, !transposeB, scale),
+        a.shape,
+      ),
+    b: () =>
+      unbroadcast(
+        transposeB ? product(dy, a, true, transposeA, scale) : product(a, dy, !transposeA, false, scale),
+        b.shape,
+      ),
+  };
 });

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {MIX, MIX_GRAD} from '../kernel-registry.js';
+import type {KernelInputs} from '../kernel-map.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
 import type {SharedGradients} from './shared-gradients.js';
 
-type Named = Record<string, tf.Tensor2D>;
+type Named = KernelInputs<'PeftCombine', tf.Tensor2D>;
 
 /** Where an output is smaller, the number of kernels counts and not the passes over it. */
 const LEAST_OUTPUT = 2 ** 17;
@@ -43,14 +43,14 @@ export function modulatedTail(
   });
   // The gradient of h_i gates_ie with respect to both, where du Mᵀ stands for the gates: h's own gradient, and the outer product.
   const [dh, outer] = shared.make(() =>
-    runPeftKernel<tf.Tensor2D[]>(MIX_GRAD, {dhm: gates!, h: h!, gates: reached}, {mix: 'dense'}),
+    runPeftKernel('PeftMixGrad', {dhm: gates!, h: h!, gates: reached}, {mix: 'dense'}),
   );
   const through = shared.make(() =>
     tf.reshape(product(outer!, du, true, false, scale), [rank, experts, width]),
   );
   return {
     h: () => shared.take(dh!),
-    betaGates: () => runPeftKernel(MIX, {h: h!, gates: reached}, {mix: 'dense'}),
+    betaGates: () => runPeftKernel('PeftMix', {h: h!, gates: reached}, {mix: 'dense'}),
     b: () => tf.sum(tf.mul(through, across), 1),
     betaTable: () => tf.sum(tf.mul(through, down), 0),
   };

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {PROJECT, packInputs, unpackInputs} from '../kernel-registry.js';
 import {expertDown} from './experts.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
 import {
@@ -10,12 +10,16 @@ import {
   checkSize,
   checkTensor,
   flatten,
-  leadingAttr,
   leadingSize,
   shapedAs,
 } from './shapes.js';
-import {SharedGradients} from './shared-gradients.js';
 import {choosesSparse} from './sparse.js';
+
+/** The attributes of the project kernel. */
+export interface ProjectAttrs {
+  /** How many leading columns of x · kernel are wanted, if there is a kernel. */
+  columns: number;
+}
 
 /** Inputs of {@link project}. */
 export interface ProjectInputs {
@@ -68,9 +72,9 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
       const h = expertDown(chosen, {scale: 1, transposeW: false});
       return {h: tf.reshape(h, [...x.shape.slice(0, -1), a.shape[1]])};
     }
-    const {tensors, names} = packInputs({x, a, kernel: columns === undefined ? undefined : kernel});
-    const attrs = {columns: columns ?? 0, names, ...leadingAttr(x.shape.slice(0, -1), tensors)};
-    const [h, taken] = runPeftKernel<tf.Tensor[]>(PROJECT, tensors, attrs);
+    const given = {x, a, kernel: columns === undefined ? undefined : kernel};
+    const leading = x.shape.slice(0, -1);
+    const [h, taken] = runPeftKernel('PeftProject', given, {columns: columns ?? 0}, {leading});
     return taken === undefined ? {h: h!} : {h: h!, columns: taken};
   });
 }
@@ -87,35 +91,23 @@ function checkGates({x, a, gates, topK, sparse}: ProjectInputs): boolean {
   return choosesSparse('project', {topK, sparse}, {rows, width: a.shape[0], all: a.shape[1], gates});
 }
 
-tf.registerGradient({
-  kernelName: PROJECT,
-  saveAllInputs: true,
-  gradFunc: (dys, saved, attrs) => {
-    const {names, columns, leading} = attrs as unknown as {
-      names: string[];
-      columns: number;
-      leading?: number[];
-    };
-    const shared = new SharedGradients();
-    const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
-    const {x, a, kernel} = unpackInputs(saved.map(matrix), names) as Record<string, tf.Tensor2D>;
-    // tfjs unwraps the list where there is only one output.
-    const [dh, dColumns] = [dys].flat().map(matrix);
-    const gradients: Record<string, () => tf.Tensor> = {
-      x: () => {
-        if (kernel === undefined) return product(dh!, a!, false, true);
-        // One product over both, so that nothing of x's size is written twice.
-        const head = tf.slice(kernel, [0, 0], [kernel.shape[0], columns]);
-        return product(tf.concat([dh!, dColumns!], 1), tf.concat([a!, head], 1), false, true);
-      },
-      a: () => product(x!, dh!, true),
-      kernel: () =>
-        tf.pad(product(x!, dColumns!, true), [
-          [0, 0],
-          [0, kernel!.shape[1] - columns],
-        ]),
-    };
-    const shaped = names.map((name, i) => shapedAs(saved[i]!, gradients[name]!));
-    return Object.fromEntries(shared.endingWith(shaped).entries());
-  },
+definePeftGradient('PeftProject', {}, ({dys, inputs, attrs: {columns}, leading, shared}) => {
+  const matrix = (t: tf.Tensor): tf.Tensor2D => shared.make(() => asMatrix(t, leading), t as tf.Tensor2D);
+  const [x, a] = [matrix(inputs.x), matrix(inputs.a)];
+  const kernel = inputs.kernel && matrix(inputs.kernel);
+  const [dh, dColumns] = dys.map(matrix);
+  return {
+    x: shapedAs(inputs.x, () => {
+      if (kernel === undefined) return product(dh!, a, false, true);
+      // One product over both, so that nothing of x's size is written twice.
+      const head = tf.slice(kernel, [0, 0], [kernel.shape[0], columns]);
+      return product(tf.concat([dh!, dColumns!], 1), tf.concat([a, head], 1), false, true);
+    }),
+    a: () => product(x, dh!, true),
+    kernel: () =>
+      tf.pad(product(x, dColumns!, true), [
+        [0, 0],
+        [0, kernel!.shape[1] - columns],
+      ]),
+  };
 });

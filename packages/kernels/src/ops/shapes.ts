@@ -45,11 +45,6 @@ export function withLeading<T extends tf.Tensor | undefined>(tensor: T, leading:
   return tf.util.arraysEqual(own, [...leading]) ? tensor : (flatten(tensor) as tf.Tensor as T);
 }
 
-/** The attribute that tells a kernel of leading axes, if there is a tensor that has any; see leading-axes.ts. */
-export function leadingAttr(leading: number[], tensors: tf.NamedTensorMap): {leading?: number[]} {
-  return Object.values(tensors).some(({rank}) => rank > 2) ? {leading} : {};
-}
-
 /** `tensor` as the matrix that its kernel saw. */
 export function asMatrix(tensor: tf.Tensor, leading: number[] | undefined): tf.Tensor2D {
   if (leading === undefined || tensor.rank <= 2) return tensor as tf.Tensor2D;

@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
-import {EXPERT_DOWN} from '../kernel-registry.js';
+import {hasKernel} from './kernels.js';
 
 /** Sizes that decide between a dense product and one per expert; see {@link sparsePays}. */
 export interface SparseSizes {
@@ -68,6 +68,6 @@ export function choosesSparse(
         `[${gates.shape}].`,
     );
   }
-  if (tf.getKernel(EXPERT_DOWN, tf.getBackend()) == null) return false;
+  if (!hasKernel('PeftExpertDown')) return false;
   return sparse ?? sparsePays({rows, width, experts, rank: all / experts, topK});
 }

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
-import {STREAM_GATES, STREAM_GATES_GRAD} from '../kernel-registry.js';
+import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
-import {ACTIVATION_RANKS, checkTensor, leadingAttr} from './shapes.js';
+import {ACTIVATION_RANKS, checkTensor} from './shapes.js';
 
 /** Options of {@link streamGates}. */
 export interface StreamGatesOptions {
@@ -49,23 +49,21 @@ export function streamGates(
   if (!(floor > 0)) throw new ConfigError(`streamGates: floor is ${floor}, but must be above 0.`);
   const attrs: StreamGatesAttrs = {weightA, weightB, theta, floor};
   return tf.tidy(() => {
-    const inputs = {a, b};
-    const axes = leadingAttr(a.shape.slice(0, -1), inputs);
-    const [probabilities, gates] = runPeftKernel<tf.Tensor[]>(STREAM_GATES, inputs, {...attrs, ...axes});
+    const leading = a.shape.slice(0, -1);
+    const [probabilities, gates] = runPeftKernel('PeftStreamGates', {a, b}, attrs, {leading});
     return {probabilities: probabilities!, gates: gates ?? probabilities!};
   });
 }
 
-tf.registerGradient({
-  kernelName: STREAM_GATES,
-  inputsToSave: ['a', 'b'],
-  outputsToSave: [true, true],
-  gradFunc: (dys, saved, attrs) => {
-    const [a, b, p, gates] = saved as tf.Tensor[];
-    // tfjs unwraps the list where there is only one output.
-    const [dp, dGates] = (Array.isArray(dys) ? dys : [dys]) as tf.Tensor[];
-    const inputs = {dp: dp!, a: a!, b: b!, p: p!, ...(gates && {dGates: dGates!, gates})};
-    const both = runPeftKernel<tf.Tensor[]>(STREAM_GATES_GRAD, inputs, attrs as Record<string, unknown>);
-    return {a: () => both[0]!, b: () => both[1]!};
+definePeftGradient(
+  'PeftStreamGates',
+  {inputs: ['a', 'b'], outputs: [true, true]},
+  ({dys: [dp, dGates], inputs: {a, b}, outputs: [p, gates], attrs, leading, shared}) => {
+    const {weightA, weightB, theta, floor} = attrs;
+    const inputs = {dp: dp!, a, b, p: p!, ...(gates && {dGates, gates})};
+    const [da, db] = shared.make(() =>
+      runPeftKernel('PeftStreamGatesGrad', inputs, {weightA, weightB, theta, floor}, {leading}),
+    );
+    return {a: () => shared.take(da!), b: () => shared.take(db!)};
   },
-});
+);

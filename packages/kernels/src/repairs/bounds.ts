@@ -39,7 +39,10 @@ const slice: Repair = (call, stock) => {
   const {shape} = call.inputs.x!;
   const {begin: from, size: count} = call.attrs as {begin: number | number[]; size: number | number[]};
   // It refuses a negative beginning itself.
-  const [begin, size] = tf.slice_util.parseSliceParams({shape} as never, from, count) as [number[], number[]];
+  const [begin, size] = tf.slice_util.parseSliceParams({shape} as tf.TensorInfo, from, count) as [
+    number[],
+    number[],
+  ];
   if (begin.length > shape.length || shape.some((own, axis) => begin[axis]! + size[axis]! > own))
     throw new ConfigError(`Slice on wasm: begin [${begin}] and size [${size}] overflow x [${shape}].`);
   return stock(call);
@@ -71,7 +74,8 @@ interface ConvolutionAttrs {
 /** The output's size is the caller's, and says how much of dy is read. */
 const convolutionInput: Repair = (call, stock) => {
   const {dy, filter} = call.inputs;
-  const {strides, pad, dataFormat, dimRoundingMode, inputShape} = call.attrs as unknown as ConvolutionAttrs;
+  const {strides, pad, dataFormat, dimRoundingMode, inputShape} =
+    call.attrs as Partial<ConvolutionAttrs> as ConvolutionAttrs;
   const {outShape} = tf.backend_util.computeConv2DInfo(
     inputShape,
     filter!.shape as [number, number, number, number],

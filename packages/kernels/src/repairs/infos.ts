@@ -1,14 +1,11 @@
 import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import type {Call} from '../kernel-patches.js';
 
 export type Infos = Record<string, tf.TensorInfo>;
 
 /** A call of a stock wasm kernel. */
-export interface WasmCall {
-  inputs: Infos;
-  attrs: Record<string, unknown>;
-  backend: BackendWasm;
-}
+export type WasmCall<Attrs = Record<string, unknown>> = Call<Attrs, BackendWasm>;
 
 /** A call of a stock kernel, and that kernel, to the outcome of ours in front of it. */
 export type Repair = (
@@ -20,11 +17,11 @@ export type Repair = (
 export function run(
   kernelName: string,
   inputs: Infos,
-  attrs: Record<string, unknown>,
-  backend: BackendWasm,
+  attrs: tf.NamedAttrMap,
+  backend: tf.KernelBackend,
 ): tf.TensorInfo {
   const {kernelFunc} = tf.getKernel(kernelName, 'wasm');
-  return kernelFunc({inputs, attrs: attrs as never, backend}) as tf.TensorInfo;
+  return kernelFunc({inputs, attrs, backend}) as tf.TensorInfo;
 }
 
 export function cast(x: tf.TensorInfo, dtype: tf.DataType, backend: BackendWasm): tf.TensorInfo {

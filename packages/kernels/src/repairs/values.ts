@@ -123,12 +123,7 @@ const gather: Repair = (call, stock) => {
 const fillEmptyRows: Repair = (call, stock) => {
   const {values} = call.inputs;
   if (values!.dtype !== 'bool') return stock(call);
-  const outputs = withInputsAs(
-    call,
-    ['values', 'defaultValue'],
-    'int32',
-    stock,
-  ) as unknown as tf.TensorInfo[];
+  const outputs = [withInputsAs(call, ['values', 'defaultValue'], 'int32', stock)].flat();
   return outputs.map((output, i) => (i === 1 ? became(output, 'bool', call.backend) : output));
 };
 

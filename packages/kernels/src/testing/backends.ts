@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
-import {register as registerCpu} from '../cpu.js';
-import {registerPeftKernels} from '../kernel-registry.js';
-import {composedKernels} from '../ops/composed/index.js';
+import * as cpu from '../cpu.js';
+import {composeMissing} from '../ops/kernels.js';
 import * as wasm from '../wasm.js';
 
 /** Where an op can run under Node with npm alone; `composed` is the cpu backend with the composed kernels. */
@@ -12,9 +11,11 @@ export type TestBackend = (typeof TEST_BACKENDS)[number];
 
 /** Makes the backend active, with our kernels or the composed ones. */
 export async function useBackend(name: TestBackend): Promise<void> {
-  if (name === 'composed') registerPeftKernels('cpu', composedKernels, true);
-  else registerCpu();
-  (wasm as {register?: () => void}).register?.();
+  if (name === 'composed') {
+    cpu.unregister();
+    composeMissing('cpu');
+  } else cpu.register();
+  wasm.register();
   await tf.setBackend(name === 'composed' ? 'cpu' : name);
   await tf.ready();
 }

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {PeftError} from '../errors.js';
-import * as names from '../kernel-names.js';
 
 /** A call of a kernel that fits, and of its axes those that stand alone, such as `a.0`: they may have any size. */
 export interface KernelCase {
@@ -14,25 +13,25 @@ const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU
 
 export const KERNEL_CASES: KernelCase[] = [
   {
-    kernel: names.MATMUL,
+    kernel: 'PeftMatMul',
     inputs: {a: [3, 4], b: [4, 5]},
     attrs: {transposeA: false, transposeB: false, scale: 1},
     free: ['a.0', 'b.1', 'a.rank', 'b.rank'],
   },
   {
-    kernel: names.MATMUL,
+    kernel: 'PeftMatMul',
     inputs: {a: [3, 4, 2], b: [3, 5, 4]},
     attrs: {transposeA: true, transposeB: true, scale: 2},
     free: ['a.2', 'b.1', 'a.rank', 'b.rank'],
   },
   {
-    kernel: names.PROJECT,
+    kernel: 'PeftProject',
     inputs: {x: [3, 4], a: [4, 2], kernel: [4, 6]},
     attrs: {columns: 6},
     free: ['x.0', 'a.1', 'kernel.1+'],
   },
   {
-    kernel: names.COMBINE,
+    kernel: 'PeftCombine',
     inputs: {
       x: [3, 4],
       kernel: [4, 6],
@@ -50,77 +49,77 @@ export const KERNEL_CASES: KernelCase[] = [
     attrs: {...combine, mix: 'expert', heads: {beta: 2}},
   },
   {
-    kernel: names.COMBINE,
+    kernel: 'PeftCombine',
     inputs: {z: [3, 6], h: [3, 2], b: [5, 6], gates: [3, 10], alphaGates: [3, 2], alphaTable: [2, 6]},
     attrs: {...combine, mix: 'dense'},
   },
   {
-    kernel: names.COMBINE,
+    kernel: 'PeftCombine',
     inputs: {z: [3, 6], h: [3, 2], b: [2, 6], postGates: [3, 2], postTable: [2, 6]},
     attrs: combine,
   },
-  {kernel: names.MIX, inputs: {h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}, free: ['h.1=0']},
-  {kernel: names.MIX, inputs: {h: [3, 5], gates: [3, 15]}, attrs: {mix: 'dense'}, free: ['gates.1=0']},
-  {kernel: names.MIX_GRAD, inputs: {dhm: [3, 10], h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}},
-  {kernel: names.MIX_GRAD, inputs: {dhm: [3, 5], h: [3, 2], gates: [3, 10]}, attrs: {mix: 'dense'}},
+  {kernel: 'PeftMix', inputs: {h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}, free: ['h.1=0']},
+  {kernel: 'PeftMix', inputs: {h: [3, 5], gates: [3, 15]}, attrs: {mix: 'dense'}, free: ['gates.1=0']},
+  {kernel: 'PeftMixGrad', inputs: {dhm: [3, 10], h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}},
+  {kernel: 'PeftMixGrad', inputs: {dhm: [3, 5], h: [3, 2], gates: [3, 10]}, attrs: {mix: 'dense'}},
   ...[false, true].flatMap((transposeW): KernelCase[] => [
     {
-      kernel: names.EXPERT_DOWN,
+      kernel: 'PeftExpertDown',
       inputs: {x: [3, 4], w: transposeW ? [10, 4] : [4, 10], gates: [3, 5]},
       attrs: {scale: 1, transposeW},
       free: [transposeW ? 'w.0=0' : 'w.1=0'],
     },
     {
-      kernel: names.EXPERT_UP,
+      kernel: 'PeftExpertUp',
       inputs: {p: [3, 10], w: transposeW ? [4, 10] : [10, 4], gates: [3, 5]},
       attrs: {scale: 1, weigh: true, transposeW},
       free: [transposeW ? 'w.0' : 'w.1'],
     },
   ]),
   {
-    kernel: names.EXPERT_OUTER,
+    kernel: 'PeftExpertOuter',
     inputs: {p: [3, 10], q: [3, 4], gates: [3, 5]},
     attrs: {scale: 1, weigh: true, transposed: false},
     free: ['q.1', 'p.1=0'],
   },
-  {kernel: names.ACTIVATION_GRAD, inputs: {dy: [3, 5], ref: [3, 5]}, attrs: {activation: 'elu'}},
-  {kernel: names.COLUMN_SUM, inputs: {a: [3, 5], b: [3, 5]}},
+  {kernel: 'PeftActivationGrad', inputs: {dy: [3, 5], ref: [3, 5]}, attrs: {activation: 'elu'}},
+  {kernel: 'PeftColumnSum', inputs: {a: [3, 5], b: [3, 5]}},
   {
-    kernel: names.BLEND,
+    kernel: 'PeftBlend',
     inputs: {token: [10, 4], sample: [5, 4], share: [1], gate: [1]},
     attrs: {rows: 10, slope: 1, tokenFactor: 1, sampleFactor: 1},
   },
   {
-    kernel: names.BLEND_GRAD,
+    kernel: 'PeftBlendGrad',
     inputs: {token: [4], sample: [4], share: [1], gate: [1]},
     attrs: {slope: 1, tokenFactor: 1, sampleFactor: 1},
   },
   {
-    kernel: names.ADAM,
+    kernel: 'PeftAdam',
     inputs: {value: [3, 5], m: [3, 5], v: [3, 5], gradient: [3, 5]},
     attrs: {learningRate: 1, beta1: 0.9, beta2: 0.9, epsilon: 1e-7, correction1: 0.1, correction2: 0.1},
   },
   {
-    kernel: names.LAYER_NORM,
+    kernel: 'PeftLayerNorm',
     inputs: {x: [3, 5], gamma: [5], beta: [5]},
     attrs: {epsilon: 1e-3},
     free: ['x.0'],
   },
-  {kernel: names.LAYER_NORM_GRAD, inputs: {dy: [3, 5], x: [3, 5], gamma: [5]}, attrs: {epsilon: 1e-3}},
+  {kernel: 'PeftLayerNormGrad', inputs: {dy: [3, 5], x: [3, 5], gamma: [5]}, attrs: {epsilon: 1e-3}},
   {
-    kernel: names.GATES,
+    kernel: 'PeftGates',
     inputs: {x: [3, 4], kernel: [4, 2]},
     attrs: {temperature: 1},
     free: ['x.0', 'kernel.1'],
   },
-  {kernel: names.SOFTMAX_GRAD, inputs: {dy: [3, 4], y: [3, 4]}, attrs: {scale: 1}},
+  {kernel: 'PeftSoftmaxGrad', inputs: {dy: [3, 4], y: [3, 4]}, attrs: {scale: 1}},
   {
-    kernel: names.STREAM_GATES,
+    kernel: 'PeftStreamGates',
     inputs: {a: [3, 4], b: [3, 4]},
     attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
   },
   {
-    kernel: names.STREAM_GATES_GRAD,
+    kernel: 'PeftStreamGatesGrad',
     inputs: {dp: [3, 4], dGates: [3, 4], a: [3, 4], b: [3, 4], p: [3, 4], gates: [3, 4]},
     attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
   },

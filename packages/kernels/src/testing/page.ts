@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {usePageBackend} from '@tfjs-peft/testing/page-backend';
 import '../auto.js';
 import '../gradients.js';
-import {moduleBytes} from '../backends/wasm/module.js';
+import {moduleBytes} from '../backends/wasm/attach.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';

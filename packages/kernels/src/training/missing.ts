@@ -2,12 +2,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import {attach, type WasmKernels} from '../backends/wasm/attach.js';
 import {ConfigError} from '../errors.js';
 import {einsumByProducts} from '../gradients/einsum.js';
+import {type Kernel, suppliedKernel} from '../kernel-patches.js';
+import type {AnyPatch} from '../patches.js';
 
-type Kernel = (call: {
-  inputs: Record<string, tf.TensorInfo>;
-  attrs: Record<string, unknown>;
-  wasm: WasmKernels;
-}) => tf.TensorInfo;
+type WasmKernel = (
+  inputs: Record<string, tf.TensorInfo>,
+  attrs: ConvAttrs & {numSegments: number},
+  wasm: WasmKernels,
+) => tf.TensorInfo;
 
 type Window2D = tf.backend_util.Conv2DInfo;
 
@@ -92,10 +94,10 @@ function depthwiseInfo(inputShape: Shape4D, attrs: ConvAttrs): Window2D {
   );
 }
 
-const kernels: Record<string, Kernel> = {
-  UnsortedSegmentSum: ({inputs, attrs, wasm}) => {
+const kernels: Record<string, WasmKernel> = {
+  UnsortedSegmentSum: (inputs, a, wasm) => {
     const {x, segmentIds} = inputs as {x: tf.TensorInfo; segmentIds: tf.TensorInfo};
-    const segments = attrs.numSegments as number;
+    const segments = a.numSegments;
     const rows = tf.util.sizeFromShape(segmentIds.shape);
     const entry = x.shape.slice(segmentIds.shape.length);
     const out = wasm.output([segments, ...entry]);
@@ -104,9 +106,8 @@ const kernels: Record<string, Kernel> = {
     return out;
   },
 
-  Conv2DBackpropFilter: ({inputs, attrs, wasm}) => {
+  Conv2DBackpropFilter: (inputs, a, wasm) => {
     const {x, dy} = inputs as {x: tf.TensorInfo; dy: tf.TensorInfo};
-    const a = attrs as unknown as ConvAttrs;
     const format = tf.backend_util.convertConv2DDataFormat(a.dataFormat ?? 'NHWC');
     const info = tf.backend_util.computeConv2DInfo(
       x.shape as Shape4D,
@@ -157,17 +158,16 @@ const kernels: Record<string, Kernel> = {
     return out.info;
   },
 
-  DepthwiseConv2dNativeBackpropFilter: ({inputs, attrs, wasm}) => {
+  DepthwiseConv2dNativeBackpropFilter: (inputs, a, wasm) => {
     const {x, dy} = inputs as {x: tf.TensorInfo; dy: tf.TensorInfo};
-    const info = depthwiseInfo(x.shape as Shape4D, attrs as unknown as ConvAttrs);
+    const info = depthwiseInfo(x.shape as Shape4D, a);
     const out = zeros(wasm, info.filterShape);
     depthwise(wasm, wasm.pointerTo(x), dy, out.pointer, info, true);
     return out.info;
   },
 
-  DepthwiseConv2dNativeBackpropInput: ({inputs, attrs, wasm}) => {
+  DepthwiseConv2dNativeBackpropInput: (inputs, a, wasm) => {
     const {dy, filter} = inputs as {dy: tf.TensorInfo; filter: tf.TensorInfo};
-    const a = attrs as unknown as ConvAttrs;
     const info = depthwiseInfo(a.inputShape, {...a, filterShape: filter.shape as Shape4D});
     const out = zeros(wasm, info.inShape);
     depthwise(wasm, out.pointer, dy, wasm.pointerTo(filter), info, false);
@@ -175,9 +175,8 @@ const kernels: Record<string, Kernel> = {
   },
 
   // Stock's does not send a window's gradient to the entry that won.
-  MaxPoolGrad: ({inputs, attrs, wasm}) => {
+  MaxPoolGrad: (inputs, a, wasm) => {
     const {dy, input} = inputs as {dy: tf.TensorInfo; input: tf.TensorInfo};
-    const a = attrs as unknown as ConvAttrs;
     const info = tf.backend_util.computePool2DInfo(
       input.shape as Shape4D,
       a.filterSize,
@@ -200,9 +199,8 @@ const kernels: Record<string, Kernel> = {
   },
 };
 
-const einsum: tf.KernelFunc = ({inputs, attrs}) =>
+const einsum: Kernel<tf.EinsumAttrs> = ({inputs, attrs: {equation}}) =>
   tf.tidy(() => {
-    const {equation} = attrs as unknown as {equation: string};
     const operands = Object.values(inputs) as tf.Tensor[];
     // What the other backends' kernels refuse, this one refuses with the same words.
     const {allDims, idDims} = tf.backend_util.decodeEinsumEquation(equation, operands.length);
@@ -211,17 +209,11 @@ const einsum: tf.KernelFunc = ({inputs, attrs}) =>
   });
 
 /** The kernels that the wasm backend lacks for training, and MaxPoolGrad, which it has wrong. */
-export const MISSING_KERNELS: Record<string, tf.KernelFunc> = {
-  Einsum: einsum,
-  ...Object.fromEntries(
-    Object.entries(kernels).map(([name, kernel]): [string, tf.KernelFunc] => [
-      name,
-      ({inputs, attrs, backend}) =>
-        kernel({
-          inputs: inputs as Record<string, tf.TensorInfo>,
-          attrs: (attrs ?? {}) as Record<string, unknown>,
-          wasm: attach(backend as tf.KernelBackend),
-        }),
-    ]),
+export const MISSING_KERNELS: AnyPatch[] = [
+  suppliedKernel('Einsum', 'wasm', 'training', einsum),
+  ...Object.entries(kernels).map(([name, kernel]) =>
+    suppliedKernel<Parameters<WasmKernel>[1]>(name, 'wasm', 'training', ({inputs, attrs, backend}) =>
+      kernel(inputs, attrs, attach(backend)),
+    ),
   ),
-};
+];

@@ -1,10 +1,13 @@
+import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {attach} from '../backends/wasm/attach.js';
 import {biasActivation, combineInfos} from '../backends/wasm/combine.js';
 import {multiply, productSizes} from '../backends/wasm/matmul.js';
+import {type Decorator, type Kernel, wasmPatch} from '../kernel-patches.js';
+import type {AnyPatch} from '../patches.js';
+import {cast, run, using} from '../repairs/infos.js';
 import {ACTIVATIONS, type Activation} from '../types.js';
 import {anyBias, isVector} from './fused-bias.js';
-import {overrideKernel, restoreKernel} from './overrides.js';
 
 interface ProductAttrs {
   transposeA: boolean;
@@ -32,34 +35,26 @@ function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}:
   return innerA === innerB;
 }
 
-function batchMatMul(stock: tf.KernelFunc): tf.KernelFunc {
-  return (call) => {
-    const {a, b} = call.inputs as unknown as Operands;
-    const attrs = call.attrs as unknown as ProductAttrs;
-    const backend = call.backend as tf.KernelBackend;
-    if (a.dtype === 'int32' && b.dtype === 'int32')
-      return asFloats(batchMatMul(stock), {a, b}, attrs, backend);
-    if (!isProduct(a, b, attrs)) return stock(call);
-    const {transposeA, transposeB} = attrs;
-    return multiply({a, b, transposeA, transposeB}, backend);
-  };
-}
+const batchMatMul: Decorator<ProductAttrs, BackendWasm> = (stock) => (call) => {
+  const {a, b} = call.inputs as Partial<Operands> as Operands;
+  const {attrs, backend} = call;
+  if (a.dtype === 'int32' && b.dtype === 'int32') return asFloats(batchMatMul(stock), {a, b}, attrs, backend);
+  if (!isProduct(a, b, attrs)) return stock(call);
+  const {transposeA, transposeB} = attrs;
+  return multiply({a, b, transposeA, transposeB}, backend);
+};
 
 /** A product of integers, of which the stock backend has none; exact up to 2^24, as on the GPU backends. */
 function asFloats(
-  product: tf.KernelFunc,
+  product: Kernel<ProductAttrs, BackendWasm>,
   {a, b}: Operands,
   {transposeA, transposeB}: ProductAttrs,
-  backend: tf.KernelBackend,
+  backend: BackendWasm,
 ): tf.TensorInfo {
-  const cast = (x: tf.TensorInfo, dtype: tf.DataType): tf.TensorInfo =>
-    tf.getKernel(tf.Cast, 'wasm').kernelFunc({inputs: {x}, attrs: {dtype}, backend}) as tf.TensorInfo;
-  const [left, right] = [cast(a, 'float32'), cast(b, 'float32')];
-  const attrs = {transposeA, transposeB};
-  const floats = product({inputs: {a: left, b: right}, attrs, backend}) as tf.TensorInfo;
-  const out = cast(floats, 'int32');
-  for (const {dataId} of [left, right, floats]) backend.disposeData(dataId);
-  return out;
+  const [left, right] = [cast(a, 'float32', backend), cast(b, 'float32', backend)];
+  const inputs = {a: left, b: right};
+  const floats = product({inputs, attrs: {transposeA, transposeB}, backend}) as tf.TensorInfo;
+  return using(backend, [left, right, floats], () => cast(floats, 'int32', backend));
 }
 
 function isActivation(name: string): name is Activation {
@@ -69,26 +64,21 @@ function isActivation(name: string): name is Activation {
 /** The activations of tfjs's fused product that ours lacks, as the stock kernels that do nothing else. */
 const SEPARATE: Record<string, string> = {leakyrelu: tf.LeakyRelu, prelu: tf.Prelu};
 
-function fusedMatMul(stock: tf.KernelFunc): tf.KernelFunc {
-  return (call) => {
-    const {a, b, bias, preluActivationWeights: alpha} = call.inputs as Infos & Operands;
-    const attrs = call.attrs as unknown as FusedAttrs;
-    const {n} = productSizes({a, b, ...attrs});
-    const separate = SEPARATE[attrs.activation];
-    const activation = separate === undefined ? attrs.activation : 'linear';
-    const fits = bias == null || (bias.shape.length === 1 && bias.shape[0] === n);
-    if (!isProduct(a, b, attrs) || !isActivation(activation) || !fits) return stock(call);
-    const backend = call.backend as tf.KernelBackend;
-    const out = productWithBias({a, b}, bias, {...attrs, activation}, backend);
-    if (separate === undefined) return out;
-    // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes something else.
-    const inputs = {x: out, ...(alpha == null ? {} : {alpha})};
-    const {kernelFunc} = tf.getKernel(separate, 'wasm');
-    const activated = kernelFunc({inputs, backend, attrs: {alpha: attrs.leakyreluAlpha ?? 0.2}});
-    backend.disposeData(out.dataId);
-    return activated;
-  };
-}
+const fusedMatMul: Decorator<FusedAttrs, BackendWasm> = (stock) => (call) => {
+  const {bias, preluActivationWeights: alpha} = call.inputs;
+  const {a, b} = call.inputs as Partial<Operands> as Operands;
+  const {attrs, backend} = call;
+  const {n} = productSizes({a, b, ...attrs});
+  const separate = SEPARATE[attrs.activation];
+  const activation = separate === undefined ? attrs.activation : 'linear';
+  const fits = bias == null || (bias.shape.length === 1 && bias.shape[0] === n);
+  if (!isProduct(a, b, attrs) || !isActivation(activation) || !fits) return stock(call);
+  const out = productWithBias({a, b}, bias, {...attrs, activation}, backend);
+  if (separate === undefined) return out;
+  // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes something else.
+  const inputs = {x: out, ...(alpha == null ? {} : {alpha})};
+  return using(backend, [out], () => run(separate, inputs, {alpha: attrs.leakyreluAlpha ?? 0.2}, backend));
+};
 
 function productWithBias(
   {a, b}: Operands,
@@ -116,18 +106,12 @@ function productWithBias(
 }
 
 /** Replaces the wasm backend's matrix products, whose transposed and batched cases run a scalar loop. */
-export function registerProducts(): void {
-  overrideKernel(tf.BatchMatMul, batchMatMul);
-  overrideKernel(tf._FusedMatMul, (stock) =>
+export const PRODUCTS: AnyPatch[] = [
+  wasmPatch(tf.BatchMatMul, 'training', batchMatMul),
+  wasmPatch<FusedAttrs>(tf._FusedMatMul, 'training', (stock) =>
     anyBias(fusedMatMul(stock), (bias, {inputs, attrs}) => {
-      const {n} = productSizes({...(inputs as unknown as Operands), ...(attrs as ProductAttrs)});
-      return isVector(bias.shape, n);
+      const {a, b} = inputs as Partial<Operands> as Operands;
+      return isVector(bias.shape, productSizes({a, b, ...attrs}).n);
     }),
-  );
-}
-
-/** Puts back what {@link registerProducts} replaced. */
-export function unregisterProducts(): void {
-  restoreKernel(tf.BatchMatMul);
-  restoreKernel(tf._FusedMatMul);
-}
+  ),
+];

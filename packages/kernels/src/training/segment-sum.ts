@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {overrideKernel, restoreKernel} from '../kernel-overrides.js';
-import {cast, type WasmCall} from '../repairs/infos.js';
+import {wasmPatch} from '../kernel-patches.js';
+import {cast, using, type WasmCall} from '../repairs/infos.js';
 
-const REASON = {reason: 'dtype'};
+type Attrs = {numSegments: number};
 
 /** Sums of integers, exact where floats would not be; an id outside the segments drops its row. */
-function ofIntegers({inputs, attrs, backend}: WasmCall): tf.TensorInfo {
+function ofIntegers({inputs, attrs, backend}: WasmCall<Attrs>): tf.TensorInfo {
   const {x, segmentIds} = inputs as {x: tf.TensorInfo; segmentIds: tf.TensorInfo};
-  const segments = attrs.numSegments as number;
+  const segments = attrs.numSegments;
   const entry = x.shape.slice(segmentIds.shape.length);
   const width = tf.util.sizeFromShape(entry);
   const out = backend.makeOutput([segments, ...entry], 'int32');
@@ -24,26 +24,12 @@ function ofIntegers({inputs, attrs, backend}: WasmCall): tf.TensorInfo {
   return out;
 }
 
-function byDtype(floats: tf.KernelFunc): tf.KernelFunc {
-  return (call) => {
-    const own = call as unknown as WasmCall;
-    const {dtype} = own.inputs.x!;
-    if (dtype !== 'int32' && dtype !== 'bool') return floats(call);
-    if (dtype === 'int32') return ofIntegers(own);
-    const x = cast(own.inputs.x!, 'int32', own.backend);
-    try {
-      return ofIntegers({...own, inputs: {...own.inputs, x}});
-    } finally {
-      own.backend.disposeData(x.dataId);
-    }
-  };
-}
-
 /** Makes UnsortedSegmentSum of integers and booleans one of integers. */
-export function registerSegmentSum(): void {
-  overrideKernel(tf.UnsortedSegmentSum, byDtype, REASON);
-}
-
-export function unregisterSegmentSum(): void {
-  restoreKernel(tf.UnsortedSegmentSum, REASON);
-}
+export const SEGMENT_SUM = wasmPatch<Attrs>(tf.UnsortedSegmentSum, 'dtype', (floats) => (call) => {
+  const {inputs, backend} = call;
+  const {dtype} = inputs.x!;
+  if (dtype !== 'int32' && dtype !== 'bool') return floats(call);
+  if (dtype === 'int32') return ofIntegers(call);
+  const x = cast(inputs.x!, 'int32', backend);
+  return using(backend, [x], () => ofIntegers({...call, inputs: {...inputs, x}}));
+});

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
-import {overrideKernel, restoreKernel} from '../kernel-overrides.js';
+import {wasmPatch} from '../kernel-patches.js';
+import type {AnyPatch} from '../patches.js';
 
 /*
  * The kernels of ours that the wasm backend lacks take their sizes from attributes and some of their inputs. tfjs's gradients call them
@@ -22,8 +23,10 @@ interface WindowAttrs {
 
 type Inputs = Record<string, tf.TensorInfo>;
 
+type Attrs = WindowAttrs & {numSegments: number};
+
 /** What is wrong with a call, if anything is. */
-type Check = (inputs: Inputs, attrs: WindowAttrs & {numSegments: number}) => string | undefined;
+type Check = (inputs: Inputs, attrs: Attrs) => string | undefined;
 
 /** Whether dy is what a window over an image, or that image itself, makes. */
 function windowComplaint(
@@ -90,22 +93,11 @@ const CHECKS: Record<string, Check> = {
   },
 };
 
-const REASON = {reason: 'shapes'};
-
 /** Has the shapes of what those kernels get compared. */
-export function registerShapeChecks(): void {
-  for (const [name, check] of Object.entries(CHECKS)) {
-    const checked = (kernel: tf.KernelFunc): tf.KernelFunc => {
-      return (call) => {
-        const complaint = check(call.inputs as Inputs, call.attrs as never);
-        if (complaint !== undefined) throw new ShapeError(`${name} on wasm: ${complaint}.`);
-        return kernel(call);
-      };
-    };
-    overrideKernel(name, checked, REASON);
-  }
-}
-
-export function unregisterShapeChecks(): void {
-  for (const name of Object.keys(CHECKS)) restoreKernel(name, REASON);
-}
+export const SHAPE_CHECKS: AnyPatch[] = Object.entries(CHECKS).map(([name, check]) =>
+  wasmPatch<Attrs>(name, 'shapes', (kernel) => (call) => {
+    const complaint = check(call.inputs, call.attrs);
+    if (complaint !== undefined) throw new ShapeError(`${name} on wasm: ${complaint}.`);
+    return kernel(call);
+  }),
+);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {register, unregister} from '../wasm.js';
-import {mergeAxes} from './tile-axes.js';
+import {mergeAxes} from './tile.js';
 
 const CASES: [number[], number[]][] = [
   [[3], [4]],

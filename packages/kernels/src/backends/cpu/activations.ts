@@ -1,5 +1,7 @@
+import type {PeftKernel} from '../../kernel-map.js';
 import {activationReference, erf} from '../../reference/activations.js';
 import type {Activation} from '../../types.js';
+import {arraysOf, cpu} from './arrays.js';
 
 const DENSITY = 1 / Math.sqrt(2 * Math.PI);
 const GELU_TANH = Math.sqrt(2 / Math.PI);
@@ -30,14 +32,11 @@ export function activateInPlace(values: Float32Array, activation: Activation): v
   for (let i = 0; i < values.length; i++) values[i] = f(values[i]!);
 }
 
-/** dy ∘ act' as a new array. */
-export function activationGradient(
-  dy: Float32Array,
-  ref: Float32Array,
-  activation: Activation,
-): Float32Array {
-  const f = derivatives[activation];
+/** dy ∘ act', from the activation's output or input: see `gradientFrom`. */
+export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs, attrs, backend}) => {
+  const {dy, ref} = arraysOf(inputs, backend);
+  const f = derivatives[attrs.activation];
   const result = new Float32Array(dy.length);
   for (let i = 0; i < dy.length; i++) result[i] = dy[i]! * f(ref[i]!);
-  return result;
-}
+  return cpu(backend).write(inputs.dy.shape, result);
+};

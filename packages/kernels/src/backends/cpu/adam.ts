@@ -1,10 +1,10 @@
-import type {AdamAttrs} from '../../ops/adam.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import {arraysOf, cpu} from './arrays.js';
 
 /** A step of Adam for one variable; see `AdamAttrs`. */
-export function adamStep(
-  {value, m, v, gradient}: Record<'value' | 'm' | 'v' | 'gradient', Float32Array>,
-  {learningRate, beta1, beta2, epsilon, correction1, correction2}: AdamAttrs,
-): [newM: Float32Array, newV: Float32Array, newValue: Float32Array] {
+export const PeftAdam: PeftKernel<'PeftAdam'> = ({inputs, attrs, backend}) => {
+  const {value, m, v, gradient} = arraysOf(inputs, backend);
+  const {learningRate, beta1, beta2, epsilon, correction1, correction2} = attrs;
   const [newM, newV, newValue] = [m, v, value].map(({length}) => new Float32Array(length)) as [
     Float32Array,
     Float32Array,
@@ -19,5 +19,5 @@ export function adamStep(
     newV[i] = second;
     newValue[i] = value[i]! - (rate * first) / (Math.sqrt(second / correction2) + epsilon);
   }
-  return [newM, newV, newValue];
-}
+  return [newM, newV, newValue].map((values) => cpu(backend).write(inputs.value.shape, values));
+};

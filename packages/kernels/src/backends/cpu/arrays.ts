@@ -20,10 +20,15 @@ export function cpu(backend: KernelBackend): {
 }
 
 /** The inputs of a kernel, by name. */
-export function arraysOf(
-  inputs: Record<string, TensorInfo>,
+export function arraysOf<Inputs extends object>(
+  inputs: Inputs,
   backend: KernelBackend,
-): Record<string, Float32Array> {
+): {[Name in keyof Inputs]: undefined extends Inputs[Name] ? Float32Array | undefined : Float32Array} {
   const {read} = cpu(backend);
-  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, read(tensor)]));
+  const arrays: Partial<Record<keyof Inputs, Float32Array>> = {};
+  for (const name in inputs) {
+    const tensor = inputs[name] as TensorInfo | undefined;
+    if (tensor !== undefined) arrays[name] = read(tensor);
+  }
+  return arrays as ReturnType<typeof arraysOf<Inputs>>;
 }

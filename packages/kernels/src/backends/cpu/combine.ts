@@ -1,11 +1,14 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
+import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
+import type {CombineAttrs} from '../../ops/combine.js';
+import type {ScaleName} from '../../types.js';
 import {activateInPlace} from './activations.js';
+import {cpu} from './arrays.js';
 import {type Matrix, upArrays} from './experts.js';
 import {gemm, multiply} from './gemm.js';
 import {mixed} from './mix.js';
 
-type Named = Record<string, TensorInfo | undefined>;
+type Named = KernelInputs<'PeftCombine'>;
 type Read = (tensor: TensorInfo) => Float32Array;
 
 /** Multiplies `values` [rows, width] by a scale: in place if `into` is the same array. */
@@ -78,12 +81,10 @@ function baseProduct(
   return z;
 }
 
-/** The combine kernel on typed arrays; returns y and, if asked for, z and u. */
-export function combineArrays(
-  inputs: Named,
-  {scale, mix, activation, saveZ, saveU, sparse, heads}: CombineAttrs,
-  read: Read,
-): {y: Float32Array; z?: Float32Array; u?: Float32Array; rows: number; dOut: number} {
+/** See `combine` in ops/combine.ts; returns y and, if asked for, z and u. */
+export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs, attrs, backend}) => {
+  const {scale, mix, activation, saveZ, saveU, sparse, heads} = attrs;
+  const {read, write} = cpu(backend);
   const {h, b, gates, offset} = inputs;
   const rows = (inputs.z ?? inputs.x!).shape[0]!;
   const dOut = (inputs.z ?? inputs.kernel!).shape[1]!;
@@ -116,5 +117,5 @@ export function combineArrays(
   const u = saveU ? y.slice() : undefined;
   activateInPlace(y, activation);
   applyScale(y, y, rows, dOut, inputs, 'post', read, heads);
-  return {y, z, u, rows, dOut};
-}
+  return [y, z, u].filter((values) => values !== undefined).map((values) => write([rows, dOut], values));
+};

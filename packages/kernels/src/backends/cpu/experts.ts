@@ -1,5 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {DownAttrs, OuterAttrs, UpAttrs} from '../../ops/experts.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import type {UpAttrs} from '../../ops/experts.js';
 import {type ExpertGroups, groupByExpert} from '../expert-groups.js';
 import {cpu} from './arrays.js';
 import {gemm, transposed} from './gemm.js';
@@ -85,25 +86,19 @@ export function upArrays(p: Matrix, w: Matrix, gates: Matrix, attrs: UpAttrs, ou
   });
 }
 
-interface Call<Attrs> {
-  inputs: Record<string, TensorInfo>;
-  attrs: Attrs;
-  backend: KernelBackend;
-}
-
 function written(backend: KernelBackend, {values, columns}: Matrix, rows: number): TensorInfo {
   return cpu(backend).write([rows, columns], values);
 }
 
 /** The kernel of `expertDown` in ops/experts.ts. */
-export function expertDown({inputs, attrs, backend}: Call<DownAttrs>): TensorInfo {
-  const [x, w, gates] = [inputs.x!, inputs.w!, inputs.gates!].map((t) => matrixOf(t, backend)) as [
+export const PeftExpertDown: PeftKernel<'PeftExpertDown'> = ({inputs, attrs, backend}) => {
+  const [x, w, gates] = [inputs.x, inputs.w, inputs.gates].map((t) => matrixOf(t, backend)) as [
     Matrix,
     Matrix,
     Matrix,
   ];
-  const rows = inputs.x!.shape[0]!;
-  const all = inputs.w!.shape[attrs.transposeW ? 0 : 1]!;
+  const rows = inputs.x.shape[0]!;
+  const all = inputs.w.shape[attrs.transposeW ? 0 : 1]!;
   const rank = all / gates.columns;
   const out = {values: new Float32Array(rows * all), columns: all};
   eachExpert(groupByExpert(gates.values, gates.columns), (e, list) => {
@@ -115,25 +110,25 @@ export function expertDown({inputs, attrs, backend}: Call<DownAttrs>): TensorInf
     scatterAdd(out, list, e * rank, rank, part, attrs.scale);
   });
   return written(backend, out, rows);
-}
+};
 
 /** The kernel of `expertUp` in ops/experts.ts. */
-export function expertUp({inputs, attrs, backend}: Call<UpAttrs>): TensorInfo {
-  const [p, w, gates] = [inputs.p!, inputs.w!, inputs.gates!].map((t) => matrixOf(t, backend)) as [
+export const PeftExpertUp: PeftKernel<'PeftExpertUp'> = ({inputs, attrs, backend}) => {
+  const [p, w, gates] = [inputs.p, inputs.w, inputs.gates].map((t) => matrixOf(t, backend)) as [
     Matrix,
     Matrix,
     Matrix,
   ];
-  const rows = inputs.p!.shape[0]!;
-  const columns = inputs.w!.shape[attrs.transposeW ? 0 : 1]!;
+  const rows = inputs.p.shape[0]!;
+  const columns = inputs.w.shape[attrs.transposeW ? 0 : 1]!;
   const out = {values: new Float32Array(rows * columns), columns};
   upArrays(p, w, gates, attrs, out);
   return written(backend, out, rows);
-}
+};
 
 /** The kernel of `expertOuter` in ops/experts.ts. */
-export function expertOuter({inputs, attrs, backend}: Call<OuterAttrs>): TensorInfo {
-  const [p, q, gates] = [inputs.p!, inputs.q!, inputs.gates!].map((t) => matrixOf(t, backend)) as [
+export const PeftExpertOuter: PeftKernel<'PeftExpertOuter'> = ({inputs, attrs, backend}) => {
+  const [p, q, gates] = [inputs.p, inputs.q, inputs.gates].map((t) => matrixOf(t, backend)) as [
     Matrix,
     Matrix,
     Matrix,
@@ -155,4 +150,4 @@ export function expertOuter({inputs, attrs, backend}: Call<OuterAttrs>): TensorI
   });
   if (!inColumns) return written(backend, {values: out, columns: width}, p.columns);
   return written(backend, {values: transposed(out, p.columns, width), columns: p.columns}, width);
-}
+};

@@ -1,7 +1,10 @@
+import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
 import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
+import {arraysOf, cpu} from './arrays.js';
+import {multiply} from './gemm.js';
 
 /** Rows of `width` numbers become softmax(scale · row), in place. */
-export function softmaxRows(x: Float32Array, width: number, scale: number): void {
+function softmaxRows(x: Float32Array, width: number, scale: number): void {
   for (let at = 0; at < x.length; at += width) {
     let largest = Number.NEGATIVE_INFINITY;
     for (let i = at; i < at + width; i++) largest = Math.max(largest, scale * x[i]!);
@@ -22,12 +25,7 @@ function dot(x: Float32Array, y: Float32Array, from: number, to: number): number
 }
 
 /** scale · y ∘ (dy - dy · y), row by row. */
-export function softmaxGradient(
-  dy: Float32Array,
-  y: Float32Array,
-  width: number,
-  scale: number,
-): Float32Array {
+function softmaxGradient(dy: Float32Array, y: Float32Array, width: number, scale: number): Float32Array {
   const out = new Float32Array(y.length);
   for (let at = 0; at < y.length; at += width) {
     const along = dot(dy, y, at, at + width);
@@ -43,7 +41,7 @@ function magnitude(x: Float32Array, from: number, to: number, floor: number): nu
 }
 
 /** p and, with theta, gates; see `streamGates` in ops/stream-gates.ts. */
-export function streamGates(
+function streamGates(
   a: Float32Array,
   b: Float32Array,
   width: number,
@@ -90,18 +88,8 @@ function streamGradient(
 }
 
 /** The gradients of both streams from those of p and gates. */
-export function streamGatesGradient(
-  {
-    dp,
-    dGates,
-    a,
-    b,
-    p,
-    gates,
-  }: Record<'dp' | 'a' | 'b' | 'p', Float32Array> & {
-    dGates?: Float32Array;
-    gates?: Float32Array;
-  },
+function streamGatesGradient(
+  {dp, dGates, a, b, p, gates}: KernelInputs<'PeftStreamGatesGrad', Float32Array>,
   width: number,
   {weightA, weightB, floor}: StreamGatesAttrs,
 ): [Float32Array, Float32Array] {
@@ -117,3 +105,30 @@ export function streamGatesGradient(
   const dz = softmaxGradient(d, p, width, 1);
   return [streamGradient(dz, a, width, weightA, floor), streamGradient(dz, b, width, weightB, floor)];
 }
+
+export const PeftGates: PeftKernel<'PeftGates'> = ({inputs, attrs, backend}) => {
+  const {x, kernel} = arraysOf(inputs, backend);
+  const [m, k] = inputs.x.shape as [number, number];
+  const n = inputs.kernel.shape[1]!;
+  const gates = multiply(x, kernel, {m, n, k});
+  softmaxRows(gates, n, 1 / attrs.temperature);
+  return cpu(backend).write([m, n], gates);
+};
+
+export const PeftSoftmaxGrad: PeftKernel<'PeftSoftmaxGrad'> = ({inputs, attrs, backend}) => {
+  const {dy, y} = arraysOf(inputs, backend);
+  const {shape} = inputs.y;
+  return cpu(backend).write(shape, softmaxGradient(dy, y, shape[1]!, attrs.scale));
+};
+
+export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs, attrs, backend}) => {
+  const {a, b} = arraysOf(inputs, backend);
+  const {shape} = inputs.a;
+  return streamGates(a, b, shape[1]!, attrs).map((values) => cpu(backend).write(shape, values));
+};
+
+export const PeftStreamGatesGrad: PeftKernel<'PeftStreamGatesGrad'> = ({inputs, attrs, backend}) => {
+  const {shape} = inputs.a;
+  const outputs = streamGatesGradient(arraysOf(inputs, backend), shape[1]!, attrs);
+  return outputs.map((values) => cpu(backend).write(shape, values));
+};

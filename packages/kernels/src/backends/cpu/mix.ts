@@ -1,4 +1,6 @@
+import type {PeftKernel} from '../../kernel-map.js';
 import type {Mix} from '../../types.js';
+import {cpu} from './arrays.js';
 
 /** mix(h, gates) as [rows, width]; see `Mix`. */
 export function mixed(
@@ -28,7 +30,7 @@ export function mixed(
 }
 
 /** Gradients of h and gates from that of mix(h, gates). */
-export function mixGradient(
+function mixGradient(
   dhm: Float32Array,
   h: Float32Array,
   gates: Float32Array,
@@ -64,3 +66,17 @@ export function mixGradient(
   }
   return {dh, dGates};
 }
+
+export const PeftMix: PeftKernel<'PeftMix'> = ({inputs: {h, gates}, attrs: {mix}, backend}) => {
+  const {read, write} = cpu(backend);
+  const [rows, r1] = h.shape as [number, number];
+  const g = gates.shape[1]!;
+  return write([rows, mix === 'dense' ? g / r1 : r1], mixed(read(h), read(gates), rows, r1, g, mix));
+};
+
+export const PeftMixGrad: PeftKernel<'PeftMixGrad'> = ({inputs: {dhm, h, gates}, attrs: {mix}, backend}) => {
+  const {read, write} = cpu(backend);
+  const [rows, r1] = h.shape as [number, number];
+  const {dh, dGates} = mixGradient(read(dhm), read(h), read(gates), rows, r1, gates.shape[1]!, mix);
+  return [write(h.shape, dh), write(gates.shape, dGates)];
+};

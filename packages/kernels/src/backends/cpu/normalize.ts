@@ -1,3 +1,6 @@
+import type {PeftKernel} from '../../kernel-map.js';
+import {arraysOf, cpu} from './arrays.js';
+
 /** A row's mean, and what its deviations are multiplied by. */
 function moments(x: Float32Array, epsilon: number): {mean: number; factor: number} {
   let sum = 0;
@@ -8,12 +11,10 @@ function moments(x: Float32Array, epsilon: number): {mean: number; factor: numbe
   return {mean, factor: 1 / Math.sqrt(squares / x.length + epsilon)};
 }
 
-/** Layer normalization of rows as wide as `width`; see `layerNorm` in ops/layer-norm.ts. */
-export function normalizedRows(
-  {x, gamma, beta}: {x: Float32Array; gamma?: Float32Array; beta?: Float32Array},
-  width: number,
-  epsilon: number,
-): Float32Array {
+/** Layer normalization of rows; see `layerNorm` in ops/layer-norm.ts. */
+export const PeftLayerNorm: PeftKernel<'PeftLayerNorm'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {x, gamma, beta} = arraysOf(inputs, backend);
+  const width = inputs.x.shape[1]!;
   const out = new Float32Array(x.length);
   for (let at = 0; at < x.length; at += width) {
     const row = x.subarray(at, at + width);
@@ -22,15 +23,13 @@ export function normalizedRows(
       out[at + i] = (row[i]! - mean) * factor * (gamma === undefined ? 1 : gamma[i]!) + (beta?.[i] ?? 0);
     }
   }
-  return out;
-}
+  return cpu(backend).write(inputs.x.shape, out);
+};
 
 /** The gradient of its x. */
-export function normalizedRowsGradient(
-  {dy, x, gamma}: {dy: Float32Array; x: Float32Array; gamma?: Float32Array},
-  width: number,
-  epsilon: number,
-): Float32Array {
+export const PeftLayerNormGrad: PeftKernel<'PeftLayerNormGrad'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {dy, x, gamma} = arraysOf(inputs, backend);
+  const width = inputs.x.shape[1]!;
   const out = new Float32Array(x.length);
   for (let at = 0; at < x.length; at += width) {
     const row = x.subarray(at, at + width);
@@ -48,5 +47,5 @@ export function normalizedRowsGradient(
       out[at + i] = (out[at + i]! - total / width - (n * along) / width) * factor;
     }
   }
-  return out;
-}
+  return cpu(backend).write(inputs.x.shape, out);
+};

@@ -2,7 +2,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
 import {combine} from '../../index.js';
-import {ACTIVATION_GRAD} from '../../kernel-registry.js';
 import {activationReference, erf} from '../../reference/activations.js';
 import {ACTIVATIONS, type Activation, gradientFrom} from '../../types.js';
 
@@ -44,7 +43,7 @@ describe.each(ACTIVATIONS)('%s on wasm', (activation) => {
         tf
           .engine()
           .runKernel(
-            ACTIVATION_GRAD,
+            'PeftActivationGrad',
             {dy: tf.tensor2d(dy, shape), ref: tf.tensor2d(ref, shape)},
             {activation},
           ) as tf.Tensor

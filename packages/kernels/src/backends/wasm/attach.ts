@@ -1,10 +1,9 @@
 import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {BackendError} from '../../errors.js';
-import {guardAllocations} from '../../repairs/allocation.js';
+import {reapplyPatches} from '../../patches.js';
 import type {WasmExports} from './exports.js';
-import {MEMORY_FLAGS_OFFSET} from './module.generated.js';
-import {bestModuleBytes} from './module.js';
+import {MEMORY_FLAGS_OFFSET, RELAXED_WASM_BASE64, WASM_BASE64} from './module.generated.js';
 
 /** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
 interface Heap {
@@ -75,12 +74,6 @@ export class WasmKernels {
 }
 
 const attached = new WeakMap<object, WasmKernels>();
-const listeners: (() => void)[] = [];
-
-/** Calls `listener` each time that the kernels attach to a backend instance, before the first of them runs. */
-export function onAttach(listener: () => void): void {
-  listeners.push(listener);
-}
 
 /**
  * The kernels on the memory of a tfjs wasm backend, compiled when first asked for.
@@ -91,13 +84,25 @@ export function attach(backend: KernelBackend): WasmKernels {
   const found = attached.get(backend);
   if (found !== undefined) return found;
   const wasmBackend = backend as BackendWasm;
+  // tfjs's own type of its emscripten module has what its kernels call, and not the memory.
   const heap = wasmBackend.wasm as unknown as Heap | null | undefined;
   const memory = memoryOf(heap);
-  guardAllocations(wasmBackend);
   const kernels = new WasmKernels(instantiate(memory), wasmBackend, heap!, memory);
   attached.set(backend, kernels);
-  for (const listener of listeners) listener();
+  // tfjs, imported after this package, has registered its own gradients over ours.
+  reapplyPatches();
   return kernels;
+}
+
+/** The compiled kernels: for relaxed SIMD, whose multiply-adds are fused, or for plain SIMD. */
+export function moduleBytes(relaxed: boolean): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(relaxed ? RELAXED_WASM_BASE64 : WASM_BASE64), (char) => char.charCodeAt(0));
+}
+
+/** The kernels for what the engine has: Chromium and Node 22 have relaxed SIMD, Node 20 has not. */
+function bestModuleBytes(): Uint8Array<ArrayBuffer> {
+  const relaxed = moduleBytes(true);
+  return WebAssembly.validate(relaxed) ? relaxed : moduleBytes(false);
 }
 
 function memoryOf(heap: Heap | null | undefined): WebAssembly.Memory {
@@ -119,7 +124,7 @@ function instantiate(memory: WebAssembly.Memory): WasmExports {
   }
   try {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {memory}});
-    return instance.exports as unknown as WasmExports;
+    return instance.exports as WebAssembly.Exports & WasmExports;
   } catch (cause) {
     throw new BackendError(
       `wasm: the fused kernels cannot be instantiated; they need an engine with wasm SIMD. ${WAY_OUT}`,

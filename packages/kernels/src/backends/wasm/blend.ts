@@ -1,7 +1,6 @@
 import {type TensorInfo, util} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
-import type {BlendAttrs} from '../../ops/blend.js';
-import {blendInto, blendShape, blendGradient as gradientOf} from '../blend.js';
+import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
+import {blendGradient, blendInto, blendShape} from '../blend.js';
 import {attach, type WasmKernels} from './attach.js';
 
 /** Views of tensors, good until something is allocated. */
@@ -9,23 +8,30 @@ function floats(wasm: WasmKernels, tensor: TensorInfo): Float32Array {
   return wasm.floats(wasm.pointerTo(tensor), util.sizeFromShape(tensor.shape));
 }
 
-function allFloats(wasm: WasmKernels, inputs: Record<string, TensorInfo>): Record<string, Float32Array> {
-  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, floats(wasm, tensor)]));
+function allFloats(
+  wasm: WasmKernels,
+  {token, sample, share, gate}: KernelInputs<'PeftBlend'>,
+): KernelInputs<'PeftBlend', Float32Array> {
+  return {
+    token: token && floats(wasm, token),
+    sample: sample && floats(wasm, sample),
+    share: floats(wasm, share),
+    gate: floats(wasm, gate),
+  };
 }
 
 /** See `blendGates` in ops/blend.ts. It is a few thousand numbers, for which JavaScript does. */
-export const blend: PeftKernel = ({inputs, attrs, backend}) => {
+export const PeftBlend: PeftKernel<'PeftBlend'> = ({inputs, attrs, backend}) => {
   const wasm = attach(backend);
-  const blendAttrs = attrs as unknown as BlendAttrs;
-  const out = wasm.output(blendShape(inputs, blendAttrs));
-  blendInto(allFloats(wasm, inputs), blendAttrs, floats(wasm, out));
+  const out = wasm.output(blendShape(inputs, attrs));
+  blendInto(allFloats(wasm, inputs), attrs, floats(wasm, out));
   return out;
 };
 
-export const blendGradient: PeftKernel = ({inputs, attrs, backend}) => {
+export const PeftBlendGrad: PeftKernel<'PeftBlendGrad'> = ({inputs, attrs, backend}) => {
   const wasm = attach(backend);
   const outputs = [wasm.output([1]), wasm.output([1])];
-  const {share, gate} = gradientOf(allFloats(wasm, inputs), attrs as unknown as BlendAttrs);
+  const {share, gate} = blendGradient(allFloats(wasm, inputs), attrs);
   [share, gate].forEach((value, i) => {
     floats(wasm, outputs[i]!)[0] = value;
   });

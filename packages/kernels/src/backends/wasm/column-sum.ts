@@ -1,5 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {attach, type WasmKernels} from './attach.js';
 
 /** The sums of the columns of a [rows, width], or of a ∘ b, as [width]. */
@@ -15,7 +15,5 @@ export function columnSums(
 }
 
 /** See `columnSum` in ops/matmul.ts. */
-export const columnSum: PeftKernel = ({inputs, backend}) => {
-  const {a, b} = inputs as {a: TensorInfo; b?: TensorInfo};
-  return columnSums(attach(backend), {a, b}, a.shape as [number, number]);
-};
+export const PeftColumnSum: PeftKernel<'PeftColumnSum'> = ({inputs: {a, b}, backend}) =>
+  columnSums(attach(backend), {a, b}, a.shape as [number, number]);

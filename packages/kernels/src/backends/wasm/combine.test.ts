@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
 import {deviation} from '@tfjs-peft/testing/compare';
-import {COMBINE, packInputs} from '../../kernel-registry.js';
+import {runPeftKernel} from '../../ops/kernels.js';
 import {combineReference} from '../../reference/combine.js';
 import {type CombineCase, combineCases, headCases} from '../../testing/combine-cases.js';
 import {caseTensors} from '../../testing/combine-run.js';
@@ -27,13 +27,7 @@ function runKernel(
   const flat = Object.fromEntries(
     Object.entries(tensors).map(([name, t]) => [name, t.rank > 2 ? tf.reshape(t, [base, t.size / base]) : t]),
   );
-  const {tensors: inputs, names} = packInputs(flat);
-  return tf.engine().runKernel(COMBINE, inputs, {
-    ...options,
-    names,
-    saveZ,
-    saveU,
-  } as unknown as tf.NamedAttrMap) as tf.Tensor[];
+  return runPeftKernel('PeftCombine', flat, {...options, saveZ, saveU});
 }
 
 test.each([...combineCases(160), ...headCases()].map((c) => [c.name, c] as const))(

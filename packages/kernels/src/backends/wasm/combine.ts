@@ -1,13 +1,13 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
-import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
-import {ACTIVATIONS, type Activation} from '../../types.js';
+import {type KernelBackend, type TensorInfo, util} from '@tensorflow/tfjs-core';
+import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
+import type {CombineAttrs} from '../../ops/combine.js';
+import {ACTIVATIONS, type Activation, type ScaleName} from '../../types.js';
 import {attach, type WasmKernels} from './attach.js';
 import {ExpertProducts} from './experts.js';
 import {mixInto} from './mix.js';
 import {leavesToThreads, threadedProduct} from './threads.js';
 
-type Inputs = Record<string, TensorInfo | undefined>;
+type Inputs = KernelInputs<'PeftCombine'>;
 
 /** The words of the Combine struct in assembly/combine.ts, in its order. */
 const COMBINE_WORDS = [
@@ -95,9 +95,24 @@ function run(wasm: WasmKernels, words: Words, scale: number, struct: number, scr
   wasm.exports.combine(struct, scale, scratch);
 }
 
-export function activationCode(activation: Activation): number {
+function activationCode(activation: Activation): number {
   return ACTIVATIONS.indexOf(activation);
 }
+
+/** dy ∘ act', from the activation's output or input: see `gradientFrom`. */
+export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs: {dy, ref}, attrs, backend}) => {
+  const wasm = attach(backend);
+  const out = wasm.output(dy.shape);
+  const [pDy, pRef, pOut] = [dy, ref, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
+  wasm.exports.activationGradient(
+    pDy,
+    pRef,
+    pOut,
+    util.sizeFromShape(dy.shape),
+    activationCode(attrs.activation),
+  );
+  return out;
+};
 
 /**
  * y = act(z + bias) in place of z [rows, dOut], both given by pointers: the epilogue of a product that is there already.
@@ -118,8 +133,8 @@ export function biasActivation(
 }
 
 /** The combine kernel: see `combine` in ops/combine.ts; inputs flat and checked. */
-export const combine: PeftKernel = ({inputs, attrs, backend}) =>
-  combineInfos(backend, inputs, attrs as unknown as CombineAttrs);
+export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs, attrs, backend}) =>
+  combineInfos(backend, inputs, attrs);
 
 /** x W + bias by XNNPACK, where that has several threads and it pays. */
 function threadedBase(wasm: WasmKernels, {x, kernel, bias, pre, preGates}: Inputs): TensorInfo | undefined {
@@ -134,7 +149,7 @@ function threadedBase(wasm: WasmKernels, {x, kernel, bias, pre, preGates}: Input
 export function combineInfos(
   backend: KernelBackend,
   inputs: Inputs,
-  {scale, mix, activation, saveZ, saveU, sparse, heads}: Omit<CombineAttrs, 'names' | 'saveY'>,
+  {scale, mix, activation, saveZ, saveU, sparse, heads}: CombineAttrs,
 ): TensorInfo[] {
   const wasm = attach(backend);
   const threaded = threadedBase(wasm, inputs);

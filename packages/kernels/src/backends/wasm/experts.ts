@@ -1,5 +1,5 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import type {DownAttrs, OuterAttrs, UpAttrs} from '../../ops/experts.js';
 import {type ExpertGroups, groupByExpert} from '../expert-groups.js';
 import {attach, type WasmKernels} from './attach.js';
@@ -169,38 +169,32 @@ function run(
 }
 
 /** The kernel of `expertDown` in ops/experts.ts. */
-export const expertDown: PeftKernel = ({inputs, attrs, backend}) => {
-  const {x, w, gates} = inputs as Record<'x' | 'w' | 'gates', TensorInfo>;
-  const options = attrs as unknown as DownAttrs;
+export const PeftExpertDown: PeftKernel<'PeftExpertDown'> = ({inputs: {x, w, gates}, attrs, backend}) => {
   const [rows, width] = x.shape as [number, number];
-  const all = w.shape[options.transposeW ? 0 : 1]!;
+  const all = w.shape[attrs.transposeW ? 0 : 1]!;
   const rank = all / gates.shape[1]!;
   return run(backend, gates, {rank, width}, [rows, all], true, (products, wasm, out, scratch) =>
-    products.down(wasm.pointerTo(x), wasm.pointerTo(w), out, options, scratch),
+    products.down(wasm.pointerTo(x), wasm.pointerTo(w), out, attrs, scratch),
   );
 };
 
 /** The kernel of `expertUp` in ops/experts.ts. */
-export const expertUp: PeftKernel = ({inputs, attrs, backend}) => {
-  const {p, w, gates} = inputs as Record<'p' | 'w' | 'gates', TensorInfo>;
-  const options = attrs as unknown as UpAttrs;
+export const PeftExpertUp: PeftKernel<'PeftExpertUp'> = ({inputs: {p, w, gates}, attrs, backend}) => {
   const [rows, all] = p.shape as [number, number];
-  const width = w.shape[options.transposeW ? 0 : 1]!;
+  const width = w.shape[attrs.transposeW ? 0 : 1]!;
   const rank = all / gates.shape[1]!;
   return run(backend, gates, {rank, width}, [rows, width], true, (products, wasm, out, scratch) =>
-    products.up(wasm.pointerTo(p), wasm.pointerTo(w), out, options, scratch),
+    products.up(wasm.pointerTo(p), wasm.pointerTo(w), out, attrs, scratch),
   );
 };
 
 /** The kernel of `expertOuter` in ops/experts.ts. */
-export const expertOuter: PeftKernel = ({inputs, attrs, backend}) => {
-  const {p, q, gates} = inputs as Record<'p' | 'q' | 'gates', TensorInfo>;
-  const options = attrs as unknown as OuterAttrs;
+export const PeftExpertOuter: PeftKernel<'PeftExpertOuter'> = ({inputs: {p, q, gates}, attrs, backend}) => {
   const all = p.shape[1]!;
   const width = q.shape[1]!;
   const rank = all / gates.shape[1]!;
-  const shape: [number, number] = options.transposed ? [width, all] : [all, width];
+  const shape: [number, number] = attrs.transposed ? [width, all] : [all, width];
   return run(backend, gates, {rank, width}, shape, false, (products, wasm, out, scratch) =>
-    products.outer(wasm.pointerTo(p), wasm.pointerTo(q), out, options, scratch),
+    products.outer(wasm.pointerTo(p), wasm.pointerTo(q), out, attrs, scratch),
   );
 };

@@ -1,37 +1,30 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
-import type {GatesAttrs, SoftmaxGradAttrs} from '../../ops/gates.js';
-import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {attach} from './attach.js';
 import {multiply} from './matmul.js';
 
 const FLOAT = 4;
 
 /** softmax(x R / temperature): see `softmaxGates` in ops/gates.ts. */
-export const gates: PeftKernel = ({inputs, attrs, backend}) => {
-  const {x, kernel} = inputs as {x: TensorInfo; kernel: TensorInfo};
-  const {temperature} = attrs as unknown as GatesAttrs;
+export const PeftGates: PeftKernel<'PeftGates'> = ({inputs: {x, kernel}, attrs, backend}) => {
   const wasm = attach(backend);
   const out = multiply({a: x, b: kernel, transposeA: false, transposeB: false}, backend);
   const [rows, width] = out.shape as [number, number];
-  if (width > 0) wasm.exports.softmaxRows(wasm.pointerTo(out), rows, width, 1 / temperature);
+  if (width > 0) wasm.exports.softmaxRows(wasm.pointerTo(out), rows, width, 1 / attrs.temperature);
   return out;
 };
 
-export const softmaxGradient: PeftKernel = ({inputs, attrs, backend}) => {
-  const {dy, y} = inputs as {dy: TensorInfo; y: TensorInfo};
-  const {scale} = attrs as unknown as SoftmaxGradAttrs;
+export const PeftSoftmaxGrad: PeftKernel<'PeftSoftmaxGrad'> = ({inputs: {dy, y}, attrs, backend}) => {
   const wasm = attach(backend);
   const out = wasm.output(y.shape);
   const [pDy, pY, pOut] = [dy, y, out].map((t) => wasm.pointerTo(t)) as [number, number, number];
-  wasm.exports.softmaxGradient(pDy, pY, pOut, y.shape[0]!, y.shape[1]!, scale);
+  wasm.exports.softmaxGradient(pDy, pY, pOut, y.shape[0]!, y.shape[1]!, attrs.scale);
   return out;
 };
 
 /** See `streamGates` in ops/stream-gates.ts. */
-export const streamGates: PeftKernel = ({inputs, attrs, backend}) => {
-  const {a, b} = inputs as {a: TensorInfo; b: TensorInfo};
-  const {weightA, weightB, theta, floor} = attrs as unknown as StreamGatesAttrs;
+export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs, backend}) => {
+  const {weightA, weightB, theta, floor} = attrs;
   const wasm = attach(backend);
   const [rows, width] = a.shape as [number, number];
   const outputs = Array.from({length: theta === null ? 1 : 2}, () => wasm.output(a.shape));
@@ -41,13 +34,13 @@ export const streamGates: PeftKernel = ({inputs, attrs, backend}) => {
   return outputs;
 };
 
-export const streamGatesGradient: PeftKernel = ({inputs, attrs, backend}) => {
-  const {dp, dGates, a, b, p, gates} = inputs as Record<string, TensorInfo>;
-  const {weightA, weightB, floor} = attrs as unknown as StreamGatesAttrs;
+export const PeftStreamGatesGrad: PeftKernel<'PeftStreamGatesGrad'> = ({inputs, attrs, backend}) => {
+  const {dp, dGates, a, b, p, gates} = inputs;
+  const {weightA, weightB, floor} = attrs;
   const wasm = attach(backend);
-  const [rows, width] = a!.shape as [number, number];
+  const [rows, width] = a.shape as [number, number];
   const scratch = wasm.scratch(width * FLOAT);
-  const outputs = [wasm.output(a!.shape), wasm.output(a!.shape)];
+  const outputs = [wasm.output(a.shape), wasm.output(a.shape)];
   const at = (tensor?: TensorInfo): number => (tensor === undefined ? 0 : wasm.pointerTo(tensor));
   const [da, db] = outputs.map(at) as [number, number];
   const {streamGatesGradient: gradient} = wasm.exports;

@@ -1,8 +1,7 @@
 import type {BackendWasm} from '@tensorflow/tfjs-backend-wasm';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {backend_util, util} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
-import type {MatMulAttrs} from '../../ops/matmul.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {attach} from './attach.js';
 import {leavesToThreads, threadedTransposed} from './threads.js';
 
@@ -104,9 +103,8 @@ function broadcastIndex(shape: readonly number[], outer: readonly number[]): (fl
 }
 
 /** The matMul kernel: see `matMul` in ops/matmul.ts. */
-export const matMul: PeftKernel = ({inputs, attrs, backend}) => {
-  const {a, b} = inputs as {a: TensorInfo; b: TensorInfo};
-  const {transposeA, transposeB, scale} = attrs as unknown as MatMulAttrs;
+export const PeftMatMul: PeftKernel<'PeftMatMul'> = ({inputs: {a, b}, attrs, backend}) => {
+  const {transposeA, transposeB, scale} = attrs;
   const out = multiply({a, b, transposeA, transposeB}, backend);
   if (scale !== 1) {
     const values = (backend as BackendWasm).typedArrayFromHeap(out);

@@ -3,7 +3,6 @@ import '@tensorflow/tfjs-backend-wasm';
 import '../../wasm.js';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
-import {MIX, MIX_GRAD, PROJECT} from '../../kernel-registry.js';
 import {mixReference} from '../../reference/combine.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 
@@ -29,7 +28,7 @@ describe.each(['expert', 'dense'] as const)('mix %s on wasm', (mix) => {
   test.each(SHAPES)('%d rows, %d experts or ranks, %d wide', (rows, count, width) => {
     const h = make(rows, mix === 'expert' ? count * width : count);
     const gates = make(rows, mix === 'expert' ? count : count * width);
-    const out = tf.engine().runKernel(MIX, {h: h.t, gates: gates.t}, {mix}) as tf.Tensor2D;
+    const out = tf.engine().runKernel('PeftMix', {h: h.t, gates: gates.t}, {mix}) as tf.Tensor2D;
     const want = mixReference(h.m, gates.m, mix);
     expect(out.shape).toEqual([want.rows, want.columns]);
     expect(deviation(out.dataSync(), want.data)).toBeLessThan(1e-6);
@@ -38,7 +37,7 @@ describe.each(['expert', 'dense'] as const)('mix %s on wasm', (mix) => {
     const d = make(rows, want.columns);
     const [dh, dGates] = tf
       .engine()
-      .runKernel(MIX_GRAD, {dhm: d.t, h: h.t, gates: gates.t}, {mix}) as unknown as tf.Tensor[];
+      .runKernel('PeftMixGrad', {dhm: d.t, h: h.t, gates: gates.t}, {mix}) as unknown as tf.Tensor[];
     for (const [got, argument, at] of [
       [dh!, h, 0],
       [dGates!, gates, 1],
@@ -65,7 +64,10 @@ test.each([1, 3, 5, 17, 130])('project: h, and the leading columns of x W, for %
   ] as const) {
     const [x, a, kernel] = [make(rows, dIn), make(dIn, rank), make(dIn, dOut)];
     const inputs = {x: x.t, a: a.t, kernel: kernel.t};
-    const [h, taken] = tf.engine().runKernel(PROJECT, inputs, {columns}) as unknown as [tf.Tensor, tf.Tensor];
+    const [h, taken] = tf.engine().runKernel('PeftProject', inputs, {columns}) as unknown as [
+      tf.Tensor,
+      tf.Tensor,
+    ];
     expect(deviation(h.dataSync(), matMulReference(x.m, a.m).data)).toBeLessThan(2e-6);
     const full = matMulReference(x.m, kernel.m);
     const head = Float64Array.from(

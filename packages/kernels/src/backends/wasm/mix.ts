@@ -1,5 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import type {Mix} from '../../types.js';
 import {attach, type WasmKernels} from './attach.js';
 
@@ -16,18 +16,16 @@ export function mixInto(wasm: WasmKernels, h: TensorInfo, gates: TensorInfo, mix
 }
 
 /** mix(h, gates). */
-export const mix: PeftKernel = ({inputs, attrs, backend}) => {
-  const {h, gates} = inputs as {h: TensorInfo; gates: TensorInfo};
+export const PeftMix: PeftKernel<'PeftMix'> = ({inputs: {h, gates}, attrs, backend}) => {
   const wasm = attach(backend);
   const {rows, width, count} = sizes(h, gates);
   const out = wasm.output([rows, attrs.mix === 'dense' ? count / width : width]);
-  mixInto(wasm, h, gates, attrs.mix as Mix, wasm.pointerTo(out));
+  mixInto(wasm, h, gates, attrs.mix, wasm.pointerTo(out));
   return out;
 };
 
 /** The gradients of mix(h, gates) for h and for gates. */
-export const mixGradient: PeftKernel = ({inputs, attrs, backend}) => {
-  const {dhm, h, gates} = inputs as {dhm: TensorInfo; h: TensorInfo; gates: TensorInfo};
+export const PeftMixGrad: PeftKernel<'PeftMixGrad'> = ({inputs: {dhm, h, gates}, attrs, backend}) => {
   const wasm = attach(backend);
   const {rows, width, count} = sizes(h, gates);
   const [dh, dGates] = [wasm.output(h.shape), wasm.output(gates.shape)];

@@ -1,5 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {PeftKernel} from '../../kernel-registry.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {attach} from './attach.js';
 import {leavesToThreads, threadedProduct} from './threads.js';
 
@@ -7,8 +7,7 @@ import {leavesToThreads, threadedProduct} from './threads.js';
 const NARROW = 8;
 
 /** h = x A, and x W[:, :columns], read in place through W's row stride. */
-export const project: PeftKernel = ({inputs, attrs, backend}) => {
-  const {x, a, kernel} = inputs as {x: TensorInfo; a: TensorInfo; kernel?: TensorInfo};
+export const PeftProject: PeftKernel<'PeftProject'> = ({inputs: {x, a, kernel}, attrs, backend}) => {
   const wasm = attach(backend);
   const [rows, dIn] = x.shape as [number, number];
   const scratch = wasm.scratch(wasm.exports.gemmScratch(rows, 1, dIn, 0));
@@ -24,7 +23,7 @@ export const project: PeftKernel = ({inputs, attrs, backend}) => {
   };
   const rank = a.shape[1]!;
   if (kernel === undefined) return [times(a, rank)];
-  const columns = attrs.columns as number;
+  const columns = attrs.columns;
   if (rows === 1 || rank + columns > NARROW) return [times(a, rank), times(kernel, columns)];
   const outputs = [wasm.output([rows, rank]), wasm.output([rows, columns])];
   const at = [x, a, kernel, ...outputs].map((t) => wasm.pointerTo(t));

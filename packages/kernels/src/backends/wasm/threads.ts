@@ -1,6 +1,6 @@
 import type {KernelFunc, TensorInfo} from '@tensorflow/tfjs-core';
 import {_FusedMatMul, BatchMatMul, getKernel} from '@tensorflow/tfjs-core';
-import {stockKernel} from '../../stock-kernels.js';
+import {stockKernel} from '../../kernel-patches.js';
 import type {WasmKernels} from './attach.js';
 
 const FLOAT = 4;
@@ -22,7 +22,7 @@ export function leavesToThreads(wasm: WasmKernels, m: number, n: number, k: numb
 }
 
 function stock(kernelName: string): KernelFunc | undefined {
-  return stockKernel(kernelName) ?? getKernel(kernelName, 'wasm')?.kernelFunc;
+  return stockKernel(kernelName, 'wasm') ?? getKernel(kernelName, 'wasm')?.kernelFunc;
 }
 
 /** a · b + bias by XNNPACK, for a [m, k] and b [k, n] of any shape that holds so many numbers; [1, m, n]. */

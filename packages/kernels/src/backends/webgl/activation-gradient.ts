@@ -1,15 +1,11 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {Activation} from '../../types.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {slopeCode} from './activations.js';
 import {clearBeyond, run} from './program.js';
 
 /** dy ∘ act', for [rows, columns]. */
-export function activationGradient(
-  backend: KernelBackend,
-  dy: TensorInfo,
-  ref: TensorInfo,
-  activation: Activation,
-): TensorInfo {
+export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs, attrs, backend}) => {
+  const {dy, ref} = inputs;
+  const {activation} = attrs;
   const [rows, columns] = dy.shape as [number, number];
   const program = {
     variableNames: ['Dy', 'Ref'],
@@ -28,4 +24,4 @@ export function activationGradient(
       }`,
   };
   return run(backend, program, [dy, ref]);
-}
+};

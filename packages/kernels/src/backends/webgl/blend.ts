@@ -1,5 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {BlendAttrs} from '../../ops/blend.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import type {BlendGradAttrs} from '../../ops/blend.js';
 import {type BlendNamed, blendShape} from '../blend.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 
@@ -20,7 +21,7 @@ function runBlend(
   backend: KernelBackend,
   program: Program,
   inputs: BlendNamed,
-  {slope, tokenFactor, sampleFactor}: BlendAttrs,
+  {slope, tokenFactor, sampleFactor}: BlendGradAttrs,
 ): TensorInfo {
   const matrices = (Object.values(inputs) as TensorInfo[]).map((info) =>
     info.shape.length === 1 ? reshaped(info, [1, info.shape[0]!]) : info,
@@ -61,11 +62,11 @@ export function blendProgram(inputs: BlendNamed, [rows, width]: [number, number]
   };
 }
 
-export function blend(backend: KernelBackend, inputs: BlendNamed, attrs: BlendAttrs): TensorInfo {
+export const PeftBlend: PeftKernel<'PeftBlend'> = ({inputs, attrs, backend}) => {
   const tokens = inputs.sample === undefined ? 1 : attrs.rows / inputs.sample.shape[0]!;
   const program = blendProgram(inputs, blendShape(inputs, attrs), tokens);
   return runBlend(backend, program, inputs, attrs);
-}
+};
 
 const SLOPES = {
   share: 'share * (1.0 - share) * gate * (p - q)',
@@ -97,13 +98,9 @@ export function blendGradientProgram(inputs: BlendNamed, of: 'share' | 'gate', w
   };
 }
 
-export function blendGradient(
-  backend: KernelBackend,
-  inputs: BlendNamed,
-  attrs: BlendAttrs,
-  of: 'share' | 'gate',
-): TensorInfo {
+export const PeftBlendGrad: PeftKernel<'PeftBlendGrad'> = ({inputs, attrs, backend}) => {
   const width = (inputs.token ?? inputs.sample)!.shape[0]!;
-  const program = blendGradientProgram(inputs, of, width);
-  return reshaped(runBlend(backend, program, inputs, attrs), [1]);
-}
+  return (['share', 'gate'] as const).map((of) =>
+    reshaped(runBlend(backend, blendGradientProgram(inputs, of, width), inputs, attrs), [1]),
+  );
+};

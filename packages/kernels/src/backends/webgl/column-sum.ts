@@ -1,4 +1,4 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
 import {type Program, reshaped, run} from './program.js';
 
 /** Column sums of a, or of a ∘ b, as [1, columns]: a texel holds two rows of two columns. */
@@ -23,8 +23,8 @@ export function columnSumProgram(rows: number, columns: number, product: boolean
   };
 }
 
-export function columnSum(backend: KernelBackend, a: TensorInfo, b?: TensorInfo): TensorInfo {
+export const PeftColumnSum: PeftKernel<'PeftColumnSum'> = ({inputs: {a, b}, backend}) => {
   const [rows, columns] = a.shape as [number, number];
   const program = columnSumProgram(rows, columns, b !== undefined);
   return reshaped(run(backend, program, b === undefined ? [a] : [a, b]), [columns]);
-}
+};

@@ -1,8 +1,9 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
-import {combineStages, type Named, SCALE_NAMES, type Stage, scaleKind, usedBy} from '../combine-stages.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import type {CombineAttrs} from '../../ops/combine.js';
+import {SCALES, type ScaleName} from '../../types.js';
+import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';
-import {mix} from './mix.js';
+import {mixTo} from './mix.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 
 const sampler = (name: string): string => `get${name[0]!.toUpperCase()}${name.slice(1)}`;
@@ -92,7 +93,7 @@ export function combineProgram(inputs: Named, {activation, heads = {}}: CombineA
     packedOutput: true,
     ...(hasScale(inputs) && {customUniforms: [{name: 'scale', type: 'float'}]}),
     userCode: `
-      ${SCALE_NAMES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
+      ${SCALES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
       ${stage === 'y' ? activateCode(activation) : ''}
       void main() {
         ivec2 at = getOutputCoords();
@@ -113,9 +114,9 @@ export function combineProgram(inputs: Named, {activation, heads = {}}: CombineA
 const MAX_INPUTS = 16;
 
 /** The combine kernel. The tail's left factor is mixed by a program of its own, so that the product reads it packed. */
-export function combine(backend: KernelBackend, named: Named, attrs: CombineAttrs): TensorInfo[] {
+export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs: named, attrs, backend}) => {
   const {gates, ...parts} = named;
-  const mixed = gates === undefined ? undefined : mix(backend, named.h!, gates, attrs.mix);
+  const mixed = gates === undefined ? undefined : mixTo(backend, named.h!, gates, attrs.mix);
   if (mixed !== undefined) parts.h = mixed;
   const outputs = combineStages(backend, parts, attrs, MAX_INPUTS, (inputs, stage) => {
     const used = Object.fromEntries(
@@ -129,4 +130,4 @@ export function combine(backend: KernelBackend, named: Named, attrs: CombineAttr
   });
   if (mixed !== undefined) backend.disposeData(mixed.dataId);
   return outputs;
-}
+};

@@ -1,6 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
-import type {StreamInputs} from '../gpu-kernels.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import {gatesBy, type StreamInputs, streamGradientsBy} from '../gpu-kernels.js';
+import {matMul} from './matmul.js';
 import {clearBeyond, type Program, run} from './program.js';
 
 /*
@@ -52,7 +53,7 @@ export function softmaxProgram(size: Size): Program {
 }
 
 /** softmax(scale · x) of each row. */
-export function softmax(backend: KernelBackend, x: TensorInfo, scale: number): TensorInfo {
+function softmax(backend: KernelBackend, x: TensorInfo, scale: number): TensorInfo {
   return run(backend, softmaxProgram(x.shape as Size), [x], [[scale]]);
 }
 
@@ -68,15 +69,16 @@ export function softmaxGradientProgram(size: Size): Program {
   );
 }
 
-/** Its gradient, from the softmax's values y. */
-export function softmaxGradient(
-  backend: KernelBackend,
-  dy: TensorInfo,
-  y: TensorInfo,
-  scale: number,
-): TensorInfo {
+export const PeftGates = gatesBy(matMul, softmax);
+
+/** The softmax's gradient, from its values y. */
+export const PeftSoftmaxGrad: PeftKernel<'PeftSoftmaxGrad'> = ({
+  inputs: {dy, y},
+  attrs: {scale},
+  backend,
+}) => {
   return run(backend, softmaxGradientProgram(y.shape as Size), [dy, y], [[scale]]);
-}
+};
 
 export function streamsProgram(size: Size): Program {
   return rowsProgram(
@@ -97,16 +99,6 @@ export function streamsProgram(size: Size): Program {
   );
 }
 
-/** The probabilities of two streams. */
-export function streams(
-  backend: KernelBackend,
-  a: TensorInfo,
-  b: TensorInfo,
-  {weightA, weightB, floor}: StreamGatesAttrs,
-): TensorInfo {
-  return run(backend, streamsProgram(a.shape as Size), [a, b], [[weightA], [weightB], [floor]]);
-}
-
 export function keepProgram(size: Size): Program {
   return rowsProgram(
     ['P'],
@@ -123,10 +115,12 @@ export function keepProgram(size: Size): Program {
   );
 }
 
-/** What of each row has at least theta times the largest, scaled to sum to 1. */
-export function keep(backend: KernelBackend, p: TensorInfo, theta: number): TensorInfo {
-  return run(backend, keepProgram(p.shape as Size), [p], [[theta]]);
-}
+/** The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum to 1. */
+export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs, backend}) => {
+  const {weightA, weightB, theta, floor} = attrs;
+  const p = run(backend, streamsProgram(a.shape as Size), [a, b], [[weightA], [weightB], [floor]]);
+  return theta === null ? [p] : [p, run(backend, keepProgram(p.shape as Size), [p], [[theta]])];
+};
 
 export function streamGradientProgram(size: Size, selected: boolean): Program {
   const through = selected
@@ -160,7 +154,7 @@ export function streamGradientProgram(size: Size, selected: boolean): Program {
 }
 
 /** The gradient of one stream x, which the probabilities weigh by `weight`. */
-export function streamGradient(
+function streamGradient(
   backend: KernelBackend,
   x: TensorInfo,
   {dp, p, dGates, gates}: StreamInputs,
@@ -170,3 +164,5 @@ export function streamGradient(
   const inputs = [x, dp, p, ...(gates === undefined ? [] : [dGates!, gates])];
   return run(backend, program, inputs, [[weight], [floor]]);
 }
+
+export const PeftStreamGatesGrad = streamGradientsBy(streamGradient);

@@ -1,5 +1,5 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {LayerNormInputs} from '../gpu-kernels.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 
 type Size = [number, number];
@@ -97,25 +97,19 @@ function moments(backend: KernelBackend, x: TensorInfo, epsilon: number): Tensor
 }
 
 /** Layer normalization of the rows of x. */
-export function layerNorm(
-  backend: KernelBackend,
-  {x, gamma, beta}: LayerNormInputs,
-  epsilon: number,
-): TensorInfo {
+export const PeftLayerNorm: PeftKernel<'PeftLayerNorm'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {x, gamma, beta} = inputs;
   const ofRows = moments(backend, x, epsilon);
   const given = {gamma: gamma !== undefined, beta: beta !== undefined};
   const vectors = [gamma, beta].filter((vector) => vector !== undefined).map(asRow);
   const output = run(backend, layerNormProgram(x.shape as Size, given), [x, ofRows, ...vectors]);
   backend.disposeData(ofRows.dataId);
   return output;
-}
+};
 
 /** The gradient of x. */
-export function layerNormGradient(
-  backend: KernelBackend,
-  {dy, x, gamma}: {dy: TensorInfo; x: TensorInfo; gamma?: TensorInfo},
-  epsilon: number,
-): TensorInfo {
+export const PeftLayerNormGrad: PeftKernel<'PeftLayerNormGrad'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {dy, x, gamma} = inputs;
   const size = x.shape as Size;
   const scale = gamma === undefined ? [] : [asRow(gamma)];
   const ofRows = moments(backend, x, epsilon);
@@ -124,4 +118,4 @@ export function layerNormGradient(
   const output = run(backend, program, [dy, x, ofRows, along, ...scale]);
   for (const {dataId} of [ofRows, along]) backend.disposeData(dataId);
   return output;
-}
+};

@@ -1,4 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
+import {projectBy} from '../gpu-kernels.js';
 import {batchedSizes, type Product} from '../product-sizes.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 
@@ -53,3 +55,8 @@ export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, pro
   const output = run(backend, program, operands, scale === 1 ? undefined : [[scale]]);
   return reshaped(output, outputShape);
 }
+
+export const PeftMatMul: PeftKernel<'PeftMatMul'> = ({inputs: {a, b}, attrs, backend}) =>
+  matMul(backend, a, b, attrs);
+
+export const PeftProject = projectBy(matMul);

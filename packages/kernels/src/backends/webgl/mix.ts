@@ -1,9 +1,10 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
 import type {Mix} from '../../types.js';
 import {run} from './program.js';
 
 /** One thread per element of mix(h, gates) [rows, width]; see `Mix`. */
-export function mix(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, kind: Mix): TensorInfo {
+export function mixTo(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, kind: Mix): TensorInfo {
   const [rows, r1] = h.shape as [number, number];
   const g = gates.shape[1]!;
   const width = kind === 'dense' ? g / r1 : r1;
@@ -25,6 +26,9 @@ export function mix(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, ki
   return run(backend, program, [h, gates]);
 }
 
+export const PeftMix: PeftKernel<'PeftMix'> = ({inputs: {h, gates}, attrs, backend}) =>
+  mixTo(backend, h, gates, attrs.mix);
+
 function gradientCode(of: 'h' | 'gates', kind: 'expert' | 'dense', r1: number, g: number): string {
   const rank = r1 / g;
   const width = g / r1;
@@ -39,11 +43,8 @@ function gradientCode(of: 'h' | 'gates', kind: 'expert' | 'dense', r1: number, g
 }
 
 /** Gradients of h and gates from that of mix(h, gates). */
-export function mixGradient(
-  backend: KernelBackend,
-  {dhm, h, gates}: {dhm: TensorInfo; h: TensorInfo; gates: TensorInfo},
-  kind: 'expert' | 'dense',
-): TensorInfo[] {
+export const PeftMixGrad: PeftKernel<'PeftMixGrad'> = ({inputs: {dhm, h, gates}, attrs, backend}) => {
+  const kind = attrs.mix;
   return (['h', 'gates'] as const).map((of) => {
     const program = {
       variableNames: ['D', 'Other'],
@@ -58,4 +59,4 @@ export function mixGradient(
     };
     return run(backend, program, [dhm, of === 'h' ? gates : h]);
   });
-}
+};

@@ -1,15 +1,11 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {Activation} from '../../types.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {slopeCode} from './activations.js';
 import {flat, type Program, run} from './program.js';
 
 /** dy ∘ act', elementwise. */
-export function activationGradient(
-  backend: KernelBackend,
-  dy: TensorInfo,
-  ref: TensorInfo,
-  activation: Activation,
-): TensorInfo {
+export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs, attrs, backend}) => {
+  const {dy, ref} = inputs;
+  const {activation} = attrs;
   const program: Program = {
     variableNames: ['dyIn', 'refIn'],
     ...flat(dy.shape),
@@ -21,4 +17,4 @@ export function activationGradient(
       }`,
   };
   return run(backend, program, [dy, ref]);
-}
+};

@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {AdamAttrs} from '../../ops/adam.js';
-import {ADAM_INPUTS, type AdamPart, adamUniforms} from '../adam-parts.js';
+import {ADAM_INPUTS, type AdamPart, adamBy, adamUniforms} from '../gpu-kernels.js';
 import {flat, type Program, run} from './program.js';
 
 const CODE: Record<AdamPart, string> = {
@@ -25,12 +25,7 @@ export function adamProgram(part: AdamPart, shape: number[], uniforms: string[])
 }
 
 /** One part of Adam's step, from the inputs that {@link ADAM_INPUTS} names. */
-export function adam(
-  backend: KernelBackend,
-  part: AdamPart,
-  inputs: TensorInfo[],
-  attrs: AdamAttrs,
-): TensorInfo {
+function adam(backend: KernelBackend, part: AdamPart, inputs: TensorInfo[], attrs: AdamAttrs): TensorInfo {
   const uniforms = adamUniforms(part, attrs);
   const program = adamProgram(part, inputs[0]!.shape, Object.keys(uniforms));
   return run(
@@ -40,3 +35,5 @@ export function adam(
     Object.values(uniforms).map((value) => ({type: 'float32', data: [value]})),
   );
 }
+
+export const PeftAdam = adamBy(adam);

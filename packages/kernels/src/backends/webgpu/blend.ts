@@ -1,5 +1,6 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {BlendAttrs} from '../../ops/blend.js';
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
+import type {BlendGradAttrs} from '../../ops/blend.js';
 import {type BlendNamed, blendShape} from '../blend.js';
 import {flat, type Program, run} from './program.js';
 
@@ -32,19 +33,17 @@ export function blendProgram(inputs: BlendNamed, shape: [number, number]): Progr
   };
 }
 
-export function blend(backend: KernelBackend, inputs: BlendNamed, attrs: BlendAttrs): TensorInfo {
-  const {rows, slope, tokenFactor, sampleFactor} = attrs;
-  const tokens = inputs.sample === undefined ? 1 : rows / inputs.sample.shape[0]!;
-  return run(
-    backend,
-    blendProgram(inputs, blendShape(inputs, attrs)),
-    Object.values(inputs) as TensorInfo[],
-    [
-      ...[slope, tokenFactor, sampleFactor].map((value) => ({type: 'float32' as const, data: [value]})),
-      {type: 'int32', data: [tokens]},
-    ],
-  );
-}
+const floats = ({slope, tokenFactor, sampleFactor}: BlendGradAttrs) =>
+  [slope, tokenFactor, sampleFactor].map((value) => ({type: 'float32' as const, data: [value]}));
+
+export const PeftBlend: PeftKernel<'PeftBlend'> = ({inputs, attrs, backend}) => {
+  const tokens = inputs.sample === undefined ? 1 : attrs.rows / inputs.sample.shape[0]!;
+  const program = blendProgram(inputs, blendShape(inputs, attrs));
+  return run(backend, program, Object.values(inputs) as TensorInfo[], [
+    ...floats(attrs),
+    {type: 'int32', data: [tokens]},
+  ]);
+};
 
 const SLOPES = {
   share: 'share * (1.0 - share) * gate * (p - q)',
@@ -78,14 +77,12 @@ export function blendGradientProgram(inputs: BlendNamed, of: 'share' | 'gate'): 
   };
 }
 
-export function blendGradient(
-  backend: KernelBackend,
-  inputs: BlendNamed,
-  {slope, tokenFactor, sampleFactor}: BlendAttrs,
-  of: 'share' | 'gate',
-): TensorInfo {
-  return run(backend, blendGradientProgram(inputs, of), Object.values(inputs) as TensorInfo[], [
-    ...[slope, tokenFactor, sampleFactor].map((value) => ({type: 'float32' as const, data: [value]})),
-    {type: 'int32', data: [(inputs.token ?? inputs.sample)!.shape[0]!]},
-  ]);
-}
+export const PeftBlendGrad: PeftKernel<'PeftBlendGrad'> = ({inputs, attrs, backend}) => {
+  const width = (inputs.token ?? inputs.sample)!.shape[0]!;
+  return (['share', 'gate'] as const).map((of) =>
+    run(backend, blendGradientProgram(inputs, of), Object.values(inputs) as TensorInfo[], [
+      ...floats(attrs),
+      {type: 'int32', data: [width]},
+    ]),
+  );
+};

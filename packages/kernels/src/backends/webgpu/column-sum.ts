@@ -1,4 +1,4 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
 import {type Program, run, spread} from './program.js';
 
 /** Columns and row lanes of a workgroup. */
@@ -39,9 +39,9 @@ export function columnSumProgram(columns: number, product: boolean): Program {
   };
 }
 
-export function columnSum(backend: KernelBackend, a: TensorInfo, b?: TensorInfo): TensorInfo {
+export const PeftColumnSum: PeftKernel<'PeftColumnSum'> = ({inputs: {a, b}, backend}) => {
   const [rows, columns] = a.shape as [number, number];
   const program = columnSumProgram(columns, b !== undefined);
   const output = run(backend, program, b === undefined ? [a] : [a, b], [{type: 'int32', data: [rows]}]);
   return {...output, shape: [columns]};
-}
+};

@@ -1,6 +1,8 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {CombineAttrs, ScaleName} from '../../ops/combine.js';
-import {combineStages, type Named, SCALE_NAMES, type Stage, scaleKind, usedBy} from '../combine-stages.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import type {CombineAttrs} from '../../ops/combine.js';
+import {SCALES, type ScaleName} from '../../types.js';
+import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';
 import {mixedCode} from './mix.js';
 import {flat, type Program, run} from './program.js';
@@ -60,11 +62,11 @@ export function combineProgram(
   const given = inputs.z !== undefined;
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const dOut = (inputs.z ?? inputs.kernel)!.shape[1]!;
-  const kinds = SCALE_NAMES.map((name) => `${scaleKind(inputs, name)[0]}${heads[name] ?? ''}`).join('');
+  const kinds = SCALES.map((name) => `${scaleKind(inputs, name)[0]}${heads[name] ?? ''}`).join('');
   const key = `${names.join('.')}_${mix}_${activation}_${stage}_${kinds}`;
   const declarations = `
     ${hasTail ? mixedCode(mix) : ''}
-    ${SCALE_NAMES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
+    ${SCALES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
     ${stage === 'y' ? activateCode(activation) : ''}`;
   const uniforms =
     'dIn : i32, dOut : i32, r1 : i32, r2 : i32, g : i32, preExperts : i32, alphaExperts : i32, ' +
@@ -129,7 +131,7 @@ export function combineProgram(
 
 function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, stage: Stage): TensorInfo {
   const {program, inputs} = combineProgram(named, attrs, stage);
-  const width = (name: string, axis: number): number => inputs[name]?.shape[axis] ?? 0;
+  const width = (name: keyof Named, axis: number): number => inputs[name]?.shape[axis] ?? 0;
   const int = (value: number) => ({type: 'int32' as const, data: [value]});
   return run(backend, program, Object.values(inputs) as TensorInfo[], [
     int(width('x', 1)),
@@ -137,7 +139,7 @@ function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, sta
     int(width('h', 1)),
     int(width('b', 0)),
     int(width('gates', 1)),
-    ...SCALE_NAMES.map((name) => int(width(`${name}Table`, 0))),
+    ...SCALES.map((name) => int(width(`${name}Table`, 0))),
     {type: 'float32', data: [attrs.scale]},
   ]);
 }
@@ -146,8 +148,8 @@ function runStage(backend: KernelBackend, named: Named, attrs: CombineAttrs, sta
 const MAX_INPUTS = 7;
 
 /** The combine kernel. */
-export function combine(backend: KernelBackend, named: Named, attrs: CombineAttrs): TensorInfo[] {
+export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs: named, attrs, backend}) => {
   return combineStages(backend, named, attrs, MAX_INPUTS, (inputs, stage) =>
     runStage(backend, inputs, attrs, stage),
   );
-}
+};

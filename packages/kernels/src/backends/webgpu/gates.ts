@@ -1,6 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
-import type {StreamInputs} from '../gpu-kernels.js';
+import type {PeftKernel} from '../../kernel-map.js';
+import {gatesBy, type StreamInputs, streamGradientsBy} from '../gpu-kernels.js';
+import {matMul} from './matmul.js';
 import {flat, type Program, run} from './program.js';
 
 /*
@@ -48,7 +49,7 @@ export function softmaxProgram(shape: number[]): Program {
 }
 
 /** softmax(scale · x) of each row. */
-export function softmax(backend: KernelBackend, x: TensorInfo, scale: number): TensorInfo {
+function softmax(backend: KernelBackend, x: TensorInfo, scale: number): TensorInfo {
   return run(backend, softmaxProgram(x.shape), [x], floats(scale));
 }
 
@@ -64,15 +65,16 @@ export function softmaxGradientProgram(shape: number[]): Program {
   );
 }
 
-/** Its gradient, from the softmax's values y. */
-export function softmaxGradient(
-  backend: KernelBackend,
-  dy: TensorInfo,
-  y: TensorInfo,
-  scale: number,
-): TensorInfo {
+export const PeftGates = gatesBy(matMul, softmax);
+
+/** The softmax's gradient, from its values y. */
+export const PeftSoftmaxGrad: PeftKernel<'PeftSoftmaxGrad'> = ({
+  inputs: {dy, y},
+  attrs: {scale},
+  backend,
+}) => {
   return run(backend, softmaxGradientProgram(y.shape), [dy, y], floats(scale));
-}
+};
 
 export function streamsProgram(shape: number[]): Program {
   const fields = {
@@ -93,16 +95,6 @@ export function streamsProgram(shape: number[]): Program {
   );
 }
 
-/** The probabilities of two streams. */
-export function streams(
-  backend: KernelBackend,
-  a: TensorInfo,
-  b: TensorInfo,
-  attrs: StreamGatesAttrs,
-): TensorInfo {
-  return run(backend, streamsProgram(a.shape), [a, b], floats(attrs.weightA, attrs.weightB, attrs.floor));
-}
-
 export function keepProgram(shape: number[]): Program {
   const fields = {variableNames: ['pIn'], shaderKey: 'peftKeep', uniforms: 'theta : f32,'};
   return rowsProgram(
@@ -118,10 +110,12 @@ export function keepProgram(shape: number[]): Program {
   );
 }
 
-/** What of each row has at least theta times the largest, scaled to sum to 1. */
-export function keep(backend: KernelBackend, p: TensorInfo, theta: number): TensorInfo {
-  return run(backend, keepProgram(p.shape), [p], floats(theta));
-}
+/** The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum to 1. */
+export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs, backend}) => {
+  const {weightA, weightB, theta, floor} = attrs;
+  const p = run(backend, streamsProgram(a.shape), [a, b], floats(weightA, weightB, floor));
+  return theta === null ? [p] : [p, run(backend, keepProgram(p.shape), [p], floats(theta))];
+};
 
 export function streamGradientProgram(shape: number[], selected: boolean): Program {
   const fields = {
@@ -154,7 +148,7 @@ export function streamGradientProgram(shape: number[], selected: boolean): Progr
 }
 
 /** The gradient of one stream x, which the probabilities weigh by `weight`. */
-export function streamGradient(
+function streamGradient(
   backend: KernelBackend,
   x: TensorInfo,
   {dp, p, dGates, gates}: StreamInputs,
@@ -164,3 +158,5 @@ export function streamGradient(
   const inputs = [x, dp, p, ...(gates === undefined ? [] : [dGates!, gates])];
   return run(backend, program, inputs, floats(weight, floor));
 }
+
+export const PeftStreamGatesGrad = streamGradientsBy(streamGradient);

@@ -1,5 +1,4 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {LayerNormInputs} from '../gpu-kernels.js';
+import type {PeftKernel} from '../../kernel-map.js';
 import {type Program, run, spread} from './program.js';
 
 const LANES = 64;
@@ -66,16 +65,13 @@ export function layerNormProgram(
 }
 
 /** Layer normalization of the rows of x. */
-export function layerNorm(
-  backend: KernelBackend,
-  {x, gamma, beta}: LayerNormInputs,
-  epsilon: number,
-): TensorInfo {
-  const inputs = [x, gamma, beta].filter((input) => input !== undefined);
+export const PeftLayerNorm: PeftKernel<'PeftLayerNorm'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {x, gamma, beta} = inputs;
+  const tensors = [x, gamma, beta].filter((input) => input !== undefined);
   const given = {gamma: gamma !== undefined, beta: beta !== undefined};
   const program = layerNormProgram(x.shape as [number, number], given);
-  return run(backend, program, inputs, [{type: 'float32', data: [epsilon]}]);
-}
+  return run(backend, program, tensors, [{type: 'float32', data: [epsilon]}]);
+};
 
 export function layerNormGradientProgram(size: [number, number], gamma: boolean): Program {
   const d = gamma ? 'dyIn[at] * gammaIn[i]' : 'dyIn[at]';
@@ -90,12 +86,9 @@ export function layerNormGradientProgram(size: [number, number], gamma: boolean)
 }
 
 /** The gradient of x. */
-export function layerNormGradient(
-  backend: KernelBackend,
-  {dy, x, gamma}: {dy: TensorInfo; x: TensorInfo; gamma?: TensorInfo},
-  epsilon: number,
-): TensorInfo {
+export const PeftLayerNormGrad: PeftKernel<'PeftLayerNormGrad'> = ({inputs, attrs: {epsilon}, backend}) => {
+  const {dy, x, gamma} = inputs;
   const program = layerNormGradientProgram(x.shape as [number, number], gamma !== undefined);
-  const inputs = [dy, x, gamma].filter((input) => input !== undefined);
-  return run(backend, program, inputs, [{type: 'float32', data: [epsilon]}]);
-}
+  const tensors = [dy, x, gamma].filter((input) => input !== undefined);
+  return run(backend, program, tensors, [{type: 'float32', data: [epsilon]}]);
+};

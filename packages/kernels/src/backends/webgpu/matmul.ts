@@ -1,4 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
+import {projectBy} from '../gpu-kernels.js';
 import {batchedSizes, type Product} from '../product-sizes.js';
 import {type Program, run} from './program.js';
 import {productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
@@ -68,3 +70,8 @@ export function matMul(backend: KernelBackend, a: TensorInfo, b: TensorInfo, pro
     ],
   );
 }
+
+export const PeftMatMul: PeftKernel<'PeftMatMul'> = ({inputs: {a, b}, attrs, backend}) =>
+  matMul(backend, a, b, attrs);
+
+export const PeftProject = projectBy(matMul);

@@ -1,4 +1,5 @@
-import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {PeftKernel} from '../../kernel-map.js';
 import type {Mix} from '../../types.js';
 import {flat, type Program, run} from './program.js';
 
@@ -29,7 +30,7 @@ function sizes(h: TensorInfo, gates: TensorInfo): {type: 'int32'; data: number[]
   ];
 }
 
-export function mix(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, kind: Mix): TensorInfo {
+export const PeftMix: PeftKernel<'PeftMix'> = ({inputs: {h, gates}, attrs: {mix: kind}, backend}) => {
   const width = kind === 'dense' ? gates.shape[1]! / h.shape[1]! : h.shape[1]!;
   const program: Program = {
     variableNames: ['hIn', 'gatesIn'],
@@ -46,7 +47,7 @@ export function mix(backend: KernelBackend, h: TensorInfo, gates: TensorInfo, ki
       }`,
   };
   return run(backend, program, [h, gates], sizes(h, gates));
-}
+};
 
 const gradientCode: Record<'h' | 'gates', Record<'expert' | 'dense', string>> = {
   h: {
@@ -68,11 +69,8 @@ const gradientCode: Record<'h' | 'gates', Record<'expert' | 'dense', string>> = 
 };
 
 /** Gradients of h and gates from that of mix(h, gates). */
-export function mixGradient(
-  backend: KernelBackend,
-  {dhm, h, gates}: {dhm: TensorInfo; h: TensorInfo; gates: TensorInfo},
-  kind: 'expert' | 'dense',
-): TensorInfo[] {
+export const PeftMixGrad: PeftKernel<'PeftMixGrad'> = ({inputs: {dhm, h, gates}, attrs, backend}) => {
+  const kind = attrs.mix;
   return (['h', 'gates'] as const).map((of) => {
     const program: Program = {
       variableNames: ['dIn', 'otherIn'],
@@ -92,4 +90,4 @@ export function mixGradient(
     };
     return run(backend, program, [dhm, of === 'h' ? gates : h], sizes(h, gates));
   });
-}
+};

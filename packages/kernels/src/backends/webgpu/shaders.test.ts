@@ -1,8 +1,8 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {AdamAttrs} from '../../ops/adam.js';
 import type {CombineAttrs} from '../../ops/combine.js';
-import {ADAM_PARTS, adamUniforms} from '../adam-parts.js';
 import type {Named} from '../combine-stages.js';
+import {ADAM_PARTS, adamUniforms} from '../gpu-kernels.js';
 import {adamProgram as webglAdam} from '../webgl/adam.js';
 import * as webglBlend from '../webgl/blend.js';
 import {columnSumProgram as webglColumnSum} from '../webgl/column-sum.js';
@@ -22,13 +22,11 @@ import type {Program} from './program.js';
 
 const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
 const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
-  names: [],
   scale: 4,
   mix: 'none',
   activation: 'linear',
   saveZ: false,
   saveU: false,
-  saveY: false,
   ...more,
 });
 
@@ -116,13 +114,11 @@ describe('shader texts', () => {
     const info = (...shape: number[]) => ({dataId: {}, shape, dtype: 'float32' as const});
     const named = {z: info(rows, 2), h: info(rows, 1), b: info(1, 2)};
     const attrs = {
-      names: [],
       scale: 1,
       mix: 'none',
       activation: 'linear',
       saveZ: false,
       saveU: false,
-      saveY: false,
     };
     const plain = {transposeA: false, transposeB: false};
     const programs = [

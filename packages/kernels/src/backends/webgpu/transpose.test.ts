@@ -4,8 +4,7 @@ import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {register} from './register.js';
-import {registerTranspose, unregisterTranspose} from './transpose.js';
+import {register, unregister} from '../../webgpu.js';
 
 /** No float32 holds it. */
 const ODD = 2 ** 24 + 1;
@@ -27,7 +26,7 @@ if (dawnMissing !== undefined) {
         errors.push(event.error.message);
       });
     });
-    afterAll(unregisterTranspose);
+    afterAll(unregister);
 
     const CASES: [number[], number[]][] = [
       [
@@ -81,12 +80,12 @@ if (dawnMissing !== undefined) {
     });
 
     test('is what tfjs has again when ours is taken out, and wrong', async () => {
-      unregisterTranspose();
+      unregister();
       // Where a later tfjs is right, ours has no use any more.
       const wrong = tf.transpose(tf.tensor(new Int32Array(8).fill(1), [2, 2, 2], 'int32'), [0, 2, 1]);
       expect([...(await wrong.data())]).toEqual(new Array(8).fill(0));
       expect(errors.splice(0)).not.toEqual([]);
-      registerTranspose();
+      register();
     });
   });
 }

@@ -1,9 +1,8 @@
 import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {overrideKernel, restoreKernel} from '../../kernel-overrides.js';
+import {kernelPatch} from '../../kernel-patches.js';
 import {flat, type Program, run} from './program.js';
 
-const REPAIR = {backend: 'webgpu', reason: 'integers'};
 const COORDINATES = ['x', 'y', 'z', 'w', 'u', 'v'];
 
 /** Moves the elements of a tensor of 2 to 6 axes, whatever they are: the output's axis i is the input's axis perm[i]. */
@@ -24,27 +23,21 @@ export function transposeProgram(shape: number[], perm: number[]): Program {
   };
 }
 
-function transposeKernel(stock: tf.KernelFunc): tf.KernelFunc {
-  return (call) => {
-    const x = call.inputs.x as tf.TensorInfo;
-    const {perm} = call.attrs as unknown as {perm: number[]};
-    const backend = call.backend as WebGPUBackend;
-    const integers = x.dtype === 'int32' || x.dtype === 'bool';
-    const known = x.shape.length >= 2 && x.shape.length <= COORDINATES.length;
-    if (!integers || !known || backend.shouldExecuteOnCPU([x])) return stock(call);
-    return run(backend, transposeProgram(x.shape, perm), [x], [], x.dtype);
-  };
-}
-
 /**
  * Repairs the webgpu backend's Transpose of int32 and bool: tfjs 4.22's is an invalid shader, so that the result is zeros without a
  * word, or with two axes goes through floats, which hold no integer above 2^24.
  */
-export function registerTranspose(): void {
-  overrideKernel(tf.Transpose, transposeKernel, REPAIR);
-}
-
-/** Puts the stock kernel back. */
-export function unregisterTranspose(): void {
-  restoreKernel(tf.Transpose, REPAIR);
-}
+export const TRANSPOSE = kernelPatch<tf.TransposeAttrs, WebGPUBackend>(
+  tf.Transpose,
+  'webgpu',
+  'dtype',
+  (stock) => (call) => {
+    const x = call.inputs.x!;
+    const {perm} = call.attrs;
+    const {backend} = call;
+    const integers = x.dtype === 'int32' || x.dtype === 'bool';
+    const known = x.shape.length >= 2 && x.shape.length <= COORDINATES.length;
+    if (!integers || !known || backend.shouldExecuteOnCPU([x])) return stock(call);
+    return run(backend, transposeProgram(x.shape, perm), [x], [], x.dtype);
+  },
+);

@@ -1,15 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  GATES,
-  type PeftKernel,
-  SOFTMAX_GRAD,
-  STREAM_GATES,
-  STREAM_GATES_GRAD,
-} from '../../kernel-registry.js';
-import type {GatesAttrs, SoftmaxGradAttrs} from '../gates.js';
-import type {StreamGatesAttrs} from '../stream-gates.js';
-
-type Tensors = Record<string, tf.Tensor2D | undefined>;
+import type {ComposedKernel} from '../../kernel-map.js';
 
 const magnitude = (stream: tf.Tensor, floor: number): tf.Tensor =>
   tf.maximum(tf.max(tf.abs(stream), -1, true), floor);
@@ -33,42 +23,38 @@ function streamGradient(dz: tf.Tensor, x: tf.Tensor, weight: number, floor: numb
   return tf.mul(tf.div(tf.sub(dz, tf.mul(atMaximum, along)), largest), weight);
 }
 
-export const composedGates: Record<string, PeftKernel> = {
-  [GATES]: ({inputs, attrs}) =>
-    tf.tidy(() => {
-      const {x, kernel} = inputs as unknown as Tensors;
-      const {temperature} = attrs as unknown as GatesAttrs;
-      const logits = tf.matMul(x!, kernel!);
-      return tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature));
-    }),
-  [SOFTMAX_GRAD]: ({inputs, attrs}) =>
-    tf.tidy(() => {
-      const {dy, y} = inputs as unknown as Tensors;
-      const {scale} = attrs as unknown as SoftmaxGradAttrs;
-      const gradient = softmaxGradient(dy!, y!);
-      return scale === 1 ? gradient : tf.mul(gradient, scale);
-    }),
-  [STREAM_GATES]: ({inputs, attrs}) =>
-    tf.tidy(() => {
-      const {a, b} = inputs as unknown as Tensors;
-      const {weightA, weightB, theta, floor} = attrs as unknown as StreamGatesAttrs;
-      const logitsOf = (x: tf.Tensor, weight: number) => tf.mul(tf.div(x, magnitude(x, floor)), weight);
-      const p = tf.softmax(tf.add(logitsOf(a!, weightA), logitsOf(b!, weightB)));
-      if (theta === null) return [p];
-      const kept = tf.mul(p, reached(p, theta));
-      return [p, tf.div(kept, tf.sum(kept, -1, true))];
-    }),
-  [STREAM_GATES_GRAD]: ({inputs, attrs}) =>
-    tf.tidy(() => {
-      const {dp, dGates, a, b, p, gates} = inputs as unknown as Tensors;
-      const {weightA, weightB, floor} = attrs as unknown as StreamGatesAttrs;
-      let d: tf.Tensor = dp!;
-      if (gates !== undefined) {
-        const mask = tf.cast(tf.greater(gates, 0), 'float32');
-        const slope = tf.div(mask, tf.sum(tf.mul(p!, mask), -1, true));
-        d = tf.add(d, tf.mul(slope, tf.sub(dGates!, tf.sum(tf.mul(dGates!, gates), -1, true))));
-      }
-      const dz = softmaxGradient(d, p!);
-      return [streamGradient(dz, a!, weightA, floor), streamGradient(dz, b!, weightB, floor)];
-    }),
-};
+export const PeftGates: ComposedKernel<'PeftGates'> = ({inputs: {x, kernel}, attrs: {temperature}}) =>
+  tf.tidy(() => {
+    const logits = tf.matMul(x, kernel);
+    return tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature));
+  });
+
+export const PeftSoftmaxGrad: ComposedKernel<'PeftSoftmaxGrad'> = ({inputs: {dy, y}, attrs: {scale}}) =>
+  tf.tidy(() => {
+    const gradient = softmaxGradient(dy, y);
+    return scale === 1 ? gradient : tf.mul(gradient, scale);
+  });
+
+export const PeftStreamGates: ComposedKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs}) =>
+  tf.tidy(() => {
+    const {weightA, weightB, theta, floor} = attrs;
+    const logitsOf = (x: tf.Tensor, weight: number) => tf.mul(tf.div(x, magnitude(x, floor)), weight);
+    const p = tf.softmax(tf.add(logitsOf(a, weightA), logitsOf(b, weightB)));
+    if (theta === null) return [p];
+    const kept = tf.mul(p, reached(p, theta));
+    return [p, tf.div(kept, tf.sum(kept, -1, true))];
+  });
+
+export const PeftStreamGatesGrad: ComposedKernel<'PeftStreamGatesGrad'> = ({inputs, attrs}) =>
+  tf.tidy(() => {
+    const {dp, dGates, a, b, p, gates} = inputs;
+    const {weightA, weightB, floor} = attrs;
+    let d: tf.Tensor = dp;
+    if (gates !== undefined) {
+      const mask = tf.cast(tf.greater(gates, 0), 'float32');
+      const slope = tf.div(mask, tf.sum(tf.mul(p, mask), -1, true));
+      d = tf.add(d, tf.mul(slope, tf.sub(dGates!, tf.sum(tf.mul(dGates!, gates), -1, true))));
+    }
+    const dz = softmaxGradient(d, p);
+    return [streamGradient(dz, a, weightA, floor), streamGradient(dz, b, weightB, floor)];
+  });

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {patchReasons} from '@tfjs-peft/kernels';
 import {own} from '../names.js';
 
 /** An op of a graph, or a kernel that ran, and to which of its inputs a gradient has to flow. */
@@ -219,11 +220,8 @@ export function isBackward(kernel: string): boolean {
   return Object.values(BACKWARD).some((byInput) => Object.values(byInput).includes(kernel));
 }
 
-/** What gradients of ours carry, and kernels: what these are for. */
-const MARK = Symbol.for('tfjs-peft.gradient');
-const REASONS = Symbol.for('tfjs-peft.kernel');
-
-const isOurs = (kernel: string): boolean => MARK in (tf.getGradient(kernel)?.gradFunc ?? {});
+const isOurs = (kernel: string): boolean =>
+  patchReasons(tf.getGradient(kernel)?.gradFunc).includes('gradients');
 
 /** Why no right gradient flows through a node or a kernel. */
 export interface FoundFault {
@@ -243,8 +241,7 @@ function wrongOnWasm(flow: Flow): string | undefined {
 
 /** Whether a kernel of the wasm backend is one of wasm-training. */
 function isReplaced(kernel: string): boolean {
-  const func = tf.getKernel(kernel, 'wasm')?.kernelFunc as {[REASONS]?: string[]} | undefined;
-  return func?.[REASONS]?.includes('training') ?? false;
+  return patchReasons(tf.getKernel(kernel, 'wasm')?.kernelFunc).includes('training');
 }
 
 /** What the wasm backend lacks for a gradient that flows through a node. */
@@ -284,11 +281,6 @@ export function runs(op: string, kernel: string): boolean {
     (own(KERNELS, op) ?? op).includes(kernel) ||
     (own(FAULTS, op) ?? []).some((fault) => fault.kernel === kernel)
   );
-}
-
-/** Puts the gradients of `@tfjs-peft/kernels/gradients`, if it was imported, back over those that tfjs-layers registered later. */
-export function registerAgain(): void {
-  (globalThis as {[key: symbol]: (() => void) | undefined})[Symbol.for('tfjs-peft.gradients.register')]?.();
 }
 
 /** Whether the gradient of a kernel is one of `@tfjs-peft/kernels/gradients`. */

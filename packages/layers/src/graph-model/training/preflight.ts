@@ -1,6 +1,6 @@
-import {NoGradientError} from '@tfjs-peft/kernels';
+import {NoGradientError, reapplyPatches} from '@tfjs-peft/kernels';
 import {listNames} from '../../core/names.js';
-import {type Flow, faultOf, isBackward, registerAgain, runs, WASM_TRAINING} from '../../core/tfjs/faults.js';
+import {type Flow, faultOf, isBackward, runs, WASM_TRAINING} from '../../core/tfjs/faults.js';
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
@@ -28,7 +28,8 @@ export interface GradientGap {
  * @param replaced Nodes that run other code than their op's, or none: those that are trained among them.
  */
 export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<GraphNode>): GradientGap[] {
-  registerAgain();
+  // tfjs-layers, imported later, has registered tfjs's own gradients over ours.
+  reapplyPatches();
   const onTape = tapeOf(cut);
   const faults = [...onTape].flatMap((node): GradientGap[] => {
     if (replaced.has(node)) return [];

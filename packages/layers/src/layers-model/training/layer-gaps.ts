@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {reapplyPatches} from '@tfjs-peft/kernels';
 import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
 import {own} from '../../core/names.js';
-import {gradientBy, hasRightGradient, registerAgain} from '../../core/tfjs/faults.js';
+import {gradientBy, hasRightGradient} from '../../core/tfjs/faults.js';
 import type {Container, Layer} from '../../core/tfjs/internals.js';
 import {internals} from '../../core/tfjs/internals.js';
 
@@ -65,7 +66,7 @@ export function findLayerGaps(
   trained: readonly Layer[],
   containers: readonly Container[],
 ): LayerGap[] {
-  registerAgain();
+  reapplyPatches();
   const after = behind(trained, containers);
   return layers.flatMap(({path, layer}) => {
     const className = layer.getClassName();

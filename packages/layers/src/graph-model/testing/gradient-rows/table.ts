@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {patchReasons} from '@tfjs-peft/kernels';
 import {trainer} from '../../training/trainer.js';
 import {GRADIENT_ROWS} from './index.js';
 import {type Measured, RowModel} from './measure.js';
@@ -16,8 +17,6 @@ export interface Cell {
   ends: boolean;
 }
 
-const KERNEL_MARK = Symbol.for('tfjs-peft.kernel');
-
 /** A wasm backend of which no former kernel has spoilt the heap. */
 async function useFresh(backend: TableBackend): Promise<void> {
   if (backend === 'wasm') {
@@ -31,7 +30,8 @@ async function useFresh(backend: TableBackend): Promise<void> {
 async function measureRow(row: GradientRow, stage: Stage, backend: TableBackend): Promise<Cell> {
   const kernel = row.breaksHeap === undefined ? undefined : tf.getKernel(row.breaksHeap, backend);
   // What wasm's Prelu makes has x's size, whatever the shape.
-  const unrepaired = row.breaksHeap === 'Prelu' || (kernel != null && !(KERNEL_MARK in kernel.kernelFunc));
+  const unrepaired =
+    row.breaksHeap === 'Prelu' || (kernel != null && patchReasons(kernel.kernelFunc).length === 0);
   const harmful = backend === 'wasm' && unrepaired;
   const loaded = await RowModel.load(row);
   const training = trainer(loaded.model, {outputs: row.output === 0 ? NODE : `${NODE}:${row.output}`});
