@@ -7,7 +7,7 @@
  * after.
  */
 import './wasm.js';
-import {PatchSet} from './patches.js';
+import {PatchSet, withdraw} from './patches.js';
 import {CLIP} from './training/clip.js';
 import {FUSED_BIAS} from './training/fused-bias.js';
 import {MISSING_KERNELS} from './training/missing.js';
@@ -35,9 +35,10 @@ export function register(): void {
   patches.apply();
 }
 
-/** Puts the stock kernels back. What `@tfjs-peft/kernels/wasm` has registered too stays, until that is unregistered. */
+/** Puts the stock kernels, and the stock gradient of Tile, back: also those that `@tfjs-peft/kernels/wasm` has replaced for training. */
 export function unregister(): void {
   patches.restore();
+  for (const patch of [...TILE, ...SHARED_VALUES]) withdraw(patch);
 }
 
 register();

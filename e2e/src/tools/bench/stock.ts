@@ -1,5 +1,4 @@
 import {registerAdam, unregisterAdam} from '@tfjs-peft/kernels';
-import * as wasmKernels from '@tfjs-peft/kernels/wasm';
 import * as training from '@tfjs-peft/kernels/wasm-training';
 
 export type Side = 'ours' | 'baseline';
@@ -14,10 +13,10 @@ export function kernelsFor(backend: string): (side: Side) => void {
   const wasm = backend === 'wasm';
   return (side) => {
     if (side === 'ours') {
-      if (wasm) for (const entry of [wasmKernels, training]) entry.register();
+      if (wasm) training.register();
       registerAdam();
     } else {
-      if (wasm) for (const entry of [training, wasmKernels]) entry.unregister();
+      if (wasm) training.unregister();
       unregisterAdam();
     }
   };
