@@ -53,7 +53,8 @@ beforeAll(() => {
   try {
     const tarballs = Object.fromEntries(PACKAGES.map((name) => [name, pack(ROOT, name, folder)]));
     const backends = ['cpu', 'wasm', 'webgl', 'webgpu'].map((name) => `@tensorflow/tfjs-backend-${name}`);
-    install(ROOT, tarballs, PACKAGES, folder, ['@tensorflow/tfjs', ...backends]);
+    const peers = ['@tensorflow/tfjs', '@tensorflow/tfjs-converter', ...backends];
+    install(ROOT, tarballs, PACKAGES, folder, peers);
     writeFileSync(join(folder, 'package.json'), '{"private": true}');
     mkdirSync(join(folder, 'entries'));
     for (const program of programs) {
