@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Described, Place} from '../core/lifecycle/select.js';
 import {constantAt} from './constants.js';
+import {SITE_OPS} from './interception.js';
 import type {Executor, GraphNode} from './internals.js';
-import {SITE_OPS} from './site-op.js';
 import {matchConvolution, matchDepthwise, matchTransposed} from './sites/convolution.js';
 import {matchEinsum} from './sites/einsum.js';
 import {matchLookup} from './sites/lookup.js';

@@ -7,9 +7,9 @@ import {executorOf, type GraphNode, type RunningExecutor} from './internals.js';
 import type {NodeSite} from './sites/node-site.js';
 import {type Cut, cutGraph} from './training/cut.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './training/endpoint.js';
+import {type NodePlan, PlainPlan} from './training/execution-plan.js';
 import {namedInputs} from './training/inputs.js';
-import {Rest} from './training/rest.js';
-import {PlainSteps, type Step} from './training/steps.js';
+import {TrainableSubgraph} from './training/trainable-subgraph.js';
 
 /** The nodes of a site, from its product to the last whose work it does, each as it is in the model. */
 export interface Chain {
@@ -17,7 +17,7 @@ export interface Chain {
   /** All but the last, which gives the site's output. */
   inner: ReadonlySet<GraphNode>;
   /** What each computes by itself, but for those that only reshape. */
-  stages: ReadonlyMap<GraphNode, Step>;
+  stages: ReadonlyMap<GraphNode, NodePlan>;
 }
 
 /** @param run The site's output of its node's inputs, or what comes before. */
@@ -28,7 +28,7 @@ export function chainOf(
 ): Chain {
   const own = node.inputs.map((_, i) => inputOf(node, i));
   const inner = new Set<GraphNode>();
-  const stages = new Map<GraphNode, Step>();
+  const stages = new Map<GraphNode, NodePlan>();
   if (absorbed.length === 0) return {node, inner, stages};
   stages.set(node, {inputs: own, run: (inputs) => run(inputs, 'product')});
   let at = node;
@@ -50,15 +50,15 @@ export function chainOf(
 }
 
 /** Each node by itself, those of some sites too. */
-class StagedSteps extends PlainSteps {
+class StagedPlan extends PlainPlan {
   constructor(
     cut: Cut,
-    private readonly stages: ReadonlyMap<GraphNode, Step>,
+    private readonly stages: ReadonlyMap<GraphNode, NodePlan>,
   ) {
     super(cut);
   }
 
-  override of(node: GraphNode): Step {
+  override of(node: GraphNode): NodePlan {
     return this.stages.get(node) ?? super.of(node);
   }
 }
@@ -66,7 +66,7 @@ class StagedSteps extends PlainSteps {
 /** A run that asks for a node within a site. */
 interface Probe {
   cut: Cut;
-  rest: Rest;
+  subgraph: TrainableSubgraph;
 }
 
 /**
@@ -125,7 +125,7 @@ export class Probes {
       delete executor.execute;
       delete executor.executeAsync;
     }
-    for (const {rest} of this.known.values()) rest.dispose();
+    for (const {subgraph} of this.known.values()) subgraph.dispose();
     this.known.clear();
     this.chains = new Map();
   }
@@ -142,7 +142,7 @@ export class Probes {
     if (known !== undefined) return known;
     const cut = this.cut([...probed], endpoints as Endpoint[]);
     const stages = new Map([...probed].flatMap((chain) => [...chain.stages]));
-    const probe = {cut, rest: new Rest(this.executor, cut, new StagedSteps(cut, stages))};
+    const probe = {cut, subgraph: new TrainableSubgraph(this.executor, cut, new StagedPlan(cut, stages))};
     this.known.set(key, probe);
     return probe;
   }
@@ -178,7 +178,7 @@ export class Probes {
   }
 
   private finish(
-    {cut, rest}: Probe,
+    {cut, subgraph}: Probe,
     inputs: tf.NamedTensorMap,
     front: readonly Endpoint[],
     computed: readonly tf.Tensor[],
@@ -189,10 +189,10 @@ export class Probes {
       byName.get(endpointName(endpoint)) ??
       given[endpoint.node.name] ??
       this.executor.weightMap[endpoint.node.name]![endpoint.index]!;
-    const behind = rest.run(cut.crossing.map(tensorOf));
+    const behind = subgraph.run(cut.crossing.map(tensorOf));
     let next = 0;
     return cut.outputs.map((endpoint) =>
-      cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)),
+      cut.trainable.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)),
     );
   }
 }

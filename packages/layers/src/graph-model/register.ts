@@ -1,10 +1,9 @@
 import {registerOp} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import {runIntercepted} from './interception.js';
+import {runIntercepted, SITE_OPS} from './interception.js';
 import {runningNode} from './internals.js';
 import {runSaved} from './saving/saved-site.js';
 import {RECORD} from './saving/site-record.js';
-import {SITE_OPS} from './site-op.js';
 
 /** Registers our ops with tfjs-converter. Models that were saved with their adapters load only after that. */
 export function registerNodes(): void {

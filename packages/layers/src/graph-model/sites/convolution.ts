@@ -13,7 +13,7 @@ import {
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
-import {KeptMatrix} from './kept-matrix.js';
+import {CachedMatrix} from './cached-matrix.js';
 import type {MatchNode, NodeSite} from './node-site.js';
 
 interface Matched {
@@ -89,7 +89,7 @@ export const matchConvolution: MatchNode = (executor, node) => {
   const matched = matchWindow(executor, node, (shape) => shape[3]!);
   if (typeof matched === 'string') return {reason: matched};
   const {weight, source} = matched;
-  const matrix = new KeptMatrix(weight, (kernel) => tf.reshape(kernel, [-1, weight.shape[3]!]));
+  const matrix = new CachedMatrix(weight, (kernel) => tf.reshape(kernel, [-1, weight.shape[3]!]));
   const operation = convolution({...source, matrix: () => matrix.read()});
   return {...siteOf('conv2d', matched, operation), dispose: () => matrix.dispose()};
 };
@@ -107,7 +107,7 @@ export const matchTransposed: MatchNode = (executor, node) => {
   if (typeof matched === 'string') return {reason: matched};
   const {weight, source} = matched;
   const {window, bias, activation} = source;
-  const matrix = new KeptMatrix(weight, transposedMatrix);
+  const matrix = new CachedMatrix(weight, transposedMatrix);
   // The node says for each call how large its output is. An operation runs in the same turn as it gets its input.
   let outputs: Pair;
   const operation = transposedConvolution({

@@ -3,7 +3,7 @@ import type {FrozenBase, Operation} from '../../core/sites/operation.js';
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute} from '../internals.js';
-import {KeptMatrix} from './kept-matrix.js';
+import {CachedMatrix} from './cached-matrix.js';
 import type {MatchNode, NodeSite} from './node-site.js';
 
 /**
@@ -17,7 +17,7 @@ export function plainProduct(
   {bias, activation, absorbed, tail}: Epilogue,
   toMatrix: (weight: tf.Tensor) => tf.Tensor2D,
 ): NodeSite {
-  const matrix = new KeptMatrix(weight, toMatrix);
+  const matrix = new CachedMatrix(weight, toMatrix);
   const operation: Operation = {
     dims: {inputDim, outputDim},
     get frozen(): FrozenBase {

@@ -1,22 +1,22 @@
 import {ConfigError, NoGradientError} from '@tfjs-peft/kernels';
 import {listNames, own} from '../../core/names.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
-import {DATA, runInputs, TENSORS, taken, takers} from './edges.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './endpoint.js';
+import {consumersOf, DATA, inputsOfKind, runInputs, TENSORS} from './node-inputs.js';
 
-/** A graph in two parts: what trained weights cannot change, and the rest. */
+/** A graph in two parts: the front, which trained weights cannot change, and the trainable part. */
 export interface Cut {
   /** The endpoints that are asked for. */
   readonly outputs: Endpoint[];
   /** The nodes that depend on what is trained and that some output needs, in the order of the graph. */
-  readonly rest: ReadonlySet<GraphNode>;
+  readonly trainable: ReadonlySet<GraphNode>;
   /** Those of them through which a gradient flows from the outputs to what is trained: no shapes, indices, truth values. */
   readonly carrying: ReadonlySet<GraphNode>;
   /** What is trained. */
   readonly sources: readonly GraphNode[];
   /** What follows what is trained, whether or not a gradient comes to it from the outputs. */
   readonly differentiable: ReadonlySet<GraphNode>;
-  /** The endpoints in front that the rest takes, or that are asked for; each once, and no constant. */
+  /** The endpoints in front that the trainable part takes, or that are asked for; each once, and no constant. */
   readonly crossing: Endpoint[];
   /** Whether some node in front runs only by `executeAsync`. */
   readonly dynamic: boolean;
@@ -88,14 +88,14 @@ function dependents(sources: Iterable<GraphNode>): Set<GraphNode> {
   const found = new Set<GraphNode>(sources);
   // A set may grow while one goes through it.
   for (const node of found) {
-    for (const child of takers(node, DATA)) found.add(child);
+    for (const child of consumersOf(node, DATA)) found.add(child);
   }
   return found;
 }
 
 /** The inputs through which a gradient can flow back from a node. */
 export function flowingInputs(node: GraphNode): Endpoint[] {
-  return taken(node, TENSORS).flatMap((i) => {
+  return inputsOfKind(node, TENSORS).flatMap((i) => {
     const input = inputOf(node, i);
     return flowsFrom(input) ? [input] : [];
   });
@@ -105,7 +105,7 @@ export function flowingInputs(node: GraphNode): Endpoint[] {
 function differentiableFrom(sources: Iterable<GraphNode>): Set<GraphNode> {
   const found = new Set<GraphNode>(sources);
   for (const node of found) {
-    for (const child of takers(node, TENSORS)) {
+    for (const child of consumersOf(node, TENSORS)) {
       const flows = flowingInputs(child).some((input) => input.node === node);
       if (flows && !endsGradient(child)) found.add(child);
     }
@@ -121,14 +121,14 @@ export function reachedFrom(endpoints: readonly Endpoint[]): Set<GraphNode> {
 }
 
 /**
- * Cuts a graph between what trained weights cannot change and the rest.
+ * Cuts a graph into the front, which trained weights cannot change, and the trainable part.
  *
- * The part in front may be as dynamic as it likes, for it runs before the gradient is taken. The rest runs while it is, which tfjs
+ * The front may be as dynamic as it likes: it runs before the gradient is taken. The trainable part runs on the tape, which tfjs
  * does synchronously only.
  *
  * @param sources Nodes whose output changes with what is trained. Without any, everything is in front.
  * @param outputs Endpoints to compute.
- * @throws NoGradientError if a dynamic op lies in the rest; it names op and node, and the source before it.
+ * @throws NoGradientError if a dynamic op lies in the trainable part; it names op and node, and the source before it.
  */
 export function cutGraph(executor: Executor, sources: readonly GraphNode[], outputs: Endpoint[]): Cut {
   const isConstant = ({name}: GraphNode) => Object.hasOwn(executor.weightMap, name);
@@ -139,21 +139,21 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
   for (const node of needed)
     if (!isConstant(node)) for (const input of runInputs(node)) needed.add(input.node);
 
-  const rest = new Set(
+  const trainable = new Set(
     Object.values(executor.graph.nodes).filter(
       (node) => changing.has(node) && needed.has(node) && !isConstant(node),
     ),
   );
-  for (const node of rest) {
+  for (const node of trainable) {
     if (isAsynchronous(node)) throw dynamicBehind(node, sources);
   }
   const crossing = new Map<string, Endpoint>();
   const cross = (endpoint: Endpoint) => {
-    if (!rest.has(endpoint.node) && !isConstant(endpoint.node)) {
+    if (!trainable.has(endpoint.node) && !isConstant(endpoint.node)) {
       crossing.set(endpointName(endpoint), endpoint);
     }
   };
-  for (const node of rest) {
+  for (const node of trainable) {
     for (const input of runInputs(node)) cross(input);
   }
   for (const output of outputs) cross(output);
@@ -161,8 +161,8 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
   for (const node of front) if (!isConstant(node)) for (const input of node.inputs) front.add(input);
   return {
     outputs,
-    rest,
-    carrying: new Set([...rest].filter((node) => differentiable.has(node) && reached.has(node))),
+    trainable,
+    carrying: new Set([...trainable].filter((node) => differentiable.has(node) && reached.has(node))),
     sources,
     differentiable,
     crossing: [...crossing.values()],

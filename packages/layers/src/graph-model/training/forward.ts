@@ -6,9 +6,9 @@ import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
 import {type Endpoint, endpointName} from './endpoint.js';
+import {FusedPlan, PlainPlan} from './execution-plan.js';
 import {type GraphInputs, namedInputs} from './inputs.js';
-import {Rest} from './rest.js';
-import {PlainSteps, ShortSteps} from './steps.js';
+import {TrainableSubgraph} from './trainable-subgraph.js';
 
 /** A batch that went through the frozen part of a graph. */
 export interface PreparedBatch {
@@ -22,10 +22,10 @@ export interface PreparedBatch {
 export class Forward {
   readonly cut: Cut;
   private readonly executor: Executor;
-  private readonly steps: ShortSteps;
-  private readonly rest: Rest;
+  private readonly fused: FusedPlan;
+  private readonly subgraph: TrainableSubgraph;
   /** What runs while the adapter is not active that was when the graph was cut. */
-  private plain: Rest | undefined;
+  private plain: TrainableSubgraph | undefined;
   private disposed = false;
 
   /**
@@ -51,13 +51,13 @@ export class Forward {
     const probed = chains.filter(({inner}) => [...inner].some((node) => visible.has(node)));
     const stages = new Map(probed.flatMap((chain) => [...chain.stages]));
     const left = new Map([...absorbed].filter(([node]) => !stages.has(node)));
-    this.steps = new ShortSteps(this.executor, this.cut, sites, left, stages);
-    this.rest = new Rest(this.executor, this.cut, this.steps);
+    this.fused = new FusedPlan(this.executor, this.cut, sites, left, stages);
+    this.subgraph = new TrainableSubgraph(this.executor, this.cut, this.fused);
   }
 
   /** Nodes that run other code than their op's, or none. */
   get replaced(): ReadonlySet<GraphNode> {
-    return this.steps.replaced;
+    return this.fused.replaced;
   }
 
   /**
@@ -68,7 +68,7 @@ export class Forward {
   async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
     const named = namedInputs(this.model, inputs);
     const {cut} = this;
-    await this.steps.prepare();
+    await this.fused.prepare();
     const given = ({node, index}: Endpoint) => (index === 0 ? own(named, node.name) : undefined);
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
     const results = await this.runFront(named, computed.map(endpointName));
@@ -81,10 +81,10 @@ export class Forward {
     const foreign = new Set([...Object.values(named), ...Object.values(this.executor.weightMap).flat()]);
     return {
       run: () => {
-        const behind = this.currentRest().run(crossing);
+        const behind = this.currentSubgraph().run(crossing);
         let next = 0;
         return cut.outputs.map((endpoint) =>
-          cut.rest.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)!),
+          cut.trainable.has(endpoint.node) ? behind[next++]! : tf.clone(tensorOf(endpoint)!),
         );
       },
       dispose: () => {
@@ -94,19 +94,19 @@ export class Forward {
   }
 
   dispose(): void {
-    this.rest.dispose();
+    this.subgraph.dispose();
     this.plain?.dispose();
     this.disposed = true;
   }
 
-  private currentRest(): Rest {
+  private currentSubgraph(): TrainableSubgraph {
     if (this.disposed) {
       throw new ConfigError(
         'The batch was prepared by a trainer that is disposed, or for other sites than are trained now. Prepare it again.',
       );
     }
-    if (this.steps.hold) return this.rest;
-    this.plain ??= new Rest(this.executor, this.cut, new PlainSteps(this.cut));
+    if (this.fused.hold) return this.subgraph;
+    this.plain ??= new TrainableSubgraph(this.executor, this.cut, new PlainPlan(this.cut));
     return this.plain;
   }
 

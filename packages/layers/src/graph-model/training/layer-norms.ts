@@ -3,7 +3,7 @@ import {layerNorm} from '@tfjs-peft/kernels';
 import {type Constant, constantAt, isPassing} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
-import {add, multiply, negate, product, type Sum} from './sums.js';
+import {add, multiply, negate, type Polynomial, product} from './polynomial.js';
 
 /** A layer norm that a graph computes in several nodes. */
 export interface LayerNormNodes {
@@ -28,7 +28,7 @@ interface Moments {
   epsilon: Constant;
 }
 
-/** Symbols of {@link Sum}s. */
+/** Symbols of {@link Polynomial}s. */
 const [X, MEAN, SCALE] = ['x', 'mean', 'scale'];
 
 const ADDING = new Set(['Add', 'AddV2']);
@@ -188,14 +188,14 @@ function vectorsOf(
     [mean.name, MEAN],
     ...(root.op === 'Rsqrt' ? [[root.name, SCALE] as const] : []),
   ]);
-  const operand = (node: GraphNode, input: number): Sum | undefined => {
+  const operand = (node: GraphNode, input: number): Polynomial | undefined => {
     const constant = constantAt(executor, node, input);
     if (constant === undefined) return expand(sourceOf(node, input));
     if (constant.dtype !== 'float32') return undefined;
     constants.set(constant.name, constant);
     return new Map([[product(`constant ${constant.name}`), 1]]);
   };
-  const expand = (endpoint: Endpoint): Sum | undefined => {
+  const expand = (endpoint: Endpoint): Polynomial | undefined => {
     const symbol = symbols.get(endpointName(endpoint));
     if (symbol !== undefined) return new Map([[product(symbol), 1]]);
     const {node} = endpoint;

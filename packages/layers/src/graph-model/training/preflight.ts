@@ -4,8 +4,8 @@ import {type Flow, faultOf, isBackward, runs, WASM_TRAINING} from '../../core/tf
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';
-import {DATA, edgesOf, TENSORS, taken} from './edges.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
+import {DATA, inputKindsOf, inputsOfKind, TENSORS} from './node-inputs.js';
 
 /** An op through which a gradient has to flow, but does not, or not right. */
 export interface GradientGap {
@@ -33,7 +33,8 @@ export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<Gra
   const onTape = tapeOf(cut);
   const faults = [...onTape].flatMap((node): GradientGap[] => {
     if (replaced.has(node)) return [];
-    const carries = (input: number): boolean => edgesOf(node)[input] === 'tensor' && flows(cut, node, input);
+    const carries = (input: number): boolean =>
+      inputKindsOf(node)[input] === 'tensor' && flows(cut, node, input);
     if (!cut.sources.includes(node) && !node.inputs.some((_, i) => carries(i))) return [];
     const fault = faultOf(flowOfNode(executor, node, carries));
     return fault === undefined ? [] : [{node: node.name, op: node.op, ...fault, supplied: fault.by !== null}];
@@ -63,15 +64,15 @@ function flows(cut: Cut, node: GraphNode, input: number): boolean {
 function tapeOf(cut: Cut): Set<GraphNode> {
   const before = new Set(cut.outputs.map(({node}) => node));
   for (const node of before) {
-    if (!cut.rest.has(node)) continue;
-    for (const i of taken(node, TENSORS)) before.add(node.inputs[i]!);
+    if (!cut.trainable.has(node)) continue;
+    for (const i of inputsOfKind(node, TENSORS)) before.add(node.inputs[i]!);
   }
-  return new Set([...cut.rest].filter((node) => before.has(node)));
+  return new Set([...cut.trainable].filter((node) => before.has(node)));
 }
 
 /** The ops that end the gradient of outputs, or of what is trained. */
 function findEnds(cut: Cut): GradientGap[] {
-  const changing = cut.outputs.filter(({node}) => cut.rest.has(node));
+  const changing = cut.outputs.filter(({node}) => cut.trainable.has(node));
   const deaf = changing.filter(
     (output) => ![...reachedFrom([output])].some((node) => cut.differentiable.has(node)),
   );
@@ -107,16 +108,16 @@ function findEnds(cut: Cut): GradientGap[] {
 function endsBefore(cut: Cut, last: Endpoint): GraphNode[] {
   const before = new Map([[endpointName(last), last]]);
   for (const {node} of before.values()) {
-    if (!cut.rest.has(node)) continue;
-    for (const i of taken(node, DATA)) {
+    if (!cut.trainable.has(node)) continue;
+    for (const i of inputsOfKind(node, DATA)) {
       const input = inputOf(node, i);
       before.set(endpointName(input), input);
     }
   }
   const ends = [...before.values()].filter((endpoint) => {
     const {node} = endpoint;
-    if (!cut.rest.has(node)) return false;
-    const edges = edgesOf(node);
+    if (!cut.trainable.has(node)) return false;
+    const edges = inputKindsOf(node);
     return node.inputs.some(
       (_, i) =>
         edges[i] !== 'order' && flows(cut, node, i) && (edges[i] === 'values' || !flowsFrom(endpoint)),
@@ -129,7 +130,8 @@ function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
   const found = new Set([source]);
   for (const node of found) {
     for (const child of node.children) {
-      if (cut.rest.has(child) && taken(child, DATA).some((i) => child.inputs[i] === node)) found.add(child);
+      if (cut.trainable.has(child) && inputsOfKind(child, DATA).some((i) => child.inputs[i] === node))
+        found.add(child);
     }
   }
   return found;

@@ -11,11 +11,12 @@ import {allWeights} from '../../core/tfjs/walk.js';
 import type {GraphState} from '../graph-state.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
 import type {GraphBatch, GraphData, Source} from './batches.js';
-import {Behind, checkHeadNames} from './behind.js';
+import {asSource, splitSource} from './data-source.js';
 import {endpointName} from './endpoint.js';
 import {Feed} from './feed.js';
 import {Forward, type PreparedBatch} from './forward.js';
 import {asTrained, type TrainedVariable} from './graph-layer.js';
+import {checkHeadNames, HeadedModel} from './headed-model.js';
 import type {GraphInputs} from './inputs.js';
 import {
   checkEvaluateOptions,
@@ -29,7 +30,6 @@ import {
 import {OutputNames, type OutputSignature} from './output-names.js';
 import {Passes} from './passes.js';
 import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
-import {asSource, splitSource} from './source.js';
 
 type Layer = tfl.layers.Layer;
 
@@ -65,7 +65,7 @@ export class GraphTrainer {
   private readonly names: OutputNames;
   private readonly compileArgs: ReturnType<typeof compileArgs>;
   private forward: {key: string; forward: Forward; gaps: GradientGap[]} | undefined;
-  private behind: Behind | undefined;
+  private headed: HeadedModel | undefined;
   private fitting = false;
   private compiled: {variables: tf.Variable[]; owned: boolean} | undefined;
 
@@ -106,11 +106,11 @@ export class GraphTrainer {
    * the GraphModel's own `stopTraining` does the same.
    */
   get stopTraining(): boolean {
-    return this.behind?.inner.stopTraining ?? false;
+    return this.headed?.inner.stopTraining ?? false;
   }
 
   set stopTraining(stop: boolean) {
-    if (this.behind !== undefined) this.behind.inner.stopTraining = stop;
+    if (this.headed !== undefined) this.headed.inner.stopTraining = stop;
   }
 
   /** What training changes now: the active adapter, variables among the graph's weights, and heads as far as they have weights yet. */
@@ -224,10 +224,10 @@ export class GraphTrainer {
   async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
     const prepared = await this.prepareBatch({xs: inputs});
     try {
-      const behind = this.build(prepared);
+      const headed = this.build(prepared);
       return {
-        outputs: (training = false) => behind.apply(prepared, training),
-        losses: () => behind.inner.calculateLosses(),
+        outputs: (training = false) => headed.apply(prepared, training),
+        losses: () => headed.inner.calculateLosses(),
         dispose: () => prepared.dispose(),
       };
     } catch (error) {
@@ -278,9 +278,9 @@ export class GraphTrainer {
    */
   dispose(): void {
     if (this.fitting) checkIdle(this.model);
-    if (this.compiled?.owned) disposeOptimizer(this.behind!.inner.optimizer);
+    if (this.compiled?.owned) disposeOptimizer(this.headed!.inner.optimizer);
     this.compiled = undefined;
-    this.behind = undefined;
+    this.headed = undefined;
     this.forward?.forward.dispose();
     this.forward = undefined;
   }
@@ -357,17 +357,17 @@ export class GraphTrainer {
   }
 
   /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
-  private build(batch: PreparedBatch): Behind {
-    if (this.behind === undefined) {
+  private build(batch: PreparedBatch): HeadedModel {
+    if (this.headed === undefined) {
       const outputs = this.run(batch, false);
       const shapes = outputs.map(({shape}): tfl.Shape => [null, ...shape.slice(1)]);
       tf.dispose(outputs);
       const call = {run: this.run.bind(this), losses: () => this.losses()};
-      this.behind = new Behind(call, shapes, this.layers, this.names);
+      this.headed = new HeadedModel(call, shapes, this.layers, this.names);
     }
     this.attachHeads();
-    this.behind.setVariables(this.graphVariables());
-    return this.behind;
+    this.headed.setVariables(this.graphVariables());
+    return this.headed;
   }
 
   /** Makes the heads the active adapter's own. */
@@ -419,8 +419,8 @@ export class GraphTrainer {
     return new Feed(new Passes(source, what), {
       names: this.names,
       prepare: (batch) => this.prepareBatch(batch),
-      keyOf: (prepared, rows) => this.behind!.keyOf(prepared, rows),
-      weigh: (targets, weights) => this.behind!.inner.weigh(targets, weights),
+      keyOf: (prepared, rows) => this.headed!.keyOf(prepared, rows),
+      weigh: (targets, weights) => this.headed!.inner.weigh(targets, weights),
     });
   }
 

@@ -14,7 +14,7 @@ export interface Run {
 }
 
 /** A graph's outputs and the heads behind them as one LayersModel. */
-export class Behind {
+export class HeadedModel {
   readonly inner: InnerModel;
   private readonly layer: GraphLayer;
   /** Batches by the data of the tensors that stand for them. */

@@ -3,21 +3,21 @@ import {Interception} from '../interception.js';
 import type {Executor, GraphNode, RunningExecutor} from '../internals.js';
 import type {Cut} from './cut.js';
 import {endpointName} from './endpoint.js';
-import type {Steps} from './steps.js';
+import type {ExecutionPlan} from './execution-plan.js';
 
 type ExecutorClass = new (graph: object) => RunningExecutor;
 
 const PLACEHOLDER = 'tfjs-peft/cut';
 
 /**
- * The rest of a cut graph, as a graph with an executor of its own: it takes the crossing tensors and runs synchronously, on a gradient
+ * The trainable part of a cut graph, as a graph with an executor of its own: it takes the crossing tensors and runs synchronously, on a gradient
  * tape if there is one. tfjs's own executor can be fed in the middle of a graph too, but not behind a dynamic node, nor at two outputs
  * of one node, and it takes the type of a comparison's operands for that of its result.
  *
  * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's. It has
- * only the nodes that it needs by its {@link Steps}.
+ * only the nodes that it needs by its {@link ExecutionPlan}.
  */
-export class Rest {
+export class TrainableSubgraph {
   private readonly executor: RunningExecutor;
   private readonly outputs: string[];
   private readonly crossing: number;
@@ -26,7 +26,7 @@ export class Rest {
   constructor(
     private readonly whole: Executor,
     cut: Cut,
-    steps: Steps,
+    plan: ExecutionPlan,
   ) {
     const feeds = cut.crossing.map((_, i) => placeholder(`${PLACEHOLDER}/${i}`));
     const fed = new Map(cut.crossing.map((endpoint, i) => [endpointName(endpoint), feeds[i]!]));
@@ -37,13 +37,13 @@ export class Rest {
       known.set(node, own);
       return own;
     };
-    for (const {node} of cut.outputs) if (cut.rest.has(node)) viewIn(views, node);
+    for (const {node} of cut.outputs) if (cut.trainable.has(node)) viewIn(views, node);
     // A map may grow while one goes through it.
     for (const [node, own] of views) {
-      const {inputs, run} = steps.of(node);
+      const {inputs, run} = plan.of(node);
       for (const endpoint of inputs) {
         const feed = fed.get(endpointName(endpoint));
-        const source = feed ?? viewIn(cut.rest.has(endpoint.node) ? views : weights, endpoint.node);
+        const source = feed ?? viewIn(cut.trainable.has(endpoint.node) ? views : weights, endpoint.node);
         own.inputs.push(source);
         own.inputNames.push(feed?.name ?? endpointName(endpoint));
         source.children.push(own);
@@ -53,7 +53,7 @@ export class Rest {
     const all = [...feeds, ...weights.values(), ...views.values()];
     const last = cut.outputs.flatMap(({node}) => views.get(node) ?? []);
     this.crossing = feeds.length;
-    this.outputs = cut.outputs.filter(({node}) => cut.rest.has(node)).map(endpointName);
+    this.outputs = cut.outputs.filter(({node}) => cut.trainable.has(node)).map(endpointName);
     this.executor = new (whole as object as {constructor: ExecutorClass}).constructor({
       nodes: Object.fromEntries(all.map((node) => [node.name, node])),
       inputs: feeds,
@@ -65,7 +65,7 @@ export class Rest {
   }
 
   /**
-   * Computes those outputs of the cut that lie in the rest, in their order.
+   * Computes those outputs of the cut that lie in it, in their order.
    *
    * @param crossing Tensors in the order of the cut's crossing endpoints.
    */
@@ -87,7 +87,7 @@ export class Rest {
   }
 }
 
-/** A node as the rest sees it: other neighbours, and all else the model's, now and later. */
+/** A node as the subgraph sees it: other neighbours, and all else the model's, now and later. */
 function view(node: GraphNode): GraphNode {
   const own = {inputs: [], inputNames: [], children: []};
   return Object.assign(Object.create(node) as GraphNode, own);

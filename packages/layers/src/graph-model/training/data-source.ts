@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
-import {arraySource, countSamples} from './arrays.js';
+import {arraySource, countSamples} from './array-source.js';
 import {
   type BatchIterator,
   type Batching,

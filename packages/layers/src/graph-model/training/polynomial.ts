@@ -1,5 +1,5 @@
 /** A sum of products of symbols: how often each product is in it. The order of factors and summands does not matter. */
-export type Sum = ReadonlyMap<string, number>;
+export type Polynomial = ReadonlyMap<string, number>;
 
 const TIMES = '\n';
 
@@ -12,19 +12,19 @@ export function product(...symbols: string[]): string {
 }
 
 /** Both together; undefined if one of them is. */
-export function add(a: Sum | undefined, b: Sum | undefined): Sum | undefined {
+export function add(a: Polynomial | undefined, b: Polynomial | undefined): Polynomial | undefined {
   if (a === undefined || b === undefined) return undefined;
   const sum = new Map(a);
   for (const [key, times] of b) sum.set(key, (sum.get(key) ?? 0) + times);
   return sum;
 }
 
-export function negate(a: Sum | undefined): Sum | undefined {
+export function negate(a: Polynomial | undefined): Polynomial | undefined {
   return a && new Map([...a].map(([key, times]) => [key, -times]));
 }
 
 /** Each product of the one with each of the other; undefined if one of them is. */
-export function multiply(a: Sum | undefined, b: Sum | undefined): Sum | undefined {
+export function multiply(a: Polynomial | undefined, b: Polynomial | undefined): Polynomial | undefined {
   if (a === undefined || b === undefined) return undefined;
   const sum = new Map<string, number>();
   for (const [left, count] of a) {

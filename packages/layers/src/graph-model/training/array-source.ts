@@ -78,8 +78,8 @@ async function take(tensor: tf.Tensor, rows: Int32Array, shuffled: boolean): Pro
     const texts = (await tensor.bytes()) as Uint8Array[];
     const [, ...rest] = tensor.shape;
     const row = tf.util.sizeFromShape(rest);
-    const taken = [...rows].flatMap((at) => texts.slice(at * row, (at + 1) * row));
-    return tf.tensor(taken, [rows.length, ...rest], 'string');
+    const inputsOfKind = [...rows].flatMap((at) => texts.slice(at * row, (at + 1) * row));
+    return tf.tensor(inputsOfKind, [rows.length, ...rest], 'string');
   }
   return tf.tidy(() =>
     shuffled ? tf.gather(tensor, tf.tensor1d(rows, 'int32')) : tf.slice(tensor, [rows[0]!], [rows.length]),

@@ -2,7 +2,7 @@ import type {GraphNode} from '../internals.js';
 import {type Endpoint, inputOf} from './endpoint.js';
 
 /** What tfjs-converter takes from an input of a node. */
-export type Edge =
+export type InputKind =
   /** A tensor: a gradient can flow back through it. */
   | 'tensor'
   /** Numbers that it reads: the output changes with them, but no gradient does. */
@@ -11,11 +11,11 @@ export type Edge =
   | 'order';
 
 /** What a node takes from each of its inputs. */
-export function edgesOf({inputs, inputParams}: GraphNode): Edge[] {
+export function inputKindsOf({inputs, inputParams}: GraphNode): InputKind[] {
   const params = Object.values(inputParams ?? {});
   // An op from outside gets all that the file says.
   if (params.length === 0) return inputs.map(() => 'tensor');
-  const edges = inputs.map((): Edge => 'order');
+  const edges = inputs.map((): InputKind => 'order');
   for (const {type, inputIndexStart: start, inputIndexEnd: end} of params) {
     if (start === undefined) continue;
     // As the converter's getParamValue reads them: an end of 0 is that of the list.
@@ -28,27 +28,27 @@ export function edgesOf({inputs, inputParams}: GraphNode): Edge[] {
 }
 
 /** The nodes that take a tensor (or, if asked for, numbers) from this one. */
-export function takers(node: GraphNode, kinds: readonly Edge[]): GraphNode[] {
+export function consumersOf(node: GraphNode, kinds: readonly InputKind[]): GraphNode[] {
   return [...new Set(node.children)].filter((child) => {
-    const edges = edgesOf(child);
+    const edges = inputKindsOf(child);
     return child.inputs.some((input, i) => input === node && kinds.includes(edges[i]!));
   });
 }
 
 /** The inputs from which a node takes a tensor (or, if asked for, numbers), by their number. */
-export function taken(node: GraphNode, kinds: readonly Edge[]): number[] {
-  return edgesOf(node).flatMap((edge, i) => (kinds.includes(edge) ? [i] : []));
+export function inputsOfKind(node: GraphNode, kinds: readonly InputKind[]): number[] {
+  return inputKindsOf(node).flatMap((edge, i) => (kinds.includes(edge) ? [i] : []));
 }
 
 /** The inputs without which a node cannot be run: all up to the last that it takes something from. Control inputs come behind these. */
 export function runInputs(node: GraphNode): Endpoint[] {
-  const edges = edgesOf(node);
+  const edges = inputKindsOf(node);
   const count = edges.reduce((last, edge, i) => (edge === 'order' ? last : i + 1), 0);
   return Array.from({length: count}, (_, i) => inputOf(node, i));
 }
 
 /** All that makes a node's output what it is. */
-export const DATA: readonly Edge[] = ['tensor', 'values'];
+export const DATA: readonly InputKind[] = ['tensor', 'values'];
 
 /** All that a gradient can flow back through. */
-export const TENSORS: readonly Edge[] = ['tensor'];
+export const TENSORS: readonly InputKind[] = ['tensor'];

@@ -4,34 +4,35 @@ import {type RunNode, runOf} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
 import type {Cut} from './cut.js';
 import {apart} from './dilated.js';
-import {runInputs} from './edges.js';
 import {type Endpoint, inputOf} from './endpoint.js';
 import {FusedNorm, findLayerNorms} from './layer-norms.js';
+import {runInputs} from './node-inputs.js';
 import {isReshaping, Reshapes, reshape} from './reshaping.js';
 
-/** What a node of the rest of a cut graph gets, and the code of its own for that, if it does not run the node's. */
-export interface Step {
+/** What a node of the trainable part gets, and the code that runs in place of its own, if any does. */
+export interface NodePlan {
   inputs: Endpoint[];
   run?: RunNode;
 }
 
-export interface Steps {
-  of(node: GraphNode): Step;
+/** How each node of the trainable part runs. */
+export interface ExecutionPlan {
+  of(node: GraphNode): NodePlan;
 }
 
 /** A node by itself. */
-function plainStep(node: GraphNode, inputs: Endpoint[]): Step {
+function planOf(node: GraphNode, inputs: Endpoint[]): NodePlan {
   const run = apart(node);
   return run === undefined ? {inputs} : {inputs, run};
 }
 
 /** Each node by itself. */
-export class PlainSteps implements Steps {
+export class PlainPlan implements ExecutionPlan {
   constructor(private readonly cut: Cut) {}
 
-  of(node: GraphNode): Step {
+  of(node: GraphNode): NodePlan {
     const inputs = runInputs(node);
-    if (!this.cut.carrying.has(node) || !isReshaping(node)) return plainStep(node, inputs);
+    if (!this.cut.carrying.has(node) || !isReshaping(node)) return planOf(node, inputs);
     const reshapes = new Reshapes([node]);
     return {inputs, run: ([x, ...params]) => reshape(x!, reshapes.shape(x!.shape, params))};
   }
@@ -41,7 +42,7 @@ export class PlainSteps implements Steps {
  * Fewer nodes that give the same: until the gradient is through, tfjs keeps what each node gives and the gradient of it, even if the
  * node does nothing. The graph is left as it is.
  */
-export class ShortSteps implements Steps {
+export class FusedPlan implements ExecutionPlan {
   /** Nodes that run other code than their op's, or none, since another does their work. */
   readonly replaced: ReadonlySet<GraphNode>;
   /** Layer norms in several nodes, by the last of them, which does it all. */
@@ -57,10 +58,10 @@ export class ShortSteps implements Steps {
     private readonly cut: Cut,
     private readonly sites: ReadonlySet<GraphNode>,
     private readonly absorbed: ReadonlyMap<GraphNode, number>,
-    private readonly stages: ReadonlyMap<GraphNode, Step> = new Map(),
+    private readonly stages: ReadonlyMap<GraphNode, NodePlan> = new Map(),
   ) {
     const visible = new Set(cut.outputs.map(({node}) => node));
-    const norms = findLayerNorms(executor, cut.rest, visible).filter(
+    const norms = findLayerNorms(executor, cut.trainable, visible).filter(
       ({end, inner}) => ![end, ...inner].some((node) => absorbed.has(node)),
     );
     this.norms = new Map(norms.map((norm) => [norm.end, new FusedNorm(norm)]));
@@ -77,12 +78,12 @@ export class ShortSteps implements Steps {
     return [...this.sites, ...this.absorbed.keys()].every((node) => runOf(node) !== undefined);
   }
 
-  /** Reads what the steps take from the graph. To be awaited before the first run. */
+  /** Reads what the plan takes from the graph. To be awaited before the first run. */
   async prepare(): Promise<void> {
     await Promise.all([...this.norms.values()].map((norm) => norm.prepare()));
   }
 
-  of(node: GraphNode): Step {
+  of(node: GraphNode): NodePlan {
     const stage = this.stages.get(node);
     if (stage !== undefined) return stage;
     const norm = this.norms.get(node);
@@ -92,11 +93,11 @@ export class ShortSteps implements Steps {
       return {inputs: [source, ...params], run: ([x, ...given]) => reshape(x!, shape(x!, given))};
     }
     const inputs = runInputs(node).map((input) => this.through(input));
-    return this.sites.has(node) ? this.siteStep(node, inputs) : plainStep(node, inputs);
+    return this.sites.has(node) ? this.planOfSite(node, inputs) : planOf(node, inputs);
   }
 
   /** A site reshapes for itself, which is nothing to do where the shape stays. */
-  private siteStep(node: GraphNode, [first, ...others]: Endpoint[]): Step {
+  private planOfSite(node: GraphNode, [first, ...others]: Endpoint[]): NodePlan {
     const {source, shape, params} = this.reshapesUpTo(first!);
     if (source === first) return {inputs: [first!, ...others]};
     return {
@@ -133,7 +134,7 @@ export class ShortSteps implements Steps {
   /** An endpoint, or that before it which is the same. */
   private through(endpoint: Endpoint): Endpoint {
     let at = endpoint;
-    while (this.cut.rest.has(at.node) && (this.absorbed.has(at.node) || isPassing(at.node))) {
+    while (this.cut.trainable.has(at.node) && (this.absorbed.has(at.node) || isPassing(at.node))) {
       at = inputOf(at.node, this.absorbed.get(at.node) ?? 0);
     }
     return at;
