@@ -7,6 +7,7 @@ tf.serialization.registerClass(ResetAfterGRUCell);
 tf.serialization.registerClass(ZeroPadding1D);
 tf.serialization.registerClass(Cropping1D);
 
+export type {ArtifactSource} from './repair/artifact-source.js';
 export {ResetAfterGRUCell, type ResetAfterGRUCellArgs} from './repair/layers/gru-cell.js';
 export {
   type BothEnds,
@@ -17,4 +18,3 @@ export {
 } from './repair/layers/time-axis.js';
 export {type Repair, UnsupportedModelError} from './repair/log.js';
 export {type NormalizeOptions, type NormalizingHandler, normalizeArtifacts} from './repair/normalize.js';
-export type {ArtifactSource} from './repair/source.js';

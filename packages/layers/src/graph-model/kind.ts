@@ -1,10 +1,10 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import {ConfigError} from '@tfjs-peft/kernels';
-import type {Place} from '../core/io/place.js';
+import type {Place} from '../core/io/storage-location.js';
 import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
-import {GraphState} from './graph-state.js';
+import {AdaptedGraphModel} from './adapted-graph-model.js';
 import {isGraphModel} from './internals.js';
 import {storeModel} from './saving/model-folder.js';
 
@@ -38,7 +38,7 @@ declare module '../core/lifecycle/peft.js' {
   }
 }
 
-class GraphHandle extends PeftHandle<GraphModel, GraphState> implements GraphPeft {
+class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements GraphPeft {
   saveModel(to: Place, options: SaveOptions = {}): Promise<string[]> {
     return this.store('saveModel', to, options, false);
   }
@@ -64,6 +64,6 @@ class GraphHandle extends PeftHandle<GraphModel, GraphState> implements GraphPef
 /** GraphModels, as a kind of model that can be upgraded. */
 export const graphKind: ModelKind<GraphModel> = {
   is: isGraphModel,
-  state: (model) => new GraphState(model),
-  peft: (model) => new GraphHandle(model, new GraphState(model)),
+  state: (model) => new AdaptedGraphModel(model),
+  peft: (model) => new GraphHandle(model, new AdaptedGraphModel(model)),
 };

@@ -6,7 +6,7 @@ import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {AlsoTrain} from '../core/lifecycle/plan.js';
 import {isContainer, type Layer} from '../core/tfjs/internals.js';
-import {ModelState} from './state.js';
+import {AdaptedLayersModel} from './adapted-layers-model.js';
 
 /** What only the {@link Peft} of a LayersModel has. */
 export interface LayersPeft {
@@ -28,7 +28,7 @@ declare module '../core/lifecycle/peft.js' {
   }
 }
 
-class LayersHandle extends PeftHandle<tfl.LayersModel, ModelState> implements LayersPeft {
+class LayersHandle extends PeftHandle<tfl.LayersModel, AdaptedLayersModel> implements LayersPeft {
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void {
     this.live().contextFrom(path, compute);
   }
@@ -51,6 +51,6 @@ class LayersHandle extends PeftHandle<tfl.LayersModel, ModelState> implements La
 export const layersKind: ModelKind<tfl.LayersModel> = {
   is: (model): model is tfl.LayersModel =>
     typeof model === 'object' && model !== null && isContainer(model as Layer),
-  state: (model) => new ModelState(model),
-  peft: (model) => new LayersHandle(model, new ModelState(model)),
+  state: (model) => new AdaptedLayersModel(model),
+  peft: (model) => new LayersHandle(model, new AdaptedLayersModel(model)),
 };

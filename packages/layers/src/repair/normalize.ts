@@ -1,8 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import {type ArtifactSource, checkLoadOptions, loadArtifacts} from './artifact-source.js';
 import {repairGraph} from './graph/repair-graph.js';
 import {repairLayers} from './keras/repair-layers.js';
 import type {Repair} from './log.js';
-import {type ArtifactSource, checkLoadOptions, loadArtifacts} from './source.js';
 
 /** Options of {@link normalizeArtifacts}. */
 export interface NormalizeOptions extends tf.io.LoadOptions {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {mapModel} from '../core/tfjs/walk.js';
+import {mapModel} from '../core/tfjs/model-map.js';
 
 const normal = (seed: number) => tfl.initializers.randomNormal({stddev: 0.5, seed});
 

@@ -3,7 +3,7 @@ import {ConfigError, describe, WeightMismatchError} from '@tfjs-peft/kernels';
 import {LIMITS, plainCopy} from '@tfjs-peft/routers';
 import {checkAdapterFile, isShape, type StoredFile, type WeightValues} from './adapter-file.js';
 import {FORMAT} from './config-file.js';
-import {nameOf, type Place} from './place.js';
+import {nameOf, type Place} from './storage-location.js';
 
 /** An adapter in the form that tfjs's IO handlers store: its config where a model has its topology. */
 export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {

@@ -1,8 +1,8 @@
 import {ConfigError, describe, PeftError} from '@tfjs-peft/kernels';
 import {type AdapterFile, checkAdapterFile} from './adapter-file.js';
+import {whatIs} from './file-signatures.js';
 import {duplicateKey, excess} from './json.js';
-import {decodeText} from './text.js';
-import {whatIs} from './what-is.js';
+import {decodeText} from './text-encoding.js';
 
 /** What both files of an adapter say that they are. */
 export const FORMAT = 'tfjs-peft';

@@ -18,7 +18,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {loadPeft, type Peft, upgrade, writeSafetensors} from '../../index.js';
 import {sequential} from '../../testing/models.js';
-import {removeLeftovers, temporaryName} from './temporary.js';
+import {removeLeftovers, temporaryName} from './temporary-files.js';
 
 const WEIGHTS = 'adapter_model.safetensors';
 const CONFIG = 'adapter_config.json';

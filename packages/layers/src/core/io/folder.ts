@@ -1,7 +1,7 @@
 import {ConfigError} from '@tfjs-peft/kernels';
 import {LIMITS} from '@tfjs-peft/routers';
-import {nodeModule} from './place.js';
-import {removeLeftovers, temporaryName} from './temporary.js';
+import {nodeModule} from './storage-location.js';
+import {removeLeftovers, temporaryName} from './temporary-files.js';
 
 type Fs = typeof import('node:fs/promises');
 type Path = typeof import('node:path');

@@ -16,8 +16,8 @@ import {expectUnchanged, fingerprint, sequential} from '../../testing/models.js'
 import type {StoredFile} from './adapter-file.js';
 import {toArtifacts} from './artifacts.js';
 import {parseConfig} from './config-file.js';
+import {whatIs} from './file-signatures.js';
 import {isOurCard} from './model-card.js';
-import {whatIs} from './what-is.js';
 
 /** Seconds for each parser; `TFJS_PEFT_FUZZ_SECONDS` gives all of them together. */
 const PARSERS = 6;

@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {needed} from './text.js';
+import {needed} from './text-encoding.js';
 import {copyTopology, joinWeights, type StoredWeight, splitWeights} from './weight-bytes.js';
 
 /** An attribute of a node, as the converter writes it. Its strings are base64, or bytes in some old files. */

@@ -1,6 +1,6 @@
 import {type AdapterFile, CONFIG_FILE, WEIGHTS_FILE} from './adapter-file.js';
 import {sha256} from './sha256.js';
-import {encodeText} from './text.js';
+import {encodeText} from './text-encoding.js';
 
 const SIGNED = /\n<!-- Written by tfjs-peft, SHA-256 ([0-9a-f]{64})\. -->\n$/;
 

@@ -2,7 +2,7 @@ import {describe, SafetensorsError} from '@tfjs-peft/kernels';
 import {LIMITS} from '@tfjs-peft/routers';
 import {excess} from './json.js';
 import {LENGTH_BYTES, METADATA} from './safetensors.js';
-import {encodeText} from './text.js';
+import {encodeText} from './text-encoding.js';
 
 /**
  * Writes float32 tensors as a safetensors file, in the map's order, behind a header padded so that the data is aligned to 8 bytes.

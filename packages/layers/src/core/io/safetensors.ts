@@ -2,7 +2,7 @@ import {describe, PeftError, SafetensorsError} from '@tfjs-peft/kernels';
 import {LIMITS} from '@tfjs-peft/routers';
 import {duplicateKey, excess} from './json.js';
 import {CODECS, type Codec} from './safetensors-dtypes.js';
-import {decodeText} from './text.js';
+import {decodeText} from './text-encoding.js';
 
 /** A tensor of a file, its values in memory of their own. */
 export interface StoredTensor {

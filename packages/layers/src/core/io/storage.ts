@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {SafetensorsError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {ConfigError, PeftError, SafetensorsError, WeightMismatchError} from '@tfjs-peft/kernels';
 import {
   type AdapterFile,
   CONFIG_FILE,
@@ -11,15 +11,23 @@ import {
 } from './adapter-file.js';
 import {fromArtifacts, toArtifacts} from './artifacts.js';
 import {FORMAT, parseConfig} from './config-file.js';
-import {download} from './download.js';
+import {SAFETENSORS, whatIs} from './file-signatures.js';
 import {type NewFile, placeIn, readFromFolder, writeFolder} from './folder.js';
-import {hashWeights} from './hash.js';
 import {isOurCard, modelCard} from './model-card.js';
-import {addressIn, askHandler, folderOf, noHandler, oneHandler, type Place, webFolderOf} from './place.js';
 import {readHead, readMetadata, readSafetensors} from './safetensors.js';
 import {writeSafetensors} from './safetensors-writer.js';
-import {decodeText, encodeText} from './text.js';
-import {SAFETENSORS, whatIs} from './what-is.js';
+import {
+  addressIn,
+  askHandler,
+  folderOf,
+  noHandler,
+  oneHandler,
+  type Place,
+  reasonOf,
+  webFolderOf,
+} from './storage-location.js';
+import {decodeText, encodeText} from './text-encoding.js';
+import {hashWeights} from './weight-hashes.js';
 
 /** What {@link AnyPeft.save} wrote. */
 export interface SaveResult {
@@ -204,4 +212,27 @@ function sameJson(left: unknown, right: unknown): boolean {
     JSON.stringify(left) === JSON.stringify(right) ||
     JSON.stringify(left, sorted) === JSON.stringify(right, sorted)
   );
+}
+
+/**
+ * Fetches a file from the web.
+ *
+ * @throws ConfigError that gives the address, if there is no such server or file, or it breaks off.
+ */
+async function download(address: string): Promise<Uint8Array> {
+  try {
+    const response = await tf.util.fetch(address);
+    if (!response.ok) {
+      throw new ConfigError(
+        `Cannot read '${address}' (status ${response.status}). Give the URL of the adapter's folder.`,
+      );
+    }
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    if (cause instanceof PeftError) throw cause;
+    throw new ConfigError(
+      `Cannot read '${address}' (${reasonOf(cause)}). Check the address, and that its server can be reached.`,
+      {cause},
+    );
+  }
 }

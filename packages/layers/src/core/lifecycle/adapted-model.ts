@@ -2,11 +2,11 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite} from '../io/adapter-file.js';
-import type {Hashable} from '../io/hash.js';
+import type {Hashable} from '../io/weight-hashes.js';
+import type {LossScale} from '../sites/auxiliary-loss.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
-import type {LossScale} from './loss-scale.js';
 import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
 import type {Noun, Place, Selected, Targets} from './select.js';
 

@@ -3,7 +3,7 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions, checkTasks, type RouterContext} from '@tfjs-peft/routers';
 import type {AdaptedSite} from '../sites/adapted-site.js';
 import type {Layer} from '../tfjs/internals.js';
-import {wrapCall} from '../tfjs/wrap-call.js';
+import {wrapCall} from '../tfjs/wrap-methods.js';
 
 const KEYS = ['intuition', 'sentence', 'task', 'mask', 'noise'] as const;
 

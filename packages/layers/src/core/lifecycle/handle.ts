@@ -1,13 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
 import {checkBoolean, checkCount, checkOptions, type RouterContext} from '@tfjs-peft/routers';
-import type {Place} from '../io/place.js';
 import {fetchStored, type SaveResult, store} from '../io/storage.js';
+import type {Place} from '../io/storage-location.js';
 import type {SiteUsage} from '../sites/usage.js';
+import {beforeDispose} from '../tfjs/wrap-methods.js';
 import type {AdaptedModel} from './adapted-model.js';
-import {beforeDispose} from './disposal.js';
-import {inTurn} from './in-turn.js';
 import {type LoadOptions, prepareLoad} from './load.js';
+import {inTurn} from './model-lock.js';
 import type {AnyPeft, SaveOptions, UpgradableModel} from './peft.js';
 import type {PlannedSite} from './plan.js';
 import {makeReport, type Report, trainedNow} from './report.js';

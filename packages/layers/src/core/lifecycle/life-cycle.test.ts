@@ -27,7 +27,7 @@ import {
   snapshot,
   train,
 } from '../../testing/models.js';
-import {mapModel} from '../tfjs/walk.js';
+import {mapModel} from '../tfjs/model-map.js';
 
 /** The life of an adapter, over every adapter and every kind of model. */
 const cases = ADAPTERS.flatMap((adapter) =>

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type {RouterContext} from '@tfjs-peft/routers';
-import type {Place} from '../io/place.js';
 import type {SaveResult} from '../io/storage.js';
+import type {Place} from '../io/storage-location.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {LoadOptions} from './load.js';
 import type {Report} from './report.js';

@@ -1,10 +1,10 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {AdapterConfig} from '../adapters/adapter.js';
-import type {Place} from '../io/place.js';
+import type {Place} from '../io/storage-location.js';
 import {PeftHandle} from './handle.js';
-import {inTurn} from './in-turn.js';
 import {peftOf, stateOf} from './kinds.js';
 import type {LoadOptions} from './load.js';
+import {inTurn} from './model-lock.js';
 import type {AnyPeft, KindOf, UpgradableModel} from './peft.js';
 import type {AnyUpgradeConfig} from './plan.js';
 import {makeReport, type Report} from './report.js';

@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {AdapterFile, FileLayer, FileSite} from '../io/adapter-file.js';
-import {type Hashable, hashWeights, type WeightHashes} from '../io/hash.js';
 import {fitsSketch, sketchOf} from '../io/sketch.js';
-import type {Located} from '../tfjs/walk.js';
+import {type Hashable, hashWeights, type WeightHashes} from '../io/weight-hashes.js';
+import type {Located} from '../tfjs/model-map.js';
 import type {AdaptedModel, PlaceVariables} from './adapted-model.js';
 
 /** A site and its variables by the names that its adapter gives them, as a file describes them. */

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {checkNumber} from '@tfjs-peft/routers';
 
 /**
  * Losses that a layer's router adds while a gradient is being taken. tfjs-layers asks a layer for them once per use of it after the
@@ -36,4 +37,16 @@ export class AuxiliaryLoss {
     this.kept = [];
     this.tape = undefined;
   }
+}
+
+/** What all sites of a model multiply the losses of their routers by. */
+export class LossScale {
+  private factor = 1;
+
+  /** @throws ConfigError if it is no finite number of at least 0. */
+  set(factor: number): void {
+    this.factor = checkNumber('scaleLosses', 'factor', factor, {min: 0});
+  }
+
+  readonly get = (): number => this.factor;
 }

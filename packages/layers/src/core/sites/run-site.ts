@@ -8,8 +8,8 @@ import {
 } from '@tfjs-peft/kernels';
 import type {RouterContext, Routing} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView} from '../adapters/adapter.js';
+import {contextOf} from './call-context.js';
 import type {Operation} from './operation.js';
-import {contextOf} from './view.js';
 
 /** What comes before a site's output: x W with the adapter's part, or that and the bias, as the activation gets it. */
 export type SiteStage = 'product' | 'bias';

@@ -6,8 +6,8 @@ import {
   removeFromFolder,
   writeFolder,
 } from '../../core/io/folder.js';
-import {askHandler, folderOf, noHandler, oneHandler, type Place} from '../../core/io/place.js';
-import {decodeText, encodeText} from '../../core/io/text.js';
+import {askHandler, folderOf, noHandler, oneHandler, type Place} from '../../core/io/storage-location.js';
+import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 
 const TOPOLOGY = 'model.json';
 

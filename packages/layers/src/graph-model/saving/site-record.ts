@@ -2,7 +2,7 @@ import {ConfigError, PeftError} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
 import type {NodeDef} from '../../core/io/graph-editor.js';
 import {excess} from '../../core/io/json.js';
-import {decodeText, encodeText} from '../../core/io/text.js';
+import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 
 /** A site's own nodes as a small graph, from which the site can be recognised again where it is saved in one node. */
 export interface Fragment {

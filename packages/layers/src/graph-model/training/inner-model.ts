@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ShapeError} from '@tfjs-peft/kernels';
-import {repairTotals} from '../../core/tfjs/totals.js';
+import {repairTotals} from '../../core/tfjs/evaluate-totals.js';
 
 type LossFunction = (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
 

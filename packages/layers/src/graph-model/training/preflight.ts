@@ -1,6 +1,6 @@
 import {NoGradientError, reapplyPatches} from '@tfjs-peft/kernels';
 import {listNames} from '../../core/names.js';
-import {type Flow, faultOf, isBackward, runs, WASM_TRAINING} from '../../core/tfjs/faults.js';
+import {type Flow, faultOf, isBackward, runs, WASM_TRAINING} from '../../core/tfjs/gradient-faults.js';
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Cut, endsGradient, flowsFrom, reachedFrom} from './cut.js';

@@ -5,10 +5,10 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {headName} from '../../core/io/adapter-file.js';
 import {upgradeOf} from '../../core/lifecycle/handle.js';
-import {checkIdle, whileTraining} from '../../core/lifecycle/training-lock.js';
+import {checkIdle, whileTraining} from '../../core/lifecycle/model-lock.js';
+import {allWeights} from '../../core/tfjs/model-map.js';
 import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
-import {allWeights} from '../../core/tfjs/walk.js';
-import type {GraphState} from '../graph-state.js';
+import type {AdaptedGraphModel} from '../adapted-graph-model.js';
 import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
 import type {GraphBatch, GraphData, Source} from './batches.js';
 import {asSource, splitSource} from './data-source.js';
@@ -285,8 +285,8 @@ export class GraphTrainer {
     this.forward = undefined;
   }
 
-  private graphState(): GraphState | undefined {
-    return upgradeOf(this.model) as GraphState | undefined;
+  private graphState(): AdaptedGraphModel | undefined {
+    return upgradeOf(this.model) as AdaptedGraphModel | undefined;
   }
 
   private weightVariables(): [node: string, variable: tf.Variable][] {

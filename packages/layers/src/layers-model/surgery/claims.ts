@@ -1,6 +1,6 @@
 import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
 
 /** Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen. */
 const owners = shared('layers.owners', () => new WeakMap<Layer, {readonly name: string}>());

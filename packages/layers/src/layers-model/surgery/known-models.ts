@@ -1,5 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import {shared} from '@tfjs-peft/kernels';
+import type {SharedWith} from '../../core/lifecycle/adapted-model.js';
 import {
   type Container,
   internals,
@@ -8,6 +9,7 @@ import {
   isLayer,
   type Layer,
 } from '../../core/tfjs/internals.js';
+import {mapModel} from '../../core/tfjs/model-map.js';
 
 /** Weakly held, in the order in which they were made. */
 const models = shared('layers.models', () => new Set<WeakRef<Container>>());
@@ -48,14 +50,31 @@ export function modelsListing(layers: ReadonlySet<Layer>): Container[] {
   );
 }
 
+/** Models from outside that list some of a model's layers, or the model itself. */
+export function modelsSharing(model: tfl.LayersModel): Container[] {
+  const {containers, layers} = mapModel(model);
+  return modelsListing(new Set<Layer>([...containers, ...layers.map(({layer}) => layer)]));
+}
+
+/** The same by name, where it is layers with weights that they have. */
+export function sharedWith(model: tfl.LayersModel): SharedWith[] {
+  const {models, layers} = mapModel(model);
+  const weighted = layers.filter(({layer}) => layer.weights.length > 0);
+  return outermost(modelsSharing(model), models).flatMap((other) => {
+    const inside = layersInside(other);
+    const shared = weighted.filter(({layer}) => inside.has(layer)).map(({path}) => path);
+    return shared.length === 0 ? [] : [{model: other.name, layers: shared}];
+  });
+}
+
 /** Leaves out the models inside Sequentials, of these or others, also such as their Sequential has replaced since. */
-export function outermost(listing: readonly Container[], others: readonly Container[]): Container[] {
+function outermost(listing: readonly Container[], others: readonly Container[]): Container[] {
   const inside = new Set([...listing, ...others].map(({name}) => `${name}_model`));
   return listing.filter(({name}) => !inside.has(name));
 }
 
 /** All layers of a model, of models in it, and in wrappers. */
-export function layersInside(model: Container): Set<Layer> {
+function layersInside(model: Container): Set<Layer> {
   const found = new Set<Layer>();
   const visit = (layer: unknown) => {
     if (!isLayer(layer) || found.has(layer)) return;

@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {layerNorm} from '@tfjs-peft/kernels';
 import type {Layer} from '../../core/tfjs/internals.js';
-import {wrapCall} from '../../core/tfjs/wrap-call.js';
+import {wrapCall} from '../../core/tfjs/wrap-methods.js';
 
 /** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
 interface LayerNormalization {

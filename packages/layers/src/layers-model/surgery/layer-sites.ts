@@ -1,8 +1,9 @@
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
+import {PeftDense} from '../sites/peft-dense.js';
 import type {PeftLayer} from '../sites/peft-layer.js';
-import {standIn} from '../sites/stand-in.js';
+import {PeftWrapper} from '../sites/peft-wrapper.js';
 
 /** A layer of the model and the layer that stands in for it. */
 interface Site {
@@ -76,4 +77,13 @@ export class LayerSites {
       for (const [path, other] of this.here) if (other === site) this.here.delete(path);
     }
   }
+}
+
+/**
+ * The layer with adapters that stands in for a built one, of whatever class.
+ *
+ * @throws UnsupportedSiteError if it cannot carry an adapter; ConfigError if it is not built.
+ */
+function standIn(layer: Layer): PeftLayer {
+  return layer.getClassName() === 'Dense' ? PeftDense.fromDense(layer) : PeftWrapper.standIn(layer);
 }

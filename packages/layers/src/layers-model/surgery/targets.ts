@@ -11,7 +11,7 @@ import {
   type Targets,
 } from '../../core/lifecycle/select.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import {siteClasses, siteOf} from '../sites/site-registry.js';
 

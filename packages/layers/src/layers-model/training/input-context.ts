@@ -3,7 +3,7 @@ import {ConfigError, describe} from '@tfjs-peft/kernels';
 
 import {listNames} from '../../core/names.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
 
 /** A layer at whose calls something is computed, and of which of its inputs. */
 interface Source {

@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
 import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
-import {type Flow, faultOf, flowOfKernel, isBackward, WASM_TRAINING} from '../../core/tfjs/faults.js';
+import {
+  type Flow,
+  faultOf,
+  flowOfKernel,
+  isBackward,
+  WASM_TRAINING,
+} from '../../core/tfjs/gradient-faults.js';
 import type {Named} from './layer-gaps.js';
 
 interface TapeNode {

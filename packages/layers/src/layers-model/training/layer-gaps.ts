@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {reapplyPatches} from '@tfjs-peft/kernels';
 import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
 import {own} from '../../core/names.js';
-import {gradientBy, hasRightGradient} from '../../core/tfjs/faults.js';
+import {gradientBy, hasRightGradient} from '../../core/tfjs/gradient-faults.js';
 import type {Container, Layer} from '../../core/tfjs/internals.js';
 import {internals} from '../../core/tfjs/internals.js';
 

@@ -2,7 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {listNames} from '../../core/names.js';
 import type {Container, Layer} from '../../core/tfjs/internals.js';
-import {mapModel} from '../../core/tfjs/walk.js';
+import {mapModel} from '../../core/tfjs/model-map.js';
 
 const WAYS = ['fit', 'fitDataset', 'trainOnBatch'] as const;
 type Ways = Record<(typeof WAYS)[number], (...args: unknown[]) => Promise<unknown>>;

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import type {PlaceVariables} from '../../core/lifecycle/adapted-model.js';
 import {layerVariables} from '../../core/lifecycle/weights.js';
 import {internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
-import {type Located, partsAt} from '../../core/tfjs/walk.js';
+import {type Located, partsAt} from '../../core/tfjs/model-map.js';
 
 type Variable = tfl.LayerVariable;
 

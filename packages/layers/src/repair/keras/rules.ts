@@ -11,7 +11,7 @@ import {dropMasks} from './masks.js';
 import {objects} from './objects.js';
 import {convertOps} from './ops.js';
 import {recurrent} from './recurrent.js';
-import {refuseUnknown} from './unknown.js';
+import {refuseUnknown} from './unknown-layers.js';
 
 /** Each looks for what it repairs, whatever version wrote the file; in this order. */
 const CONTAINER_RULES: readonly ContainerRule[] = [dropMasks, convertOps, convertNodes, causalConvolutions];

@@ -1,7 +1,7 @@
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
 import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
 
 /**
  * Whether both directions of every Bidirectional carry the same adapter: a saved one knows a single config for the two.

@@ -4,19 +4,19 @@ import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
-import type {Hashable} from '../core/io/hash.js';
+import type {Hashable} from '../core/io/weight-hashes.js';
 import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
-import {LossScale} from '../core/lifecycle/loss-scale.js';
+import {checkIdle} from '../core/lifecycle/model-lock.js';
 import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
 import {type Described, type Selected, selectPlaces, type Targets} from '../core/lifecycle/select.js';
-import {checkIdle} from '../core/lifecycle/training-lock.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
 import {own} from '../core/names.js';
 import {deriveSeed} from '../core/random.js';
 import {AdaptedSite} from '../core/sites/adapted-site.js';
 import {escapeName} from '../core/sites/adapter-slot.js';
+import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteStage} from '../core/sites/run-site.js';
 import type {SiteUsage} from '../core/sites/usage.js';
 import {handOn} from './epilogue.js';
@@ -41,7 +41,7 @@ interface Site {
  * A GraphModel under upgrade. While an adapter is active its sites' nodes run our code, see {@link Interception}; while none is, the
  * graph is the stock one, node by node.
  */
-export class GraphState implements AdaptedModel {
+export class AdaptedGraphModel implements AdaptedModel {
   readonly label = 'the GraphModel';
   readonly noun = 'node';
   readonly adapters = new Map<string, StoredAdapter>();

@@ -1,5 +1,5 @@
 import {sha256} from './sha256.js';
-import {encodeText} from './text.js';
+import {encodeText} from './text-encoding.js';
 
 /** Numbers in memory, or the bytes of texts. */
 export type Values = ArrayBufferView & ArrayLike<number>;

@@ -6,7 +6,7 @@ type Apply = Layer['apply'];
  * Lets stock RNNs, and Bidirectionals, be trained beside one that starts from given states. While training, tfjs-layers hands one object of
  * arguments to all layers, and an RNN writes its states into it; the next RNN then takes them for its own and throws.
  */
-export class OwnArguments {
+export class RnnArguments {
   private readonly layers = new Map<Layer, Apply>();
 
   /** Gives a copy of the arguments to those of the layers that are recurrent. */

@@ -9,7 +9,7 @@ import {
   isContainer,
   type Layer,
 } from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/walk.js';
+import type {Located} from '../../core/tfjs/model-map.js';
 
 type Shape = tfl.Shape;
 

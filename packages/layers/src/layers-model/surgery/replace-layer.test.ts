@@ -3,7 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {internals, type Layer} from '../../core/tfjs/internals.js';
-import {mapModel} from '../../core/tfjs/walk.js';
+import {mapModel} from '../../core/tfjs/model-map.js';
 import {PeftDense, upgrade} from '../../index.js';
 import {
   compile,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
-import {askHandler, oneHandler} from '../core/io/place.js';
+import {askHandler, oneHandler} from '../core/io/storage-location.js';
 import {splitWeights} from '../core/io/weight-bytes.js';
 
 /** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */

@@ -1,4 +1,4 @@
-import {nodeModule} from './place.js';
+import {nodeModule} from './storage-location.js';
 
 type Fs = typeof import('node:fs/promises');
 type Os = typeof import('node:os');

@@ -12,7 +12,7 @@ import {ConfigError, PeftError, SafetensorsError} from '@tfjs-peft/kernels';
 import {loadPeft, type Peft, upgrade} from '../../index.js';
 import {normalizeArtifacts} from '../../repair.js';
 import {predict, sequential} from '../../testing/models.js';
-import {addressIn, folderOf, webFolderOf} from '../io/place.js';
+import {addressIn, folderOf, webFolderOf} from '../io/storage-location.js';
 
 const WEIGHTS = 'adapter_model.safetensors';
 const CONFIG = 'adapter_config.json';

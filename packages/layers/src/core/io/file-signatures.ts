@@ -1,4 +1,4 @@
-import {decodeText} from './text.js';
+import {decodeText} from './text-encoding.js';
 
 /** What files look like that are taken for an adapter's by mistake: their first bytes, or the first letters of their text. */
 const BYTES: [number[], string][] = [

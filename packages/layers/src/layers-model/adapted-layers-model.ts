@@ -4,7 +4,7 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileSite} from '../core/io/adapter-file.js';
-import type {Hashable} from '../core/io/hash.js';
+import type {Hashable} from '../core/io/weight-hashes.js';
 import type {
   AdaptedModel,
   PlaceVariables,
@@ -13,7 +13,6 @@ import type {
 } from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import type {LayerGap} from '../core/lifecycle/layer-gap.js';
-import {LossScale} from '../core/lifecycle/loss-scale.js';
 import {
   type AlsoTrain,
   type AnyUpgradeConfig,
@@ -25,23 +24,23 @@ import type {Selected, Targets} from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights.js';
 import {deriveSeed} from '../core/random.js';
+import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteUsage} from '../core/sites/usage.js';
+import {repairTotals} from '../core/tfjs/evaluate-totals.js';
 import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
+import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
 import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
-import {repairTotals} from '../core/tfjs/totals.js';
-import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/walk.js';
 import {PeftLayer} from './sites/peft-layer.js';
 import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
+import {checkDirections} from './surgery/bidirectional.js';
 import {Claims} from './surgery/claims.js';
-import {checkDirections} from './surgery/directions.js';
 import {Freezer} from './surgery/freeze.js';
-import {modelsListing} from './surgery/known-models.js';
+import {modelsListing, modelsSharing, sharedWith} from './surgery/known-models.js';
 import {FusedLayerNorms} from './surgery/layer-norm.js';
 import {LayerSites} from './surgery/layer-sites.js';
-import {OwnArguments} from './surgery/own-arguments.js';
-import {checkRoom} from './surgery/sequence.js';
-import {modelsSharing, sharedWith} from './surgery/sharing.js';
-import {replaceLayer} from './surgery/surgery.js';
+import {replaceLayer} from './surgery/replace-layer.js';
+import {RnnArguments} from './surgery/rnn-arguments.js';
+import {checkRoom} from './surgery/sequence-length.js';
 import {countParameters, describeLayer, selectLayers} from './surgery/targets.js';
 import {BatchFollower} from './training/follow-batches.js';
 import {sourceAt} from './training/input-context.js';
@@ -54,7 +53,7 @@ import {TrainingCheck} from './training/training-check.js';
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.
  * Its changes are synchronous and all or nothing.
  */
-export class ModelState implements AdaptedModel {
+export class AdaptedLayersModel implements AdaptedModel {
   readonly noun = 'layer';
   readonly adapters = new Map<string, StoredAdapter>();
   private readonly sites = new LayerSites(
@@ -65,7 +64,7 @@ export class ModelState implements AdaptedModel {
   private readonly freezer = new Freezer();
   private readonly norms = new FusedLayerNorms();
   private readonly check = new TrainingCheck();
-  private readonly ownArguments = new OwnArguments();
+  private readonly rnnArguments = new RnnArguments();
   private readonly recompiler = new Recompiler();
   /** Undoes what makes models evaluate several outputs right, and say why there is nothing to train. */
   private readonly mends: (() => void)[] = [];
@@ -214,7 +213,7 @@ export class ModelState implements AdaptedModel {
         layers.flatMap(({layer}) => withParts(layer)),
         () => this.activeName !== null,
       );
-      this.ownArguments.give(
+      this.rnnArguments.give(
         layers.flatMap(({layer, holder}) => (isContainer(holder) ? [layer] : [layer, holder])),
       );
       for (const {at, config} of plan.sites) {
@@ -434,7 +433,7 @@ export class ModelState implements AdaptedModel {
     this.begun = false;
     this.norms.restore();
     this.check.restore();
-    this.ownArguments.restore();
+    this.rnnArguments.restore();
     this.freezer.restore();
     for (const undo of this.mends.splice(0)) undo();
   }
