@@ -107,6 +107,19 @@ test.each(PAGES)('links of %s lead to files that there are', (page) => {
   expect(missing.map(([link]) => link)).toEqual([]);
 });
 
+test.each(PAGES)('files and folders that %s names are there', (page) => {
+  const named = [
+    ...read(page).matchAll(/`((?:packages|e2e|scripts|docs|kernels|routers|quant|layers)\/[\w/.-]+)`/g),
+  ];
+  // Packages are called by their name alone, and entry points without their extension.
+  const ways = (path: string) => {
+    const inside = `packages/${path.replace('/', '/src/')}`;
+    return [path, `packages/${path}`, inside, `${inside}.ts`];
+  };
+  const missing = named.filter(([, path]) => !ways(path!).some((at) => existsSync(join(ROOT, at))));
+  expect(missing.map(([name]) => name)).toEqual([]);
+});
+
 test.each(PAGES)('prose of %s is at most 110 columns wide', (page) => {
   const text = read(page);
   const inCode = new Set(blocksOf(text).flatMap(({code, line}) => code.split('\n').map((_, i) => line + i)));
