@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
-import {type Adapter, type AdapterView, registerAdapter, type SiteDims, upgrade} from '@tfjs-peft/layers';
+import {type Adapter, type AdapterView, defineAdapter, type SiteDims, upgrade} from '@tfjs-peft/layers';
 import type {AddWeight, Weight} from '@tfjs-peft/routers';
 
 interface ShiftConfig {
@@ -33,7 +33,7 @@ class ShiftAdapter implements Adapter {
     return {type: 'shift'};
   }
 }
-registerAdapter('shift', () => new ShiftAdapter());
+defineAdapter({type: 'shift', create: () => new ShiftAdapter()});
 
 const model = tf.sequential();
 model.add(tf.layers.dense({name: 'only', units: 3, inputShape: [4]}));

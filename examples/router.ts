@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
 import {moloraDense} from '@tfjs-peft/layers';
-import {type AddWeight, type Router, type RouterView, registerRouter, type Weight} from '@tfjs-peft/routers';
+import {type AddWeight, defineRouter, type Router, type RouterView, type Weight} from '@tfjs-peft/routers';
 
 interface SigmoidConfig {
   type: 'sigmoid';
@@ -42,7 +42,7 @@ class SigmoidRouter implements Router {
     return {type: 'sigmoid', experts: this.experts};
   }
 }
-registerRouter('sigmoid', (config) => new SigmoidRouter(config as SigmoidConfig));
+defineRouter({type: 'sigmoid', create: (config) => new SigmoidRouter(config)});
 
 const layer = moloraDense({units: 3, experts: 4, rank: 2, router: {type: 'sigmoid'}});
 console.log((layer.apply(tf.ones([2, 8])) as tf.Tensor).shape); // [2, 3]

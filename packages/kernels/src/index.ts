@@ -1,3 +1,4 @@
+export {LIMITS, plainCopy} from './bounds.js';
 export {className, describe, isPlain, shortened} from './describe.js';
 export * from './errors.js';
 export type {
@@ -18,6 +19,15 @@ export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
+export {
+  checkBoolean,
+  checkChoice,
+  checkCount,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  checkPositive,
+} from './options.js';
 export {patchReasons, reapplyPatches} from './patches.js';
 export {isInstance, SHARED_CLASS, type SharedClass, shared} from './shared.js';
 export {

@@ -16,18 +16,15 @@ tf.serialization.registerClass(PeftWrapper);
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';
-export {DoraAdapter, type DoraConfig} from './core/adapters/dora/adapter.js';
-export {Ia3Adapter, type Ia3Config} from './core/adapters/ia3/adapter.js';
-export {LimeAdapter, type LimeConfig} from './core/adapters/lime/adapter.js';
-export type {LimeModuleConfig} from './core/adapters/lime/modules.js';
-export type {LimePromptConfig} from './core/adapters/lime/prompt.js';
-export {LoraAdapter, type LoraConfig} from './core/adapters/lora/adapter.js';
-export {LoraFaAdapter, type LoraFaConfig} from './core/adapters/lora-fa/adapter.js';
-export {MoloraAdapter, type MoloraConfig} from './core/adapters/molora/adapter.js';
-export {Mor1eAdapter, type Mor1eConfig} from './core/adapters/mor1e/adapter.js';
-export {MovAdapter, type MovConfig} from './core/adapters/mov/adapter.js';
+export * from './core/adapters/list.js';
 export type {Position} from './core/adapters/position.js';
-export {type CreateAdapter, createAdapter, registerAdapter} from './core/adapters/registry.js';
+export {
+  type AdapterConfigOf,
+  type AdapterDefinition,
+  adapterDefinitions,
+  createAdapter,
+  defineAdapter,
+} from './core/adapters/registry.js';
 export type {AdapterRouterConfig} from './core/adapters/router-of.js';
 export type {Rename} from './core/io/rename.js';
 export {readSafetensors, type SafetensorsFile, type StoredTensor} from './core/io/safetensors.js';
@@ -50,6 +47,7 @@ export type {FrozenBase, Operation, SiteActivation} from './core/sites/operation
 export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
 export type {LayersPeft} from './layers-model/kind.js';
 export {
+  adapted,
   type DropIn,
   type DropInArgs,
   doraDense,

@@ -23,7 +23,7 @@ export function quantizationError(values: ArrayLike<number>, packed: PackedWeigh
   const [rows, columns] = packed.shape;
   if (values.length !== rows * columns) {
     throw new ShapeError(
-      `${values.length} values cannot be compared with a packed weight of shape [${rows}, ${columns}]`,
+      `quantizationError: ${values.length} values cannot be compared with a packed weight of shape [${rows}, ${columns}]. Give the values that it was made of.`,
     );
   }
   const decoded = dequantize(packed);

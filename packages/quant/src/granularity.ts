@@ -21,7 +21,7 @@ export function unitsOf([rows, columns]: readonly [number, number], granularity:
   const group = granularity?.group;
   if (!Number.isInteger(group) || group < 1) {
     throw new ConfigError(
-      `granularity is ${describe(granularity)}; give 'tensor', 'channel' or {group: a positive integer}`,
+      `quantize: granularity is ${describe(granularity)}, but must be 'tensor', 'channel' or {group: n} with n of at least 1.`,
     );
   }
   return {shape: [Math.ceil(rows / group), columns], rowsPerUnit: group, columnsPerUnit: 1};

@@ -96,12 +96,12 @@ test('constant units are exact or within half a step, and zero stays zero', () =
 test.each<[string, QuantizeOptions, RegExp]>([
   ['bits out of range', {bits: 9}, /bits is 9.*2 to 8/],
   ['fractional bits', {bits: 2.5}, /bits is 2.5/],
-  ['an unknown option', {bit: 8} as QuantizeOptions, /unknown option bit; known are bits/],
+  ['an unknown option', {bit: 8} as QuantizeOptions, /unknown option 'bit'.*use one of: bits/],
   ['an unknown granularity', {granularity: 'row' as 'tensor'}, /granularity is 'row'/],
   ['a group of nothing', {granularity: {group: 0}}, /granularity is \{"group":0\}/],
-  ['an unknown rounding', {rounding: 'toString' as 'floor'}, /rounding is toString.*half-even/],
-  ['symmetric floor', {rounding: 'floor', symmetric: true}, /no symmetric form/],
-  ['an unknown zero point', {zeroPoint: 'x' as 'free'}, /zeroPoint is x.*include-zero/],
+  ['an unknown rounding', {rounding: 'toString' as 'floor'}, /rounding is 'toString'.*half-even/],
+  ['symmetric floor', {rounding: 'floor', symmetric: true}, /'floor' is not defined for symmetric grids/],
+  ['an unknown zero point', {zeroPoint: 'x' as 'free'}, /zeroPoint is 'x'.*include-zero/],
 ])('%s is refused', (_name, config, message) => {
   const attempt = () => quantize([1, 2], [2, 1], config);
   expect(attempt).toThrow(ConfigError);

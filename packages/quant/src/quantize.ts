@@ -1,4 +1,12 @@
-import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
+import {
+  ConfigError,
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkOptions,
+  describe,
+  ShapeError,
+} from '@tfjs-peft/kernels';
 import {packBits} from './bits.js';
 import {type Granularity, type Units, unitAt, unitsOf} from './granularity.js';
 import {encode, type GridOptions, minMaxGrid, type ZeroPoint} from './min-max.js';
@@ -19,31 +27,19 @@ export interface QuantizeOptions {
 }
 
 const OPTIONS = ['bits', 'symmetric', 'granularity', 'rounding', 'zeroPoint'];
-const ZERO_POINTS = ['include-zero', 'paper', 'free'];
+const ZERO_POINTS = ['include-zero', 'paper', 'free'] as const;
 
 function checked(options: QuantizeOptions): GridOptions & {granularity: Granularity} {
-  const unknown = Object.keys(options).find((key) => !OPTIONS.includes(key));
-  if (unknown) throw new ConfigError(`unknown option ${unknown}; known are ${OPTIONS.join(', ')}`);
-  const {
-    bits = 8,
-    symmetric = false,
-    granularity = 'channel',
-    rounding = 'half-even',
-    zeroPoint = 'include-zero',
-  } = options;
-  if (!Number.isInteger(bits) || bits < 2 || bits > 8) {
-    throw new ConfigError(`bits is ${bits}; give a whole number from 2 to 8`);
-  }
-  if (typeof symmetric !== 'boolean') throw new ConfigError(`symmetric is ${symmetric}; give true or false`);
-  if (!Object.hasOwn(ROUNDINGS, rounding)) {
-    throw new ConfigError(`rounding is ${rounding}; give one of ${Object.keys(ROUNDINGS).join(', ')}`);
-  }
-  if (!ZERO_POINTS.includes(zeroPoint)) {
-    throw new ConfigError(`zeroPoint is ${zeroPoint}; give one of ${ZERO_POINTS.join(', ')}`);
-  }
+  const what = 'quantize';
+  const given = checkOptions(what, options, OPTIONS);
+  const {granularity = 'channel'} = given;
+  const bits = checkInteger(what, 'bits', given.bits, {min: 2, max: 8, fallback: 8});
+  const symmetric = checkBoolean(what, 'symmetric', given.symmetric, false);
+  const rounding = checkChoice(what, 'rounding', given.rounding, Object.keys(ROUNDINGS) as Rounding[]);
+  const zeroPoint = checkChoice(what, 'zeroPoint', given.zeroPoint, ZERO_POINTS);
   if (symmetric && rounding === 'floor') {
     throw new ConfigError(
-      `rounding 'floor' has no symmetric form: the largest weight sits on a boundary; use 'half-even'`,
+      `${what}: rounding 'floor' is not defined for symmetric grids, whose largest weight sits on a boundary. Set rounding: 'half-even'.`,
     );
   }
   return {bits, symmetric, granularity, rounding, zeroPoint};
@@ -57,12 +53,14 @@ function checkValues(values: ArrayLike<number>, [rows, columns]: readonly [numbe
     columns < 1 ||
     values.length !== rows * columns
   ) {
-    throw new ShapeError(`${values.length} values do not fill a matrix of shape [${rows}, ${columns}]`);
+    throw new ShapeError(
+      `quantize: ${values.length} values do not fill a matrix of shape [${rows}, ${columns}]. Give rows · columns values.`,
+    );
   }
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) {
       throw new ConfigError(
-        `weight (${Math.floor(i / columns)}, ${i % columns}) is ${values[i]}: only finite weights have a code; repair the weights first`,
+        `quantize: weight (${Math.floor(i / columns)}, ${i % columns}) is ${describe(values[i])}, but only finite weights have a code. Repair the weights first.`,
       );
     }
   }

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
-import {checkInteger, checkOptions} from './options.js';
+import {ConfigError, checkInteger, checkOptions, ShapeError} from '@tfjs-peft/kernels';
 import {uniformNumbers} from './random.js';
 
 /** Options of {@link fitIntuition}. */

@@ -1,14 +1,4 @@
-export {LIMITS, plainCopy} from './bounds.js';
-export {CompositeRouter, type CompositeRouterConfig, type PartRouterConfig} from './composite.js';
-export {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
-export {
-  type FitIntuitionOptions,
-  fitIntuition,
-  intuitionScores,
-  sentenceEmbedding,
-} from './fit-intuition.js';
-export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './losses.js';
-export {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
+// Checks of options, for adapters and routers of one's own.
 export {
   checkBoolean,
   checkChoice,
@@ -17,23 +7,28 @@ export {
   checkNumber,
   checkOptions,
   checkPositive,
-} from './options.js';
+  LIMITS,
+  plainCopy,
+} from '@tfjs-peft/kernels';
+export {
+  createRouter,
+  defineRouter,
+  type RouterConfigOf,
+  type RouterDefinition,
+  routerDefinitions,
+} from './define.js';
+export {
+  type FitIntuitionOptions,
+  fitIntuition,
+  intuitionScores,
+  sentenceEmbedding,
+} from './fit-intuition.js';
+export {keepTopK} from './keep-top-k.js';
+export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './losses.js';
 export {uniformNumbers} from './random.js';
-export {Registry} from './registry.js';
+export {type Definition, define, Registry} from './registry.js';
 // By a star, since only so can another package add to the interface RouterConfigs.
 export * from './router.js';
-export {
-  FixedRouter,
-  type FixedRouterConfig,
-  IntuitionRouter,
-  type IntuitionRouterConfig,
-  SentenceRouter,
-  type SentenceRouterConfig,
-  TaskRouter,
-  type TaskRouterConfig,
-} from './sample-routers.js';
-export {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
+export * from './routers/list.js';
 export {checkTasks} from './tasks.js';
-export {keepTopK} from './top-k.js';
 export type {AddWeight, Init, Weight} from './weights.js';
-export {ZeroRouter, type ZeroRouterConfig} from './zero/router.js';

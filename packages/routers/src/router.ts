@@ -1,23 +1,5 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
-import {ConfigError, describe} from '@tfjs-peft/kernels';
-import {plainCopy} from './bounds.js';
-import {CompositeRouter, type CompositeRouterConfig} from './composite.js';
-import {ExpertChoiceRouter, type ExpertChoiceRouterConfig} from './expert-choice.js';
-import {NoisyTopKRouter, type NoisyTopKRouterConfig} from './noisy-top-k.js';
-import {Registry} from './registry.js';
-import {
-  FixedRouter,
-  type FixedRouterConfig,
-  IntuitionRouter,
-  type IntuitionRouterConfig,
-  SentenceRouter,
-  type SentenceRouterConfig,
-  TaskRouter,
-  type TaskRouterConfig,
-} from './sample-routers.js';
-import {SoftmaxRouter, type SoftmaxRouterConfig} from './softmax.js';
 import type {AddWeight} from './weights.js';
-import {ZeroRouter, type ZeroRouterConfig} from './zero/router.js';
 
 /**
  * What a batch brings along for the routers besides the site's input. Every tensor is float32; its first axis is the batch, or 1 where
@@ -90,57 +72,9 @@ export interface Router {
   getConfig(): RouterConfig;
 }
 
-/** Configs by router type. A package that registers a router of its own adds to it by declaration merging. */
-export interface RouterConfigs {
-  softmax: SoftmaxRouterConfig;
-  zero: ZeroRouterConfig;
-  'noisy-top-k': NoisyTopKRouterConfig;
-  'expert-choice': ExpertChoiceRouterConfig;
-  intuition: IntuitionRouterConfig;
-  sentence: SentenceRouterConfig;
-  task: TaskRouterConfig;
-  fixed: FixedRouterConfig;
-  composite: CompositeRouterConfig;
-}
+/** Configs by router type: each router's own file adds to it by declaration merging, as a package with a router of its own does. */
+// biome-ignore lint/suspicious/noEmptyInterface: it is empty here, so that this file names no router.
+export interface RouterConfigs {}
 
 /** The config of any known router, told apart by `type`. */
 export type RouterConfig = RouterConfigs[keyof RouterConfigs];
-
-/** Checks a config, fills in its defaults, and makes the router; throws a ConfigError if the config is not good. */
-export type CreateRouter = (config: RouterConfig) => Router;
-
-const routers = new Registry<CreateRouter>('router', () => ({
-  softmax: (config) => new SoftmaxRouter(config as SoftmaxRouterConfig),
-  zero: (config) => new ZeroRouter(config as ZeroRouterConfig),
-  'noisy-top-k': (config) => new NoisyTopKRouter(config as NoisyTopKRouterConfig),
-  'expert-choice': (config) => new ExpertChoiceRouter(config as ExpertChoiceRouterConfig),
-  intuition: (config) => new IntuitionRouter(config as IntuitionRouterConfig),
-  sentence: (config) => new SentenceRouter(config as SentenceRouterConfig),
-  task: (config) => new TaskRouter(config as TaskRouterConfig),
-  fixed: (config) => new FixedRouter(config as FixedRouterConfig),
-  composite: (config) => new CompositeRouter(config as CompositeRouterConfig),
-}));
-
-/**
- * Makes a router type known to configs.
- *
- * @throws DuplicateNameError if a built-in router has that name.
- */
-export function registerRouter(type: string, create: CreateRouter): void {
-  routers.register(type, create);
-}
-
-/**
- * Makes a router from its config.
- *
- * @throws ConfigError if the type is unknown, or an option unknown or out of range; it says which ones there are.
- */
-export function createRouter(config: RouterConfig): Router {
-  if (typeof config !== 'object' || config === null) {
-    throw new ConfigError(
-      `The router config is ${describe(config)}, but must be an object such as {type: 'softmax', experts: 4}.`,
-    );
-  }
-  const plain = plainCopy('router', config);
-  return routers.get(plain.type)(plain);
-}

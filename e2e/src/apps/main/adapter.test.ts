@@ -1,4 +1,4 @@
-import {ADAPTERS, adapterConfig, checkSize, ROUTER_NAMES, sizeOf} from './adapter.js';
+import {ADAPTERS, adapterConfig, checkSize, MIXTURES, ROUTER_NAMES, sizeOf} from './adapter.js';
 import {contextNeeds} from './context.js';
 import {parseOptions} from './options.js';
 
@@ -8,7 +8,6 @@ describe('adapterConfig', () => {
   it.each([
     ['lora', {rank: 4, alpha: 16}, {rank: 4}],
     ['dora', {rank: 4, alpha: 16}, {rank: 4}],
-    ['lora-fa', {rank: 4, alpha: 16}, {rank: 4}],
     ['ia3', {}, {}],
     ['mov', {experts: 4, router: {type: 'softmax'}}, {experts: 4}],
     ['molora', {experts: 4, rank: 4, alpha: 16, router: {type: 'softmax'}}, {experts: 4, rank: 4}],
@@ -26,11 +25,15 @@ describe('adapterConfig', () => {
   });
 
   it.each(ROUTER_NAMES)('every mixture takes router %s, or it is refused by name', (router) => {
-    for (const adapter of ['molora', 'mov', 'lime']) {
+    for (const adapter of MIXTURES) {
       const make = () => config('--adapter', adapter, '--router', router, '--experts', '3');
       if (router === 'zero' && adapter !== 'lime') expect(make).toThrow(/router 'zero' reads the output/);
       else expect(make()).toMatchObject({type: adapter, experts: 3});
     }
+  });
+
+  it.each(ADAPTERS)('%s is made by its name alone', (adapter) => {
+    expect(config('--adapter', adapter)).toMatchObject({type: adapter});
   });
 
   it('passes sizes on to where the adapter has them', () => {

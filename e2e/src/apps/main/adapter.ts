@@ -1,4 +1,5 @@
-import {type AdapterConfig, countTrainable, createAdapter} from '@tfjs-peft/layers';
+import {type AdapterConfig, adapterDefinitions, countTrainable, createAdapter} from '@tfjs-peft/layers';
+import {routerDefinitions} from '@tfjs-peft/routers';
 import {InputError} from '../../data/input-error.js';
 
 /** What a run's adapter depends on besides its options. */
@@ -25,65 +26,52 @@ interface Sizes {
   router?: object;
 }
 
-interface Kind {
-  experts?: number;
-  rank?: number;
-  router?: string;
-  /** A scale needs larger steps than a low-rank product. */
-  learningRate: number;
-  /** The config from the sizes; by default they are options of the same names. */
-  config?: (sizes: Sizes, setting: Setting) => object;
-}
-
 /** The delta's scale alpha / rank, the same at any rank. */
 const LORA_SCALE = 4;
 
 const scaled = (rank: number | undefined) => (rank === undefined ? {} : {rank, alpha: LORA_SCALE * rank});
 
-const asOptions = ({rank, ...sizes}: Sizes) => ({...sizes, ...scaled(rank)});
-
-/** LiME's experts share one module, which has the rank. */
-const overLora = ({rank, ...sizes}: Sizes) => ({...sizes, over: {type: 'lora', ...scaled(rank)}});
-
-/** MoR1E's experts have rank one, and a rank of their number where each has its own pair of vectors. */
-const rankOnes = ({rank, ...sizes}: Sizes, {intuition}: Setting) => ({
-  ...sizes,
-  ...(intuition === false && {intuition}),
-  ...(rank === undefined ? {r1: 4, r2: 8} : {mode: '1v1', rank}),
-});
-
-/** Sizes of about the same reach, and the learning rates that suit them. */
-const KINDS: Record<string, Kind> = {
-  lora: {rank: 4, learningRate: 3e-3},
-  dora: {rank: 4, learningRate: 3e-3},
-  'lora-fa': {rank: 4, learningRate: 3e-3},
-  ia3: {learningRate: 1e-2},
-  mov: {experts: 4, router: 'softmax', learningRate: 1e-2},
-  molora: {experts: 4, rank: 4, router: 'softmax', learningRate: 3e-3},
-  mor1e: {learningRate: 3e-3, config: rankOnes},
-  lime: {experts: 4, rank: 4, router: 'zero', learningRate: 3e-3, config: overLora},
+/** What the sizes are to adapters that have no options of the same names. */
+const CONFIGS: Record<string, (sizes: Sizes, setting: Setting) => object> = {
+  // The experts share one module, which has the rank.
+  lime: ({rank, ...sizes}) => ({...sizes, over: {type: 'lora', ...scaled(rank)}}),
+  // The experts have rank one, and a rank of their number where each has its own pair of vectors.
+  mor1e: ({rank, ...sizes}, {intuition}) => ({
+    ...sizes,
+    ...(intuition === false && {intuition}),
+    ...(rank === undefined ? {r1: 4, r2: 8} : {mode: '1v1', rank}),
+  }),
 };
 
-export const ADAPTERS = Object.keys(KINDS);
+const definitionOf = (type: string) => adapterDefinitions().find((definition) => definition.type === type)!;
 
-const kindOf = (type: string): Kind => KINDS[type]!;
+const has = (type: string, option: string) => definitionOf(type).options?.includes(option) === true;
 
-/** Options of routers beyond their type. */
-const ROUTERS: Record<string, (setting: Setting, experts: number) => object> = {
-  softmax: () => ({}),
-  'top-k': () => ({type: 'softmax', topK: 2, renormalize: true}),
-  'noisy-top-k': () => ({}),
-  'expert-choice': () => ({}),
+export const ADAPTERS = adapterDefinitions().map(({type}) => type);
+
+/** The adapters that take a router. */
+export const MIXTURES = ADAPTERS.filter((type) => has(type, 'router'));
+
+/** Small experts, and small factors where they are scaled by their rank; else the adapter's own defaults. */
+function defaultsOf(type: string): {experts?: number; rank?: number; router?: string} {
+  const {router} = createAdapter({type} as AdapterConfig).getConfig() as {router?: {type: string}};
+  return {
+    ...(has(type, 'experts') && {experts: 4}),
+    ...((has(type, 'alpha') || has(type, 'over')) && {rank: 4}),
+    ...(router && {router: router.type}),
+  };
+}
+
+/** Options of routers beyond their type, where the defaults would not do. */
+const ROUTER_OPTIONS: Record<string, (setting: Setting, experts: number) => object> = {
   // The paper's jitter and balance.
   zero: () => ({jitter: 0.1, importance: 0.1, divergence: 0.01}),
-  intuition: () => ({}),
   sentence: ({width}) => ({width}),
   task: ({tasks}, experts) => ({assign: Array.from({length: tasks}, (_, task) => task % experts)}),
-  fixed: () => ({}),
   composite: () => ({routers: [{type: 'softmax'}, {type: 'intuition'}]}),
 };
 
-export const ROUTER_NAMES = Object.keys(ROUTERS);
+export const ROUTER_NAMES = routerDefinitions().map(({type}) => type);
 
 /**
  * The adapter that the options ask for, with all defaults filled in. An option that a type does not know is passed on, for the layers
@@ -93,17 +81,19 @@ export const ROUTER_NAMES = Object.keys(ROUTERS);
  */
 export function adapterConfig(options: AdapterOptions, setting: Setting): AdapterConfig {
   const {adapter: type} = options;
-  const kind = kindOf(type);
-  const router = options.router ?? kind.router;
+  const defaults = defaultsOf(type);
+  const router = options.router ?? defaults.router;
   // One expert a task, unless their number is given.
-  const experts = options.experts ?? (options.router === 'task' ? setting.tasks : kind.experts);
-  const rank = options.rank ?? kind.rank;
+  const experts = options.experts ?? (options.router === 'task' ? setting.tasks : defaults.experts);
+  const rank = options.rank ?? defaults.rank;
   const sizes: Sizes = {
     ...(experts !== undefined && {experts}),
     ...(rank !== undefined && {rank}),
-    ...(router !== undefined && {router: {type: router, ...ROUTERS[router]?.(setting, experts ?? 1)}}),
+    ...(router !== undefined && {router: {type: router, ...ROUTER_OPTIONS[router]?.(setting, experts ?? 1)}}),
   };
-  return createAdapter({type, ...(kind.config ?? asOptions)(sizes, setting)} as AdapterConfig).getConfig();
+  const asOptions = () => ({...sizes, ...(has(type, 'alpha') && scaled(rank))});
+  const config = CONFIGS[type]?.(sizes, setting) ?? asOptions();
+  return createAdapter({type, ...config} as AdapterConfig).getConfig();
 }
 
 /** An adapter that is to stay small beside its model has less at a layer than this share of it. */
@@ -127,7 +117,7 @@ export function checkSize(
 
 /** The learning rate of the adapter's weights. */
 export function learningRateOf(options: {adapter: string; lr?: number | undefined}): number {
-  return options.lr ?? kindOf(options.adapter).learningRate;
+  return options.lr ?? definitionOf(options.adapter).learningRate ?? 3e-3;
 }
 
 /** Experts and their rank, of a config with all defaults. */

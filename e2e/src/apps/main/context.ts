@@ -1,5 +1,5 @@
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import {fitIntuition} from '@tfjs-peft/routers';
+import {fitIntuition, routerDefinitions} from '@tfjs-peft/routers';
 import {random, shuffled} from '../../data/tasks/random.js';
 import {SPLITS, type Split} from '../../data/tasks/task.js';
 import {CONTEXT_KEYS, type ContextKey, type EncodedTask, type TextContext} from './corpus.js';
@@ -26,8 +26,8 @@ export function contextNeeds(adapter: AdapterConfig, width: number): ContextNeed
   const needs: ContextNeeds = {};
   const widths: ContextNeeds = {intuition: experts!, sentence: width, task: 1};
   const visit = ({type, routers = []}: RouterLike) => {
-    const key = CONTEXT_KEYS.find((key) => key === type);
-    if (key !== undefined) needs[key] = widths[key]!;
+    const {context = []} = routerDefinitions().find((definition) => definition.type === type) ?? {};
+    for (const key of CONTEXT_KEYS) if (context.includes(key)) needs[key] = widths[key]!;
     routers.forEach(visit);
   };
   if (router !== undefined) visit(router);

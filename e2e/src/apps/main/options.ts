@@ -3,7 +3,7 @@ import {InputError, quoted} from '../../data/input-error.js';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../../data/tasks/builtin.js';
 import type {Limits} from '../../data/tasks/task.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
-import {ADAPTERS, type AdapterOptions, ROUTER_NAMES} from './adapter.js';
+import {ADAPTERS, type AdapterOptions, MIXTURES, ROUTER_NAMES} from './adapter.js';
 import {MODELS, type ModelName} from './encoder.js';
 
 export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
@@ -69,7 +69,7 @@ Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and c
   --model NAME          the encoder: ${MODELS.join(', ')} (default use-lite)
   --adapter TYPE        ${ADAPTERS.join(', ')} (default molora)
   --experts E, --rank R the adapter's size (default: 4 experts, rank 4; mor1e: 4 x 8 experts of rank 1)
-  --router NAME         of molora, mov and lime: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)
+  --router NAME         of ${MIXTURES.join(', ')}: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)
   --lr X, --head-lr X   learning rates of adapters and of heads
   --steps N             training steps (default 400, fewer where those would not fit in 4.25 minutes)
   --minutes M           time for the whole run, which sets the steps

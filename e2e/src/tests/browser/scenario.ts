@@ -1,18 +1,18 @@
 /** What is done with an adapter in a page of a browser, and what of it is done again in Node. */
 import * as tf from '@tensorflow/tfjs';
-import {type AdapterConfig, loadPeft, type Peft, type Place, upgrade} from '@tfjs-peft/layers';
+import {
+  type AdapterConfig,
+  adapterDefinitions,
+  loadPeft,
+  type Peft,
+  type Place,
+  upgrade,
+} from '@tfjs-peft/layers';
 
-/** One of each adapter; narrow, since software GPUs take long to compile. */
-export const ADAPTERS: AdapterConfig[] = [
-  {type: 'lora', rank: 2},
-  {type: 'dora', rank: 2},
-  {type: 'lora-fa', rank: 2},
-  {type: 'ia3'},
-  {type: 'mov', experts: 2},
-  {type: 'molora', experts: 2, rank: 2},
-  {type: 'mor1e', r1: 2, r2: 2},
-  {type: 'lime', experts: 2, over: {type: 'lora', rank: 2}},
-];
+/** One of each adapter; narrow, since software GPUs take long to compile. MoR1E with what the samples bring along. */
+export const ADAPTERS = adapterDefinitions().map(
+  ({type, examples = []}) => (type === 'mor1e' ? {type, r1: 2, r2: 2} : examples[0]!) as AdapterConfig,
+);
 
 /** What the samples of {@link batch} bring along for MoR1E. */
 const INTUITION = [0.1, 0.4, -0.2, 0.3];

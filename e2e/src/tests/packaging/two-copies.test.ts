@@ -142,7 +142,7 @@ describe.each([
       await model.fit(xs, ys, {epochs: 2, verbose: 0});
       await peft.save(join(folder, 'b'));
       await second.loadPeft(model, join(folder, 'b'), {name: 'c'});
-      const sites = second.inspect(model, 'all-projections').sites.map(({status}) => status);
+      const sites = second.inspect(model, {targets: 'all-projections'}).sites.map(({status}) => status);
       const outer = tf.sequential({layers: [model]});
       const foreign = await fails(() => second.upgrade(outer, config));
       const names = peft.names;
@@ -181,7 +181,7 @@ describe.each([
         layers: [first, second].map(({PeftLayer, PeftDense, PeftWrapper}) =>
           [layer instanceof PeftLayer, layer instanceof PeftDense, layer instanceof PeftWrapper, null instanceof PeftLayer]),
         upgrades: [first, second].map(({Peft}) => [peft instanceof Peft, model instanceof Peft]),
-        dropIn: (await fails(() => second.inspect(dropIn, ['drop']))).message,
+        dropIn: (await fails(() => second.inspect(dropIn, {targets: ['drop']}))).message,
       };`,
     );
     expect(result).toMatchObject({
@@ -193,13 +193,13 @@ describe.each([
     });
   });
 
-  test('each knows the adapters, routers and sites that were registered with the other', () => {
+  test('each knows the adapters, routers and sites that were defined with the other', () => {
     const result = run(
       order,
       `
       const [routers, others] = await copies('@tfjs-peft/routers');
-      first.registerAdapter('mine', () => first.createAdapter({type: 'ia3'}));
-      routers.registerRouter('mine', () => routers.createRouter({type: 'softmax', experts: 2}));
+      first.defineAdapter({type: 'mine', create: () => first.createAdapter({type: 'ia3'})});
+      routers.defineRouter({type: 'mine', create: () => routers.createRouter({type: 'softmax', experts: 2})});
       class Scaled extends tf.layers.Layer {
         static className = 'Scaled';
         build(shape) { this.kernel = this.addWeight('kernel', [shape.at(-1), 3], 'float32', tf.initializers.ones()); this.built = true; }

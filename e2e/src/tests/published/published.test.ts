@@ -6,6 +6,7 @@ import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/gradients';
 import '@tfjs-peft/kernels/wasm-training';
 import {NoTargetError} from '@tfjs-peft/kernels';
+import type {Targets} from '@tfjs-peft/layers';
 import {inspect, trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {normalizeArtifacts} from '@tfjs-peft/layers/repair';
 import {tensorDifference} from '@tfjs-peft/testing/compare';
@@ -16,8 +17,10 @@ function load(name: string, folder: string, file?: string): Promise<tf.GraphMode
   return tf.loadGraphModel(normalizeArtifacts(folderHandler(join(packageFolder(name), folder), file)));
 }
 
-const adapted = (model: tf.GraphModel, targets: Parameters<typeof inspect>[1]) =>
-  inspect(model, targets, {type: 'lora', rank: 2}).sites.filter(({status}) => status === 'adapted');
+const adapted = (model: tf.GraphModel, targets: Targets) =>
+  inspect(model, {targets, adapter: {type: 'lora', rank: 2}}).sites.filter(
+    ({status}) => status === 'adapted',
+  );
 
 function differences(before: tf.Tensor[], after: tf.Tensor[]): number {
   return Math.max(...before.map((tensor, i) => tensorDifference(after[i]!, tensor)));

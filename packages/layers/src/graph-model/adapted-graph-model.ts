@@ -9,7 +9,13 @@ import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../core/lifecycl
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import {checkIdle} from '../core/lifecycle/model-lock.js';
 import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
-import {type Described, type Selected, selectPlaces, type Targets} from '../core/lifecycle/select.js';
+import {
+  type Described,
+  type Selected,
+  selectPlaces,
+  type Target,
+  type Targets,
+} from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
 import {own} from '../core/names.js';
@@ -86,12 +92,7 @@ export class AdaptedGraphModel implements AdaptedModel {
   }
 
   plan(config: AnyUpgradeConfig & AlsoTrain): Plan<LocatedNode> {
-    if (config.alsoTrain !== undefined && config.alsoTrain.length > 0) {
-      throw new ConfigError(
-        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
-      );
-    }
-    return planUpgrade(this.noun, (targets) => this.select(targets), config, [...this.adapters.keys()]);
+    return planUpgrade(this.noun, (...given) => this.select(...given), config, [...this.adapters.keys()]);
   }
 
   /** No other model has its tensors. */
@@ -104,7 +105,12 @@ export class AdaptedGraphModel implements AdaptedModel {
     return this.adapters.get(name)!.selected;
   }
 
-  select(targets?: Targets): Selected<LocatedNode>[] {
+  select(targets?: Targets, alsoTrain?: Target[]): Selected<LocatedNode>[] {
+    if (alsoTrain !== undefined && alsoTrain.length > 0) {
+      throw new ConfigError(
+        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
+      );
+    }
     return selectPlaces(this.noun, this.described, targets);
   }
 

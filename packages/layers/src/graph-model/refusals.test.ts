@@ -57,7 +57,7 @@ test.each<[string, Targets, string[]]>([
   ['all projections', 'all-projections', ['first/Tensordot/MatMul', 'second/Tensordot/MatMul']],
   ['a predicate', ({parameters}) => parameters === 35, ['second/Tensordot/MatMul']],
 ])('targets by %s', async (_, targets, names) => {
-  const {sites} = inspect(await load(), targets);
+  const {sites} = inspect(await load(), {targets});
   expect(sites.filter(({status}) => status === 'adapted').map(({name}) => name)).toEqual(names);
 });
 

@@ -20,7 +20,7 @@ import {
   planUpgrade,
   type Select,
 } from '../core/lifecycle/plan.js';
-import type {Selected, Targets} from '../core/lifecycle/select.js';
+import type {Selected, Target, Targets} from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights.js';
 import {deriveSeed} from '../core/random.js';
@@ -160,8 +160,8 @@ export class AdaptedLayersModel implements AdaptedModel {
     return sharedWith(this.model);
   }
 
-  select(targets?: Targets): Selected<Located>[] {
-    return selectLayers(this.layers, this.isSite, targets);
+  select(targets?: Targets, alsoTrain?: Target[]): Selected<Located>[] {
+    return selectLayers(this.layers, this.isSite, targets, alsoTrain);
   }
 
   /** With layers that the user has put into the model since, and without those that were taken out of it. */

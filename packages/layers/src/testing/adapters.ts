@@ -1,45 +1,17 @@
-import {
-  type AdapterConfig,
-  doraDense,
-  ia3Dense,
-  limeDense,
-  loraDense,
-  loraFaDense,
-  moloraDense,
-  mor1eDense,
-  movDense,
-  type PeftDense,
-} from '../index.js';
+import * as tf from '@tensorflow/tfjs';
+import {type AdapterConfig, adapted, adapterDefinitions, createAdapter, type PeftDense} from '../index.js';
 
-/** One config of every adapter that a Dense site has, several where it has forms; all of them start as the identity. */
-export const ADAPTERS: AdapterConfig[] = [
-  {type: 'lora', rank: 2},
-  {type: 'dora', rank: 2},
-  {type: 'lora-fa', rank: 2},
-  {type: 'ia3'},
-  {type: 'molora', experts: 3, rank: 2},
-  {type: 'mov', experts: 3},
-  {type: 'mov', experts: 2, form: 'code'},
-  {type: 'mor1e', r1: 2, r2: 3, intuition: false},
-  {type: 'mor1e', mode: '1v1', rank: 3, intuition: false},
-  {type: 'lime', experts: 3, over: {type: 'lora', rank: 2}},
-  {type: 'lime', experts: 2, over: {type: 'dora', rank: 2}, form: 'code'},
-  {type: 'lime', experts: 3, over: {type: 'lora-fa', rank: 2}, router: {type: 'softmax', topK: 2}},
-  {type: 'lime', experts: 2, over: {type: 'slice', rank: 2}, router: {type: 'zero', nGram: 2}},
-];
+/** The example configs of every adapter, each with the least that reaches all of its code; all of them start as the identity. */
+export const ADAPTERS = adapterDefinitions().flatMap(({examples = []}) => examples as AdapterConfig[]);
 
-const FACTORIES = {
-  lora: loraDense,
-  dora: doraDense,
-  'lora-fa': loraFaDense,
-  ia3: ia3Dense,
-  molora: moloraDense,
-  mov: movDense,
-  mor1e: mor1eDense,
-  lime: limeDense,
-};
+/** Whether an adapter can act where the output can only be scaled. */
+export const scalesOnly = (config: AdapterConfig): boolean => createAdapter(config).scalesOnly === true;
 
-/** The drop-in layer of a config's adapter. */
-export function dropIn({type, ...options}: AdapterConfig, args: object): PeftDense {
-  return (FACTORIES[type] as (args: object) => PeftDense)({...options, ...args});
+/** A Dense that has a config's adapter from the start. */
+export function dropIn(config: AdapterConfig, args: object): PeftDense {
+  const {adapterName, trainableBase, seed, ...dense} = args as Record<string, never>;
+  const options = Object.fromEntries(
+    Object.entries({adapterName, trainableBase, seed}).filter(([, value]) => value !== undefined),
+  );
+  return adapted(tf.layers.dense(dense as never), config, options) as PeftDense;
 }

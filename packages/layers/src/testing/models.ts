@@ -132,7 +132,7 @@ export const MODELS: Record<string, () => tfl.LayersModel> = {
   normalized,
 };
 
-export {ADAPTERS} from './adapters.js';
+export {ADAPTERS, scalesOnly} from './adapters.js';
 
 /** Images through convolutions: 3 x 3 with strides, depthwise, and 1 x 1. */
 export function images(): tfl.LayersModel {

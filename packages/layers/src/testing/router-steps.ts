@@ -1,21 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
+import {routerDefinitions} from '@tfjs-peft/routers';
 import {type AdapterRouterConfig, PeftDense} from '../index.js';
 import {normal} from './sites.js';
 
-/** Every router, with the options that reach other kernels. */
-export const ROUTERS: AdapterRouterConfig[] = [
-  {type: 'softmax', topK: 2, jitter: 0.1},
-  {type: 'noisy-top-k'},
-  {type: 'expert-choice'},
-  {type: 'zero', importance: 0.1, divergence: 0.1, nGram: 2, jitter: 0.1},
-  {type: 'zero', form: 'code'},
-  {type: 'zero', selection: 'top-k-sigmoid', topK: 2},
-  {type: 'intuition'},
-  {type: 'sentence', width: 4},
-  {type: 'task'},
-  {type: 'fixed'},
-  {type: 'composite', routers: [{type: 'softmax'}, {type: 'noisy-top-k'}]},
-];
+/** The example configs of every built-in router. */
+export const ROUTERS = routerDefinitions().flatMap(({examples = []}) => examples as AdapterRouterConfig[]);
 
 /** Loss of a training step of LiME with that router, and the gradients of all weights that are trained, on the active backend. */
 export async function routerStep(router: AdapterRouterConfig): Promise<number[]> {

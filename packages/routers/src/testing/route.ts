@@ -1,10 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
 import {wave as waveOf} from '@tfjs-peft/testing/numbers';
-import {createRouter, type RouterConfig, type RouterView, type Routing} from '../index.js';
+import {createRouter, type RouterConfig, type RouterView, type Routing, routerDefinitions} from '../index.js';
 
 /** A tensor of repeatable values without structure. */
 export function wave(shape: number[], phase: number, size = 1): tf.Tensor {
   return tf.tensor(waveOf(tf.util.sizeFromShape(shape), phase, size), shape);
+}
+
+/** The example configs of every built-in router. */
+export function examples(experts: number): RouterConfig[] {
+  return routerDefinitions().flatMap(({examples = []}) =>
+    examples.map((example) => ({...example, experts}) as RouterConfig),
+  );
 }
 
 /** A router with repeatable weights, as variables by name. */

@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {layers} from '@tensorflow/tfjs-layers';
-import {type AdapterConfig, PeftDense, upgrade} from '@tfjs-peft/layers';
+import {
+  type AdapterConfig,
+  type AdapterDefinition,
+  adapterDefinitions,
+  PeftDense,
+  upgrade,
+} from '@tfjs-peft/layers';
 import {buildUseLite} from '../../../data/models/use-lite.js';
 import type {UseLiteWeights} from '../../../data/models/use-lite-weights.js';
 import {type Composed, lime, moloraLoop} from '../baselines.js';
@@ -9,17 +15,22 @@ import {composedModel} from './model-cases.js';
 
 const [EXPERTS, RANK, ALPHA] = [8, 4, 16];
 
-/** Every adapter at 8 experts and rank 4; MoR1E has as many down and up vectors, and so 32 experts. */
-export const ADAPTERS: Record<string, AdapterConfig> = {
-  lora: {type: 'lora', rank: RANK, alpha: ALPHA},
-  dora: {type: 'dora', rank: RANK, alpha: ALPHA},
-  'lora-fa': {type: 'lora-fa', rank: RANK, alpha: ALPHA},
-  ia3: {type: 'ia3'},
-  mov: {type: 'mov', experts: EXPERTS},
-  molora: {type: 'molora', experts: EXPERTS, rank: RANK, alpha: ALPHA},
-  mor1e: {type: 'mor1e', r1: RANK, r2: EXPERTS},
-  lime: {type: 'lime', experts: EXPERTS, over: {type: 'lora', rank: RANK, alpha: ALPHA}},
+/** What the sizes are to adapters that have no options of the same names. */
+const SIZED: Record<string, object> = {
+  mor1e: {r1: RANK, r2: EXPERTS},
+  lime: {experts: EXPERTS, over: {type: 'lora', rank: RANK, alpha: ALPHA}},
 };
+
+function sized({type, options = []}: AdapterDefinition): AdapterConfig {
+  const sizes = Object.entries({experts: EXPERTS, rank: RANK, alpha: ALPHA});
+  const own = Object.fromEntries(sizes.filter(([option]) => options.includes(option)));
+  return {type, ...(SIZED[type] ?? own)} as AdapterConfig;
+}
+
+/** Every adapter at 8 experts and rank 4; MoR1E has as many down and up vectors, and so 32 experts. */
+export const ADAPTERS: Record<string, AdapterConfig> = Object.fromEntries(
+  adapterDefinitions().map((definition) => [definition.type, sized(definition)]),
+);
 
 /** A side with a model of its own. */
 export interface OwnedSide extends Side {

@@ -107,7 +107,7 @@ export async function runBalance(golden: GoldenCase, tensors: Tensors): Promise<
     }
     tf.dispose([taskLoss, ...shares]);
   } finally {
-    peft.trackUsage(false);
+    peft.stopTrackingUsage();
     peft.detach();
     model.dispose();
     tf.dispose([x, cotangent]);

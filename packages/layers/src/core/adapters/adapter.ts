@@ -1,14 +1,6 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts, ProjectInputs} from '@tfjs-peft/kernels';
 import type {AddWeight, RouterContext, Routing} from '@tfjs-peft/routers';
-import type {DoraConfig} from './dora/adapter.js';
-import type {Ia3Config} from './ia3/adapter.js';
-import type {LimeConfig} from './lime/adapter.js';
-import type {LoraConfig} from './lora/adapter.js';
-import type {LoraFaConfig} from './lora-fa/adapter.js';
-import type {MoloraConfig} from './molora/adapter.js';
-import type {Mor1eConfig} from './mor1e/adapter.js';
-import type {MovConfig} from './mov/adapter.js';
 
 /** Widths of a site, as an adapter's weights have them. */
 export interface SiteDims {
@@ -78,17 +70,9 @@ export interface Adapter {
   getConfig(): AdapterConfig;
 }
 
-/** Configs by adapter type. A package that registers an adapter of its own adds to it by declaration merging. */
-export interface AdapterConfigs {
-  lora: LoraConfig;
-  dora: DoraConfig;
-  'lora-fa': LoraFaConfig;
-  ia3: Ia3Config;
-  mov: MovConfig;
-  molora: MoloraConfig;
-  mor1e: Mor1eConfig;
-  lime: LimeConfig;
-}
+/** Configs by adapter type: each adapter's own file adds to it by declaration merging, as a package with an adapter of its own does. */
+// biome-ignore lint/suspicious/noEmptyInterface: it is empty here, so that this file names no adapter.
+export interface AdapterConfigs {}
 
 /** The config of any known adapter, told apart by `type`. */
 export type AdapterConfig = AdapterConfigs[keyof AdapterConfigs];

@@ -10,20 +10,14 @@ import {
   moloraDense,
   upgrade,
 } from '../../index.js';
+import {ADAPTERS as EXAMPLES} from '../../testing/adapters.js';
 
 /** Every adapter and router, with all of their numbers. */
-const ADAPTERS = [
-  {type: 'lora', rank: 2, alpha: 3},
-  {type: 'dora', rank: 2, alpha: 3},
-  {type: 'lora-fa', rank: 2, alpha: 3},
-  {type: 'molora', experts: 2, rank: 2, alpha: 3},
-  {type: 'mov', experts: 2, form: 'code', heads: 2},
+const ADAPTERS: AdapterConfig[] = [
+  ...EXAMPLES.map((example) => createAdapter(example).getConfig()),
   {type: 'mor1e', r1: 2, r2: 2, tokenFactor: 2, intuitionFactor: 2, clusters: 3},
-  {type: 'mor1e', mode: '1v1', rank: 2},
-  ...['lora', 'dora', 'lora-fa'].map((type) => ({type: 'lime', experts: 2, over: {type, rank: 2, alpha: 3}})),
-  {type: 'lime', experts: 2, over: {type: 'slice', rank: 2}},
   {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 2}},
-] as AdapterConfig[];
+];
 const ROUTERS = [
   {type: 'softmax', experts: 2, temperature: 1, topK: 1, jitter: 0.1},
   {type: 'noisy-top-k', experts: 2, topK: 1, noise: 1, balance: 1, zLoss: 1},

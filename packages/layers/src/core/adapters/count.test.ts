@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import {type AdapterConfig, countTrainable, PeftDense, type SiteDims} from '../../index.js';
+import {ADAPTERS} from '../../testing/adapters.js';
 
 interface T5 {
   layers: number;
@@ -226,16 +227,10 @@ it('makes no tensors', () => {
 });
 
 it.each<AdapterConfig>([
-  {type: 'lora'},
-  {type: 'ia3'},
-  {type: 'molora', experts: 3, rank: 2},
-  {type: 'mov', experts: 5},
-  {type: 'dora'},
-  {type: 'lora-fa'},
+  ...ADAPTERS,
   {type: 'mor1e', clusters: 3},
-  {type: 'lime', over: {type: 'dora'}},
   {type: 'lime', over: {type: 'slice', rank: 2}, form: 'code'},
-  {type: 'lime', over: {type: 'lora-fa'}, router: {type: 'noisy-top-k'}},
+  {type: 'lime', router: {type: 'noisy-top-k'}},
 ])('counts what a layer with %p trains', (config) => {
   const layer = new PeftDense({units: 7});
   layer.addAdapter('default', config);

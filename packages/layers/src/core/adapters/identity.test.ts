@@ -2,10 +2,15 @@ import * as tf from '@tensorflow/tfjs';
 import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {createRouter, type RouterConfig, type RouterContext, type Routing} from '@tfjs-peft/routers';
 import {tensorDeviation} from '@tfjs-peft/testing/compare';
-import {type AdapterConfig, type AdapterRouterConfig, createAdapter, registerAdapter} from '../../index.js';
+import {type AdapterConfig, type AdapterRouterConfig, createAdapter, defineAdapter} from '../../index.js';
+import {ADAPTERS as EXAMPLES, scalesOnly} from '../../testing/adapters.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../testing/layer-sites.js';
 import {normal} from '../../testing/sites.js';
 import type {UsageRecorder} from '../sites/usage.js';
+import {MODULE_TYPES} from './lime/modules.js';
+
+/** Adapters that take a router. */
+const MIXTURES = new Set(['molora', 'mov', 'lime']);
 
 /** Every adapter with experts, by every router and site: a generated matrix, of which each cell is the identity, a formula, or refused. */
 const ADAPTERS: Record<string, (router: AdapterRouterConfig) => AdapterConfig> = {
@@ -13,7 +18,7 @@ const ADAPTERS: Record<string, (router: AdapterRouterConfig) => AdapterConfig> =
   mov: (router) => ({type: 'mov', experts: 3, router}),
   'mov before the activation': (router) => ({type: 'mov', experts: 3, position: 'before-activation', router}),
   ...Object.fromEntries(
-    (['lora', 'dora', 'lora-fa', 'slice'] as const).flatMap((type) =>
+    MODULE_TYPES.filter((type) => type !== 'prompt').flatMap((type) =>
       (['paper', 'code'] as const).map((form) => [
         `lime over ${type}, ${form}`,
         (router: AdapterRouterConfig): AdapterConfig => ({
@@ -61,11 +66,8 @@ const ROUTERS: AdapterRouterConfig[] = [
 
 /** Adapters that route by themselves, or not at all. */
 const PLAIN: AdapterConfig[] = [
-  {type: 'lora', rank: 2},
-  {type: 'dora', rank: 2},
+  ...EXAMPLES.filter(({type}) => !MIXTURES.has(type)),
   {type: 'dora', rank: 2, normGradient: true},
-  {type: 'lora-fa', rank: 2},
-  {type: 'ia3'},
   {type: 'ia3', position: 'before-activation'},
   {type: 'mov', experts: 1, form: 'code'},
   {type: 'mov', experts: 2, form: 'code', heads: 2},
@@ -78,17 +80,20 @@ const CONTEXT: RouterContext = {};
 /** A row of factors by which a test scales a site, before or after its activation. */
 const factors: {rows?: tf.Tensor; place: 'alpha' | 'post'} = {place: 'post'};
 
-registerAdapter('Test_Factors', () => {
-  let width = 0;
-  return {
-    type: 'Test_Factors',
-    scalesOnly: true,
-    build: ({outputDim}) => {
-      width = outputDim;
-    },
-    parts: () => ({[factors.place]: {gates: factors.rows!, table: tf.ones([1, width])}}),
-    getConfig: () => ({type: 'Test_Factors'}) as unknown as AdapterConfig,
-  };
+defineAdapter({
+  type: 'Test_Factors',
+  create: () => {
+    let width = 0;
+    return {
+      type: 'Test_Factors',
+      scalesOnly: true,
+      build: ({outputDim}) => {
+        width = outputDim;
+      },
+      parts: () => ({[factors.place]: {gates: factors.rows!, table: tf.ones([1, width])}}),
+      getConfig: () => ({type: 'Test_Factors'}) as unknown as AdapterConfig,
+    };
+  },
 });
 
 beforeAll(async () => {
@@ -125,7 +130,7 @@ function expectRefused(site: SiteCase, adapter: AdapterConfig): void {
 
 describe.each(SITES)('a $name', (site) => {
   test.each(PLAIN.map((adapter) => ({adapter})))('starts unchanged with $adapter', async ({adapter}) => {
-    if (site.scaling && adapter.type !== 'ia3' && adapter.type !== 'mov') {
+    if (site.scaling && !scalesOnly(adapter)) {
       expectRefused(site, adapter);
       return;
     }

@@ -1,8 +1,35 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
-import type {AddWeight, Init, Weight} from '@tfjs-peft/routers';
+import {type AddWeight, checkCount, checkPositive, type Init, type Weight} from '@tfjs-peft/routers';
 import type {SiteDims} from './adapter.js';
+
+/** The size of a low-rank change, which is scaled by alpha / rank. */
+export interface Scaled {
+  rank: number;
+  alpha: number;
+}
+
+/** Where alpha is left out, it is so many times the rank: the same scale at every rank, of every adapter. */
+const DEFAULT_SCALE = 2;
+
+/**
+ * The rank and alpha of a config with their defaults: `fallback`, and twice the rank.
+ *
+ * @throws ConfigError if rank is not an integer of at least 1, or alpha is not above 0.
+ */
+export function checkScale(what: string, config: Partial<Scaled>, fallback: number): Scaled {
+  const rank = checkCount(what, 'rank', config.rank, {fallback});
+  return {rank, alpha: checkPositive(what, 'alpha', config.alpha, DEFAULT_SCALE * rank)};
+}
+
+/** What the product A B is multiplied by. */
+export function scaleOf({rank, alpha}: Scaled): number {
+  return alpha / rank;
+}
+
+/** The deviation of A's initial values, as the authors' code of MoV and MoLoRA has it for its LoRA too. */
+export const A_STDDEV = 0.02;
 
 /** Kaiming's uniform distribution with a = √5, as PyTorch starts a linear layer and most released LoRA code the factor A. */
 export function kaiming(inputDim: number): Init {

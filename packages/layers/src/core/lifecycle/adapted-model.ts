@@ -8,7 +8,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
 import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
-import type {Noun, Place, Selected, Targets} from './select.js';
+import type {Noun, Place, Selected, Target, Targets} from './select.js';
 
 /** What a model remembers of an adapter besides its weights. */
 export interface StoredAdapter {
@@ -65,7 +65,7 @@ export interface AdaptedModel {
   /** What an adapter selected, as the model is now. */
   selected(name: string): Selected[];
   /** What targets would select. */
-  select(targets?: Targets): Selected[];
+  select(targets?: Targets, alsoTrain?: Target[]): Selected[];
   /** Adds an adapter and makes it the active one. On an error the model is as before. */
   add(plan: Plan): void;
   /** Makes an adapter active, or none; models that are compiled are not looked at. */

@@ -107,7 +107,7 @@ describe('balanceCallback', () => {
       peft.trackUsage();
       tf.tidy(() => model.predict(x));
       const sites = await peft.usage({reset: true});
-      peft.trackUsage(false);
+      peft.stopTrackingUsage();
       return sites.reduce((sum, site) => sum + site.entropy, 0);
     };
     const before = await entropy();

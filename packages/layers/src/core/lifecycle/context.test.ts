@@ -108,7 +108,7 @@ describe('usage', () => {
       expect(tokens).toBe(15);
     }
     expect(await peft.usage()).toEqual([]);
-    peft.trackUsage(false);
+    peft.stopTrackingUsage();
     expect(tf.memory().numTensors).toBe(before);
   });
 
@@ -194,7 +194,7 @@ describe('auxiliary losses', () => {
       peft.trackUsage();
       tf.tidy(() => m.predict(x));
       const [site] = await peft.usage();
-      peft.trackUsage(false);
+      peft.stopTrackingUsage();
       return site!.entropy;
     };
     const before = await entropy();

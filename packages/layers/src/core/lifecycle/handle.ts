@@ -147,19 +147,19 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     return this.live().lossScale.get();
   }
 
-  get usageTracking(): {tasks: number} | false {
+  get usageTracking(): {tasks: number} | null {
     const tasks = this.live().trackedTasks;
-    return tasks === null ? false : {tasks};
+    return tasks === null ? null : {tasks};
   }
 
-  trackUsage(options: {tasks?: number} | false = {}): void {
+  trackUsage(options: {tasks?: number} = {}): void {
     const state = this.live();
-    if (options === false) {
-      state.trackUsage(null);
-      return;
-    }
-    checkOptions('trackUsage', options, ['tasks']);
-    state.trackUsage(checkCount('trackUsage', 'tasks', options.tasks, {min: 0, fallback: 0}));
+    const {tasks} = checkOptions('trackUsage', options, ['tasks']);
+    state.trackUsage(checkCount('trackUsage', 'tasks', tasks, {min: 0, fallback: 0}));
+  }
+
+  stopTrackingUsage(): void {
+    this.live().trackUsage(null);
   }
 
   async usage({reset = false}: {reset?: boolean} = {}): Promise<SiteUsage[]> {

@@ -6,10 +6,10 @@ import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {
   type AddWeight,
+  defineRouter,
   type Router,
   type RouterConfig,
   type RouterView,
-  registerRouter,
   type Weight,
 } from '@tfjs-peft/routers';
 import {type AdapterConfig, type AdapterRouterConfig, loadPeft, upgrade} from '../../index.js';
@@ -50,11 +50,11 @@ describe('a router of the user’s own', () => {
     {type: 'molora', experts: 2, rank: 2, router},
     {type: 'mov', experts: 2, router},
     {type: 'lime', experts: 2, router},
-  ])('is trained, saved and loaded with $type, once it is registered', async (adapter) => {
+  ])('is trained, saved and loaded with $type, once it is defined', async (adapter) => {
     const place = join(root, `sharper-${adapter.type}`);
     const refused = upgrade(nested(), {adapter: {...adapter, router: {type: 'dull'}} as never});
     await expect(refused).rejects.toThrow(/[Uu]nknown router type 'dull'/);
-    registerRouter('sharper', ({experts}) => new Sharper(experts));
+    defineRouter({type: 'sharper', create: ({experts}) => new Sharper(experts)});
     const model = nested();
     const peft = await upgrade(model, {adapter, seed: 2});
     compile(model);

@@ -141,16 +141,19 @@ export interface AnyPeft<M extends UpgradableModel = UpgradableModel> {
   /** What the losses of all routers are multiplied by now; see {@link AnyPeft.scaleLosses}. */
   readonly lossFactor: number;
 
-  /** How usage is counted now, as {@link AnyPeft.trackUsage} takes it; false where it is not. */
-  readonly usageTracking: {tasks: number} | false;
+  /** How usage is counted now, as {@link AnyPeft.trackUsage} was told; null where it is not. */
+  readonly usageTracking: {tasks: number} | null;
 
   /**
-   * Counts from now on how the experts of every site are used, in training and prediction; false ends it.
+   * Counts from now on how the experts of every site are used, in training and prediction; {@link stopTrackingUsage} ends it.
    *
    * @param options `tasks`: how many tasks to tell apart by the context's `task`. Default 0: none.
    * @throws ConfigError if tasks is not an integer >= 0.
    */
-  trackUsage(options?: {tasks?: number} | false): void;
+  trackUsage(options?: {tasks?: number}): void;
+
+  /** Counts usage no longer, and forgets what was counted. */
+  stopTrackingUsage(): void;
 
   /**
    * How experts were used since {@link AnyPeft.trackUsage}, or the last reset, at the sites whose adapter routes.

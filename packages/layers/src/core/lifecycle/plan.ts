@@ -47,6 +47,9 @@ export interface AlsoTrain {
   alsoTrain?: Target[];
 }
 
+/** The options that {@link UpgradeConfig} knows. */
+export const UPGRADE_OPTIONS = ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed'] as const;
+
 /** Options that replace those of the main adapter at some of its sites; with another `type`, a config of its own. */
 export interface Override {
   targets: Targets;
@@ -85,8 +88,7 @@ export function planUpgrade<At extends Place>(
   given: AnyUpgradeConfig & AlsoTrain,
   existing: readonly string[],
 ): Plan<At> {
-  const known = ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed'];
-  const config = checkOptions('upgrade', given, known);
+  const config = checkOptions('upgrade', given, UPGRADE_OPTIONS);
   config.adapter = plainCopy('upgrade: adapter', config.adapter);
   const name = checkName(config.name === undefined ? 'default' : config.name, existing);
   const seed =

@@ -1,14 +1,14 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {AdapterConfig} from '../adapters/adapter.js';
+import {ConfigError} from '@tfjs-peft/kernels';
+import {checkOptions} from '@tfjs-peft/routers';
 import type {Place} from '../io/storage-location.js';
 import {PeftHandle} from './handle.js';
 import {peftOf, stateOf} from './kinds.js';
 import type {LoadOptions} from './load.js';
 import {inTurn} from './model-lock.js';
 import type {AnyPeft, KindOf, UpgradableModel} from './peft.js';
-import type {AnyUpgradeConfig} from './plan.js';
+import {type AlsoTrain, type AnyUpgradeConfig, UPGRADE_OPTIONS} from './plan.js';
 import {makeReport, type Report} from './report.js';
-import type {Targets} from './select.js';
 
 /** The adapters of one model: what {@link AnyPeft} says, and what its kind of model has besides. */
 export type Peft<M extends UpgradableModel = tfl.LayersModel> = AnyPeft<M> & KindOf<M>['peft'];
@@ -81,15 +81,27 @@ export async function loadPeft<M extends UpgradableModel>(
  * Says what {@link upgrade} would do, and changes nothing: for each layer with weights, or node that can carry an adapter or might be
  * thought to, its class or op, the shape and stored type of its weight, and why it is left out if it is.
  *
- * @param targets Default `'all-dense'`.
- * @param adapter With a config the report counts parameters; without, it only says what matches.
- * @throws As {@link upgrade} does.
+ * @param config As {@link upgrade} takes it, but all of it may be left out. With an `adapter` the report counts parameters; without,
+ * it only says what matches.
+ * @throws As {@link upgrade} does; ConfigError if there are overrides, but no adapter that they could change.
  */
-export function inspect(model: UpgradableModel, targets?: Targets, adapter?: AdapterConfig): Report {
+export function inspect<M extends UpgradableModel>(
+  model: M,
+  config: NoInfer<Partial<UpgradeConfig<M>>> = {},
+): Report {
   const state = stateOf(model);
-  if (adapter === undefined) return makeReport(state, null, state.select(targets), []);
-  const {selected, sites} = state.plan({adapter, ...(targets && {targets}), name: FREE});
-  return makeReport(state, null, selected, sites);
+  const options: Partial<AnyUpgradeConfig & AlsoTrain> = config;
+  const {adapter, name = FREE, ...given} = checkOptions('inspect', options, UPGRADE_OPTIONS);
+  if (adapter !== undefined) {
+    const {selected, sites} = state.plan({adapter, name, ...given});
+    return makeReport(state, null, selected, sites);
+  }
+  if (given.overrides !== undefined) {
+    throw new ConfigError(
+      'inspect: overrides change options of an adapter, but there is none. Give adapter, or leave overrides out.',
+    );
+  }
+  return makeReport(state, null, state.select(given.targets, given.alsoTrain), []);
 }
 
 /** A dry run asks for no name, and may not fail for one that is taken. */

@@ -16,14 +16,15 @@ export interface UsageCallbackOptions {
  * After training, usage is tracked as it was before, and counted anew.
  */
 export function usageCallback(peft: AnyPeft, options: UsageCallbackOptions = {}): tfl.CustomCallbackArgs {
-  let before: {tasks: number} | false;
+  let before: {tasks: number} | null;
   return {
     onTrainBegin: async () => {
       before = peft.usageTracking;
       peft.trackUsage({tasks: options.tasks ?? 0});
     },
     onTrainEnd: async () => {
-      peft.trackUsage(before);
+      if (before === null) peft.stopTrackingUsage();
+      else peft.trackUsage(before);
     },
     onEpochEnd: async (epoch, logs) => {
       for (const usage of await peft.usage({reset: true})) {

@@ -1,14 +1,14 @@
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ShapeError, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {type Router, type RouterConfig, registerRouter} from '@tfjs-peft/routers';
+import {defineRouter, type Router, type RouterConfig} from '@tfjs-peft/routers';
 import {
   AdaptedSite,
   type Adapter,
   type AdapterConfig,
   type AdapterRouterConfig,
+  defineAdapter,
   type Operation,
-  registerAdapter,
 } from '../../index.js';
 import {SITE_CASES, standIn} from '../../testing/layer-sites.js';
 import {normal} from '../../testing/sites.js';
@@ -68,15 +68,15 @@ test('an operation of its own says how it multiplies, and nothing is computed th
 });
 
 test('an adapter that scales the input is refused where there is no plain product', () => {
-  registerAdapter(
-    'Test_Pre',
-    (): Adapter => ({
+  defineAdapter({
+    type: 'Test_Pre',
+    create: (): Adapter => ({
       type: 'Test_Pre',
       build() {},
       parts: () => ({pre: tf.tensor1d([1, 2, 3])}),
       getConfig: () => ({type: 'Test_Pre'}) as unknown as AdapterConfig,
     }),
-  );
+  });
   const config = {type: 'Test_Pre'} as unknown as AdapterConfig;
   const x = normal([2, 3], 2) as tf.Tensor2D;
   const plain = siteOf();
@@ -92,16 +92,16 @@ test('an adapter that scales the input is refused where there is no plain produc
 });
 
 test('a router that reads the frozen output is refused where nothing can be projected', () => {
-  registerRouter(
-    'Test_Base',
-    ({experts}): Router => ({
+  defineRouter({
+    type: 'Test_Base',
+    create: ({experts}): Router => ({
       experts,
       needs: {base: 2},
       build() {},
       route: ({base}) => ({gates: tf.softmax(base!), probabilities: tf.softmax(base!)}),
       getConfig: () => ({type: 'Test_Base', experts}) as unknown as RouterConfig,
     }),
-  );
+  });
   const router = {type: 'Test_Base'} as unknown as AdapterRouterConfig;
   const depthwise = SITE_CASES.find(({name}) => name === 'depthwise conv2d')!;
   const {layer} = standIn(depthwise, {type: 'mov', experts: 2, router});
@@ -114,9 +114,9 @@ test('a router that reads the frozen output is refused where nothing can be proj
 test('a mask that was set counts where it fits, else the one that is passed along; one that fits nothing is refused', () => {
   const site = siteOf();
   const masks: unknown[] = [];
-  registerAdapter(
-    'Test_Mask',
-    (): Adapter => ({
+  defineAdapter({
+    type: 'Test_Mask',
+    create: (): Adapter => ({
       type: 'Test_Mask',
       build() {},
       parts: ({context}) => {
@@ -125,7 +125,7 @@ test('a mask that was set counts where it fits, else the one that is passed alon
       },
       getConfig: () => ({type: 'Test_Mask'}) as unknown as AdapterConfig,
     }),
-  );
+  });
   site.add('a', {type: 'Test_Mask'} as unknown as AdapterConfig);
   site.activate('a');
   const mask = tf.tensor2d([[1, 0]]);

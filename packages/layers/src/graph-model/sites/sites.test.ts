@@ -18,7 +18,7 @@ describe.each(Object.keys(NODES))('%s', (name) => {
   const targets = ['site'];
 
   it('is a site of the right kind and widths', async () => {
-    const [site] = inspect(await build().load(), targets).sites;
+    const [site] = inspect(await build().load(), {targets}).sites;
     expect(site).toMatchObject({name: 'site', kind, shape, status: 'adapted', dtype: 'float32'});
   });
 

@@ -33,21 +33,22 @@ export class PeftDense extends PeftLayer {
   }
 
   /**
+   * A layer with adapters around a stock Dense that is not built yet, which it uses up: its own name, arguments and input shape.
+   *
+   * @throws UnsupportedSiteError if it is not a stock Dense.
+   */
+  static around(dense: tfl.layers.Layer, args: Pick<PeftDenseArgs, 'trainableBase'> = {}): PeftDense {
+    return new PeftDense({...args, ...nameAndUnits(dense)}, dense);
+  }
+
+  /**
    * A layer that stands in for a built stock Dense: it has its name and runs it, and so shares its kernel and bias. The new layer is
    * trainable even if the Dense was not, for that said only that the base is frozen.
    *
    * @throws UnsupportedSiteError if it is not a stock Dense; ConfigError if it is not built.
    */
   static fromDense(dense: tfl.layers.Layer): PeftDense {
-    if (dense.getClassName() !== 'Dense') {
-      throw new UnsupportedSiteError(
-        `Layer '${dense.name}' is a ${dense.getClassName()}, but must be a Dense. Choose other targets.`,
-      );
-    }
-    const layer = new PeftDense(
-      {name: dense.name, units: (dense as unknown as {units: number}).units},
-      dense,
-    );
+    const layer = new PeftDense(nameAndUnits(dense), dense);
     layer.takePlace();
     return layer;
   }
@@ -55,4 +56,13 @@ export class PeftDense extends PeftLayer {
   override getConfig(): tf.serialization.ConfigDict {
     return {...this.inner.getConfig(), ...super.getConfig()};
   }
+}
+
+function nameAndUnits(dense: tfl.layers.Layer): {name: string; units: number} {
+  if (dense.getClassName() !== 'Dense') {
+    throw new UnsupportedSiteError(
+      `Layer '${dense.name}' is a ${dense.getClassName()}, but must be a Dense. Choose other targets.`,
+    );
+  }
+  return {name: dense.name, units: (dense as unknown as {units: number}).units};
 }

@@ -2,7 +2,7 @@ import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {type AdapterConfig, PeftWrapper} from '../../index.js';
-import {ADAPTERS} from '../../testing/adapters.js';
+import {ADAPTERS, scalesOnly} from '../../testing/adapters.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../testing/layer-sites.js';
 import {disturb, normal, reloaded} from '../../testing/sites.js';
 
@@ -11,9 +11,7 @@ beforeAll(async () => {
 });
 
 const applies = (site: SiteCase) =>
-  ADAPTERS.filter(({type}) => !site.scaling || type === 'ia3' || type === 'mov').map((adapter) => ({
-    adapter,
-  }));
+  ADAPTERS.filter((adapter) => !site.scaling || scalesOnly(adapter)).map((adapter) => ({adapter}));
 
 /** A wrapper that is made new, not put in a layer's place, with the case's layer inside. */
 function fresh(site: SiteCase, name: string, adapters: Record<string, AdapterConfig>): PeftWrapper {

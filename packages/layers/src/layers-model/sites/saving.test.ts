@@ -3,10 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
+  defineRouter,
   type Router,
   type RouterConfig,
   type RouterView,
-  registerRouter,
   type Weight,
 } from '@tfjs-peft/routers';
 import {escapeName} from '../../core/sites/adapter-slot.js';
@@ -126,7 +126,7 @@ describe('model.save and tf.loadLayersModel', () => {
         return {type: 'Own_Sigmoid', experts: this.experts} as unknown as RouterConfig;
       }
     }
-    registerRouter('Own_Sigmoid', ({experts}) => new Sigmoid(experts));
+    defineRouter({type: 'Own_Sigmoid', create: ({experts}) => new Sigmoid(experts)});
     const router = {type: 'Own_Sigmoid'} as unknown as AdapterRouterConfig;
     const layer = peftDense('site', {default: {type: 'molora', experts: 2, rank: 1, router}}, 'default', {
       inputShape: [3],

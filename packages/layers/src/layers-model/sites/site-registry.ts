@@ -7,7 +7,7 @@ import {recurrentSite} from './kinds/recurrent.js';
 import {SEPARABLE} from './kinds/separable.js';
 import type {LayerSite} from './layer-site.js';
 
-const sites = new Registry<LayerSite>('site', () => ({
+const sites = new Registry<LayerSite>('site', {
   Dense: DENSE,
   Conv1D: convolutionSite('conv1d'),
   Conv2D: convolutionSite('conv2d'),
@@ -19,7 +19,7 @@ const sites = new Registry<LayerSite>('site', () => ({
   GRU: recurrentSite('gru'),
   SimpleRNN: recurrentSite('simpleRNN'),
   RNN: recurrentSite('rnn'),
-}));
+});
 
 /**
  * Makes layers of a class of your own sites: `upgrade` then takes them as targets, and a layer with adapters can be saved and loaded
@@ -50,5 +50,5 @@ export function siteClasses(): string[] {
 
 /** How layers of this layer's class are sites; undefined if they are not. */
 export function siteOf(layer: tfl.layers.Layer): LayerSite | undefined {
-  return sites.types().includes(layer.getClassName()) ? sites.get(layer.getClassName()) : undefined;
+  return sites.find(layer.getClassName());
 }

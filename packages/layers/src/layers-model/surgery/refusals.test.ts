@@ -288,7 +288,7 @@ describe('inspect', () => {
   test('changes nothing and says what upgrade would do', async () => {
     const model = normalized();
     const before = fingerprint(model);
-    const report = inspect(model, [/./], lora);
+    const report = inspect(model, {targets: [/./], adapter: lora});
     expectUnchanged(model, before);
     expect(report.sites.map(({name, status}) => [name, status])).toEqual([
       ['first', 'adapted'],
@@ -299,11 +299,13 @@ describe('inspect', () => {
     const peft = await upgrade(model, {adapter: lora, targets: [/./]});
     expect({...peft.report(), adapter: null, toString: null}).toEqual({...report, toString: null});
     expect(String(report)).toMatch(/Dry run:\nlayer .*38 of 125 parameters are trained \(30.40 %\)\.$/s);
-    expect(inspect(model, ['head']).sites.filter(({status}) => status === 'adapted')).toHaveLength(1);
+    expect(inspect(model, {targets: ['head']}).sites.filter(({status}) => status === 'adapted')).toHaveLength(
+      1,
+    );
   });
 
   test('refuses what upgrade refuses', () => {
-    expect(() => inspect(sequential(), ['x'])).toThrow(NoTargetError);
-    expect(() => inspect(sequential(), 'all-dense', {type: 'lora', rank: -1})).toThrow(ConfigError);
+    expect(() => inspect(sequential(), {targets: ['x']})).toThrow(NoTargetError);
+    expect(() => inspect(sequential(), {adapter: {type: 'lora', rank: -1}})).toThrow(ConfigError);
   });
 });

@@ -115,7 +115,7 @@ test.each<[string, (embedded: Symbolic, positions: Symbolic) => Symbolic, RegExp
     await expect(refused).rejects.toThrow(UnsupportedSiteError);
     await expect(refused).rejects.toThrow(message);
     expectUnchanged(model, before);
-    expect(() => inspect(model, ['words'], ADAPTER)).toThrow(message);
+    expect(() => inspect(model, {targets: ['words'], adapter: ADAPTER})).toThrow(message);
   },
 );
 

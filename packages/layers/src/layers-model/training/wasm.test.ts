@@ -13,6 +13,7 @@ import {
   images,
   normalized,
   predict,
+  scalesOnly,
   sequential,
   snapshot,
   text,
@@ -41,7 +42,7 @@ describe.each(ADAPTERS.map((adapter) => ({adapter, type: adapter.type})))(
       const model = make();
       const stock = await predict(model);
       const base = snapshot(model);
-      const scales = type === 'ia3' || type === 'mov';
+      const scales = scalesOnly(adapter);
       const targets = ({kind}: SiteInfo) => kind !== 'other' && (scales || kind !== 'depthwiseConv2d');
       const peft = await upgrade(model, {adapter, targets, seed: 3});
       compile(model, tf.train.adam(0.05));

@@ -1,30 +1,23 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
-import {
-  type AddWeight,
-  checkBoolean,
-  checkCount,
-  checkOptions,
-  checkPositive,
-  type Weight,
-} from '@tfjs-peft/routers';
+import {type AddWeight, checkBoolean, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, type Change, columnNorms, kaiming} from '../low-rank.js';
+import {addFactors, type Change, checkScale, columnNorms, kaiming, scaleOf} from '../low-rank.js';
+import {defineAdapter} from '../registry.js';
 
 /** Config of {@link DoraAdapter}. */
 export interface DoraConfig {
   type: 'dora';
   /** Default 8. */
   rank?: number;
-  /** The change of the kernel is scaled by alpha / rank. Default 16. */
+  /** The change of the kernel is scaled by alpha / rank. Default 2 · rank. */
   alpha?: number;
   /** Let the gradient pass through the norm too. Default false: it counts as a constant, as section 4.3 of the paper has it. */
   normGradient?: boolean;
 }
 
-/** The options that {@link DoraConfig} knows. */
-export const DORA_OPTIONS = ['type', 'rank', 'alpha', 'normGradient'] as const;
+const OPTIONS = ['rank', 'alpha', 'normGradient'] as const;
 
 /**
  * DoRA (Liu et al., arXiv 2402.09353, equation 5): y = act(c ∘ (x W + (alpha / rank) · (x A) B) + b), with c = m / |W + (alpha / rank)
@@ -41,11 +34,10 @@ export class DoraAdapter implements Adapter {
   /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
   constructor(config: DoraConfig) {
     const what = 'dora adapter';
-    checkOptions(what, config, DORA_OPTIONS);
+    checkOptions(what, config, ['type', ...OPTIONS]);
     this.config = {
       type: 'dora',
-      rank: checkCount(what, 'rank', config.rank, {fallback: 8}),
-      alpha: checkPositive(what, 'alpha', config.alpha, 16),
+      ...checkScale(what, config, 8),
       normGradient: checkBoolean(what, 'normGradient', config.normGradient, false),
     };
   }
@@ -57,9 +49,9 @@ export class DoraAdapter implements Adapter {
   }
 
   parts({kernel, bias, project}: AdapterView): CombineParts {
-    const {rank, alpha, normGradient} = this.config;
+    const {normGradient} = this.config;
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
-    const change = {kernel, a, b, scale: alpha / rank};
+    const change = {kernel, a, b, scale: scaleOf(this.config)};
     const norms = normGradient ? columnNorms(change) : constantNorms(change);
     const factor = tf.div(this.magnitude.read(), norms) as Tensor1D;
     const {h} = project({a});
@@ -86,4 +78,19 @@ function constantNorms(change: Change): Tensor1D {
     gradFunc: () => tf.zerosLike(a as Tensor2D),
   }));
   return norms(change.a) as Tensor1D;
+}
+
+defineAdapter({
+  type: 'dora',
+  summary: 'LoRA with the columns of the kernel rescaled to a learned length',
+  options: OPTIONS,
+  learningRate: 0.003,
+  examples: [{type: 'dora', rank: 2}],
+  create: (config) => new DoraAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    dora: DoraConfig;
+  }
 }

@@ -3,6 +3,7 @@ import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkChoice, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapter.js';
 import {POSITIONS, type Position, scaledAt} from '../position.js';
+import {defineAdapter} from '../registry.js';
 
 /** Config of {@link Ia3Adapter}. */
 export interface Ia3Config {
@@ -11,8 +12,7 @@ export interface Ia3Config {
   position?: Position;
 }
 
-/** The options that {@link Ia3Config} knows. */
-export const IA3_OPTIONS = ['type', 'position'] as const;
+const OPTIONS = ['position'] as const;
 
 /**
  * (IA)³ (Liu et al., arXiv 2205.05638): the output is rescaled by a learned vector, y = l ∘ act(x W + b). Weight `scaling`
@@ -26,7 +26,7 @@ export class Ia3Adapter implements Adapter {
 
   /** @throws ConfigError if an option is unknown, or the position is. */
   constructor(config: Ia3Config) {
-    checkOptions('ia3 adapter', config, IA3_OPTIONS);
+    checkOptions('ia3 adapter', config, ['type', ...OPTIONS]);
     this.position = checkChoice('ia3 adapter', 'position', config.position, POSITIONS);
   }
 
@@ -40,5 +40,20 @@ export class Ia3Adapter implements Adapter {
 
   getConfig(): Ia3Config {
     return {type: 'ia3', position: this.position};
+  }
+}
+
+defineAdapter({
+  type: 'ia3',
+  summary: 'l ∘ act(x W + b)',
+  options: OPTIONS,
+  learningRate: 0.01,
+  examples: [{type: 'ia3'}],
+  create: (config) => new Ia3Adapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    ia3: Ia3Config;
   }
 }

@@ -11,16 +11,19 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
+import {defineAdapter} from '../registry.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 import {type LimeModuleConfig, limeModule, type SharedModule} from './modules.js';
 import {type LimePromptConfig, leading, PromptModule} from './prompt.js';
+
+export type {LimeModuleConfig, LimePromptConfig};
 
 /** Config of {@link LimeAdapter}. */
 export interface LimeConfig {
   type: 'lime';
   /** Default 4. */
   experts?: number;
-  /** The module that the experts share. Default `{type: 'lora', rank: 4, alpha: 16}`. */
+  /** The module that the experts share. Default `{type: 'lora', rank: 4}`. */
   over?: LimeModuleConfig | LimePromptConfig;
   /** Add the shared modulator, which all tokens get. Default true. */
   sharedModulator?: boolean;
@@ -30,8 +33,7 @@ export interface LimeConfig {
   router?: AdapterRouterConfig;
 }
 
-/** The options that {@link LimeConfig} knows. */
-export const LIME_OPTIONS = ['type', 'experts', 'over', 'sharedModulator', 'form', 'router'] as const;
+const OPTIONS = ['experts', 'over', 'sharedModulator', 'form', 'router'] as const;
 
 /**
  * LiME (Kowsher et al., arXiv 2604.02338, equations 1 and 2): the experts share one module, with output d, and differ by a vector each,
@@ -68,7 +70,7 @@ export class LimeAdapter implements Adapter {
   /** @throws ConfigError if an option is unknown or out of range, in the module's or router's config too. */
   constructor(config: LimeConfig) {
     const what = 'lime adapter';
-    checkOptions(what, config, LIME_OPTIONS);
+    checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     this.withShared = checkBoolean(what, 'sharedModulator', config.sharedModulator, true);
@@ -202,4 +204,25 @@ function widened(table: Tensor2D, width: number): Tensor2D {
 
 function stretched(table: Tensor2D, stretch: Tensor1D | undefined): Tensor2D {
   return stretch === undefined ? table : tf.mul(table, stretch);
+}
+
+defineAdapter({
+  type: 'lime',
+  summary:
+    "one shared LoRA, DoRA, slice or prompt (`over`: `{type: 'prompt', virtualTokens}` at an Embedding), modulated by each expert",
+  options: OPTIONS,
+  learningRate: 0.003,
+  examples: [
+    {type: 'lime', experts: 3, over: {type: 'lora', rank: 2}},
+    {type: 'lime', experts: 2, over: {type: 'dora', rank: 2}, form: 'code'},
+    {type: 'lime', experts: 3, over: {type: 'lora-fa', rank: 2}, router: {type: 'softmax', topK: 2}},
+    {type: 'lime', experts: 2, over: {type: 'slice', rank: 2}, router: {type: 'zero', nGram: 2}},
+  ],
+  create: (config) => new LimeAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    lime: LimeConfig;
+  }
 }

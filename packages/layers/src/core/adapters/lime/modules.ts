@@ -1,16 +1,9 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, matMul} from '@tfjs-peft/kernels';
-import {
-  type AddWeight,
-  checkChoice,
-  checkCount,
-  checkOptions,
-  checkPositive,
-  type Weight,
-} from '@tfjs-peft/routers';
+import {type AddWeight, checkChoice, checkCount, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, columnNorms, kaiming} from '../low-rank.js';
+import {addFactors, checkScale, columnNorms, kaiming, type Scaled, scaleOf} from '../low-rank.js';
 import {type LimePromptConfig, PromptModule} from './prompt.js';
 
 /** The module that LiME's experts share. */
@@ -43,7 +36,8 @@ export interface SharedModule {
   getConfig(): LimeModuleConfig;
 }
 
-const TYPES = ['lora', 'dora', 'lora-fa', 'slice', 'prompt'] as const;
+/** What LiME's experts can share. */
+export const MODULE_TYPES = ['lora', 'dora', 'lora-fa', 'slice', 'prompt'] as const;
 
 /** @throws ConfigError if the type is unknown, or an option unknown or out of range. */
 export function limeModule(
@@ -53,13 +47,12 @@ export function limeModule(
   const what = 'lime adapter: over';
   const given = config === undefined ? {type: 'lora' as const} : config;
   if (typeof given !== 'object' || given === null) checkOptions(what, given, []);
-  const type = checkChoice(what, 'type', given.type, TYPES);
+  const type = checkChoice(what, 'type', given.type, MODULE_TYPES);
   if (type === 'prompt') return new PromptModule(given as LimePromptConfig);
   checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', 'rank', 'alpha']);
+  if (type !== 'slice') return new LowRank(type, checkScale(what, given as Partial<Scaled>, 4), form);
   const rank = checkCount(what, 'rank', (given as {rank?: number}).rank, {fallback: 4});
-  if (type === 'slice') return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
-  const alpha = checkPositive(what, 'alpha', (given as {alpha?: number}).alpha, 16);
-  return new LowRank(type, rank, alpha, form);
+  return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
 }
 
 /** LoRA, LoRA-FA and DoRA, the bias of which is scaled along with the frozen product. */
@@ -72,8 +65,7 @@ class LowRank implements SharedModule {
 
   constructor(
     private readonly type: 'lora' | 'dora' | 'lora-fa',
-    private readonly rank: number,
-    private readonly alpha: number,
+    private readonly scaled: Scaled,
     private readonly form: 'paper' | 'code',
   ) {}
 
@@ -83,14 +75,15 @@ class LowRank implements SharedModule {
     const acted = this.onVectors ? {inputDim: outputDim, outputDim} : dims;
     const random = kaiming(acted.inputDim);
     const fixed = this.type === 'lora-fa';
-    ({a: this.a, b: this.b} = addFactors(add, acted, {down: this.rank, up: this.rank, random, fixed}));
+    const {rank} = this.scaled;
+    ({a: this.a, b: this.b} = addFactors(add, acted, {down: rank, up: rank, random, fixed}));
     if (this.type === 'dora') this.magnitude = add('magnitude', [dims.outputDim], {type: 'columnNorms'});
   }
 
   apply(view: AdapterView, {base, delta}: {base: number; delta: number}): Shared {
     const {kernel, bias} = view;
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
-    const scale = this.alpha / this.rank;
+    const scale = scaleOf(this.scaled);
     const {h, columns} = this.onVectors
       ? {h: times(view.input, a), columns: base > 0 ? columnsOf(view.input, base) : undefined}
       : view.project({a, ...(base > 0 && {columns: base})});
@@ -113,7 +106,7 @@ class LowRank implements SharedModule {
   }
 
   getConfig(): LimeModuleConfig {
-    return {type: this.type, rank: this.rank, alpha: this.alpha};
+    return {type: this.type, ...this.scaled};
   }
 }
 

@@ -1,20 +1,20 @@
 import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
-import {type AddWeight, checkCount, checkOptions, checkPositive, type Weight} from '@tfjs-peft/routers';
+import {type AddWeight, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, kaiming} from '../low-rank.js';
+import {addFactors, checkScale, kaiming, type Scaled, scaleOf} from '../low-rank.js';
+import {defineAdapter} from '../registry.js';
 
 /** Config of {@link LoraFaAdapter}. */
 export interface LoraFaConfig {
   type: 'lora-fa';
   /** Default 8. */
   rank?: number;
-  /** The delta is scaled by alpha / rank. Default 16. */
+  /** The delta is scaled by alpha / rank. Default 2 · rank. */
   alpha?: number;
 }
 
-/** The options that {@link LoraFaConfig} knows. */
-export const LORA_FA_OPTIONS = ['type', 'rank', 'alpha'] as const;
+const OPTIONS = ['rank', 'alpha'] as const;
 
 /**
  * LoRA-FA (Zhang et al., arXiv 2308.03303): LoRA whose down projection stays as it started, y = act(x W + b + (alpha / rank) · (x A) B).
@@ -23,30 +23,44 @@ export const LORA_FA_OPTIONS = ['type', 'rank', 'alpha'] as const;
  */
 export class LoraFaAdapter implements Adapter {
   readonly type = 'lora-fa';
-  private readonly rank: number;
-  private readonly alpha: number;
+  private readonly scaled: Scaled;
   private a!: Weight;
   private b!: Weight;
 
   /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
   constructor(config: LoraFaConfig) {
     const what = 'lora-fa adapter';
-    checkOptions(what, config, LORA_FA_OPTIONS);
-    this.rank = checkCount(what, 'rank', config.rank, {fallback: 8});
-    this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
+    checkOptions(what, config, ['type', ...OPTIONS]);
+    this.scaled = checkScale(what, config, 8);
   }
 
   build(dims: SiteDims, add: AddWeight): void {
     const random = kaiming(dims.inputDim);
-    ({a: this.a, b: this.b} = addFactors(add, dims, {down: this.rank, up: this.rank, random, fixed: true}));
+    const {rank} = this.scaled;
+    ({a: this.a, b: this.b} = addFactors(add, dims, {down: rank, up: rank, random, fixed: true}));
   }
 
   parts({project}: AdapterView): CombineParts {
     const {h} = project({a: this.a.read() as Tensor2D});
-    return {h, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank};
+    return {h, b: this.b.read() as Tensor2D, scale: scaleOf(this.scaled)};
   }
 
   getConfig(): LoraFaConfig {
-    return {type: 'lora-fa', rank: this.rank, alpha: this.alpha};
+    return {type: 'lora-fa', ...this.scaled};
+  }
+}
+
+defineAdapter({
+  type: 'lora-fa',
+  summary: 'LoRA with A frozen',
+  options: OPTIONS,
+  learningRate: 0.003,
+  examples: [{type: 'lora-fa', rank: 2}],
+  create: (config) => new LoraFaAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    'lora-fa': LoraFaConfig;
   }
 }

@@ -4,14 +4,13 @@ import {
   type AddWeight,
   checkCount,
   checkOptions,
-  checkPositive,
   type Init,
   type Router,
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {A_STDDEV} from '../lora/adapter.js';
-import {addFactors} from '../low-rank.js';
+import {A_STDDEV, addFactors, checkScale, type Scaled, scaleOf} from '../low-rank.js';
+import {defineAdapter} from '../registry.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MoloraAdapter}. */
@@ -21,14 +20,13 @@ export interface MoloraConfig {
   experts?: number;
   /** Rank of each expert. Default 4. */
   rank?: number;
-  /** The delta is scaled by alpha / rank. Default 16. */
+  /** The delta is scaled by alpha / rank. Default 2 · rank. */
   alpha?: number;
   /** Default `{type: 'softmax'}`, which merges all experts softly. */
   router?: AdapterRouterConfig;
 }
 
-/** The options that {@link MoloraConfig} knows. */
-export const MOLORA_OPTIONS = ['type', 'experts', 'rank', 'alpha', 'router'] as const;
+const OPTIONS = ['experts', 'rank', 'alpha', 'router'] as const;
 
 /**
  * MoLoRA (Zadouri et al., arXiv 2309.05444): y = act(x W + b + (alpha / rank) Σ_e g_e(x) · (x A_e) B_e), with gates g from a
@@ -41,8 +39,7 @@ export const MOLORA_OPTIONS = ['type', 'experts', 'rank', 'alpha', 'router'] as 
 export class MoloraAdapter implements Adapter {
   readonly type = 'molora';
   readonly hasLoss: boolean;
-  private readonly rank: number;
-  private readonly alpha: number;
+  private readonly scaled: Scaled;
   private readonly router: Router;
   private a!: Weight;
   private b!: Weight;
@@ -53,10 +50,9 @@ export class MoloraAdapter implements Adapter {
    */
   constructor(config: MoloraConfig) {
     const what = 'molora adapter';
-    checkOptions(what, config, MOLORA_OPTIONS);
+    checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
-    this.rank = checkCount(what, 'rank', config.rank, {fallback: 4});
-    this.alpha = checkPositive(what, 'alpha', config.alpha, 16);
+    this.scaled = checkScale(what, config, 4);
     this.router = routerOf(what, experts, config.router);
     this.hasLoss = this.router.hasLoss ?? false;
   }
@@ -66,7 +62,7 @@ export class MoloraAdapter implements Adapter {
   }
 
   build(dims: SiteDims, add: AddWeight): void {
-    const width = this.router.experts * this.rank;
+    const width = this.router.experts * this.scaled.rank;
     const random: Init = {type: 'normal', stddev: A_STDDEV};
     ({a: this.a, b: this.b} = addFactors(add, dims, {down: width, up: width, random}));
     this.router.build(dims.routerDim ?? dims.inputDim, add);
@@ -75,16 +71,30 @@ export class MoloraAdapter implements Adapter {
   parts(view: AdapterView): CombineParts {
     const {gates, topK} = routeAt(this.router, view);
     const {h} = view.project({a: this.a.read() as Tensor2D, gates, topK});
-    return {h, gates, topK, b: this.b.read() as Tensor2D, scale: this.alpha / this.rank, mix: 'expert'};
+    return {h, gates, topK, b: this.b.read() as Tensor2D, scale: scaleOf(this.scaled), mix: 'expert'};
   }
 
   getConfig(): MoloraConfig {
     return {
       type: 'molora',
       experts: this.router.experts,
-      rank: this.rank,
-      alpha: this.alpha,
+      ...this.scaled,
       router: configOf(this.router),
     };
+  }
+}
+
+defineAdapter({
+  type: 'molora',
+  summary: 'act(x W + b + (alpha / rank) Σ g_e (x A_e) B_e)',
+  options: OPTIONS,
+  learningRate: 0.003,
+  examples: [{type: 'molora', experts: 3, rank: 2}],
+  create: (config) => new MoloraAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    molora: MoloraConfig;
   }
 }

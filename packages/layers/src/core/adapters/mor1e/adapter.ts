@@ -19,6 +19,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {addFactors, kaiming} from '../low-rank.js';
+import {defineAdapter} from '../registry.js';
 
 /** Config of {@link Mor1eAdapter}. */
 export interface Mor1eConfig {
@@ -43,9 +44,7 @@ export interface Mor1eConfig {
   clusters?: number;
 }
 
-/** The options that {@link Mor1eConfig} knows. */
-export const MOR1E_OPTIONS = [
-  'type',
+const OPTIONS = [
   'mode',
   'r1',
   'r2',
@@ -87,7 +86,7 @@ export class Mor1eAdapter implements Adapter {
   /** @throws ConfigError if an option is unknown, out of range or of the other mode, or neither gate is left. */
   constructor(config: Mor1eConfig) {
     const what = 'mor1e adapter';
-    checkOptions(what, config, MOR1E_OPTIONS);
+    checkOptions(what, config, ['type', ...OPTIONS]);
     const mode = checkChoice(what, 'mode', config.mode, ['flex', '1v1'] as const);
     for (const option of mode === 'flex' ? (['rank'] as const) : (['r1', 'r2'] as const)) {
       if (config[option] !== undefined) {
@@ -189,5 +188,23 @@ export class Mor1eAdapter implements Adapter {
 
   getConfig(): Mor1eConfig {
     return {...this.config};
+  }
+}
+
+defineAdapter({
+  type: 'mor1e',
+  summary: 'act(x W + b + s (x A) G(x) B), rank-one experts',
+  options: OPTIONS,
+  learningRate: 0.003,
+  examples: [
+    {type: 'mor1e', r1: 2, r2: 3, intuition: false},
+    {type: 'mor1e', mode: '1v1', rank: 3, intuition: false},
+  ],
+  create: (config) => new Mor1eAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    mor1e: Mor1eConfig;
   }
 }

@@ -11,6 +11,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
 import {POSITIONS, type Position, scaledAt} from '../position.js';
+import {defineAdapter} from '../registry.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MovAdapter}. */
@@ -28,8 +29,7 @@ export interface MovConfig {
   router?: AdapterRouterConfig;
 }
 
-/** The options that {@link MovConfig} knows. */
-export const MOV_OPTIONS = ['type', 'experts', 'position', 'form', 'heads', 'router'] as const;
+const OPTIONS = ['experts', 'position', 'form', 'heads', 'router'] as const;
 
 /**
  * MoV, a mixture of (IA)³ vectors (Zadouri et al., arXiv 2309.05444): y = (Σ_e g_e(x) l_e) ∘ act(x W + b), with gates g from a
@@ -59,7 +59,7 @@ export class MovAdapter implements Adapter {
    */
   constructor(config: MovConfig) {
     const what = 'mov adapter';
-    checkOptions(what, config, MOV_OPTIONS);
+    checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
     this.position = checkChoice(what, 'position', config.position, POSITIONS);
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
@@ -128,5 +128,23 @@ export class MovAdapter implements Adapter {
       heads: this.heads,
       router: configOf(this.router),
     };
+  }
+}
+
+defineAdapter({
+  type: 'mov',
+  summary: '(Σ g_e l_e) ∘ act(x W + b)',
+  options: OPTIONS,
+  learningRate: 0.01,
+  examples: [
+    {type: 'mov', experts: 3},
+    {type: 'mov', experts: 2, form: 'code'},
+  ],
+  create: (config) => new MovAdapter(config),
+});
+
+declare module '../adapter.js' {
+  interface AdapterConfigs {
+    mov: MovConfig;
   }
 }

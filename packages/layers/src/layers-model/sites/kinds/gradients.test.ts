@@ -3,18 +3,14 @@ import '@tfjs-peft/kernels/auto';
 import '@tfjs-peft/kernels/wasm-training';
 import * as tf from '@tensorflow/tfjs';
 import type {AdapterConfig} from '../../../index.js';
+import {ADAPTERS as EXAMPLES, scalesOnly} from '../../../testing/adapters.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../../testing/layer-sites.js';
 import {disturb, normal} from '../../../testing/sites.js';
 
+/** Every adapter, but what counts as a constant in the gradient: DoRA's norm, and the selection of LiME's own router. */
 const ADAPTERS: AdapterConfig[] = [
-  {type: 'lora', rank: 2, alpha: 2},
+  ...EXAMPLES.filter(({type}) => type !== 'dora' && type !== 'lime'),
   {type: 'dora', rank: 2, alpha: 2, normGradient: true},
-  {type: 'lora-fa', rank: 2, alpha: 2},
-  {type: 'ia3'},
-  {type: 'molora', experts: 3, rank: 2, alpha: 2},
-  {type: 'mov', experts: 3},
-  {type: 'mov', experts: 2, form: 'code'},
-  {type: 'mor1e', r1: 2, r2: 3, intuition: false},
   {
     type: 'lime',
     experts: 3,
@@ -25,9 +21,7 @@ const ADAPTERS: AdapterConfig[] = [
 ];
 
 const cells = (site: SiteCase) =>
-  ADAPTERS.filter(({type}) => !site.scaling || type === 'ia3' || type === 'mov').map((adapter) => ({
-    adapter,
-  }));
+  ADAPTERS.filter((adapter) => !site.scaling || scalesOnly(adapter)).map((adapter) => ({adapter}));
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Array.from(a, (value, i) => value * b[i]!).reduce((sum, value) => sum + value, 0);

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {matMul} from '@tfjs-peft/kernels';
-import {checkCount, checkOptions, checkPositive} from './options.js';
-import type {Router, RouterView, Routing} from './router.js';
-import {keepMasked, topKMask} from './top-k.js';
-import type {AddWeight, Weight} from './weights.js';
+import {checkCount, checkOptions, checkPositive, matMul} from '@tfjs-peft/kernels';
+import {defineRouter} from '../define.js';
+import {keepMasked, topKMask} from '../keep-top-k.js';
+import type {Router, RouterView, Routing} from '../router.js';
+import type {AddWeight, Weight} from '../weights.js';
 
 /** Config of {@link ExpertChoiceRouter}. */
 export interface ExpertChoiceRouterConfig {
@@ -13,6 +13,8 @@ export interface ExpertChoiceRouterConfig {
   /** How many experts a token has on average. Default 2, or 1 where there is one expert. */
   capacity?: number;
 }
+
+const OPTIONS = ['capacity'] as const;
 
 /**
  * Expert choice (Zhou et al., arXiv 2202.09368, section 3.2): p = softmax(x W) over the experts, of which each expert keeps its
@@ -31,7 +33,7 @@ export class ExpertChoiceRouter implements Router {
   /** @throws ConfigError if an option is unknown or out of range. */
   constructor(config: ExpertChoiceRouterConfig) {
     const what = 'expert-choice router';
-    checkOptions(what, config, ['type', 'experts', 'capacity']);
+    checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     this.experts = checkCount(what, 'experts', config.experts);
     const capacity = checkPositive(what, 'capacity', config.capacity, Math.min(2, this.experts));
     this.config = {type: 'expert-choice', experts: this.experts, capacity};
@@ -83,4 +85,18 @@ function realMask(p: tf.Tensor2D, mask: tf.Tensor, share: number): tf.Tensor2D {
     experts * tokens,
   ]);
   return tf.mul(tf.reshape(scattered, [experts, tokens]), mask);
+}
+
+defineRouter({
+  type: 'expert-choice',
+  summary: 'each expert chooses its tokens, from the whole batch',
+  options: OPTIONS,
+  examples: [{type: 'expert-choice'}, {type: 'expert-choice', capacity: 1}],
+  create: (config) => new ExpertChoiceRouter(config),
+});
+
+declare module '../router.js' {
+  interface RouterConfigs {
+    'expert-choice': ExpertChoiceRouterConfig;
+  }
 }

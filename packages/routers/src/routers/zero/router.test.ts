@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import {createRouter, type ZeroRouterConfig} from '../index.js';
-import {expectGradient, expectRows, routerWith, rowsOf, wave} from '../testing/route.js';
+import {createRouter, type ZeroRouterConfig} from '../../index.js';
+import {expectGradient, expectRows, routerWith, rowsOf, wave} from '../../testing/route.js';
 import {anchorsOf, spreadOver} from './windows.js';
 
 beforeAll(() => tf.setBackend('cpu'));

@@ -1,15 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, describe} from '@tfjs-peft/kernels';
-import {checkCount, checkNumber, checkOptions} from './options.js';
-import {
-  createRouter,
-  type Router,
-  type RouterConfig,
-  type RouterNeeds,
-  type RouterView,
-  type Routing,
-} from './router.js';
-import type {AddWeight} from './weights.js';
+import {ConfigError, checkCount, checkNumber, checkOptions, describe} from '@tfjs-peft/kernels';
+import {createRouter, defineRouter} from '../define.js';
+import type {Router, RouterConfig, RouterNeeds, RouterView, Routing} from '../router.js';
+import type {AddWeight} from '../weights.js';
 
 /** A router inside a composite, which says how many experts there are. */
 export type PartRouterConfig = {type: string; experts?: number} & Record<string, unknown>;
@@ -24,6 +17,8 @@ export interface CompositeRouterConfig {
   /** How much each counts; above 0, and scaled so that they sum to 1. Default: all alike. */
   weights?: number[];
 }
+
+const OPTIONS = ['routers', 'weights'] as const;
 
 const MOST_ROUTERS = 64;
 const DEEPEST = 8;
@@ -43,7 +38,7 @@ export class CompositeRouter implements Router {
   /** @throws ConfigError if there is no part, a part's config is not good, or the weights are not one positive number a part. */
   constructor(config: CompositeRouterConfig) {
     const what = 'composite router';
-    checkOptions(what, config, ['type', 'experts', 'routers', 'weights']);
+    checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts);
     const {routers, weights} = config;
     checkNesting(what, config);
@@ -124,5 +119,19 @@ function checkNesting(what: string, config: CompositeRouterConfig): void {
       const parts = (router as Partial<CompositeRouterConfig> | null)?.routers;
       return Array.isArray(parts) ? parts.slice(0, MOST_ROUTERS + 1) : [];
     });
+  }
+}
+
+defineRouter({
+  type: 'composite',
+  summary: 'the weighted mean of the others; at most 64 routers, nested at most 8 deep',
+  options: OPTIONS,
+  examples: [{type: 'composite', routers: [{type: 'softmax'}, {type: 'noisy-top-k'}]}],
+  create: (config) => new CompositeRouter(config),
+});
+
+declare module '../router.js' {
+  interface RouterConfigs {
+    composite: CompositeRouterConfig;
   }
 }

@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
-import {importanceLoss, meanUsage, usageDivergence} from '../losses.js';
-import {jitterOf} from '../noise.js';
 import {
+  ConfigError,
   checkBoolean,
   checkChoice,
   checkCount,
@@ -10,8 +8,11 @@ import {
   checkNumber,
   checkOptions,
   checkPositive,
-} from '../options.js';
-import type {Router, RouterNeeds, RouterView, Routing} from '../router.js';
+} from '@tfjs-peft/kernels';
+import {defineRouter} from '../../define.js';
+import {importanceLoss, meanUsage, usageDivergence} from '../../losses.js';
+import {jitterOf} from '../../noise.js';
+import type {Router, RouterNeeds, RouterView, Routing} from '../../router.js';
 import {decide} from './decide.js';
 import {calmStream, NORMALIZERS, type Normalizer} from './normalize.js';
 import {SELECTIONS, type Selection} from './selection.js';
@@ -60,8 +61,6 @@ export interface ZeroRouterConfig {
 }
 
 const OPTIONS = [
-  'type',
-  'experts',
   'form',
   'temperature',
   'gamma',
@@ -107,7 +106,7 @@ export class ZeroRouter implements Router {
   /** @throws ConfigError if an option is unknown or out of range, or a token would see later ones though `causal` is set. */
   constructor(config: ZeroRouterConfig) {
     const what = 'zero router';
-    checkOptions(what, config, OPTIONS);
+    checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts);
     const form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     const code = form === 'code';
@@ -199,5 +198,24 @@ export class ZeroRouter implements Router {
 
   getConfig(): ZeroRouterConfig {
     return {...this.config};
+  }
+}
+
+defineRouter({
+  type: 'zero',
+  summary: "LiME's, without parameters; for `lime`",
+  options: OPTIONS,
+  examples: [
+    {type: 'zero'},
+    {type: 'zero', form: 'code'},
+    {type: 'zero', importance: 0.1, divergence: 0.1, nGram: 2, jitter: 0.1},
+    {type: 'zero', selection: 'top-k-sigmoid', topK: 2},
+  ],
+  create: (config) => new ZeroRouter(config),
+});
+
+declare module '../../router.js' {
+  interface RouterConfigs {
+    zero: ZeroRouterConfig;
   }
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {keepMasked, topKMask} from '../top-k.js';
+import {keepMasked, topKMask} from '../../keep-top-k.js';
 
 /**
  * Which experts keep their weight.

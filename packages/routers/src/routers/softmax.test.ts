@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/auto';
 import * as tf from '@tensorflow/tfjs';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {createRouter, type RouterConfig, type SoftmaxRouterConfig} from './index.js';
+import {createRouter, type RouterConfig, type SoftmaxRouterConfig} from '../index.js';
 
 /** A router whose kernel is the given tensor. */
 function routerWith(config: Omit<SoftmaxRouterConfig, 'type' | 'experts'>, kernel: tf.Tensor2D) {

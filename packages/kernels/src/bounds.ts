@@ -1,4 +1,5 @@
-import {ConfigError, className, describe, isPlain, shortened} from '@tfjs-peft/kernels';
+import {className, describe, isPlain, shortened} from './describe.js';
+import {ConfigError} from './errors.js';
 
 /**
  * Upper bounds of what options and files may ask for, far above what any adapter needs. Numbers are compared
@@ -37,7 +38,7 @@ const SIMPLE = new Set(['string', 'number', 'boolean']);
  * reading it throws, or if it exceeds {@link LIMITS}, as a config that contains itself does.
  * @example
  * ```ts
- * import {plainCopy} from '@tfjs-peft/routers';
+ * import {plainCopy} from '@tfjs-peft/kernels';
  *
  * const copy = plainCopy('my router', {type: 'mine', experts: 4});
  * ```

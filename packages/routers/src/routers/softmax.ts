@@ -1,11 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {softmaxGates} from '@tfjs-peft/kernels';
-import {warnOfConstantGates} from './constant-gates.js';
-import {jitterOf} from './noise.js';
-import {checkBoolean, checkCount, checkNumber, checkOptions, checkPositive} from './options.js';
-import type {Router, RouterView, Routing} from './router.js';
-import {keepTopK} from './top-k.js';
-import type {AddWeight, Weight} from './weights.js';
+import {
+  checkBoolean,
+  checkCount,
+  checkNumber,
+  checkOptions,
+  checkPositive,
+  softmaxGates,
+} from '@tfjs-peft/kernels';
+import {warnOfConstantGates} from '../constant-gates.js';
+import {defineRouter} from '../define.js';
+import {keepTopK} from '../keep-top-k.js';
+import {jitterOf} from '../noise.js';
+import type {Router, RouterView, Routing} from '../router.js';
+import type {AddWeight, Weight} from '../weights.js';
 
 /** Config of {@link SoftmaxRouter}. */
 export interface SoftmaxRouterConfig {
@@ -24,6 +31,8 @@ export interface SoftmaxRouterConfig {
   /** While training, the router's copy of the input is multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
   jitter?: number;
 }
+
+const OPTIONS = ['temperature', 'topK', 'renormalize', 'jitter'] as const;
 
 const KERNEL_STDDEV = 0.02;
 
@@ -45,7 +54,7 @@ export class SoftmaxRouter implements Router {
   /** @throws ConfigError if an option is unknown, experts < 1, temperature <= 0, or topK is not from 1 to experts. */
   constructor(config: SoftmaxRouterConfig) {
     const what = 'softmax router';
-    checkOptions(what, config, ['type', 'experts', 'temperature', 'topK', 'renormalize', 'jitter']);
+    checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     this.experts = checkCount(what, 'experts', config.experts);
     this.config = {
       type: 'softmax',
@@ -83,5 +92,23 @@ export class SoftmaxRouter implements Router {
 
   getConfig(): SoftmaxRouterConfig {
     return {...this.config};
+  }
+}
+
+defineRouter({
+  type: 'softmax',
+  summary: 'softmax(x W / temperature), all or the k largest',
+  options: OPTIONS,
+  examples: [
+    {type: 'softmax'},
+    {type: 'softmax', topK: 2, temperature: 0.7, jitter: 0.2},
+    {type: 'softmax', topK: 2, renormalize: true},
+  ],
+  create: (config) => new SoftmaxRouter(config),
+});
+
+declare module '../router.js' {
+  interface RouterConfigs {
+    softmax: SoftmaxRouterConfig;
   }
 }

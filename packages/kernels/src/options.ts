@@ -1,5 +1,6 @@
-import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {LIMITS, readable} from './bounds.js';
+import {describe} from './describe.js';
+import {ConfigError} from './errors.js';
 
 /**
  * Checks that `config` is an object and that all its keys are known.

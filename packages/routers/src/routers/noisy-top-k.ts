@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {matMul} from '@tfjs-peft/kernels';
-import {warnOfConstantGates} from './constant-gates.js';
-import {balanceLoss, zLoss} from './losses.js';
-import {uniformNoise} from './noise.js';
-import {checkBoolean, checkCount, checkNumber, checkOptions} from './options.js';
-import type {Router, RouterView, Routing} from './router.js';
-import {keepTopK, topKMask} from './top-k.js';
-import type {AddWeight, Weight} from './weights.js';
+import {checkBoolean, checkCount, checkNumber, checkOptions, matMul} from '@tfjs-peft/kernels';
+import {warnOfConstantGates} from '../constant-gates.js';
+import {defineRouter} from '../define.js';
+import {keepTopK, topKMask} from '../keep-top-k.js';
+import {balanceLoss, zLoss} from '../losses.js';
+import {uniformNoise} from '../noise.js';
+import type {Router, RouterView, Routing} from '../router.js';
+import type {AddWeight, Weight} from '../weights.js';
 
 /** Config of {@link NoisyTopKRouter}. */
 export interface NoisyTopKRouterConfig {
@@ -28,7 +28,7 @@ export interface NoisyTopKRouterConfig {
   zLoss?: number;
 }
 
-const OPTIONS = ['type', 'experts', 'topK', 'noise', 'renormalize', 'balance', 'zLoss'] as const;
+const OPTIONS = ['topK', 'noise', 'renormalize', 'balance', 'zLoss'] as const;
 
 /**
  * Noisy top-k gating (Shazeer et al., arXiv 1701.06538, equations 3 to 5) with the load balance loss of the Switch Transformer (arXiv
@@ -49,7 +49,7 @@ export class NoisyTopKRouter implements Router {
   /** @throws ConfigError if an option is unknown or out of range. */
   constructor(config: NoisyTopKRouterConfig) {
     const what = 'noisy-top-k router';
-    checkOptions(what, config, OPTIONS);
+    checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts);
     const positive = {min: 0};
     const topK = checkCount(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)});
@@ -114,4 +114,18 @@ export class NoisyTopKRouter implements Router {
 function normalOf(uniform: (shape: number[]) => tf.Tensor, shape: number[]): tf.Tensor {
   const radius = tf.sqrt(tf.mul(tf.log(tf.sub(1, uniform(shape))), -2));
   return tf.mul(radius, tf.cos(tf.mul(uniform(shape), 2 * Math.PI)));
+}
+
+defineRouter({
+  type: 'noisy-top-k',
+  summary: 'the softmax over the k largest logits, noisy in training, with the Switch losses',
+  options: OPTIONS,
+  examples: [{type: 'noisy-top-k'}, {type: 'noisy-top-k', topK: 1, balance: 0.5, zLoss: 0}],
+  create: (config) => new NoisyTopKRouter(config),
+});
+
+declare module '../router.js' {
+  interface RouterConfigs {
+    'noisy-top-k': NoisyTopKRouterConfig;
+  }
 }
