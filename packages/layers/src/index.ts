@@ -30,7 +30,7 @@ export type {Rename} from './core/io/rename.js';
 export {readSafetensors, type SafetensorsFile, type StoredTensor} from './core/io/safetensors.js';
 export {writeSafetensors} from './core/io/safetensors-writer.js';
 export type {SaveResult} from './core/io/storage.js';
-export type {Place} from './core/io/storage-location.js';
+export type {StorageLocation} from './core/io/storage-location.js';
 export type {SharedWith} from './core/lifecycle/adapted-model.js';
 export {type BalanceSchedule, balanceCallback, balanceScale} from './core/lifecycle/balance.js';
 export type {LayerGap} from './core/lifecycle/layer-gap.js';

@@ -5,7 +5,7 @@ import {
   adapterDefinitions,
   loadPeft,
   type Peft,
-  type Place,
+  type StorageLocation,
   upgrade,
 } from '@tfjs-peft/layers';
 
@@ -60,7 +60,7 @@ export interface Life {
 }
 
 /** Upgrades the base model with an adapter, fits it, and saves the adapter to some places. */
-export async function liveAndSave(config: AdapterConfig, places: Place[]): Promise<Life> {
+export async function liveAndSave(config: AdapterConfig, places: StorageLocation[]): Promise<Life> {
   const model = baseModel();
   // One site, behind the frozen layer: a software GPU takes a second for each program of each shape.
   const peft = await upgrade(model, {adapter: config, targets: ['head'], seed: 3});
@@ -77,7 +77,7 @@ export async function liveAndSave(config: AdapterConfig, places: Place[]): Promi
 }
 
 /** Outputs of a new base model with the adapter that was saved there. */
-export async function loadAndRun(from: Place): Promise<number[]> {
+export async function loadAndRun(from: StorageLocation): Promise<number[]> {
   const model = baseModel();
   const peft = await loadPeft(model, from);
   setIntuition(peft);

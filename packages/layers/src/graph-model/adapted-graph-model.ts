@@ -5,14 +5,14 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
-import type {AdaptedModel, PlaceVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
+import type {AdaptedModel, FileVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import {checkIdle} from '../core/lifecycle/model-lock.js';
 import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
 import {
   type Described,
   type Selected,
-  selectPlaces,
+  selectTargets,
   type Target,
   type Targets,
 } from '../core/lifecycle/select.js';
@@ -37,7 +37,7 @@ import {upgradedArtifacts} from './saving/upgraded.js';
 import type {NodeSite} from './sites/node-site.js';
 
 /** A node that carries adapters. */
-interface Site {
+interface AdaptedNode {
   at: LocatedNode;
   node: NodeSite;
   adapted: AdaptedSite;
@@ -60,7 +60,7 @@ export class AdaptedGraphModel implements AdaptedModel {
   private readonly probes: Probes;
   /** The active adapter's sites, node by node. */
   chains: Chain[] = [];
-  private readonly sites = new Map<string, Site>();
+  private readonly sites = new Map<string, AdaptedNode>();
   private readonly described: Described<LocatedNode>[];
   /** What trainers put behind the graph. */
   readonly heads = new Heads();
@@ -111,7 +111,7 @@ export class AdaptedGraphModel implements AdaptedModel {
         'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
       );
     }
-    return selectPlaces(this.noun, this.described, targets);
+    return selectTargets(this.noun, this.described, targets);
   }
 
   add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
@@ -250,14 +250,14 @@ export class AdaptedGraphModel implements AdaptedModel {
     return shape === null ? `a ${className}` : {kind, shape};
   }
 
-  siteVariables(name: string): PlaceVariables<FileSite>[] {
+  siteVariables(name: string): FileVariables<FileSite>[] {
     return [...this.adapters.get(name)!.sites.keys()].map((path) => {
       const {node, adapted} = this.sites.get(path)!;
       return siteVariables(path, {kind: node.kind, dims: node.operation.dims}, adapted.weightsOf(name));
     });
   }
 
-  trainedVariables(name: string): PlaceVariables[] {
+  trainedVariables(name: string): FileVariables[] {
     return this.heads.variablesOf(name);
   }
 
@@ -294,7 +294,7 @@ export class AdaptedGraphModel implements AdaptedModel {
     );
   }
 
-  private makeSite(at: LocatedNode): Site {
+  private makeSite(at: LocatedNode): AdaptedNode {
     const known = this.sites.get(at.path);
     if (known !== undefined) return known;
     const node = at.site!;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {LayerVariable} from '@tensorflow/tfjs-layers';
 import {WeightMismatchError} from '@tfjs-peft/kernels';
 import {type FileLayer, sameShape} from '../core/io/adapter-file.js';
-import type {PlaceVariables} from '../core/lifecycle/adapted-model.js';
+import type {FileVariables} from '../core/lifecycle/adapted-model.js';
 import {isGone, leafName} from '../core/lifecycle/weights.js';
 
 /** The weights of one head for one adapter. */
@@ -57,7 +57,7 @@ export class Heads {
   }
 
   /** An adapter's heads, as files describe them. */
-  variablesOf(adapter: string): PlaceVariables[] {
+  variablesOf(adapter: string): FileVariables[] {
     return [...(this.byAdapter.get(adapter) ?? [])].map(([name, head]) => {
       const names = weightNames(head.variables);
       return {

@@ -1,6 +1,6 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import {ConfigError} from '@tfjs-peft/kernels';
-import type {Place} from '../core/io/storage-location.js';
+import type {StorageLocation} from '../core/io/storage-location.js';
 import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
@@ -20,7 +20,7 @@ export interface GraphPeft {
    * @returns Paths of the files, where they went into a folder.
    * @throws ConfigError if there is no such adapter, no way to save to that place, or the folder has a model that was not saved so.
    */
-  saveModel(to: Place, options?: SaveOptions): Promise<string[]>;
+  saveModel(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
 
   /**
    * Stores a whole GraphModel with an adapter worked into its weights: a plain model that needs none of our packages, and costs no
@@ -29,7 +29,7 @@ export interface GraphPeft {
    * @param to As for {@link GraphPeft.saveModel}.
    * @throws UnsupportedSiteError if that is not exact at some site, as where gates depend on the input; and as {@link GraphPeft.saveModel} does.
    */
-  merge(to: Place, options?: SaveOptions): Promise<string[]>;
+  merge(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
 }
 
 declare module '../core/lifecycle/peft.js' {
@@ -39,15 +39,15 @@ declare module '../core/lifecycle/peft.js' {
 }
 
 class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements GraphPeft {
-  saveModel(to: Place, options: SaveOptions = {}): Promise<string[]> {
+  saveModel(to: StorageLocation, options: SaveOptions = {}): Promise<string[]> {
     return this.store('saveModel', to, options, false);
   }
 
-  merge(to: Place, options: SaveOptions = {}): Promise<string[]> {
+  merge(to: StorageLocation, options: SaveOptions = {}): Promise<string[]> {
     return this.store('merge', to, options, true);
   }
 
-  private store(what: string, to: Place, options: SaveOptions, merged: boolean): Promise<string[]> {
+  private store(what: string, to: StorageLocation, options: SaveOptions, merged: boolean): Promise<string[]> {
     return this.inTurn(async () => {
       const {state, name} = this.chosen(what, options);
       return storeModel(to, await state.modelArtifacts(name, merged));

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {Described, Place} from '../core/lifecycle/select.js';
+import type {Candidate, Described} from '../core/lifecycle/select.js';
 import {constantAt} from './constants.js';
 import {SITE_OPS} from './interception.js';
 import type {Executor, GraphNode} from './internals.js';
@@ -38,7 +38,7 @@ const OTHERS = [
 ];
 
 /** A node of a graph, and how it can be a site. */
-export interface LocatedNode extends Place {
+export interface LocatedNode extends Candidate {
   node: GraphNode;
   site?: NodeSite;
 }
@@ -64,7 +64,7 @@ function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
     Object.values(nodes)
       .filter(({op}) => Object.hasOwn(MATCHERS, op) && !op.startsWith('Gather'))
       .map((node) => ({
-        at: {...placeOf(`${name}/${node.name}`), node},
+        at: {...candidateOf(`${name}/${node.name}`), node},
         info: {...NO_SITE, name: `${name}/${node.name}`, layer: node.name, className: node.op},
         refusal: {
           reason: `a ${node.op} inside of the function '${name}', which control flow runs; adapters are for the graph itself`,
@@ -77,7 +77,7 @@ function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
 const NO_SITE = {kind: 'other', shape: null, weightShape: null, dtype: null, parameters: 0};
 
 /** A node's name is its path, and the scopes in front of it are what is around it. */
-function placeOf(name: string): Place {
+function candidateOf(name: string): Candidate {
   const around = [...name.matchAll(/\//g)].map(({index}) => name.slice(0, index));
   return {path: name, names: [name], around};
 }
@@ -105,7 +105,7 @@ function describeNode(
     parameters: weight === undefined ? 0 : tf.util.sizeFromShape(weight.shape),
   };
   const refused = (reason: string, asked: boolean): Described<LocatedNode> => ({
-    at: {...placeOf(name), node},
+    at: {...candidateOf(name), node},
     info,
     refusal: {reason, asked},
   });
@@ -123,7 +123,7 @@ function describeNode(
   }
   const {dims} = match.operation;
   return {
-    at: {...placeOf(name), node, site: match},
+    at: {...candidateOf(name), node, site: match},
     info: {
       ...info,
       kind: match.kind,

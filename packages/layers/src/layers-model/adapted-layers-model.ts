@@ -7,7 +7,7 @@ import type {FileSite} from '../core/io/adapter-file.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
 import type {
   AdaptedModel,
-  PlaceVariables,
+  FileVariables,
   SharedWith,
   StoredAdapter,
 } from '../core/lifecycle/adapted-model.js';
@@ -28,7 +28,7 @@ import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteUsage} from '../core/sites/usage.js';
 import {repairTotals} from '../core/tfjs/evaluate-totals.js';
 import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
-import {type Located, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
+import {type LocatedLayer, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
 import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
 import {PeftLayer} from './sites/peft-layer.js';
 import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
@@ -117,7 +117,7 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   /** The model's layers, checked for layers that are part of another upgrade. */
-  get layers(): Located[] {
+  get layers(): LocatedLayer[] {
     const {layers} = mapModel(this.model);
     this.claims.check(layers);
     return layers;
@@ -127,8 +127,8 @@ export class AdaptedLayersModel implements AdaptedModel {
   readonly isSite = (layer: Layer): PeftLayer | undefined =>
     layer instanceof PeftLayer && this.claims.has(layer) ? layer : undefined;
 
-  plan(config: AnyUpgradeConfig & AlsoTrain): Plan<Located> {
-    const select: Select<Located> = (targets, alsoTrain) =>
+  plan(config: AnyUpgradeConfig & AlsoTrain): Plan<LocatedLayer> {
+    const select: Select<LocatedLayer> = (targets, alsoTrain) =>
       selectLayers(this.layers, this.isSite, targets, alsoTrain);
     const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
     const {containers} = mapModel(this.model);
@@ -160,16 +160,16 @@ export class AdaptedLayersModel implements AdaptedModel {
     return sharedWith(this.model);
   }
 
-  select(targets?: Targets, alsoTrain?: Target[]): Selected<Located>[] {
+  select(targets?: Targets, alsoTrain?: Target[]): Selected<LocatedLayer>[] {
     return selectLayers(this.layers, this.isSite, targets, alsoTrain);
   }
 
   /** With layers that the user has put into the model since, and without those that were taken out of it. */
-  selected(name: string): Selected<Located>[] {
+  selected(name: string): Selected<LocatedLayer>[] {
     const {sites, selected} = this.adapters.get(name)!;
     const before = new Map(selected.map((row) => [row.info.name, row]));
     const trained = new Set(this.trained.of(name).map(({layer}) => layer));
-    return selectLayers(this.layers, this.isSite, () => true).map((row): Selected<Located> => {
+    return selectLayers(this.layers, this.isSite, () => true).map((row): Selected<LocatedLayer> => {
       const {path, layer} = row.at;
       const known = this.added.has(layer) ? undefined : before.get(path);
       const apart = known?.status === 'unsupported' ? 'unsupported' : 'frozen';
@@ -196,7 +196,7 @@ export class AdaptedLayersModel implements AdaptedModel {
    *
    * @throws ConfigError if a model cannot be compiled again.
    */
-  add(plan: Plan<Located>): void {
+  add(plan: Plan<LocatedLayer>): void {
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
     const before = this.activeName;
@@ -330,7 +330,7 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   /** All parameters of a layer but those that it never trains itself, such as moving averages. */
-  countTrained(at: Located): number {
+  countTrained(at: LocatedLayer): number {
     const {layer} = this.stock(at);
     return countParameters(withParts(layer).flatMap((part) => this.freezer.trainableOf(part)));
   }
@@ -348,14 +348,14 @@ export class AdaptedLayersModel implements AdaptedModel {
     return refusal?.carries ? refusal.reason : `a ${className}`;
   }
 
-  siteVariables(name: string): PlaceVariables<FileSite>[] {
+  siteVariables(name: string): FileVariables<FileSite>[] {
     return [...this.adapters.get(name)!.sites.keys()].map((path) => {
       const layer = this.sites.at(path)!;
       return siteVariables(path, layer, layer.adapterWeights(name));
     });
   }
 
-  trainedVariables(name: string): PlaceVariables[] {
+  trainedVariables(name: string): FileVariables[] {
     const places = this.layers.map((at) => this.stock(at));
     return this.trained.variablesOf(name, places);
   }
@@ -363,7 +363,7 @@ export class AdaptedLayersModel implements AdaptedModel {
   /** A LayersModel has its heads among its layers; a file that has some does not fit it. */
   expectHeads(): void {}
 
-  variablesAt(path: string): PlaceVariables | undefined {
+  variablesAt(path: string): FileVariables | undefined {
     const at = this.find(path);
     return at && layerVariables(this.stock(at));
   }
@@ -380,11 +380,11 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   /** The layer that was or is there without adapters: what is trained in full, where that is. */
-  private stock(at: Located): Located {
+  private stock(at: LocatedLayer): LocatedLayer {
     return {...at, layer: this.isSite(at.layer)?.stock ?? at.layer};
   }
 
-  private find(path: string): Located | undefined {
+  private find(path: string): LocatedLayer | undefined {
     return this.layers.find((at) => at.path === path);
   }
 
@@ -392,10 +392,10 @@ export class AdaptedLayersModel implements AdaptedModel {
     return mapModel(this.model).models;
   }
 
-  private adopt(name: string, layers: readonly Located[]): void {
+  private adopt(name: string, layers: readonly LocatedLayer[]): void {
     const added = this.claims.addFree(layers);
     for (const {layer} of added) this.added.add(layer);
-    const isTrained = ({layer}: Located) => layer.trainableWeights.length > 0;
+    const isTrained = ({layer}: LocatedLayer) => layer.trainableWeights.length > 0;
     this.trained.adopt(name, added.filter(isTrained));
     this.freezer.freeze(added.filter((at) => !isTrained(at)).flatMap(partsAt));
   }

@@ -3,7 +3,7 @@ import {ConfigError, describe, WeightMismatchError} from '@tfjs-peft/kernels';
 import {LIMITS, plainCopy} from '@tfjs-peft/routers';
 import {checkAdapterFile, isShape, type StoredFile, type WeightValues} from './adapter-file.js';
 import {FORMAT} from './config-file.js';
-import {nameOf, type Place} from './storage-location.js';
+import {nameOf, type StorageLocation} from './storage-location.js';
 
 /** An adapter in the form that tfjs's IO handlers store: its config where a model has its topology. */
 export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
@@ -25,7 +25,7 @@ export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
  *
  * @throws ConfigError if a handler gave nothing, or something else; WeightMismatchError if the weights do not fit their data.
  */
-export function fromArtifacts(given: unknown, from: Place): StoredFile {
+export function fromArtifacts(given: unknown, from: StorageLocation): StoredFile {
   if (typeof given !== 'object' || given === null || !('modelTopology' in given)) {
     throw new ConfigError(
       `The IO handler for ${nameOf(from)} gave ${describe(given)}, but must give what save stored. Save the adapter there first.`,

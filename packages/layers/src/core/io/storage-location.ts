@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe, PeftError} from '@tfjs-peft/kernels';
 
 /** Where something is stored: a folder or URL, or one of tfjs's IO handlers. */
-export type Place = string | tf.io.IOHandler;
+export type StorageLocation = string | tf.io.IOHandler;
 
 /** A module of Node, or undefined outside of it. Asked for at run time and not imported, so that bundles for browsers do not look for it. */
 export function nodeModule<T>(module: string): T | undefined {
@@ -11,10 +11,10 @@ export function nodeModule<T>(module: string): T | undefined {
 }
 
 /** The folder that a text means, or undefined if it means something else. */
-export function folderOf(place: Place): string | undefined {
-  if (typeof place !== 'string') return undefined;
-  if (/^file:\/\//i.test(place)) return pathOf(place.slice('file://'.length));
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(place) ? undefined : place;
+export function folderOf(location: StorageLocation): string | undefined {
+  if (typeof location !== 'string') return undefined;
+  if (/^file:\/\//i.test(location)) return pathOf(location.slice('file://'.length));
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(location) ? undefined : location;
 }
 
 /**
@@ -35,11 +35,11 @@ function pathOf(path: string): string {
  * The folder on the web that a text means, or undefined. A path without a scheme is one where there are no folders: relative to the page.
  * What ends in .json is a model's that tfjs saved there.
  */
-export function webFolderOf(place: Place): string | undefined {
-  if (typeof place !== 'string') return undefined;
-  const web = /^https?:\/\//i.test(place);
-  const relative = folderOf(place) === place && nodeModule('node:fs') === undefined;
-  return (web || relative) && !/\.json$/i.test(splitUrl(place).path) ? place : undefined;
+export function webFolderOf(location: StorageLocation): string | undefined {
+  if (typeof location !== 'string') return undefined;
+  const web = /^https?:\/\//i.test(location);
+  const relative = folderOf(location) === location && nodeModule('node:fs') === undefined;
+  return (web || relative) && !/\.json$/i.test(splitUrl(location).path) ? location : undefined;
 }
 
 /** The address of a file in a folder on the web: the query stays behind the path; a fragment is of no use to a server. */
@@ -72,25 +72,25 @@ export function oneHandler<H extends tf.io.IOHandler>(
   return handlers[0]!;
 }
 
-export function noHandler(place: unknown, verb: 'save' | 'load'): ConfigError {
+export function noHandler(location: unknown, verb: 'save' | 'load'): ConfigError {
   return new ConfigError(
-    `No IO handler can ${verb} ${verb === 'save' ? 'to' : 'from'} ${nameOf(place)}. Use a folder (in Node), a URL such as ` +
+    `No IO handler can ${verb} ${verb === 'save' ? 'to' : 'from'} ${nameOf(location)}. Use a folder (in Node), a URL such as ` +
       `indexeddb://my-adapter, or a tf.io.IOHandler with a method ${verb}.`,
   );
 }
 
-/** A place for a message. */
-export function nameOf(place: unknown): string {
-  return typeof place === 'string' ? `'${place}'` : 'the given object';
+/** A location for a message. */
+export function nameOf(location: unknown): string {
+  return typeof location === 'string' ? `'${location}'` : 'the given object';
 }
 
 /**
  * Lets an IO handler of somebody else do its work.
  *
- * @throws ConfigError that gives the place, whatever the handler throws.
+ * @throws ConfigError that gives the location, whatever the handler throws.
  */
 export async function askHandler<T>(
-  place: unknown,
+  location: unknown,
   verb: 'save' | 'load',
   ask: () => T | Promise<T>,
 ): Promise<T> {
@@ -99,7 +99,7 @@ export async function askHandler<T>(
   } catch (cause) {
     if (cause instanceof PeftError) throw cause;
     throw new ConfigError(
-      `Cannot ${verb} ${verb === 'save' ? 'to' : 'from'} ${nameOf(place)} (${reasonOf(cause)}). Check the place.`,
+      `Cannot ${verb} ${verb === 'save' ? 'to' : 'from'} ${nameOf(location)} (${reasonOf(cause)}). Check the location.`,
       {cause},
     );
   }

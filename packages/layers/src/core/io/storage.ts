@@ -22,8 +22,8 @@ import {
   folderOf,
   noHandler,
   oneHandler,
-  type Place,
   reasonOf,
+  type StorageLocation,
   webFolderOf,
 } from './storage-location.js';
 import {decodeText, encodeText} from './text-encoding.js';
@@ -48,7 +48,7 @@ const EMBEDDED = 'config';
  * @throws ConfigError if nothing can be stored in such a place, the folder has files of these names that are not ours, or a weight is not
  * finite.
  */
-export async function store(to: Place, {file, weights}: StoredFile): Promise<SaveResult> {
+export async function store(to: StorageLocation, {file, weights}: StoredFile): Promise<SaveResult> {
   checkFinite(weights, 'save');
   const tensors = weights.size;
   const bytes = [...weights.values()].reduce((sum, {values}) => sum + values.byteLength, 0);
@@ -108,7 +108,7 @@ async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map
  * @throws ConfigError if there is nothing, or the config is malformed; SafetensorsError if the weights are; WeightMismatchError if
  * the two do not fit, or a weight is not finite.
  */
-export async function fetchStored(from: Place): Promise<StoredFile> {
+export async function fetchStored(from: StorageLocation): Promise<StoredFile> {
   const found = await read(from);
   checkWeights(found.file, found.weights);
   if ((await digest(found.weights)) !== found.file.weightsSha256) {
@@ -127,7 +127,7 @@ export async function digest(weights: ReadonlyMap<string, WeightValues>): Promis
   return (await hashWeights(hashable)).sha256;
 }
 
-async function read(from: Place): Promise<StoredFile> {
+async function read(from: StorageLocation): Promise<StoredFile> {
   const web = webFolderOf(from);
   if (web !== undefined) {
     return fromFiles(

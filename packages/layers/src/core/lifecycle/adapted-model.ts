@@ -8,7 +8,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
 import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
-import type {Noun, Place, Selected, Target, Targets} from './select.js';
+import type {Candidate, LayerOrNode, Selected, Target, Targets} from './select.js';
 
 /** What a model remembers of an adapter besides its weights. */
 export interface StoredAdapter {
@@ -29,8 +29,8 @@ export interface SharedWith {
 /** What a file has values of. */
 export type StoredVariable = Pick<tfl.LayerVariable, 'shape' | 'read'> & {write(value: tf.Tensor): unknown};
 
-/** A place that a file has weights of, and its variables by the names that they have there. */
-export interface PlaceVariables<F extends FileLayer = FileLayer> {
+/** A layer or node that a file has weights of, and its variables by the names that they have there. */
+export interface FileVariables<F extends FileLayer = FileLayer> {
   file: F;
   variables: Map<string, StoredVariable>;
 }
@@ -40,9 +40,9 @@ export interface PlaceVariables<F extends FileLayer = FileLayer> {
  * nothing.
  */
 export interface AdaptedModel {
-  /** What errors call the model, and its places. */
+  /** What errors call the model, and its layers or nodes. */
   readonly label: string;
-  readonly noun: Noun;
+  readonly noun: LayerOrNode;
   readonly adapters: ReadonlyMap<string, StoredAdapter>;
   /** Name of the active adapter; null while the model is as it was before. */
   readonly active: string | null;
@@ -94,20 +94,20 @@ export interface AdaptedModel {
   readonly gaps: LayerGap[];
   /** Number of parameters of the model without adapters. */
   readonly parameters: number;
-  /** Number of parameters that would be trained if a place were trained in full. */
-  countTrained(place: Place): number;
+  /** Number of parameters that would be trained if a layer were trained in full. */
+  countTrained(layer: Candidate): number;
   /** Widths of a site that carries an adapter. */
   dimsAt(path: string): SiteDims;
   /** What is at a path as files describe sites; a text if no adapter can be there: why not. */
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
   /** The sites of an adapter and their variables, in the order of the model. */
-  siteVariables(name: string): PlaceVariables<FileSite>[];
+  siteVariables(name: string): FileVariables<FileSite>[];
   /** What an adapter trains in full, heads of trainers too, and its own values of that. */
-  trainedVariables(name: string): PlaceVariables[];
+  trainedVariables(name: string): FileVariables[];
   /** Makes room for the weights of heads that a file of the adapter has. */
   expectHeads(name: string, heads: readonly FileLayer[]): void;
-  /** The variables of any place; undefined if there is none. */
-  variablesAt(path: string): PlaceVariables | undefined;
-  /** The base's weights, save those of some places. */
+  /** The variables of any layer; undefined if there is none at the path. */
+  variablesAt(path: string): FileVariables | undefined;
+  /** The base's weights, save those of some layers. */
   frozenWeights(except: ReadonlySet<string>): Hashable[];
 }

@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
 import {checkBoolean, checkCount, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {fetchStored, type SaveResult, store} from '../io/storage.js';
-import type {Place} from '../io/storage-location.js';
+import type {StorageLocation} from '../io/storage-location.js';
 import type {SiteUsage} from '../sites/usage.js';
 import {beforeDispose} from '../tfjs/wrap-methods.js';
 import type {AdaptedModel} from './adapted-model.js';
@@ -109,18 +109,18 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     this.end(`This upgrade of ${this.state.label} was detached. Call upgrade(model, …) again.`);
   }
 
-  async save(to: Place, options: SaveOptions = {}): Promise<SaveResult> {
+  async save(to: StorageLocation, options: SaveOptions = {}): Promise<SaveResult> {
     return this.inTurn(async () => {
       const {state, name} = this.chosen('save', options);
       return store(to, await toStored(state, name));
     });
   }
 
-  async load(from: Place, options: LoadOptions = {}): Promise<void> {
+  async load(from: StorageLocation, options: LoadOptions = {}): Promise<void> {
     return this.inTurn(() => this.loadNow(from, options));
   }
 
-  async loadNow(from: Place, options: LoadOptions = {}): Promise<void> {
+  async loadNow(from: StorageLocation, options: LoadOptions = {}): Promise<void> {
     this.changing();
     const given = checkOptions('load', options, ['name', 'ignoreBase', 'rename']);
     checkBoolean('load', 'ignoreBase', given.ignoreBase, false);

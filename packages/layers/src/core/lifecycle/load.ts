@@ -15,7 +15,7 @@ import {
   weightKey,
 } from '../io/adapter-file.js';
 import {type Rename, renameSites} from '../io/rename.js';
-import type {AdaptedModel, PlaceVariables, StoredAdapter} from './adapted-model.js';
+import type {AdaptedModel, FileVariables, StoredAdapter} from './adapted-model.js';
 import {checkName, type Plan, type PlannedSite} from './plan.js';
 import {comparedWeights} from './weights.js';
 
@@ -234,12 +234,12 @@ function fail(problems: readonly string[], what: string, wayOut: string): void {
   if (problems.length > 0) throw new WeightMismatchError(`${what}: ${listProblems(problems)}. ${wayOut}`);
 }
 
-function trainedOf(state: AdaptedModel, name: string, file: AdapterFile): PlaceVariables[] {
+function trainedOf(state: AdaptedModel, name: string, file: AdapterFile): FileVariables[] {
   const wanted = new Set(file.trained.map(({name}) => name));
   return state.trainedVariables(name).filter(({file}) => wanted.has(file.name));
 }
 
-function assign(layers: readonly PlaceVariables[], weights: ReadonlyMap<string, WeightValues>): void {
+function assign(layers: readonly FileVariables[], weights: ReadonlyMap<string, WeightValues>): void {
   tf.tidy(() => {
     for (const {file, variables} of layers) {
       for (const [name, variable] of variables) {

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {SaveResult} from '../io/storage.js';
-import type {Place} from '../io/storage-location.js';
+import type {StorageLocation} from '../io/storage-location.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {LoadOptions} from './load.js';
 import type {Report} from './report.js';
@@ -102,7 +102,7 @@ export interface AnyPeft<M extends UpgradableModel = UpgradableModel> {
    * @throws ConfigError if there is no such adapter, no way to save to that place, or the folder has an adapter that was not saved by this
    * package; WeightMismatchError if a weight is NaN or infinite.
    */
-  save(to: Place, options?: SaveOptions): Promise<SaveResult>;
+  save(to: StorageLocation, options?: SaveOptions): Promise<SaveResult>;
 
   /**
    * Loads an adapter and makes it active. If the model has an adapter of that name, its weights are overwritten; if not, it is made
@@ -114,7 +114,7 @@ export interface AnyPeft<M extends UpgradableModel = UpgradableModel> {
    * weights are missing, extra or of another shape, or the file was saved with other base weights (then `ignoreBase` is the way
    * round). The model is then unchanged.
    */
-  load(from: Place, options?: LoadOptions): Promise<void>;
+  load(from: StorageLocation, options?: LoadOptions): Promise<void>;
 
   /**
    * Sets what the next batches bring along for routers that look at more than a site's input: `intuition`, `sentence` or `task` with a

@@ -12,10 +12,10 @@ import {adapterShapes, countTrainable} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
 import {listNames} from '../names.js';
 import {
+  type Candidate,
   checkTargets,
   isNamed,
-  type Noun,
-  type Place,
+  type LayerOrNode,
   type Selected,
   show,
   type Target,
@@ -57,7 +57,7 @@ export interface Override {
 }
 
 /** A site that is to carry an adapter. */
-export interface PlannedSite<At = Place> {
+export interface PlannedSite<At = Candidate> {
   at: At;
   dims: SiteDims;
   /** With all defaults filled in. */
@@ -65,7 +65,7 @@ export interface PlannedSite<At = Place> {
 }
 
 /** An upgrade that was checked in full and that changes nothing yet. */
-export interface Plan<At = Place> {
+export interface Plan<At = Candidate> {
   name: string;
   adapter: AdapterConfig;
   sites: PlannedSite<At>[];
@@ -73,7 +73,7 @@ export interface Plan<At = Place> {
   seed: number | undefined;
 }
 
-/** Decides what becomes of every place of a model; see `selectPlaces`. */
+/** Decides what becomes of every candidate of a model; see `selectTargets`. */
 export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | undefined) => Selected<At>[];
 
 /**
@@ -82,8 +82,8 @@ export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | un
  * @param existing Names of the adapters that the model has already.
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError.
  */
-export function planUpgrade<At extends Place>(
-  noun: Noun,
+export function planUpgrade<At extends Candidate>(
+  noun: LayerOrNode,
   select: Select<At>,
   given: AnyUpgradeConfig & AlsoTrain,
   existing: readonly string[],
@@ -99,9 +99,9 @@ export function planUpgrade<At extends Place>(
   const selected = select(config.targets, config.alsoTrain);
   const sites = selected
     .filter(({status}) => status === 'adapted')
-    .map((place) => ({place, config: config.adapter}));
+    .map((candidate) => ({candidate, config: config.adapter}));
   for (const override of checkOverrides(config.overrides)) {
-    const matched = sites.filter(({place}) => takesIn(override.targets, place));
+    const matched = sites.filter(({candidate}) => takesIn(override.targets, candidate));
     if (matched.length === 0) {
       throw new NoTargetError(
         `The overrides for ${show(override.targets)} match none of the adapted ${noun}s. Correct or remove them.`,
@@ -126,35 +126,35 @@ export function planUpgrade<At extends Place>(
  *
  * @throws the error of the first that cannot, if targets name one of them, or none is left.
  */
-function fitting<At extends Place>(
-  noun: Noun,
-  sites: readonly {place: Selected<At>; config: AdapterConfig}[],
+function fitting<At extends Candidate>(
+  noun: LayerOrNode,
+  sites: readonly {candidate: Selected<At>; config: AdapterConfig}[],
   selected: readonly Selected<At>[],
   targets: Targets | undefined,
 ): {planned: PlannedSite<At>[]; judged: Selected<At>[]} {
   const planned: PlannedSite<At>[] = [];
   const refused = new Map<Selected<At>, UnsupportedSiteError>();
-  for (const {place, config} of sites) {
-    const {at, info, dims} = place;
+  for (const {candidate, config} of sites) {
+    const {at, info, dims} = candidate;
     try {
       planned.push({at, dims: dims!, config: checkAdapter(config, dims!, noun, info.name)});
     } catch (error) {
       if (!(error instanceof UnsupportedSiteError)) throw error;
-      refused.set(place, error);
+      refused.set(candidate, error);
     }
   }
-  const named = [...refused.keys()].find((place) => isNamed(targets, place));
+  const named = [...refused.keys()].find((candidate) => isNamed(targets, candidate));
   if (named !== undefined || (planned.length === 0 && refused.size > 0)) {
     const [first, error] = named === undefined ? [...refused][0]! : [named, refused.get(named)!];
-    const others = [...refused.keys()].filter((place) => place !== first).map(({info}) => info.name);
+    const others = [...refused.keys()].filter((candidate) => candidate !== first).map(({info}) => info.name);
     if (others.length > 0) error.message += ` So too at: ${listNames(others)}.`;
     throw error;
   }
   return {
     planned,
-    judged: selected.map((place) => {
-      const error = refused.get(place);
-      return error === undefined ? place : {...place, status: 'unsupported', reason: error.message};
+    judged: selected.map((candidate) => {
+      const error = refused.get(candidate);
+      return error === undefined ? candidate : {...candidate, status: 'unsupported', reason: error.message};
     }),
   };
 }
@@ -215,7 +215,7 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
 }
 
 /** The config with all defaults. */
-function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: Noun, name: string): AdapterConfig {
+function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: LayerOrNode, name: string): AdapterConfig {
   const adapter = createAdapter(config, dims);
   const label = `${noun === 'layer' ? 'Layer' : 'Node'} '${name}'`;
   checkApplies(adapter, dims, label);

@@ -2,7 +2,7 @@ import {listNames} from '../names.js';
 import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
 import {describeGap, type LayerGap} from './layer-gap.js';
 import {countSite, type PlannedSite} from './plan.js';
-import type {Noun, Selected, SiteInfo} from './select.js';
+import type {LayerOrNode, Selected, SiteInfo} from './select.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
@@ -45,20 +45,20 @@ export interface Report {
   toString(): string;
 }
 
-/** How many parameters training changes now at each place of the active adapter. */
+/** How many parameters training changes now in each layer or node of the active adapter. */
 export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<string, number> {
   const trained = new Set(state.trainableVariables().map(({id}) => id));
-  const places = [...state.siteVariables(name), ...state.trainedVariables(name)];
+  const parts = [...state.siteVariables(name), ...state.trainedVariables(name)];
   const count = (variables: Iterable<StoredVariable>) =>
     [...variables]
       .map((variable) => variable.read())
       .reduce((sum, {id, size}) => sum + (trained.has(id) ? size : 0), 0);
-  return new Map(places.map(({file, variables}) => [file.name, count(variables.values())]));
+  return new Map(parts.map(({file, variables}) => [file.name, count(variables.values())]));
 }
 
 /**
  * @param sites The sites that carry the adapter; empty if none was chosen yet.
- * @param now What is trained at each place, where that is known. Default: all that the adapter and its layers train.
+ * @param now What is trained in each of them, where that is known. Default: all that the adapter and its layers train.
  */
 export function makeReport(
   state: AdaptedModel,
@@ -102,7 +102,7 @@ const NODE_COLUMNS: [string, (row: ReportSite) => string][] = [
 ];
 
 function toText(
-  noun: Noun,
+  noun: LayerOrNode,
   adapter: string | null,
   rows: readonly ReportSite[],
   {

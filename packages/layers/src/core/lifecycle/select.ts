@@ -39,18 +39,18 @@ export type Target = string | RegExp | {op?: string; weightShape?: number[]};
  */
 export type Targets = 'all-dense' | 'all-projections' | Target[] | ((site: SiteInfo) => boolean);
 
-/** A place of a model that can be targeted: a layer or a node. */
-export interface Place {
+/** A part of a model that can be targeted: a layer or a node. */
+export interface Candidate {
   /** Unique within the model. */
   readonly path: string;
-  /** Each of them names this place and no other. */
+  /** Each of them names this candidate and no other. */
   readonly names: readonly string[];
   /** What is around it: models, or scopes of names. */
   readonly around: readonly string[];
 }
 
-/** A place with weights and what becomes of it. */
-export interface Selected<At = Place> {
+/** A candidate with weights and what becomes of it. */
+export interface Selected<At = Candidate> {
   at: At;
   info: SiteInfo;
   /** Widths of the site, where there can be one. */
@@ -65,7 +65,7 @@ export interface Selected<At = Place> {
   reason: string;
 }
 
-/** Why a place cannot carry an adapter. */
+/** Why a candidate cannot carry an adapter. */
 export interface Refusal {
   /** A text that goes on behind `layer 'x' is`. */
   reason: string;
@@ -75,13 +75,13 @@ export interface Refusal {
   carries?: boolean;
 }
 
-/** A place with weights, before anything is decided. */
-export interface Described<At = Place> extends Pick<Selected<At>, 'at' | 'info' | 'dims'> {
+/** A candidate with weights, before anything is decided. */
+export interface Described<At = Candidate> extends Pick<Selected<At>, 'at' | 'info' | 'dims'> {
   refusal?: Refusal | undefined;
 }
 
-/** What errors call the places of a model. */
-export type Noun = 'layer' | 'node';
+/** What errors call the candidates of a model. */
+export type LayerOrNode = 'layer' | 'node';
 
 const ALL = {
   'all-dense': {
@@ -96,13 +96,13 @@ const ALL = {
 };
 
 /**
- * Decides for every place with weights whether it is adapted, trained in full, or frozen.
+ * Decides for every candidate with weights whether it is adapted, trained in full, or frozen.
  *
  * @throws ConfigError if targets or alsoTrain are of another form; NoTargetError if nothing can be adapted, or an entry of a list
  * matches nothing; UnsupportedSiteError if an entry matches layers none of which can be adapted, or names such a layer.
  */
-export function selectPlaces<At extends Place>(
-  noun: Noun,
+export function selectTargets<At extends Candidate>(
+  noun: LayerOrNode,
   described: readonly Described<At>[],
   targets: Targets = 'all-dense',
   alsoTrain: Target[] = [],
@@ -110,13 +110,14 @@ export function selectPlaces<At extends Place>(
   checkTargets(targets);
   checkList('alsoTrain', alsoTrain);
   for (const entry of alsoTrain) {
-    if (!described.some((place) => matches(entry, place))) throw noMatch(noun, 'alsoTrain', entry, described);
+    if (!described.some((candidate) => matches(entry, candidate)))
+      throw noMatch(noun, 'alsoTrain', entry, described);
   }
-  const selected = described.map((place): Selected<At> => {
-    const {at, info, dims, refusal} = place;
-    const trained = alsoTrain.find((entry) => matches(entry, place));
+  const selected = described.map((candidate): Selected<At> => {
+    const {at, info, dims, refusal} = candidate;
+    const trained = alsoTrain.find((entry) => matches(entry, candidate));
     if (trained !== undefined) {
-      if (isNamed(targets, place)) {
+      if (isNamed(targets, candidate)) {
         throw new ConfigError(
           `${capital(noun)} '${info.name}' is named in targets and matched by alsoTrain (${show(trained)}). ` +
             'Leave it out of one of them: it is adapted or trained in full.',
@@ -124,7 +125,7 @@ export function selectPlaces<At extends Place>(
       }
       return {at, info, dims, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
     }
-    const match = firstMatch(targets, place);
+    const match = firstMatch(targets, candidate);
     if (refusal === undefined) {
       return match === undefined
         ? {at, info, dims, status: 'frozen', reason: 'no target matches'}
@@ -150,12 +151,12 @@ export function checkTargets(targets: unknown, what = 'targets'): void {
   checkList(what, targets);
 }
 
-/** Whether targets take in a place. */
-export function takesIn(targets: Targets, place: Described): boolean {
-  return firstMatch(targets, place) !== undefined;
+/** Whether targets take in a candidate. */
+export function takesIn(targets: Targets, candidate: Described): boolean {
+  return firstMatch(targets, candidate) !== undefined;
 }
 
-/** Whether an entry of targets is this very place's name, so that it must be adapted or refused. */
+/** Whether an entry of targets is this very candidate's name, so that it must be adapted or refused. */
 export function isNamed(targets: Targets | undefined, {at}: Pick<Described, 'at'>): boolean {
   return Array.isArray(targets) && targets.some((entry) => typeof entry === 'string' && names(entry, at));
 }
@@ -180,16 +181,16 @@ function isShapeTarget(what: string, entry: unknown): boolean {
   return goodShape && (op === undefined ? weightShape !== undefined : typeof op === 'string');
 }
 
-/** Why the targets take in a place, or undefined if they do not. */
-function firstMatch(targets: Targets, place: Described): string | undefined {
-  const {info, dims, refusal} = place;
+/** Why the targets take in a candidate, or undefined if they do not. */
+function firstMatch(targets: Targets, candidate: Described): string | undefined {
+  const {info, dims, refusal} = candidate;
   if (typeof targets === 'string') {
     const {takes, reason} = ALL[targets];
     // A layer that is left out for its options alone is a gap to be told of.
     return takes(info, dims) || (targets === 'all-projections' && refusal?.asked) ? reason : undefined;
   }
   if (typeof targets === 'function') return targets(info) ? 'the predicate is true' : undefined;
-  const entry = targets.find((target) => matches(target, place));
+  const entry = targets.find((target) => matches(target, candidate));
   return entry === undefined ? undefined : `target ${show(entry)} matches`;
 }
 
@@ -205,13 +206,13 @@ function matches(entry: Target, {at, info}: Described): boolean {
   return (op === undefined || op === info.className) && (weightShape === undefined || sameShape(weightShape));
 }
 
-/** Whether a text names this very place, not just what is around it. */
-function names(entry: string, at: Place): boolean {
+/** Whether a text names this very candidate, not just what is around it. */
+function names(entry: string, at: Candidate): boolean {
   return entry === at.path || at.names.includes(entry);
 }
 
-function checkEntry(noun: Noun, entry: Target, selected: readonly Selected[]): void {
-  const matched = selected.filter((place) => matches(entry, place));
+function checkEntry(noun: LayerOrNode, entry: Target, selected: readonly Selected[]): void {
+  const matched = selected.filter((candidate) => matches(entry, candidate));
   if (matched.length === 0) throw noMatch(noun, 'targets', entry, selected);
   const unsupported = matched.filter(({status}) => status === 'unsupported');
   const named = unsupported.find(({at}) => typeof entry === 'string' && names(entry, at));
@@ -225,19 +226,19 @@ function checkEntry(noun: Noun, entry: Target, selected: readonly Selected[]): v
 }
 
 function noMatch(
-  noun: Noun,
+  noun: LayerOrNode,
   what: string,
   entry: Target,
-  places: readonly Pick<Selected, 'info'>[],
+  candidates: readonly Pick<Selected, 'info'>[],
 ): NoTargetError {
   return new NoTargetError(
     `${what}: ${show(entry)} matches no ${noun} with weights. The model has: ` +
-      `${listNames(places.map(({info}) => info.name)) || 'none'}.`,
+      `${listNames(candidates.map(({info}) => info.name)) || 'none'}.`,
   );
 }
 
 function nothingMatches(
-  noun: Noun,
+  noun: LayerOrNode,
   targets: Targets,
   selected: readonly Selected[],
   described: readonly Described[],
@@ -273,6 +274,6 @@ export function show(value: unknown): string {
   return describe(value);
 }
 
-function capital(noun: Noun): string {
+function capital(noun: LayerOrNode): string {
   return noun === 'layer' ? 'Layer' : 'Node';
 }

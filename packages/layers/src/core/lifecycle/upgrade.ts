@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
-import type {Place} from '../io/storage-location.js';
+import type {StorageLocation} from '../io/storage-location.js';
 import {PeftHandle} from './handle.js';
 import {peftOf, stateOf} from './kinds.js';
 import type {LoadOptions} from './load.js';
@@ -67,7 +67,7 @@ export async function upgrade<M extends UpgradableModel>(
  */
 export async function loadPeft<M extends UpgradableModel>(
   model: M,
-  from: Place,
+  from: StorageLocation,
   options?: LoadOptions,
 ): Promise<Peft<M>> {
   return inTurn(model, async () => {

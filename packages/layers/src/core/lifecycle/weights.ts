@@ -4,22 +4,22 @@ import type {SiteDims} from '../adapters/adapter.js';
 import type {AdapterFile, FileLayer, FileSite} from '../io/adapter-file.js';
 import {fitsSketch, sketchOf} from '../io/sketch.js';
 import {type Hashable, hashWeights, type WeightHashes} from '../io/weight-hashes.js';
-import type {Located} from '../tfjs/model-map.js';
-import type {AdaptedModel, PlaceVariables} from './adapted-model.js';
+import type {LocatedLayer} from '../tfjs/model-map.js';
+import type {AdaptedModel, FileVariables} from './adapted-model.js';
 
 /** A site and its variables by the names that its adapter gives them, as a file describes them. */
 export function siteVariables(
   name: string,
   {kind, dims}: {kind: string; dims: SiteDims},
-  variables: PlaceVariables['variables'],
-): PlaceVariables<FileSite> {
+  variables: FileVariables['variables'],
+): FileVariables<FileSite> {
   const shape: [number, number] = [dims.inputDim, dims.outputDim];
   return {file: {name, kind, shape, weights: describe(variables)}, variables};
 }
 
 /** A layer and its variables. */
-export function layerVariables({path, layer}: Located): PlaceVariables {
-  const variables: PlaceVariables['variables'] = new Map();
+export function layerVariables({path, layer}: LocatedLayer): FileVariables {
+  const variables: FileVariables['variables'] = new Map();
   for (const variable of layer.weights) {
     const name = leafName(variable);
     // Both directions of an RNN have weights of the same names.
@@ -30,7 +30,7 @@ export function layerVariables({path, layer}: Located): PlaceVariables {
   return {file: {name: path, weights: describe(variables)}, variables};
 }
 
-/** Names, shapes and hashes of the model's frozen weights, save those of some places that were trained in full. */
+/** Names, shapes and hashes of the model's frozen weights, save those of some layers that were trained in full. */
 export async function baseWeights(
   state: AdaptedModel,
   trained: readonly FileLayer[],
@@ -69,7 +69,7 @@ function frozen(state: AdaptedModel, trained: readonly FileLayer[]): Hashable[] 
   return state.frozenWeights(new Set(trained.map(({name}) => name)));
 }
 
-function describe(variables: PlaceVariables['variables']): FileLayer['weights'] {
+function describe(variables: FileVariables['variables']): FileLayer['weights'] {
   return [...variables].map(([name, {shape}]) => ({name, shape: [...shape] as number[]}));
 }
 

@@ -8,7 +8,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 export type Layer = tfl.layers.Layer;
 
 /** A use of a layer in the graph of symbolic tensors. */
-export interface GraphNode {
+export interface LayerUse {
   outboundLayer: Layer;
   inboundLayers: Layer[];
   outputTensors: {sourceLayer: Layer}[];
@@ -16,8 +16,8 @@ export interface GraphNode {
 
 /** Fields of any layer. */
 export interface LayerInternals {
-  inboundNodes: GraphNode[];
-  outboundNodes: GraphNode[];
+  inboundNodes: LayerUse[];
+  outboundNodes: LayerUse[];
   _trainableWeights: tfl.LayerVariable[];
   _nonTrainableWeights: tfl.LayerVariable[];
   _refCount: number | null;

@@ -9,7 +9,7 @@ import {
 } from './internals.js';
 
 /** A layer of a model, and where it is. */
-export interface Located {
+export interface LocatedLayer {
   layer: Layer;
   /** Names from the outermost model inwards, joined by `/`; unique within a model. */
   path: string;
@@ -28,7 +28,7 @@ export interface ModelMap {
   /** The models, and the inner ones through which Sequentials run. */
   containers: Container[];
   /** Every layer that is not a model, a TimeDistributed or a Bidirectional, once, in the order of `model.layers`. */
-  layers: Located[];
+  layers: LocatedLayer[];
 }
 
 /**
@@ -38,7 +38,7 @@ export interface ModelMap {
 export function mapModel(model: Layer): ModelMap {
   const models: Container[] = [];
   const containers: Container[] = [];
-  const layers: Located[] = [];
+  const layers: LocatedLayer[] = [];
   const seen = new Set<Layer>();
   const paths = new Set<string>();
 
@@ -88,7 +88,7 @@ export function mapModel(model: Layer): ModelMap {
 }
 
 /** {@link withParts} of a layer; and, of one direction of a Bidirectional, what the two were made of, which is what is saved of them. */
-export function partsAt({layer, holder}: Located): Layer[] {
+export function partsAt({layer, holder}: LocatedLayer): Layer[] {
   const parts = withParts(layer);
   return isBidirectional(holder) ? [...withParts(holder.layer), ...parts] : parts;
 }

@@ -6,7 +6,13 @@ import {
   removeFromFolder,
   writeFolder,
 } from '../../core/io/folder.js';
-import {askHandler, folderOf, noHandler, oneHandler, type Place} from '../../core/io/storage-location.js';
+import {
+  askHandler,
+  folderOf,
+  noHandler,
+  oneHandler,
+  type StorageLocation,
+} from '../../core/io/storage-location.js';
 import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 
 const TOPOLOGY = 'model.json';
@@ -21,7 +27,7 @@ const SAVED_BY = '{"savedBy":"tfjs-peft",';
  * @returns Paths of the files, where they went into a folder.
  * @throws ConfigError if nothing can be stored in such a place, or the folder has a model that was not stored by this function.
  */
-export async function storeModel(to: Place, artifacts: tf.io.ModelArtifacts): Promise<string[]> {
+export async function storeModel(to: StorageLocation, artifacts: tf.io.ModelArtifacts): Promise<string[]> {
   const folder = folderOf(to);
   if (folder !== undefined) {
     const before = await weightsOf(folder);

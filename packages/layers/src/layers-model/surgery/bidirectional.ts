@@ -1,14 +1,14 @@
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
 import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 /**
  * Whether both directions of every Bidirectional carry the same adapter: a saved one knows a single config for the two.
  *
  * @throws UnsupportedSiteError naming the direction that differs.
  */
-export function checkDirections(sites: readonly PlannedSite<Located>[]): void {
+export function checkDirections(sites: readonly PlannedSite<LocatedLayer>[]): void {
   const configs = new Map<Layer, string>(sites.map(({at, config}) => [at.layer, JSON.stringify(config)]));
   for (const {at} of sites) {
     if (!isBidirectional(at.holder)) continue;

@@ -1,6 +1,6 @@
 import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 /** Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen. */
 const owners = shared('layers.owners', () => new WeakMap<Layer, {readonly name: string}>());
@@ -22,14 +22,14 @@ export class Claims {
   }
 
   /** Adds those that belong to none; gives them. */
-  addFree(layers: readonly Located[]): Located[] {
+  addFree(layers: readonly LocatedLayer[]): LocatedLayer[] {
     const free = layers.filter(({layer}) => layer.weights.length > 0 && !owners.has(layer));
     for (const {layer} of free) this.add(layer);
     return free;
   }
 
   /** @throws ConfigError if a layer belongs to the upgrade of another model. */
-  check(layers: readonly Located[]): void {
+  check(layers: readonly LocatedLayer[]): void {
     const foreign = layers.find(({layer}) => owners.has(layer) && !this.has(layer));
     if (foreign === undefined) return;
     throw new ConfigError(

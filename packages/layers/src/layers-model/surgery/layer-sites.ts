@@ -1,12 +1,12 @@
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 import {PeftDense} from '../sites/peft-dense.js';
 import type {PeftLayer} from '../sites/peft-layer.js';
 import {PeftWrapper} from '../sites/peft-wrapper.js';
 
 /** A layer of the model and the layer that stands in for it. */
-interface Site {
+interface ReplacedLayer {
   original: Layer;
   layer: PeftLayer;
   holder: Layer;
@@ -17,8 +17,8 @@ export type Replace = (from: Layer, to: Layer, holder: Layer) => void;
 
 /** The layers of a model that carry adapters. Its user may take some out of the model, move them, and put them back. */
 export class LayerSites {
-  private readonly all = new Set<Site>();
-  private here = new Map<string, Site>();
+  private readonly all = new Set<ReplacedLayer>();
+  private here = new Map<string, ReplacedLayer>();
 
   /** @param join Tells a new layer of the model that it is in. */
   constructor(
@@ -36,9 +36,9 @@ export class LayerSites {
   }
 
   /** Finds anew which of them the model has, and where. */
-  locate(layers: readonly Located[]): void {
-    const sites = new Map<Layer, Site>([...this.all].map((site) => [site.layer, site]));
-    const found = layers.flatMap(({path, layer}): [string, Site][] => {
+  locate(layers: readonly LocatedLayer[]): void {
+    const sites = new Map<Layer, ReplacedLayer>([...this.all].map((site) => [site.layer, site]));
+    const found = layers.flatMap(({path, layer}): [string, ReplacedLayer][] => {
       const site = sites.get(layer);
       return site === undefined ? [] : [[path, site]];
     });
@@ -52,7 +52,7 @@ export class LayerSites {
   }
 
   /** The layer with adapters at a place, which there may be already. */
-  make({path, layer: original, holder}: Located): PeftLayer {
+  make({path, layer: original, holder}: LocatedLayer): PeftLayer {
     const known = this.here.get(path);
     if (known !== undefined) return known.layer;
     const layer = standIn(original);

@@ -4,12 +4,12 @@ import {createAdapter} from '../../core/adapters/registry.js';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
 import {
   type Container,
-  type GraphNode,
   internals,
   isContainer,
   type Layer,
+  type LayerUse,
 } from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 type Shape = tfl.Shape;
 
@@ -20,7 +20,7 @@ interface Tensor {
   sourceLayer: Layer;
 }
 
-interface Use extends GraphNode {
+interface SizedUse extends LayerUse {
   inputTensors: Tensor[];
   outputTensors: Tensor[];
 }
@@ -33,7 +33,7 @@ interface Use extends GraphNode {
  * @throws UnsupportedSiteError naming the layer that needs the length as it was.
  */
 export function checkRoom(
-  {at: {layer, holder}, dims, config}: PlannedSite<Located>,
+  {at: {layer, holder}, dims, config}: PlannedSite<LocatedLayer>,
   containers: readonly Container[],
 ): void {
   const by = createAdapter(config, dims).virtualTokens ?? 0;
@@ -57,7 +57,7 @@ function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonl
     pending.push(tensor);
   };
 
-  for (const node of internals(layer).inboundNodes as Use[]) {
+  for (const node of internals(layer).inboundNodes as SizedUse[]) {
     for (const tensor of node.outputTensors) {
       set(
         tensor,
@@ -72,7 +72,7 @@ function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonl
       );
       if (place >= 0) refuse(`the output of model '${container.name}'`, `it is [${tensor.shape}].`);
     }
-    for (const node of internals(tensor.sourceLayer).outboundNodes as Use[]) {
+    for (const node of internals(tensor.sourceLayer).outboundNodes as SizedUse[]) {
       if (!node.inputTensors.some(({id}) => id === tensor!.id)) continue;
       const {outboundLayer: next} = node;
       if (isContainer(next)) refuse(`the input of model '${next.name}'`, `it is [${tensor.shape}].`);

@@ -6,33 +6,33 @@ import {
   type Described,
   type Refusal,
   type Selected,
-  selectPlaces,
+  selectTargets,
   type Target,
   type Targets,
 } from '../../core/lifecycle/select.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 import {PeftLayer} from '../sites/peft-layer.js';
 import {siteClasses, siteOf} from '../sites/site-registry.js';
 
 /** Gives the layer as a PeftLayer if an upgrade of the same model put it there. */
 export type IsSite = (layer: Layer) => PeftLayer | undefined;
 
-/** {@link selectPlaces} for the layers of a model that have weights. */
+/** {@link selectTargets} for the layers of a model that have weights. */
 export function selectLayers(
-  layers: readonly Located[],
+  layers: readonly LocatedLayer[],
   isSite: IsSite,
   targets?: Targets,
   alsoTrain?: Target[],
-): Selected<Located>[] {
+): Selected<LocatedLayer>[] {
   const described = layers
     .filter(({layer}) => layer.weights.length > 0)
     .map((at) => describeLayer(at, isSite));
-  return selectPlaces('layer', described, targets, alsoTrain);
+  return selectTargets('layer', described, targets, alsoTrain);
 }
 
 /** What a layer is, with or without weights. */
-export function describeLayer(at: Located, isSite: IsSite): Described<Located> {
+export function describeLayer(at: LocatedLayer, isSite: IsSite): Described<LocatedLayer> {
   const {layer, path} = at;
   const site = isSite(layer);
   const {kind, dims, refusal}: Looks =

@@ -3,7 +3,7 @@ import {ConfigError, describe} from '@tfjs-peft/kernels';
 
 import {listNames} from '../../core/names.js';
 import type {Layer} from '../../core/tfjs/internals.js';
-import type {Located} from '../../core/tfjs/model-map.js';
+import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 /** A layer at whose calls something is computed, and of which of its inputs. */
 interface Source {
@@ -17,7 +17,7 @@ interface Source {
  * @param inputs Names of the model's inputs.
  * @throws ConfigError if there is no such layer, or an input feeds none that is called.
  */
-export function sourceAt(path: unknown, layers: readonly Located[], inputs: readonly string[]): Source {
+export function sourceAt(path: unknown, layers: readonly LocatedLayer[], inputs: readonly string[]): Source {
   if (typeof path !== 'string') {
     throw new ConfigError(
       `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
@@ -40,7 +40,7 @@ export function sourceAt(path: unknown, layers: readonly Located[], inputs: read
  *
  * @throws ConfigError if there is none.
  */
-function consumerOf({layer: input, path}: Located, layers: readonly Located[]): Source {
+function consumerOf({layer: input, path}: LocatedLayer, layers: readonly LocatedLayer[]): Source {
   for (const {layer} of layers) {
     const [node, ...others] = layer.inboundNodes;
     if (node === undefined || others.length > 0) continue;

@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type {PlaceVariables} from '../../core/lifecycle/adapted-model.js';
+import type {FileVariables} from '../../core/lifecycle/adapted-model.js';
 import {layerVariables} from '../../core/lifecycle/weights.js';
 import {internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
-import {type Located, partsAt} from '../../core/tfjs/model-map.js';
+import {type LocatedLayer, partsAt} from '../../core/tfjs/model-map.js';
 
 type Variable = tfl.LayerVariable;
 
 /** A layer that some adapters train in full. */
 interface Trained {
-  at: Located;
+  at: LocatedLayer;
   /** The base's own variables, which nothing changes meanwhile. */
   base: Map<Variable, tf.Variable>;
   /** Each adapter's copy of them. */
@@ -26,7 +26,7 @@ export class TrainedLayers {
   private inside: string | null = null;
 
   /** All layers that some adapter trains. */
-  get all(): Located[] {
+  get all(): LocatedLayer[] {
     return [...this.layers.values()].map(({at}) => at);
   }
 
@@ -35,7 +35,7 @@ export class TrainedLayers {
   }
 
   /** Gives an adapter copies of layers' values, without putting them in. */
-  add(adapter: string, places: readonly Located[]): void {
+  add(adapter: string, places: readonly LocatedLayer[]): void {
     for (const at of places) {
       const trained = this.layers.get(at.layer) ?? {at, base: variablesOf(at), copies: new Map()};
       const copies = [...trained.base].map(([variable, base]): [Variable, tf.Variable] => [
@@ -48,7 +48,7 @@ export class TrainedLayers {
   }
 
   /** Layers that are trained now have come into the model: their values are the adapter's, and the base's are those of this moment. */
-  adopt(adapter: string, places: readonly Located[]): void {
+  adopt(adapter: string, places: readonly LocatedLayer[]): void {
     for (const at of places) {
       const own = variablesOf(at);
       const base = [...own].map(([variable, value]): [Variable, tf.Variable] => [
@@ -79,13 +79,13 @@ export class TrainedLayers {
   }
 
   /** The layers that an adapter trains. */
-  of(adapter: string | null): Located[] {
+  of(adapter: string | null): LocatedLayer[] {
     if (adapter === null) return [];
     return [...this.layers.values()].filter(({copies}) => copies.has(adapter)).map(({at}) => at);
   }
 
   /** An adapter's copies at those of its layers that the model has, by the names that files give them. */
-  variablesOf(adapter: string, layers: readonly Located[]): PlaceVariables[] {
+  variablesOf(adapter: string, layers: readonly LocatedLayer[]): FileVariables[] {
     const own = layers.filter(({layer}) => this.layers.get(layer)?.copies.has(adapter));
     return own.map((at) => {
       const {file, variables} = layerVariables(at);
@@ -109,7 +109,7 @@ export class TrainedLayers {
   }
 }
 
-function variablesOf(at: Located): Map<Variable, tf.Variable> {
+function variablesOf(at: LocatedLayer): Map<Variable, tf.Variable> {
   const variables = partsAt(at).flatMap((part) => {
     const {_trainableWeights, _nonTrainableWeights} = internals(part);
     return [..._trainableWeights, ..._nonTrainableWeights];
