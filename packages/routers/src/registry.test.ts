@@ -71,6 +71,8 @@ describe.each(routerDefinitions())('the definition of $type', ({type, options, s
       expect(options).toEqual(expect.arrayContaining(Object.keys(given)));
     }
     const unknown = {...configs[0], nonsense: 1} as unknown as RouterConfig;
-    expect(() => createRouter(unknown)).toThrow(`use one of: type, experts, ${options!.join(', ')}.`);
+    expect(() => createRouter(unknown)).toThrow(
+      `use one of: ${['type', 'experts', ...options!].join(', ')}.`,
+    );
   });
 });
