@@ -11,6 +11,7 @@ export * from './intuition.js';
 export * from './sentence.js';
 export * from './task.js';
 export * from './fixed.js';
+export * from './hash.js';
 export * from './composite.js';
 
 routers.close();
