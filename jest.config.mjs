@@ -1,4 +1,4 @@
-import {existsSync} from 'node:fs';
+import {existsSync, readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {listKernels} from './scripts/list-kernels.mjs';
 
@@ -11,6 +11,15 @@ if (existsSync(swiftshader)) process.env.VK_ICD_FILENAMES ??= swiftshader;
 // jest puts <rootDir> into patterns as it is, or escaped by halves: a folder named with [brackets] or a + is then no longer found.
 const root = fileURLToPath(new URL('.', import.meta.url)).replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
+// The tests run on the sources: what the packages' exports maps name, and nothing else.
+const packages = JSON.parse(readFileSync(new URL('scripts/entry-points.json', import.meta.url), 'utf8'));
+const sources = Object.entries(packages).flatMap(([name, {entries}]) =>
+  Object.keys(entries).map((entry) => [
+    `^@tfjs-peft/${name}${entry === 'index' ? '' : `/${entry}`}$`,
+    `<rootDir>/packages/${name}/src/${entry}.ts`,
+  ]),
+);
+
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/packages', '<rootDir>/e2e/src'],
@@ -22,8 +31,8 @@ export default {
     ],
   },
   moduleNameMapper: {
-    '^@tfjs-peft/([^/]+)$': '<rootDir>/packages/$1/src/index.ts',
-    '^@tfjs-peft/([^/]+)/([^/]+)$': '<rootDir>/packages/$1/src/$2.ts',
+    ...Object.fromEntries(sources),
+    '^@tfjs-peft/testing/([^/]+)$': '<rootDir>/packages/testing/src/$1.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: [`^${root}(packages/[^/]+/dist|out)/`],

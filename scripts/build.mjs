@@ -1,6 +1,6 @@
 // Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file); what is not published last.
 import {execFileSync} from 'node:child_process';
-import {cpSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {build} from 'esbuild';
@@ -9,6 +9,8 @@ import {listKernels} from './list-kernels.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
+// In their order, which is that of their dependencies.
+const packages = JSON.parse(readFileSync(join(root, 'scripts/entry-points.json'), 'utf8'));
 
 function files(directory, ending) {
   return readdirSync(directory, {recursive: true, withFileTypes: true})
@@ -42,7 +44,7 @@ async function buildPackage(name) {
 
 await buildWasm(root);
 listKernels();
-for (const name of ['kernels', 'routers', 'quant', 'layers']) await buildPackage(name);
+for (const name of Object.keys(packages)) await buildPackage(name);
 for (const folder of ['packages/testing', 'e2e']) {
   rmSync(join(root, folder, 'dist'), {recursive: true, force: true});
   execFileSync(process.execPath, [tsc, '-p', join(root, folder)], {stdio: 'inherit'});

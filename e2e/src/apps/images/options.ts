@@ -1,26 +1,15 @@
 import {InputError} from '../../data/input-error.js';
-import type {Limits} from '../../data/tasks/task.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
 import {ADAPTERS} from '../main/adapter.js';
-import {BACKENDS, type Backend} from '../main/options.js';
+import {BACKENDS, JOB_FLAGS, type JobOptions, jobOptions} from '../options.js';
 import {IMAGE_TASKS} from './tasks.js';
 
 /** Everything that decides the figures. */
-export interface ImagesOptions {
+export interface ImagesOptions extends JobOptions {
   tasks: string[];
   imagesDir?: string;
   flip: boolean;
-  adapter: string;
-  /** Learning rates to choose from; those of the adapter where none is given. */
-  lr?: number;
   epochs: number;
-  batch: number;
-  backend: Backend;
-  limits: Limits;
-  seeds: number[];
-  out: string;
-  json?: string;
-  quiet: boolean;
 }
 
 export const HELP = `Usage: npm run images -- [options]
@@ -43,27 +32,16 @@ Upgrades MobileNetV2 in place, trains it on pictures and compares it with a tune
   --quiet             no progress`;
 
 const FLAGS = {
-  tasks: {type: 'string'},
+  ...JOB_FLAGS,
   'images-dir': {type: 'string'},
   flip: {type: 'boolean'},
-  adapter: {type: 'string'},
-  lr: {type: 'string'},
   epochs: {type: 'string'},
-  batch: {type: 'string'},
-  backend: {type: 'string'},
-  seed: {type: 'string'},
-  seeds: {type: 'string'},
-  'max-train': {type: 'string'},
-  'max-validation': {type: 'string'},
-  'max-test': {type: 'string'},
-  out: {type: 'string'},
-  json: {type: 'string'},
-  quiet: {type: 'boolean'},
-  help: {type: 'boolean', short: 'h'},
 } as const satisfies Flags;
 
-/** The largest values that make sense; see those of the main job. */
-const MOST = {rate: 10, epochs: 1e4, batch: 1024, pictures: 1e5};
+/** The largest values that make sense. */
+const MOST = {epochs: 1e4, pictures: 1e5};
+
+const DEFAULTS = {batch: 20, limits: {train: 300, validation: 150, test: 600}, out: 'out/images'};
 
 /**
  * Options of a command line.
@@ -96,19 +74,7 @@ export function parseImagesOptions(argv: string[]): ImagesOptions | undefined {
     tasks,
     imagesDir: given.text('images-dir'),
     flip: given.has('flip'),
-    adapter: given.choice('adapter', ADAPTERS) ?? 'molora',
-    lr: given.number('lr', {most: MOST.rate}),
     epochs: given.count('epochs', MOST.epochs) ?? 15,
-    batch: given.count('batch', MOST.batch) ?? 20,
-    backend: given.choice('backend', BACKENDS) ?? 'wasm',
-    limits: {
-      train: given.count('max-train', MOST.pictures) ?? 300,
-      validation: given.count('max-validation', MOST.pictures) ?? 150,
-      test: given.count('max-test', MOST.pictures) ?? 600,
-    },
-    seeds: given.seeds('seed', 'seeds', [1]),
-    out: given.text('out') ?? 'out/images',
-    json: given.text('json'),
-    quiet: given.has('quiet'),
+    ...jobOptions(given, DEFAULTS, MOST.pictures),
   };
 }

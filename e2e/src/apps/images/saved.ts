@@ -4,7 +4,7 @@ import type {AdapterConfig} from '@tfjs-peft/layers';
 import type {Limits} from '../../data/tasks/task.js';
 import {readArrays, writeArrays} from '../main/files.js';
 import {type Head, widthOf} from '../main/linear.js';
-import type {Backend} from '../main/options.js';
+import type {Backend} from '../options.js';
 
 /** All that another process needs beside the base model to predict the test pictures again. */
 export interface SavedRun {

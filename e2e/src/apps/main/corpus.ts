@@ -1,5 +1,5 @@
 import {SPLITS, type Split, type Task} from '../../data/tasks/task.js';
-import type {Encoder} from './encoder.js';
+import type {Encoder} from './encoders/encoder.js';
 
 /** What a router can read of a text besides its tokens. */
 export const CONTEXT_KEYS = ['intuition', 'sentence', 'task'] as const;

@@ -1,7 +1,9 @@
 import {availableParallelism} from 'node:os';
 import type {AdapterConfig} from '@tfjs-peft/layers';
+import type {Backend} from '../options.js';
 import type {Texts} from './corpus.js';
-import {type Encoder, loadEncoder, type ModelName} from './encoder.js';
+import type {Encoder} from './encoders/encoder.js';
+import {loadEncoder, type ModelName} from './encoders/load.js';
 import type {Head} from './linear.js';
 import {
   type Gradients,
@@ -11,7 +13,6 @@ import {
   type TrainingPart,
   type Work,
 } from './member.js';
-import type {Backend} from './options.js';
 import {RemoteMember} from './remote.js';
 
 /** Parts of a training batch, fixed so that a result does not depend on how many threads there were. */

@@ -4,7 +4,7 @@ import {USE_LITE_WIDTH} from '../../data/models/use-lite.js';
 import {random} from '../../data/tasks/random.js';
 import {useBackend} from './backend.js';
 import type {TextContext} from './corpus.js';
-import {loadEncoder} from './encoder.js';
+import {loadEncoder} from './encoders/load.js';
 import {Member, type TrainingPart} from './member.js';
 
 const CLASSES = [3, 2];

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, balanceScale, type Peft, type UpgradableModel} from '@tfjs-peft/layers';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
 import {CONTEXT_KEYS, type TextContext} from './corpus.js';
-import type {Encoder, PreparedBatch} from './encoder.js';
+import type {Encoder, PreparedBatch} from './encoders/encoder.js';
 import {type HeadVariables, headVariables, lossOf} from './heads.js';
 import type {Head} from './linear.js';
 

@@ -1,28 +1,20 @@
 import {LIMITS} from '@tfjs-peft/routers';
 import {InputError, quoted} from '../../data/input-error.js';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../../data/tasks/builtin.js';
-import type {Limits} from '../../data/tasks/task.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
+import {JOB_FLAGS, type JobOptions, jobOptions, MOST_RATE} from '../options.js';
 import {ADAPTERS, type AdapterOptions, MIXTURES, ROUTER_NAMES} from './adapter.js';
-import {MODELS, type ModelName} from './encoder.js';
-
-export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
-export type Backend = (typeof BACKENDS)[number];
+import {MODELS, type ModelName} from './encoders/load.js';
 
 /** Everything that decides a run's result; a checkpoint carries it. */
-export interface RunOptions extends AdapterOptions {
+export interface RunOptions extends AdapterOptions, Omit<JobOptions, 'out' | 'json' | 'quiet'> {
   tasks: string[];
   tasksDir?: string;
   model: ModelName;
-  lr?: number;
   headLr: number;
   steps?: number;
   minutes?: number;
-  batch: number;
-  backend: Backend;
-  limits: Limits;
   maxTokens: number;
-  seeds: number[];
 }
 
 /** The option that each flag of a run sets. */
@@ -51,13 +43,10 @@ const SETS = {
 export const RUN_OPTIONS: readonly (keyof RunOptions)[] = [...new Set(Object.values(SETS))];
 
 /** What the run leaves behind and says; may differ when a run is resumed. */
-export interface Options extends RunOptions {
+export interface Options extends RunOptions, Pick<JobOptions, 'out' | 'json' | 'quiet'> {
   /** Options that the command line gave, as against defaults. */
   given: (keyof RunOptions)[];
   resume: boolean;
-  out: string;
-  json?: string;
-  quiet: boolean;
 }
 
 export const HELP = `Usage: npm start -- [options]
@@ -85,43 +74,30 @@ Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and c
   --quiet               no progress`;
 
 const FLAGS = {
-  tasks: {type: 'string'},
+  ...JOB_FLAGS,
   'tasks-dir': {type: 'string'},
   model: {type: 'string'},
-  adapter: {type: 'string'},
   experts: {type: 'string'},
   rank: {type: 'string'},
   router: {type: 'string'},
-  lr: {type: 'string'},
   'head-lr': {type: 'string'},
   steps: {type: 'string'},
   minutes: {type: 'string'},
-  batch: {type: 'string'},
-  backend: {type: 'string'},
-  seed: {type: 'string'},
-  seeds: {type: 'string'},
-  'max-train': {type: 'string'},
-  'max-validation': {type: 'string'},
-  'max-test': {type: 'string'},
   'max-tokens': {type: 'string'},
   resume: {type: 'boolean'},
-  out: {type: 'string'},
-  json: {type: 'string'},
-  quiet: {type: 'boolean'},
-  help: {type: 'boolean', short: 'h'},
 } as const satisfies Flags;
 
-/** The largest values that make sense: what is above them is a slip that would end in hours, or in memory that there is not. */
+/** The largest values that make sense. */
 const MOST = {
   experts: LIMITS.count,
   rank: LIMITS.count,
-  rate: 10,
   steps: 1e6,
   minutes: 1e5,
-  batch: 1024,
   texts: 1e7,
   tokens: 1024,
 };
+
+const DEFAULTS = {batch: 32, limits: {train: 1500, validation: 300, test: 500}, out: 'out'};
 
 /**
  * Options of a command line.
@@ -139,32 +115,20 @@ export function parseOptions(argv: string[]): Options | undefined {
     tasks: given.list('tasks') ?? DEFAULT_TASKS,
     tasksDir: given.text('tasks-dir'),
     model: given.choice('model', MODELS) ?? 'use-lite',
-    adapter: given.choice('adapter', ADAPTERS) ?? 'molora',
     experts: given.count('experts', MOST.experts),
     rank: given.count('rank', MOST.rank),
     router: given.choice('router', ROUTER_NAMES),
-    lr: given.number('lr', {most: MOST.rate}),
-    headLr: given.number('head-lr', {most: MOST.rate}) ?? 3e-4,
+    headLr: given.number('head-lr', {most: MOST_RATE}) ?? 3e-4,
     steps: given.count('steps', MOST.steps),
     minutes: given.number('minutes', {most: MOST.minutes}),
-    batch: given.count('batch', MOST.batch) ?? 32,
-    backend: given.choice('backend', BACKENDS) ?? 'wasm',
-    limits: {
-      train: given.count('max-train', MOST.texts) ?? 1500,
-      validation: given.count('max-validation', MOST.texts) ?? 300,
-      test: given.count('max-test', MOST.texts) ?? 500,
-    },
     maxTokens: given.count('max-tokens', MOST.tokens) ?? 32,
-    seeds: given.seeds('seed', 'seeds', [1]),
+    ...jobOptions(given, DEFAULTS, MOST.texts),
     given: [
       ...new Set(
         (Object.keys(SETS) as (keyof typeof SETS)[]).flatMap((flag) => (given.has(flag) ? [SETS[flag]] : [])),
       ),
     ],
     resume: given.has('resume'),
-    out: given.text('out') ?? 'out',
-    json: given.text('json'),
-    quiet: given.has('quiet'),
   };
 }
 

@@ -1,9 +1,9 @@
 import {Worker} from 'node:worker_threads';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import type {ModelName} from './encoder.js';
+import type {Backend} from '../options.js';
+import type {ModelName} from './encoders/load.js';
 import type {Head} from './linear.js';
 import type {Gradients, ParameterStart, TokenBatch, TrainingPart, Work} from './member.js';
-import type {Backend} from './options.js';
 
 /** A job for the thread, and what comes back. */
 export interface Call {

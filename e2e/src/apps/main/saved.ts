@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {writeWhole} from '../../tools/command/output.js';
 import type {EncodedTask} from './corpus.js';
-import type {ModelName} from './encoder.js';
+import type {ModelName} from './encoders/load.js';
 import {type NamedArray, readArrays, writeArrays} from './files.js';
 import {type Head, predictionsOf, widthOf} from './linear.js';
 

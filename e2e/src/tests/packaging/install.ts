@@ -2,8 +2,10 @@ import {execFileSync} from 'node:child_process';
 import {existsSync, mkdirSync, readFileSync, symlinkSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 
-export const PACKAGES = ['kernels', 'routers', 'quant', 'layers'] as const;
-export type PackageName = (typeof PACKAGES)[number];
+const ENTRY_POINTS = join(__dirname, '../../../../scripts/entry-points.json');
+
+/** The packages that are published: kernels, routers, ... */
+export const PACKAGES = Object.keys(JSON.parse(readFileSync(ENTRY_POINTS, 'utf8')) as object);
 
 export interface Manifest {
   exports: Record<string, unknown>;
@@ -13,19 +15,19 @@ export interface Manifest {
   peerDependenciesMeta?: Record<string, {optional?: boolean}>;
 }
 
-export function manifestOf(root: string, name: PackageName): Manifest {
+export function manifestOf(root: string, name: string): Manifest {
   return JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'));
 }
 
 /** Entry points of a package as a user writes them: '@tfjs-peft/kernels', '@tfjs-peft/kernels/wasm', ... */
-export function entriesOf(root: string, name: PackageName): string[] {
+export function entriesOf(root: string, name: string): string[] {
   return Object.keys(manifestOf(root, name).exports)
     .filter((entry) => entry !== './package.json')
     .map((entry) => `@tfjs-peft/${name}${entry.slice(1)}`);
 }
 
 /** Packs a built package into `folder` and returns the tarball's path. */
-export function pack(root: string, name: PackageName, folder: string): string {
+export function pack(root: string, name: string, folder: string): string {
   if (!existsSync(join(root, 'packages', name, 'dist')))
     throw new Error(`packages/${name} has no dist: npm run build`);
   const output = execFileSync('npm', ['pack', '--json', '--pack-destination', folder], {
@@ -58,7 +60,7 @@ function linkPeers(root: string, folder: string, peers: string[]): void {
 export function install(
   root: string,
   tarballs: Record<string, string>,
-  names: readonly PackageName[],
+  names: readonly string[],
   folder: string,
   extraPeers: string[] = [],
 ): void {
@@ -79,7 +81,7 @@ export function install(
     install(
       root,
       tarballs,
-      ours.map((dependency) => dependency.slice('@tfjs-peft/'.length) as PackageName),
+      ours.map((dependency) => dependency.slice('@tfjs-peft/'.length)),
       folder,
     );
   }

@@ -1,7 +1,7 @@
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseAst} from 'rollup/parseAst';
-import {manifestOf, PACKAGES, type PackageName} from './install.js';
+import {manifestOf, PACKAGES} from './install.js';
 
 const ROOT = join(__dirname, '../../../..');
 
@@ -24,7 +24,7 @@ function hasEffect(code: string): boolean {
 }
 
 /** Paths of a package's modules, as a manifest writes them, in one of its two builds. */
-function modulesOf(name: PackageName, build: string): string[] {
+function modulesOf(name: string, build: string): string[] {
   const folder = join(ROOT, 'packages', name, 'dist', build);
   const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) =>
     file.endsWith('.js'),

@@ -3,9 +3,10 @@ import type {AdapterConfig} from '@tfjs-peft/layers';
 import {loadBuiltinTasks} from '../../../data/tasks/builtin.js';
 import {random} from '../../../data/tasks/random.js';
 import {useBackend} from '../backend.js';
-import {type Encoder, loadEncoder} from '../encoder.js';
 import {Member} from '../member.js';
 import {Parameters} from '../parameters.js';
+import type {Encoder} from './encoder.js';
+import {loadEncoder} from './load.js';
 
 const STEPS = 20;
 const BATCH = 8;

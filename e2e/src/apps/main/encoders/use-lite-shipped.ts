@@ -6,7 +6,7 @@ import {type AdapterConfig, type GraphTrainer, type Peft, trainer, upgrade} from
 import {USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
 import {loadUseLiteGraph, raggedTokens} from '../../../data/models/use-lite-graph.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
-import type {Encoder, PreparedBatch} from '../encoder.js';
+import type {Encoder, PreparedBatch} from './encoder.js';
 
 /** USE-lite as its package ships it, a GraphModel that stock tfjs can only run by `executeAsync`, upgraded at its ten projections. */
 export class UseLiteShippedEncoder implements Encoder {

@@ -4,7 +4,7 @@ import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
 import {padTokens} from '../../../data/models/padding.js';
 import {buildUseLite, USE_LITE_PADDING, USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
-import type {Encoder, PreparedBatch} from '../encoder.js';
+import type {Encoder, PreparedBatch} from './encoder.js';
 
 /** USE-lite as a LayersModel, upgraded at its ten Dense layers. */
 export class UseLiteEncoder implements Encoder {

@@ -3,14 +3,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {GraphBuilder} from '../../graph-model/testing/builder.js';
-import {
-  inspect,
-  loadPeft,
-  type Peft,
-  type UpgradableModel,
-  type UpgradeConfig,
-  upgrade,
-} from '../../index.js';
+import {inspect, loadPeft, type UpgradeConfig, upgrade} from '../../index.js';
 
 const LORA: UpgradeConfig<GraphModel> = {adapter: {type: 'lora', rank: 1}};
 
@@ -61,38 +54,3 @@ test('once /graph was imported, the same functions take both kinds, and what onl
   const alsoTrain = {...LORA, alsoTrain: ['site']} as UpgradeConfig<GraphModel>;
   await expect(upgrade(await graphModel(), alsoTrain)).rejects.toThrow(/alsoTrain is for LayersModels/);
 });
-
-/** Compiled, and never run. */
-export async function types(
-  graph: GraphModel,
-  layers: tfl.LayersModel,
-  either: UpgradableModel,
-): Promise<void> {
-  const ofGraph = await upgrade(graph, LORA);
-  const ofLayers = await upgrade(layers, {...LORA, alsoTrain: ['only']});
-  const ofEither = await upgrade(either, LORA);
-  await ofGraph.saveModel('memory');
-  await ofGraph.merge('memory');
-  ofLayers.contextFrom('only', () => ({}));
-  const peft: Peft<UpgradableModel>[] = [
-    ofGraph,
-    ofLayers,
-    ofEither,
-    await loadPeft(layersModel(), 'memory'),
-  ];
-  peft[0]!.enable();
-  // @ts-expect-error A GraphModel has no layers.
-  ofGraph.contextFrom('only', () => ({}));
-  // @ts-expect-error The same.
-  await upgrade(graph, {...LORA, alsoTrain: ['only']});
-  // @ts-expect-error A LayersModel saves itself.
-  await ofLayers.saveModel('memory');
-  // @ts-expect-error The same.
-  await ofLayers.merge('memory');
-  // @ts-expect-error One of them cannot.
-  await ofEither.merge('memory');
-  // @ts-expect-error The other one cannot.
-  ofEither.contextFrom('only', () => ({}));
-  // @ts-expect-error How a model is kept is no part of the types.
-  ofLayers.state;
-}

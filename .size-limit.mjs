@@ -1,0 +1,38 @@
+// Sizes of what a page loads: each entry point by itself, and the ways that the documents show. tfjs is not counted.
+import {readFileSync} from 'node:fs';
+
+const packages = JSON.parse(readFileSync(new URL('scripts/entry-points.json', import.meta.url), 'utf8'));
+const built = (name, entry) => `packages/${name}/dist/esm/${entry}.js`;
+
+const COMMON = {
+  gzip: true,
+  ignore: ['@tensorflow/*'],
+  modifyEsbuildConfig: (config) => ({...config, format: 'esm'}),
+};
+
+/** A page that imports some names of some entry points. */
+const page = (name, limit, imports) => ({
+  ...COMMON,
+  name,
+  limit,
+  import: Object.fromEntries(imports.map(([from, entry, names]) => [built(from, entry), `{ ${names} }`])),
+});
+
+export default [
+  ...Object.entries(packages).flatMap(([name, {entries}]) =>
+    Object.entries(entries).map(([entry, limit]) => ({
+      ...COMMON,
+      name: `@tfjs-peft/${name}${entry === 'index' ? '' : `/${entry}`}`,
+      path: built(name, entry),
+      limit,
+    })),
+  ),
+  page('upgrade on wasm', '89 kB', [
+    ['kernels', 'wasm', 'register'],
+    ['layers', 'index', 'upgrade'],
+  ]),
+  page('upgrade of GraphModels on wasm', '116 kB', [
+    ['kernels', 'wasm', 'register'],
+    ['layers', 'graph', 'trainer, upgrade'],
+  ]),
+];
