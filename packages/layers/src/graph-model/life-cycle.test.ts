@@ -174,7 +174,7 @@ describe('files', () => {
       /node 'hidden' is missing in the model; node 'out' is missing.*rename/,
     );
     const rename = {hidden: 'first/Relu', out: 'second/BiasAdd'};
-    await expect(loadPeft(model, place, {rename})).rejects.toThrow(/another base model/);
+    await expect(loadPeft(model, place, {rename})).rejects.toThrow(/other base weights/);
     await expect(loadPeft(model, place, {rename: {hiden: 'first/Relu'}})).rejects.toThrow(
       /rename speaks of 'hiden'.*'hidden', 'out'/,
     );

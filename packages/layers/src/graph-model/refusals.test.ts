@@ -87,7 +87,7 @@ test.each<[string, string, object, RegExp]>([
     'an override that matches nothing',
     'NoTargetError',
     {overrides: [{targets: ['x'], adapter: {}}]},
-    /\['x'\] match none of the adapted nodes/,
+    /\['x'\] matches no adapted node/,
   ],
 ])('%s is refused, and the model left alone', async (_, kind, config, message) => {
   const model = await load();
@@ -105,7 +105,7 @@ test.each<[string, string, object, RegExp]>([
 test('a node that cannot be a site is refused by name, with the reason', async () => {
   const config = (targets: Targets) => ({adapter: {type: 'lora', rank: 2} as const, targets});
   await expect(upgrade(await mixed(), config(['left']))).rejects.toThrow(
-    /Target 'left': node 'left' is a MatMul that has its constant on the left\. Choose among: 'scope\/good'/,
+    /Target 'left': node 'left' is a MatMul that has its constant on the left\. Target one of: 'scope\/good'/,
   );
   await expect(upgrade(await mixed(), config([{op: 'Einsum'}]))).rejects.toThrow(
     /node 'elementwise' is a Einsum/,
@@ -115,7 +115,7 @@ test('a node that cannot be a site is refused by name, with the reason', async (
 test('a name is taken once, and a model that is disposed or detached is refused', async () => {
   const model = await load();
   const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}});
-  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(/has an adapter 'default' already/);
+  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(/already has an adapter 'default'/);
   peft.detach();
   expect(() => peft.report()).toThrow(/This upgrade of the GraphModel was detached/);
   model.dispose();
@@ -162,7 +162,7 @@ test('an adapter that makes sequences longer is refused', async () => {
   const model = await graph.output(graph.node('GatherV2', 'lookup', ['table', 'ids', 'axis'])).load();
   const adapter = {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 2}} as const;
   await expect(upgrade(model, {adapter, targets: ['lookup']})).rejects.toThrow(
-    /Node 'lookup' cannot get 2 virtual tokens/,
+    /Node 'lookup' cannot carry 2 virtual tokens/,
   );
 });
 

@@ -231,7 +231,7 @@ describe('a config', () => {
     };
     for (const [config, message] of [
       [getter, /cannot be read \('not today'\)/],
-      [{adapter: lora, name: 'n'.repeat(1e6)}, /name has 1000000 letters/],
+      [{adapter: lora, name: 'n'.repeat(1e6)}, /name has 1000000 characters/],
       [{adapter: lora, name: null}, /name is null/],
       [{adapter: lora, name: 3n}, /name is 3n/],
       [{adapter: lora, targets: circular}, /targets is/],
@@ -252,7 +252,7 @@ describe('a config', () => {
     const peft = await upgrade(tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]}), {
       adapter: {type: 'lora'},
     });
-    expect(() => peft.setContext({task: disposed})).toThrow(/task is a tensor that was disposed/);
+    expect(() => peft.setContext({task: disposed})).toThrow(/task is a disposed tensor/);
     expect(() => peft.setContext({task: 3n as never})).toThrow(ConfigError);
     expect(() => peft.trackUsage({tasks: 1e9})).toThrow(/tasks is 1000000000/);
   });

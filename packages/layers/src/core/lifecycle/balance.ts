@@ -3,41 +3,50 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {checkBoolean, checkChoice, checkInteger, checkNumber, checkOptions} from '@tfjs-peft/routers';
 import type {AnyPeft} from './peft.js';
 
-/** How a coefficient comes up to its value: at once, in equal steps, or along half a wave of the cosine. */
+/** How the coefficient grows to its value: at once, in equal steps, or along half a cosine wave. */
 export const WARMUPS = ['constant', 'linear', 'cosine'] as const;
 
-/** When, and how much, the losses of a model's routers count; see {@link balanceScale}. */
+/** When and how much the losses of a model's routers count; see {@link balanceScale}. */
 export interface BalanceSchedule {
   /**
-   * Which defaults: `paper` takes the losses as the routers weigh them, at every step, summed over the sites; `code`, the released
-   * code of LiME, every 50th step, averaged over the sites and times 0.01. Default `paper`.
+   * Which defaults to use. `paper` adds the routers' losses at every step, summed over the sites, with the
+   * routers' own weights. `code`, after LiME's released code, adds them every 50th step, averaged over the
+   * sites and times 0.01. Default `paper`.
    */
   form?: 'paper' | 'code';
-  /** What the losses are multiplied by. Default 1 (paper), 0.01 (code). */
+  /** Factor of the losses. Default 1 (paper), 0.01 (code). */
   coefficient?: number;
-  /** Steps 0, every, 2 · every, ... count, the others have no loss. Default 1 (paper), 50 (code). */
+  /** The losses count at steps 0, every, 2 · every, and so on. Default 1 (paper), 50 (code). */
   every?: number;
   /** Divide by the number of sites with a loss. Default false (paper), true (code). */
   average?: boolean;
-  /** How the coefficient comes up. Default `constant`; the released code's is `linear`. */
+  /** How the coefficient grows. Default `constant`; the released code uses `linear`. */
   warmup?: (typeof WARMUPS)[number];
-  /** After so many steps it is there. Default 0. */
+  /** Number of steps until the coefficient has its full value. Default 0. */
   warmupSteps?: number;
 }
 
 const OPTIONS = ['form', 'coefficient', 'every', 'average', 'warmup', 'warmupSteps'] as const;
 
 /**
- * What each site's loss is multiplied by at a step of training:
+ * The factor of each site's router loss at a step of training:
  *
  *     coefficient · warmup(step / warmupSteps) / sites   if step is a multiple of every, else 0
  *
- * with warmup(t) = 1 for t >= 1, else t (`linear`) or (1 - cos(π t)) / 2 (`cosine`). LiME (arXiv 2604.02338, section 3) adds
- * α_imp L_imp + β_KL L_KL with 0.1 and 0.01, which are options of its router; its released code (Kowsher/LiME) has the rest.
+ * with warmup(t) = 1 for t >= 1, else t (`linear`) or (1 - cos(π t)) / 2 (`cosine`). LiME (arXiv 2604.02338,
+ * section 3) adds α_imp L_imp + β_KL L_KL with 0.1 and 0.01, which are options of its router; the schedule
+ * comes from its released code (Kowsher/LiME).
  *
- * @param step Counted from 0: gradient steps, or micro-batches as the released code counts.
- * @param sites How many sites have a loss. Default 1.
+ * @param step Number of the step, from 0: gradient steps, or micro-batches as the released code counts.
+ * @param sites Number of sites with a loss. Default 1.
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {balanceScale} from '@tfjs-peft/layers';
+ *
+ * // In a training loop of your own, before each step: peft.scaleLosses(factor).
+ * const factor = balanceScale({warmup: 'linear', warmupSteps: 100}, 50); // 0.5
+ * ```
  */
 export function balanceScale(schedule: BalanceSchedule, step: number, sites = 1): number {
   const {coefficient, every, average, warmup, warmupSteps} = checked(schedule);
@@ -48,12 +57,26 @@ export function balanceScale(schedule: BalanceSchedule, step: number, sites = 1)
 }
 
 /**
- * A callback for `fit` that sets, batch by batch, how much the losses of the active adapter's routers count, and in the end has them
- * count as they do without it. Steps go on over epochs, and begin anew with every `fit`. A `fit` that throws leaves the last factor:
- * {@link AnyPeft.scaleLosses} sets it back to 1.
+ * A callback for `fit` that scales the losses of the active adapter's routers by a schedule, batch by batch.
+ * Steps count on over the epochs and restart with every `fit`. At the end of training, the factor is as
+ * before. If `fit` throws, the last factor stays: `peft.scaleLosses(1)` resets it.
  *
- * @throws ConfigError, as soon as it is called if an option is unknown or out of range, and when training begins if no site of the
- * active adapter has a router with a loss.
+ * @throws ConfigError at once if an option is unknown or out of range; when training begins, if no site of
+ * the active adapter has a router with a loss.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {balanceCallback, upgrade} from '@tfjs-peft/layers';
+ *
+ * const model = tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]});
+ * const router = {type: 'noisy-top-k'} as const; // has a balance loss
+ * const peft = await upgrade(model, {targets: [/dense/], adapter: {type: 'molora', experts: 4, rank: 2, router}});
+ * model.compile({optimizer: 'adam', loss: 'meanSquaredError'});
+ * await model.fit(tf.ones([16, 8]), tf.ones([16, 4]), {
+ *   verbose: 0,
+ *   callbacks: balanceCallback(peft, {warmup: 'linear', warmupSteps: 100}),
+ * });
+ * ```
  */
 export function balanceCallback(peft: AnyPeft, schedule: BalanceSchedule = {}): tfl.CustomCallbackArgs {
   checked(schedule);
@@ -65,8 +88,8 @@ export function balanceCallback(peft: AnyPeft, schedule: BalanceSchedule = {}): 
       before = peft.lossFactor;
       if (peft.lossSites > 0) return;
       throw new ConfigError(
-        "balanceCallback: no router of the active adapter has a loss. Give it one, such as router: {type: 'zero', importance: 0.1, " +
-          'divergence: 0.01}.',
+        'balanceCallback: no router of the active adapter has a loss. Use a router with one, such as ' +
+          "{type: 'zero', importance: 0.1, divergence: 0.01}.",
       );
     },
     onBatchBegin: async () => {

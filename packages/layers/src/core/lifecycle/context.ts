@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {checkOptions, checkTasks, type RouterContext} from '@tfjs-peft/routers';
 import type {AdaptedSite} from '../sites/adapted-site.js';
 import type {Layer} from '../tfjs/internals.js';
@@ -7,21 +7,27 @@ import {wrapCall} from '../tfjs/wrap-methods.js';
 
 const KEYS = ['intuition', 'sentence', 'task', 'mask', 'noise'] as const;
 
-/** Gives what a batch brings along, of some layer's inputs. */
+/** Computes the context of a batch from the inputs of a layer. */
 type Compute = (inputs: tf.Tensor[]) => RouterContext;
 
-/** What the batches of a model bring along for its routers: set by hand, or computed whenever some layer is called. */
+/**
+ * The context of a model's batches for its routers: set by hand, or computed whenever a given layer is
+ * called.
+ */
 export class ContextStore {
   private current: RouterContext | undefined;
-  /** What is computed at the calls of a layer, and what ends it. */
+  /** Layers whose calls compute the context, and functions that end this. */
   private readonly sources = new Map<Layer, {compute: Compute; end: () => void}>();
 
-  /** @param tasks How many tasks the routers of the active adapter know; undefined where none looks at tasks. */
+  /**
+   * @param tasks Returns the number of tasks that the routers of the active adapter know; undefined if none
+   * reads tasks.
+   */
   constructor(private readonly tasks: () => number | undefined) {}
 
   /**
-   * @throws ConfigError if a key is unknown, its value no tensor, or a task's number none that the routers know. The context is then
-   * as before.
+   * @throws ConfigError if a key is unknown, a value is not a tensor, or the routers do not know a task's
+   * number. The context is then unchanged.
    */
   set(context: RouterContext | null): void {
     const before = this.current;
@@ -31,7 +37,10 @@ export class ContextStore {
 
   readonly get = (): RouterContext | undefined => this.current;
 
-  /** Whether what was set by hand has a row for each of so many samples, of which a batch may be a part. */
+  /**
+   * Whether the context set by hand has one row for each of `samples` samples, of which a batch may be a
+   * part.
+   */
   hasRows(samples: number): boolean {
     return (
       samples > 1 &&
@@ -40,7 +49,10 @@ export class ContextStore {
     );
   }
 
-  /** Runs with the rows at some places, int32 [n], in place of those of all samples; what all have in common stays. */
+  /**
+   * Runs with the rows at some places, int32 [n], instead of those of all samples. Tensors with one row for
+   * all stay.
+   */
   withRows<T>(places: tf.Tensor, run: () => T): T {
     const all = this.current;
     const samples = Math.max(...tensorsOf(all).map(({shape}) => shape[0] ?? 1));
@@ -67,8 +79,8 @@ export class ContextStore {
   }
 
   /**
-   * Computes the context from a layer's inputs at each of its calls. Not by tfjs's call hook, of which a layer has one, that is its
-   * user's, and which the layers of many classes never call.
+   * Computes the context from a layer's inputs at each of its calls. tfjs's call hook would not do: a layer
+   * has only one, which belongs to the user, and many classes never call it.
    */
   from(layer: Layer, compute: Compute): void {
     this.sources.get(layer)?.end();
@@ -79,7 +91,7 @@ export class ContextStore {
     this.sources.set(layer, {compute, end});
   }
 
-  /** One layer is called in another's place from now on. */
+  /** Follows a layer that another one replaces. */
   move(from: Layer, to: Layer): void {
     const source = this.sources.get(from);
     if (source === undefined) return;
@@ -95,7 +107,7 @@ export class ContextStore {
   }
 }
 
-/** How many tasks all routers of the active adapters know; undefined if none looks at tasks. */
+/** The number of tasks that all routers of the active adapters know; undefined if none reads tasks. */
 export function tasksOf(sites: readonly AdaptedSite[]): number | undefined {
   const known = sites.flatMap(({tasks}) => (tasks === undefined ? [] : [tasks]));
   return known.length === 0 ? undefined : Math.min(...known);
@@ -109,14 +121,14 @@ function owned(context: RouterContext, tasks: number | undefined): RouterContext
     if (value === undefined) continue;
     if (key === 'noise' ? typeof value !== 'function' : !(value instanceof tf.Tensor)) {
       throw new ConfigError(
-        `setContext: ${key} must be a ${key === 'noise' ? 'function' : 'tensor'}. Make it one.`,
+        `setContext: ${key} is ${describe(value)}. Pass a ${key === 'noise' ? 'function' : 'tensor'}.`,
       );
     }
     if (value instanceof tf.Tensor && value.isDisposed) {
-      throw new ConfigError(`setContext: ${key} is a tensor that was disposed. Give one that still lives.`);
+      throw new ConfigError(`setContext: ${key} is a disposed tensor. Pass a new one.`);
     }
   }
-  // As it was given: a copy, or a cast, might have to be read back from a GPU.
+  // The tensor itself: a copy or a cast might have to be read back from a GPU.
   if (context.task !== undefined && tasks !== undefined) checkTasks('setContext', context.task, tasks);
   for (const key of KEYS) {
     const value = context[key];

@@ -234,7 +234,7 @@ describe('a file is refused, and the model left alone:', () => {
     [
       'of a model with other values',
       () => nested(6, 50),
-      /another base model: 'inner\/wide.kernel' has other values.*\{ignoreBase: true\}/,
+      /other base weights: 'inner\/wide.kernel' has other values.*\{ignoreBase: true\}/,
     ],
   ])('%s', async (_what, make, message) => {
     await refuses(make(), saved, WeightMismatchError, message);
@@ -244,8 +244,8 @@ describe('a file is refused, and the model left alone:', () => {
     const load = (peft: Peft) => (from: unknown) => peft.load(from as string);
     for (const [config, message] of [
       [{adapter: {...molora, alpha: 3}}, /"alpha":3.*"alpha":16.*\{name: 'other'\}/],
-      [{adapter: molora, targets: ['inner']}, /site 'head' carries no such adapter/],
-      [{adapter: molora, targets: ['inner'], alsoTrain: ['head']}, /site 'head' carries no such adapter/],
+      [{adapter: molora, targets: ['inner']}, /site 'head' does not carry this adapter/],
+      [{adapter: molora, targets: ['inner'], alsoTrain: ['head']}, /site 'head' does not carry this adapter/],
       [
         {adapter: molora, overrides: [{targets: ['head'], adapter: {type: 'ia3'}}]},
         /site 'head' has \{"type":"ia3"/,

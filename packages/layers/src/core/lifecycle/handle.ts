@@ -13,22 +13,22 @@ import type {PlannedSite} from './plan.js';
 import {makeReport, type Report, trainedNow} from './report.js';
 import {toStored} from './save.js';
 
-/** The upgrade of each model that has one, whichever copy of this package made it. */
+/** The Peft of each upgraded model, whichever copy of this package made it. */
 const upgrades = shared('layers.upgrades', () => new WeakMap<object, PeftHandle<UpgradableModel>>());
 
-/** The upgrade that a model has now. */
+/** The Peft of a model. */
 export function handleOf<M extends UpgradableModel>(model: M): PeftHandle<M> | undefined {
   return upgrades.get(model) as PeftHandle<M> | undefined;
 }
 
-/** The state of the upgrade that a model has now, for its trainer. */
+/** The state of a model's upgrade, for its trainer. */
 export function upgradeOf(model: UpgradableModel): AdaptedModel | undefined {
   return upgrades.get(model)?.state;
 }
 
 /**
- * What every {@link Peft} is made of; each kind of model adds its own methods. Its type is not public: callers see {@link AnyPeft} and the
- * interface of the kind.
+ * The class of every {@link Peft}; each kind of model extends it. It is not public: callers see {@link
+ * AnyPeft} and the interface of the kind.
  */
 export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = AdaptedModel>
   implements AnyPeft<M>
@@ -37,7 +37,7 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
   static readonly kind: string = 'Peft';
 
   private last: string | null = null;
-  /** Why this object is of no more use. */
+  /** Why this object can no longer be used. */
   private ended: string | undefined;
   private release: (() => void) | undefined;
 
@@ -47,7 +47,7 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     readonly state: S,
   ) {}
 
-  /** Holds for what another copy of this package made, too. */
+  /** Also true for objects of another copy of this package. */
   static [Symbol.hasInstance](value: unknown): value is AnyPeft {
     // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
     return isInstance(this, value);
@@ -165,11 +165,13 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
   async usage({reset = false}: {reset?: boolean} = {}): Promise<SiteUsage[]> {
     const usage = await this.live().usage(reset);
     if (usage === null)
-      throw new ConfigError('Usage is not tracked. Call trackUsage() before the batches to count.');
+      throw new ConfigError(
+        'usage: usage is not tracked. Call peft.trackUsage() before the batches to count.',
+      );
     return usage;
   }
 
-  /** The upgrade counts from here on, with an adapter that has just become active. */
+  /** Starts the upgrade of the model, with an adapter that has just become active. */
   begin(name: string): void {
     this.last = name;
     upgrades.set(this.model, this);
@@ -188,14 +190,14 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     upgrades.delete(this.model);
   }
 
-  /** The model, if it is still under this upgrade. */
+  /** @throws ConfigError if the upgrade has ended. */
   live(): S {
     if (this.ended !== undefined) throw new ConfigError(this.ended);
     this.state.checkAlive();
     return this.state;
   }
 
-  /** The model, if its adapters may change now: the one place that says when they may not. */
+  /** @throws ConfigError if the adapters must not change now. All methods that change them ask here. */
   changing(): S {
     const state = this.live();
     state.checkIdle();
@@ -203,7 +205,7 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     return state;
   }
 
-  /** After the calls that came before; what fails because the upgrade has ended meanwhile says so. */
+  /** Runs after earlier calls. If the upgrade ended meanwhile, the error says so. */
   protected inTurn<T>(run: () => Promise<T>): Promise<T> {
     return inTurn(this.model, async () => {
       try {
@@ -232,6 +234,6 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
   private check(name: string): void {
     if (this.state.adapters.has(name)) return;
     const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
-    throw new ConfigError(`The model has no adapter ${describe(name)}. It has: ${known}.`);
+    throw new ConfigError(`The model has no adapter ${describe(name)}. Use one of: ${known}.`);
   }
 }

@@ -35,7 +35,7 @@ describe('without the entry point /graph', () => {
     ['a layer', tfl.layers.dense({units: 2})],
     ['an object', {predict: () => {}}],
   ])('%s is refused as no model', async (_, model) => {
-    const wanted = /must be a LayersModel, as .* give it, or a GraphModel, as tf\.loadGraphModel gives it/;
+    const wanted = /Pass a LayersModel from .*, or a GraphModel from tf\.loadGraphModel/;
     await expect(upgrade(model as never, LORA as never)).rejects.toThrow(wanted);
     expect(() => inspect(model as never)).toThrow(ConfigError);
   });

@@ -11,7 +11,7 @@ export interface ModelKind<M extends UpgradableModel> {
   peft(model: M): PeftHandle<M>;
 }
 
-/** By name. Of two copies of this package the first to come registers a kind for both. */
+/** Kinds by name. If two copies of this package are loaded, the first one registers a kind for both. */
 const kinds = shared('layers.kinds', () => new Map<string, ModelKind<UpgradableModel>>());
 
 /** Lets models of a kind be upgraded from now on. */
@@ -29,28 +29,29 @@ export function looksLikeGraphModel(model: unknown): boolean {
   );
 }
 
-/** @throws ConfigError if it is no model, or of a kind that was not imported. */
+/** @throws ConfigError if `model` is not a model, or its kind was not imported. */
 function kindOf<M extends UpgradableModel>(model: M): ModelKind<M> {
   const found = [...kinds.values()].find((kind) => kind.is(model));
   if (found !== undefined) return found as ModelKind<UpgradableModel> as ModelKind<M>;
   if (looksLikeGraphModel(model)) {
     throw new ConfigError(
-      "The model is a GraphModel, for which nothing was imported. Import from '@tfjs-peft/layers/graph' what you import from " +
-        "'@tfjs-peft/layers'.",
+      "The model is a GraphModel, which '@tfjs-peft/layers' alone cannot adapt. " +
+        "Import from '@tfjs-peft/layers/graph' instead: it exports the same names.",
     );
   }
   throw new ConfigError(
-    `The model is ${describe(model)}, but must be a LayersModel, as tf.loadLayersModel, tf.model or tf.sequential give it, or a ` +
-      'GraphModel, as tf.loadGraphModel gives it.',
+    `The model is ${describe(model)}. Pass a LayersModel from tf.loadLayersModel, tf.model or ` +
+      'tf.sequential, ' +
+      'or a GraphModel from tf.loadGraphModel.',
   );
 }
 
-/** The upgrade of a model: the one that it has, or one that is to be its first. */
+/** The Peft that a model has, or a new one for its first upgrade. */
 export function peftOf<M extends UpgradableModel>(model: M): PeftHandle<M> {
   return handleOf(model) ?? kindOf(model).peft(model);
 }
 
-/** The state of a model's upgrade, or of one that would be its first. */
+/** The state of a model's upgrade, or a new one if it has none. */
 export function stateOf(model: UpgradableModel): AdaptedModel {
   return handleOf(model)?.live() ?? kindOf(model).state(model);
 }

@@ -1,23 +1,23 @@
 import * as tf from '@tensorflow/tfjs-core';
 
-/** A layer behind what is trained through which no right gradient flows now. */
+/** A layer after the first trained weight whose kernel has no correct gradient on the current backend. */
 export interface LayerGap {
-  /** Path of the layer; null of the loss. */
+  /** Path of the layer; null for the loss. */
   layer: string | null;
-  /** The layer's class; null of the loss. */
+  /** The layer's class; null for the loss. */
   className: string | null;
-  /** The kernel of tfjs that has no right gradient. */
+  /** The tfjs kernel without a correct gradient. */
   kernel: string;
-  /** What to import; null where nobody has a right one. */
+  /** The entry point to import; null if no package has a correct gradient. */
   by: string | null;
 }
 
-/** What a gap is, and what to do, in one line. */
+/** Describes a gap and its remedy in one line. */
 export function describeGap({layer, className, kernel, by}: LayerGap): string {
   const help =
     by === null
-      ? 'nobody supplies it: adapt no layer before this one, or register a gradient with tf.registerGradient'
-      : `import '${by}'`;
+      ? 'Adapt only layers after this one, or register a gradient with tf.registerGradient'
+      : `Import '${by}'`;
   const where = layer === null ? 'the loss' : `'${layer}' (${className})`;
-  return `No right gradient flows through ${where}: tfjs has none of ${kernel} on ${tf.getBackend()}; ${help}.`;
+  return `No correct gradient flows through ${where}: tfjs has none for ${kernel} on ${tf.getBackend()}. ${help}.`;
 }

@@ -21,24 +21,26 @@ import {comparedWeights} from './weights.js';
 
 /** Options of {@link AnyPeft.load}. */
 export interface LoadOptions {
-  /** Name under which the adapter is stored in the model. Default: the name that the file gives. */
+  /** Name of the adapter in the model. Default: its name in the file. */
   name?: string;
-  /** Load although the file was saved with other base weights. Default false. */
+  /** Load the adapter even if the file was saved with other base weights. Default false. */
   ignoreBase?: boolean;
   /**
-   * The model's name of each site of the file: an object, a Map, or a function of the file's name. For a file that was saved from a
-   * model of another kind, or whose layers were called otherwise; a site may then be of another kind too, such as a Dense that is a
-   * 1 x 1 convolution here, if its weights have the same shapes. The base is another one then, as a rule: see `ignoreBase`. Default:
-   * the names of the file.
+   * The model's name for each site of the file: an object, a Map, or a function of the file's name. Use it if
+   * the file was saved from a model of another kind, or with other layer names. A site may then be of another
+   * kind too, such as a 1 x 1 convolution for a Dense, if its weights have the same shapes. The base weights
+   * usually differ then: see `ignoreBase`. Default: the names of the file.
    */
   rename?: Rename;
 }
 
 /**
- * Checks in full what loads an adapter into a model and makes it the active one.
+ * Checks everything that loading an adapter into a model needs.
  *
- * @returns Does it, synchronously; checks anew what has to do with the model, which may have changed meanwhile.
- * @throws WeightMismatchError if the file does not fit the model; errors of `planUpgrade` if its adapter cannot be made there.
+ * @returns A function that loads the adapter synchronously and makes it active. It checks the model again,
+ * which may have changed.
+ * @throws WeightMismatchError if the file does not fit the model; the errors of `planUpgrade` if its adapter
+ * cannot be made there.
  */
 export async function prepareLoad(
   state: AdaptedModel,
@@ -61,7 +63,7 @@ export async function prepareLoad(
   };
 }
 
-/** The upgrade that makes the file's adapter; undefined if the model has it already, and it fits. */
+/** The upgrade that makes the file's adapter; undefined if the model has that adapter already and it fits. */
 function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed: boolean): Plan | undefined {
   const existing = state.adapters.get(name);
   if (existing !== undefined) {
@@ -86,13 +88,13 @@ function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed:
   const problems = plan.sites.flatMap((site) => siteProblems(site, file));
   fail(
     problems,
-    'The weights are not those of the adapter that the config describes',
-    'Load them where that adapter is known, or save it again.',
+    'The weights do not fit the adapter that the config describes',
+    'Register the adapter that saved them, or save the adapter again.',
   );
   return plan;
 }
 
-/** Whether the model has all layers of the file, with these shapes. */
+/** Checks that the model has all layers of the file, with the same shapes. */
 function checkLayers(state: AdaptedModel, file: AdapterFile, renamed: boolean): void {
   const problems: string[] = [];
   for (const {name, kind, shape} of file.sites) {
@@ -114,12 +116,12 @@ function checkLayers(state: AdaptedModel, file: AdapterFile, renamed: boolean): 
   }
   fail(
     problems,
-    'The file is of another model',
-    'Load it into the model that it was trained on, or say how its sites are called here: load(from, {rename: {…}}).',
+    'The file belongs to another model',
+    "Load it into the model it was trained on, or map its names to this model's: load(from, {rename: {…}}).",
   );
 }
 
-/** Whether the model's adapter of that name is the file's. */
+/** Checks that the model's adapter of that name is the file's. */
 function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapter, file: AdapterFile): void {
   const problems: string[] = [];
   const sites = new Map(file.sites.map((site) => [site.name, site]));
@@ -129,7 +131,7 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
   for (const site of file.sites) {
     const config = existing.sites.get(site.name);
     if (config === undefined) {
-      problems.push(`site '${site.name}' carries no such adapter in the model`);
+      problems.push(`site '${site.name}' does not carry this adapter in the model`);
       continue;
     }
     const dims = state.dimsAt(site.name);
@@ -161,7 +163,7 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
   );
 }
 
-/** How the file's weights at a site differ from what the adapter's config makes there. */
+/** How the file's weights at a site differ from those that the adapter's config makes there. */
 function siteProblems(
   {at, dims, config}: Pick<PlannedSite, 'dims' | 'config'> & {at: {path: string}},
   file: AdapterFile,
@@ -192,7 +194,7 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
   if (base.sha256 === file.base.sha256) return;
   if (base.halves && sameButRounded(base, file)) return;
   const problems: string[] = [];
-  // Names may come twice, for layers of one name in different places; so they are compared as lists where they can be.
+  // Layers of one name in different places can make a name occur twice.
   const own = new Map(base.weights.map((weight) => [weight.name, weight]));
   const theirs = new Map(file.base.weights.map((weight) => [weight.name, weight]));
   for (const [name, {shape, sha256}] of theirs) {
@@ -203,19 +205,21 @@ async function checkBase(state: AdaptedModel, file: AdapterFile): Promise<void> 
     } else if (found.sha256 !== sha256) problems.push(`'${name}' has other values`);
   }
   for (const name of own.keys()) if (!theirs.has(name)) problems.push(`'${name}' is not in the file`);
-  if (problems.length === 0) problems.push('the frozen weights come in another order');
+  if (problems.length === 0) problems.push('the frozen weights are in another order');
   const unsketched = base.halves && file.base.weights.some(({sketch}) => sketch === undefined);
   fail(
     problems,
-    'The file was saved with another base model',
+    'The file was saved with other base weights',
     unsketched
-      ? 'Or with the same: this device rounds weights to float16 when it computes with them, and the file, of an earlier version, ' +
-          'cannot tell. Load it before the model has run, save it again elsewhere, or use {ignoreBase: true}.'
-      : 'Load that one, or, if you know that the adapter fits, use {ignoreBase: true}.',
+      ? 'They may be the same: this device rounds weights to float16 once it computes with them, and a ' +
+          'file of an earlier ' +
+          'version cannot tell. Load it before the model has run, or pass {ignoreBase: true} if you know ' +
+          'that it fits.'
+      : 'Load it into the base model it was saved with, or pass {ignoreBase: true} to load it anyway.',
   );
 }
 
-/** Whether the weights are the file's in its order, each exactly or as far as rounding to halves lets one see. */
+/** Whether the weights are the file's, in its order, exactly or up to rounding to float16. */
 function sameButRounded(
   {weights, fits}: Awaited<ReturnType<typeof comparedWeights>>,
   {base}: AdapterFile,

@@ -1,14 +1,14 @@
 import {ConfigError, shared} from '@tfjs-peft/kernels';
 
-/** For each model the last call that waits or runs. */
+/** For each model, the last call that waits or runs. */
 const last = shared('layers.calls', () => new WeakMap<object, Promise<unknown>>());
 
 /**
- * Runs what changes or reads a model in several steps after all calls on that model that came before, whether they succeed or not: so
- * each of them finds what it checked still true after it has waited for a file. The first begins at once.
+ * Runs a change of a model after all earlier calls on that model, whether they succeed or not. So what a call
+ * checked before it waited for a file is still true afterwards. The first call starts at once.
  */
 export function inTurn<T>(model: object, run: () => Promise<T>): Promise<T> {
-  // What is no object is no model either, and has nothing to wait for.
+  // A value that is not an object is not a model, and nothing waits for it.
   if (typeof model !== 'object' || model === null) return run();
   const before = last.get(model);
   const result = before === undefined ? run() : before.then(run);
@@ -23,13 +23,13 @@ export function inTurn<T>(model: object, run: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** GraphModels that a trainer trains now. A LayersModel says it itself. By model: a trainer of heads alone has no upgrade to tell. */
+/** GraphModels in training. (A LayersModel knows this itself.) Kept per model: heads train without an upgrade. */
 const trained = shared('layers.trained', () => new WeakSet<object>());
 
 /**
- * Runs what trains a GraphModel. Until it ends, whatever would change the model is refused.
+ * Runs the training of a GraphModel. Until it ends, all changes to the model are refused.
  *
- * @throws ConfigError if the model is being trained already.
+ * @throws ConfigError if the model is already being trained.
  */
 export async function whileTraining<T>(model: object, run: () => Promise<T>): Promise<T> {
   checkIdle(model);
@@ -41,7 +41,7 @@ export async function whileTraining<T>(model: object, run: () => Promise<T>): Pr
   }
 }
 
-/** @throws ConfigError if a trainer trains the model now. */
+/** @throws ConfigError if a trainer is training the model. */
 export function checkIdle(model: object): void {
   if (trained.has(model)) {
     throw new ConfigError('The GraphModel is being trained. Wait for fit to end, or stop it.');

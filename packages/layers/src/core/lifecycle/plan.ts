@@ -23,7 +23,7 @@ import {
   takesIn,
 } from './select.js';
 
-/** What {@link upgrade} is to do with a model of any kind. */
+/** The config of {@link upgrade} for a model of any kind. */
 export interface AnyUpgradeConfig {
   /** The adapter of every site, such as `{type: 'molora', experts: 4, rank: 4}`. */
   adapter: AdapterConfig;
@@ -31,32 +31,35 @@ export interface AnyUpgradeConfig {
   targets?: Targets;
   /** Name of the adapter. Default `'default'`. */
   name?: string;
-  /** Other options for some of the sites; where several match a site, the later ones win. */
+  /** Other options for some of the sites. If several overrides match a site, later ones win. */
   overrides?: Override[];
   /** Seed of the adapters' random initial values. Default: different every time. */
   seed?: number;
 }
 
-/** What an upgrade may train besides, of a model whose parts have variables. */
+/** Options of {@link upgrade} for models whose layers have variables. */
 export interface AlsoTrain {
   /**
-   * Layers to train in full, such as a new head; by name, path or pattern, or the name of a nested model. Their values belong to the
-   * adapter, as PEFT's `modules_to_save`: it begins with a copy of the base's, which is switched, saved, loaded and removed with it.
-   * Default none.
+   * Layers to train in full, such as a new head, by name, path, pattern, or the name of a nested model. Their
+   * values belong to the adapter, as with PEFT's `modules_to_save`: it starts with a copy of the base's
+   * values, which is enabled, saved, loaded and removed with the adapter. Default: none.
    */
   alsoTrain?: Target[];
 }
 
-/** The options that {@link UpgradeConfig} knows. */
+/** The options of {@link UpgradeConfig}. */
 export const UPGRADE_OPTIONS = ['adapter', 'targets', 'name', 'alsoTrain', 'overrides', 'seed'] as const;
 
-/** Options that replace those of the main adapter at some of its sites; with another `type`, a config of its own. */
+/**
+ * Options that replace those of the main adapter at some of its sites. With another `type`, `adapter` is a
+ * complete config and inherits nothing.
+ */
 export interface Override {
   targets: Targets;
   adapter: Partial<AdapterConfig>;
 }
 
-/** A site that is to carry an adapter. */
+/** A site that will carry an adapter. */
 export interface PlannedSite<At = Candidate> {
   at: At;
   dims: SiteDims;
@@ -64,7 +67,7 @@ export interface PlannedSite<At = Candidate> {
   config: AdapterConfig;
 }
 
-/** An upgrade that was checked in full and that changes nothing yet. */
+/** An upgrade that is checked in full and has changed nothing yet. */
 export interface Plan<At = Candidate> {
   name: string;
   adapter: AdapterConfig;
@@ -73,13 +76,13 @@ export interface Plan<At = Candidate> {
   seed: number | undefined;
 }
 
-/** Decides what becomes of every candidate of a model; see `selectTargets`. */
+/** Decides how an upgrade treats every candidate of a model; see `selectTargets`. */
 export type Select<At> = (targets: Targets | undefined, alsoTrain: Target[] | undefined) => Selected<At>[];
 
 /**
- * Checks an upgrade against a model, of which it changes nothing.
+ * Checks an upgrade against a model and changes nothing.
  *
- * @param existing Names of the adapters that the model has already.
+ * @param existing Names of the adapters that the model has.
  * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError.
  */
 export function planUpgrade<At extends Candidate>(
@@ -104,7 +107,8 @@ export function planUpgrade<At extends Candidate>(
     const matched = sites.filter(({candidate}) => takesIn(override.targets, candidate));
     if (matched.length === 0) {
       throw new NoTargetError(
-        `The overrides for ${show(override.targets)} match none of the adapted ${noun}s. Correct or remove them.`,
+        `upgrade: the override for ${show(override.targets)} matches no adapted ${noun}. ` +
+          'Correct its targets or remove it.',
       );
     }
     for (const site of matched) site.config = merge(site.config, override.adapter);
@@ -113,18 +117,18 @@ export function planUpgrade<At extends Candidate>(
   const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, 0);
   if (total > LIMITS.parameters) {
     throw new ConfigError(
-      `upgrade: the adapter would have ${total} parameters at ${planned.length} ${noun}s; more than ${LIMITS.parameters} is not ` +
-        'possible. Set smaller options, or target fewer places.',
+      `upgrade: the adapter would have ${total} parameters at ${planned.length} ${noun}s, but at most ` +
+        `${LIMITS.parameters} are possible. Set a smaller rank or fewer experts, or target fewer ${noun}s.`,
     );
   }
   return {name, adapter, seed, sites: planned, selected: judged};
 }
 
 /**
- * The sites that can carry what is planned for them. Where a pattern, a predicate or a preset took in others, such as an output too
- * narrow for the router, they stay frozen and the report says why.
+ * The sites that can carry their adapters. Others that a pattern, a predicate or a preset selected, such as
+ * an output too narrow for the router, stay frozen, and the report gives the reason.
  *
- * @throws the error of the first that cannot, if targets name one of them, or none is left.
+ * @throws UnsupportedSiteError of the first that cannot, if targets name it or no site is left.
  */
 function fitting<At extends Candidate>(
   noun: LayerOrNode,
@@ -147,7 +151,7 @@ function fitting<At extends Candidate>(
   if (named !== undefined || (planned.length === 0 && refused.size > 0)) {
     const [first, error] = named === undefined ? [...refused][0]! : [named, refused.get(named)!];
     const others = [...refused.keys()].filter((candidate) => candidate !== first).map(({info}) => info.name);
-    if (others.length > 0) error.message += ` So too at: ${listNames(others)}.`;
+    if (others.length > 0) error.message += ` The same holds for: ${listNames(others)}.`;
     throw error;
   }
   return {
@@ -159,7 +163,7 @@ function fitting<At extends Candidate>(
   };
 }
 
-/** Parameters that each site's adapter trains, and all that it has. */
+/** The number of parameters that a site's adapter trains, and of all its parameters. */
 export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: number; total: number} {
   const total = adapterShapes(config, dims).reduce(
     (sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1),
@@ -168,22 +172,25 @@ export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: 
   return {trainable: countTrainable(config, dims), total};
 }
 
-/** Every weight of an adapter carries its name. */
+/** The name is part of the name of every weight. */
 const MOST_LETTERS = 1000;
 
-/** @throws ConfigError unless it is a text; DuplicateNameError if there is an adapter of that name. */
+/**
+ * @throws ConfigError unless `name` is a non-empty string; DuplicateNameError if an adapter has that name.
+ */
 export function checkName(name: unknown, existing: readonly string[]): string {
   if (typeof name !== 'string' || name === '') {
-    throw new ConfigError(`upgrade: name is ${describe(name)}, but must be a text that is not empty.`);
+    throw new ConfigError(`upgrade: name is ${describe(name)}. Set name to a string that is not empty.`);
   }
   if (name.length > MOST_LETTERS) {
     throw new ConfigError(
-      `upgrade: name has ${name.length} letters; at most ${MOST_LETTERS} are allowed. Give a shorter one.`,
+      `upgrade: name has ${name.length} characters. Set name to at most ${MOST_LETTERS}.`,
     );
   }
   if (existing.includes(name)) {
     throw new DuplicateNameError(
-      `The model has an adapter '${name}' already. Give the new one another name, or remove that one first: peft.remove('${name}').`,
+      `upgrade: the model already has an adapter '${name}'. Set another name, or call ` +
+        `peft.remove('${name}') first.`,
     );
   }
   return name;
@@ -192,14 +199,18 @@ export function checkName(name: unknown, existing: readonly string[]): string {
 function checkOverrides(overrides: unknown): Override[] {
   if (overrides === undefined) return [];
   if (!Array.isArray(overrides)) {
-    throw new ConfigError('upgrade: overrides must be a list of {targets, adapter}.');
+    throw new ConfigError(
+      `upgrade: overrides is ${describe(overrides)}, but must be a list such as [{targets: ['head'], ` +
+        'adapter: {rank: 8}}].',
+    );
   }
   return overrides.map((given: Override) => {
     const override = checkOptions('upgrade: an override', given, ['targets', 'adapter']);
     checkTargets(override.targets, "an override's targets");
     if (typeof override.adapter !== 'object' || override.adapter === null) {
       throw new ConfigError(
-        'upgrade: an override needs an adapter, the options that differ, such as {rank: 8}.',
+        `upgrade: an override's adapter is ${describe(override.adapter)}. Set it to the options that ` +
+          'differ, such as {rank: 8}.',
       );
     }
     return {
@@ -219,17 +230,18 @@ function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: LayerOrNode, 
   const adapter = createAdapter(config, dims);
   const label = `${noun === 'layer' ? 'Layer' : 'Node'} '${name}'`;
   checkApplies(adapter, dims, label);
-  // A graph keeps its lengths in constants and shapes of their own, of which nothing tells which are this one's.
+  // A graph keeps its sequence lengths in constants, and nothing tells which of them belong to this node.
   if (noun === 'node' && adapter.virtualTokens) {
     throw new UnsupportedSiteError(
-      `${label} cannot get ${adapter.virtualTokens} virtual tokens, for a GraphModel does not say where the length of its sequences is ` +
-        'fixed. Use an adapter without a prompt.',
+      `${label} cannot carry ${adapter.virtualTokens} virtual tokens: sequence lengths of a GraphModel are ` +
+        'fixed. ' +
+        'Use an adapter without a prompt.',
     );
   }
   try {
     adapterShapes(config, dims);
   } catch (error) {
-    // What is refused for the widths of a site is known by what the adapter declares, which does not know where it is.
+    // The adapter refuses the widths of a site but does not know its name.
     if (error instanceof UnsupportedSiteError) error.message = `${label}: ${error.message}`;
     throw error;
   }

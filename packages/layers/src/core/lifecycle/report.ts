@@ -7,13 +7,15 @@ import type {LayerOrNode, Selected, SiteInfo} from './select.js';
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
   /**
-   * `adapted`: carries the adapter (in a dry run: would); `trained`: trained in full; `unsupported`: a target matches, but the layer
-   * cannot carry an adapter; `frozen`: no target matches.
+   * - `adapted`: carries the adapter, or would in a dry run.
+   * - `trained`: trained in full.
+   * - `unsupported`: a target matches, but the layer cannot carry an adapter.
+   * - `frozen`: no target matches.
    */
   status: Selected['status'];
-  /** Why, in words. */
+  /** The reason for the status, in words. */
   reason: string;
-  /** Number of parameters that are trained here. */
+  /** Number of parameters trained here. */
   trainable: number;
 }
 
@@ -21,31 +23,31 @@ export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
 export interface Report {
   /** Name of the adapter; null in a dry run. */
   adapter: string | null;
-  /** All layers with weights, in the order of the model. */
+  /** All layers with weights, in the model's order. */
   sites: ReportSite[];
-  /** Parameters that are trained: the adapter's, and those of layers trained in full. */
+  /** Number of trained parameters: the adapter's, and those of layers trained in full. */
   trainable: number;
-  /** Parameters of the model without adapters, embeddings included. */
+  /** Number of parameters of the model without adapters, embeddings included. */
   base: number;
-  /** Parameters of the model with this adapter. */
+  /** Number of parameters of the model with this adapter. */
   total: number;
   /** trainable / total. */
   share: number;
   /**
-   * Other models that have layers of this one, whose outputs therefore move with its adapters, and which are saved with them; among the
-   * LayersModels that were made since this package was imported.
+   * Other models that share layers with this one: the adapters change their outputs and are saved with them.
+   * Only LayersModels made since this package was imported are known.
    */
   sharedWith: SharedWith[];
   /**
-   * Layers of a LayersModel behind what is trained through which no right gradient flows now, and what to import. `fit` refuses to start
-   * while there are any. What a GraphModel's nodes lack, its trainer's `preflight` says.
+   * Layers of a LayersModel through which training needs a gradient but tfjs has no correct one, and what to
+   * import. `fit` throws while there are any. For a GraphModel, see its trainer's `preflight`.
    */
   gaps: LayerGap[];
   /** The report as a table. */
   toString(): string;
 }
 
-/** How many parameters training changes now in each layer or node of the active adapter. */
+/** The number of parameters that training changes in each layer or node of the active adapter. */
 export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<string, number> {
   const trained = new Set(state.trainableVariables().map(({id}) => id));
   const parts = [...state.siteVariables(name), ...state.trainedVariables(name)];
@@ -57,8 +59,8 @@ export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<strin
 }
 
 /**
- * @param sites The sites that carry the adapter; empty if none was chosen yet.
- * @param now What is trained in each of them, where that is known. Default: all that the adapter and its layers train.
+ * @param sites The sites that carry the adapter; empty if none is chosen yet.
+ * @param now Number of parameters trained in each, if known. Default: all that the adapter and its layers train.
  */
 export function makeReport(
   state: AdaptedModel,
@@ -113,7 +115,7 @@ function toText(
     gaps,
   }: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith' | 'gaps'>,
 ): string {
-  // A graph's names say less, so its rows say what the node is and how its weight is stored.
+  // A node's name says little, so its row shows the op and how its weight is stored.
   const columns: [string, (row: ReportSite) => string][] = [
     [noun, ({name}) => name],
     ...(noun === 'layer' ? [] : NODE_COLUMNS),
@@ -135,7 +137,7 @@ function toText(
   const title = adapter === null ? 'Dry run' : `Adapter '${adapter}'`;
   const end = `${number(trainable)} of ${number(total)} parameters are trained (${(100 * share).toFixed(2)} %).`;
   const others = sharedWith.map(
-    ({model, layers}) => `Model '${model}' has ${listNames(layers)} too, and changes with this adapter.`,
+    ({model, layers}) => `Model '${model}' shares ${listNames(layers)}: this adapter changes it too.`,
   );
   return [`${title}:`, ...lines, end, ...others, ...gaps.map(describeGap)].join('\n');
 }

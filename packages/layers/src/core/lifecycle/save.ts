@@ -4,23 +4,25 @@ import {digest} from '../io/storage.js';
 import type {AdaptedModel} from './adapted-model.js';
 import {baseWeights, isGone} from './weights.js';
 
-/** The adapter and its weights as they are to be stored. */
+/** The adapter and its weights, in the form of a file. */
 export async function toStored(state: AdaptedModel, name: string): Promise<StoredFile> {
   const adapter = state.adapters.get(name)!;
   const sites = state.siteVariables(name);
   if (sites.length === 0) {
     throw new ConfigError(
-      `The model has none of the layers that adapter '${name}' was made for any more. Put them back, or remove the adapter.`,
+      `Adapter '${name}' cannot be saved: the model no longer has any of its layers. ` +
+        'Add them again, or remove the adapter.',
     );
   }
   const trained = state.trainedVariables(name);
   const gone = [...sites, ...trained].find(({variables}) => [...variables.values()].some(isGone));
   if (gone !== undefined) {
     throw new ConfigError(
-      `The weights of '${gone.file.name}' are disposed. Save the adapter before its layers or heads are disposed.`,
+      `The weights of '${gone.file.name}' are disposed. Save the adapter before you dispose its layers or ` +
+        'heads.',
     );
   }
-  // Requested all at once, before anything can change them.
+  // All reads start at once, before anything can change the weights.
   const reads = [...sites, ...trained].flatMap(({file, variables}) =>
     [...variables].map(async ([weight, variable]): Promise<[string, WeightValues]> => {
       const values = (await variable.read().data()) as Float32Array;
@@ -33,7 +35,9 @@ export async function toStored(state: AdaptedModel, name: string): Promise<Store
   const weights = new Map(await Promise.all(reads));
   if (weights.size < reads.length) {
     throw new ConfigError(
-      'Two weights have one key, for a layer is named like another with a weight of it. Rename it.',
+      'Two weights would have the same key in the file, because the name of a layer is the path of a ' +
+        'weight. ' +
+        'Rename that layer.',
     );
   }
   const main = JSON.stringify(adapter.config);

@@ -3,61 +3,78 @@ import {checkOptions} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
 import {listNames} from '../names.js';
 
-/** A layer with weights, or a node of a graph, as a target predicate sees it. */
+/** A layer with weights, or a node of a graph, as a predicate in `targets` receives it. */
 export interface SiteInfo {
   /**
-   * Where the layer is: its name, behind the names of the models and wrappers around it, as in `encoder/dense_1`. Of a node: its
-   * name.
+   * Path of the layer: its name after the names of the models and wrappers around it, as in
+   * `encoder/dense_1`. For a node, its name.
    */
   name: string;
   /** The layer's own name. */
   layer: string;
   /** The layer's class, or the node's op. */
   className: string;
-  /** What the layer is to an adapter, such as `dense`, `conv2d` or `lstm`; `other` if it cannot carry one. */
+  /**
+   * How adapters treat the layer: `dense`, `conv2d`, `lstm` and so on; `other` if it cannot carry an adapter.
+   */
   kind: string;
-  /** The kernel as a matrix, [inputDim, outputDim]: of a convolution, window and channels by filters. Null for other layers. */
+  /**
+   * Shape of the kernel as a matrix, [inputDim, outputDim]; for a convolution, window times channels by
+   * filters. Null for other layers.
+   */
   shape: [number, number] | null;
-  /** Shape of the kernel as the model has it; null if there is none. */
+  /** Shape of the kernel in the model; null if there is no kernel. */
   weightShape: number[] | null;
-  /** What the file of the model stores the kernel as, such as `float32`, or `uint8` if it is quantised; null if there is none. */
+  /**
+   * Type of the kernel in the model's file: `float32`, `uint8` if it is quantised, and so on; null if there
+   * is no kernel.
+   */
   dtype: string | null;
-  /** Number of parameters that the layer has without adapters. */
+  /** Number of parameters of the layer, without adapters. */
   parameters: number;
 }
 
 /**
- * A layer's name, or path, or that of a model around it; a node's name, or that of a scope around it; a pattern for its path; or an op
- * (of layers: a class) and a kernel's shape, of which one will do.
+ * One entry of {@link Targets}:
+ *
+ * - a string: the name or path of a layer or node, or of a model or scope around it;
+ * - a RegExp: tested against the path, and against a layer's own name;
+ * - an object: an op (for layers, a class), the kernel's shape, or both.
  */
 export type Target = string | RegExp | {op?: string; weightShape?: number[]};
 
 /**
- * Which layers or nodes to adapt: all Dense layers and matrix products; all projections, which are these, convolutions (transposed and separable ones too), the input
- * products of LSTMs and GRUs, and layers of a registered class; those that a list matches; or those for which a predicate is true.
- * Embeddings and depthwise convolutions are taken in by name, pattern or predicate only.
+ * Which layers or nodes to adapt:
+ *
+ * - `'all-dense'`: Dense layers and matrix products.
+ * - `'all-projections'`: these, convolutions (transposed and separable ones too), the input products of LSTMs
+ *   and GRUs, and layers of a class passed to `registerSite`.
+ * - a list: all that match an entry; see {@link Target}.
+ * - a predicate: all for which it returns true.
+ *
+ * Embeddings and depthwise convolutions are adapted only if an entry of a list or a predicate selects them.
  */
 export type Targets = 'all-dense' | 'all-projections' | Target[] | ((site: SiteInfo) => boolean);
 
-/** A part of a model that can be targeted: a layer or a node. */
+/** A layer or node that `targets` can select. */
 export interface Candidate {
   /** Unique within the model. */
   readonly path: string;
-  /** Each of them names this candidate and no other. */
+  /** Names of this candidate and of no other. */
   readonly names: readonly string[];
-  /** What is around it: models, or scopes of names. */
+  /** Names of the models or scopes around it. */
   readonly around: readonly string[];
 }
 
-/** A candidate with weights and what becomes of it. */
+/** A candidate with weights, and how an upgrade treats it. */
 export interface Selected<At = Candidate> {
   at: At;
   info: SiteInfo;
-  /** Widths of the site, where there can be one. */
+  /** Widths of the site, if the candidate can be one. */
   dims?: SiteDims | undefined;
   /**
    * - `adapted`: carries the adapter, or would.
-   * - `trained`: trained in full, because `alsoTrain` says so.
+   * - `trained`: trained in full, because `alsoTrain` names it.
    * - `unsupported`: a target matches, but the layer cannot carry an adapter.
    * - `frozen`: no target matches.
    */
@@ -67,15 +84,15 @@ export interface Selected<At = Candidate> {
 
 /** Why a candidate cannot carry an adapter. */
 export interface Refusal {
-  /** A text that goes on behind `layer 'x' is`. */
+  /** Continues a sentence that starts with `layer 'x' is`. */
   reason: string;
-  /** Others of its class can; it is this one's options that do not allow it. */
+  /** Whether other layers of its class can, and only the options of this one forbid it. */
   asked: boolean;
-  /** It has adapters already, of which this upgrade knows nothing. */
+  /** Whether it has adapters already that another upgrade owns. */
   carries?: boolean;
 }
 
-/** A candidate with weights, before anything is decided. */
+/** A candidate with weights, before targets are applied. */
 export interface Described<At = Candidate> extends Pick<Selected<At>, 'at' | 'info' | 'dims'> {
   refusal?: Refusal | undefined;
 }
@@ -98,8 +115,9 @@ const ALL = {
 /**
  * Decides for every candidate with weights whether it is adapted, trained in full, or frozen.
  *
- * @throws ConfigError if targets or alsoTrain are of another form; NoTargetError if nothing can be adapted, or an entry of a list
- * matches nothing; UnsupportedSiteError if an entry matches layers none of which can be adapted, or names such a layer.
+ * @throws ConfigError if `targets` or `alsoTrain` has another form; NoTargetError if nothing can be adapted,
+ * or an entry of a list matches nothing; UnsupportedSiteError if an entry names a layer that cannot be
+ * adapted, or matches only such layers.
  */
 export function selectTargets<At extends Candidate>(
   noun: LayerOrNode,
@@ -119,8 +137,8 @@ export function selectTargets<At extends Candidate>(
     if (trained !== undefined) {
       if (isNamed(targets, candidate)) {
         throw new ConfigError(
-          `${capital(noun)} '${info.name}' is named in targets and matched by alsoTrain (${show(trained)}). ` +
-            'Leave it out of one of them: it is adapted or trained in full.',
+          `${capital(noun)} '${info.name}' is named in targets and matched by alsoTrain ` +
+            `(${show(trained)}). A layer is either adapted or trained in full: remove it from one of them.`,
         );
       }
       return {at, info, dims, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
@@ -139,24 +157,24 @@ export function selectTargets<At extends Candidate>(
   return selected;
 }
 
-/** @throws ConfigError unless it is one of the three forms of targets. */
+/** @throws ConfigError unless `targets` has one of the forms of {@link Targets}. */
 export function checkTargets(targets: unknown, what = 'targets'): void {
   if (typeof targets === 'function' || (typeof targets === 'string' && Object.hasOwn(ALL, targets))) return;
   if (!Array.isArray(targets)) {
     throw new ConfigError(
-      `${what} is ${show(targets)}, but must be 'all-dense', 'all-projections', a list of layer names and patterns such as ` +
-        `['dense_1', /ffn/], or a predicate.`,
+      `${what} is ${show(targets)}, but must be 'all-dense', 'all-projections', ` +
+        "a list of names and patterns such as ['dense_1', /ffn/], or a predicate.",
     );
   }
   checkList(what, targets);
 }
 
-/** Whether targets take in a candidate. */
+/** Whether targets select a candidate. */
 export function takesIn(targets: Targets, candidate: Described): boolean {
   return firstMatch(targets, candidate) !== undefined;
 }
 
-/** Whether an entry of targets is this very candidate's name, so that it must be adapted or refused. */
+/** Whether an entry of targets is the name of this very candidate: it is an error then if it cannot be adapted. */
 export function isNamed(targets: Targets | undefined, {at}: Pick<Described, 'at'>): boolean {
   return Array.isArray(targets) && targets.some((entry) => typeof entry === 'string' && names(entry, at));
 }
@@ -166,8 +184,8 @@ function checkList(what: string, list: unknown): void {
     (typeof entry === 'string' && entry !== '') || entry instanceof RegExp || isShapeTarget(what, entry);
   if (!Array.isArray(list) || !list.every(good)) {
     throw new ConfigError(
-      `${what} is ${show(list)}, but must be a list of layer names, RegExps, and objects such as {op: 'MatMul'} and ` +
-        '{weightShape: [64, 64]}.',
+      `${what} is ${show(list)}, but must be a list of layer names, RegExps, and objects ` +
+        "such as {op: 'MatMul'} and {weightShape: [64, 64]}.",
     );
   }
 }
@@ -181,12 +199,12 @@ function isShapeTarget(what: string, entry: unknown): boolean {
   return goodShape && (op === undefined ? weightShape !== undefined : typeof op === 'string');
 }
 
-/** Why the targets take in a candidate, or undefined if they do not. */
+/** Why targets select a candidate; undefined if they do not. */
 function firstMatch(targets: Targets, candidate: Described): string | undefined {
   const {info, dims, refusal} = candidate;
   if (typeof targets === 'string') {
     const {takes, reason} = ALL[targets];
-    // A layer that is left out for its options alone is a gap to be told of.
+    // The report names a layer that only its options keep from being adapted.
     return takes(info, dims) || (targets === 'all-projections' && refusal?.asked) ? reason : undefined;
   }
   if (typeof targets === 'function') return targets(info) ? 'the predicate is true' : undefined;
@@ -206,7 +224,7 @@ function matches(entry: Target, {at, info}: Described): boolean {
   return (op === undefined || op === info.className) && (weightShape === undefined || sameShape(weightShape));
 }
 
-/** Whether a text names this very candidate, not just what is around it. */
+/** Whether a string names this very candidate, and not a model or scope around it. */
 function names(entry: string, at: Candidate): boolean {
   return entry === at.path || at.names.includes(entry);
 }
@@ -218,9 +236,12 @@ function checkEntry(noun: LayerOrNode, entry: Target, selected: readonly Selecte
   const named = unsupported.find(({at}) => typeof entry === 'string' && names(entry, at));
   if (named !== undefined || unsupported.length === matched.length) {
     const {info, reason} = (named ?? unsupported[0])!;
+    const sites = siteNames(selected);
     throw new UnsupportedSiteError(
       `Target ${show(entry)}: ${noun} '${info.name}' is ${reason}. ` +
-        `Choose among: ${listNames(siteNames(selected)) || `none; no ${noun} of the model can`}.`,
+        (sites.length > 0
+          ? `Target one of: ${listNames(sites)}.`
+          : `The model has no ${noun} that can carry an adapter.`),
     );
   }
 }
@@ -232,7 +253,7 @@ function noMatch(
   candidates: readonly Pick<Selected, 'info'>[],
 ): NoTargetError {
   return new NoTargetError(
-    `${what}: ${show(entry)} matches no ${noun} with weights. The model has: ` +
+    `${what}: ${show(entry)} matches no ${noun} with weights. Use one of the model's ${noun}s: ` +
       `${listNames(candidates.map(({info}) => info.name)) || 'none'}.`,
   );
 }
@@ -250,14 +271,14 @@ function nothingMatches(
     carrying === undefined ? '' : `: ${noun} '${carrying.info.name}' is ${carrying.refusal!.reason}`;
   const choice =
     sites.length > 0
-      ? `${capital(noun)}s that can be targeted: ${listNames(sites)}`
+      ? `Target one of these ${noun}s: ${listNames(sites)}`
       : `The model has no ${noun} that can carry an adapter${other}`;
   if (unsupported.length > 0) {
     return new UnsupportedSiteError(
       `The targets match only ${noun}s that cannot carry an adapter: ${listNames(unsupported)}. ${choice}.`,
     );
   }
-  return new NoTargetError(`Targets ${show(targets)} leave nothing to adapt. ${choice}.`);
+  return new NoTargetError(`targets: ${show(targets)} selects nothing to adapt. ${choice}.`);
 }
 
 function siteNames(selected: readonly Pick<Selected, 'info' | 'dims'>[]): string[] {

@@ -1,17 +1,17 @@
 import {type SiteUsage, UsageRecorder} from '../sites/usage.js';
 
-/** What carries adapters and can count what their routers decide. */
+/** A site that can count the decisions of its routers. */
 interface Counting {
   readonly active: string | null;
   usage?: UsageRecorder | undefined;
 }
 
-/** Statistics over all sites of a model, while they are wanted. */
+/** Usage statistics of all sites of a model, while tracking is on. */
 export class UsageTracking {
-  /** How many tasks are told apart; null if nothing is tracked. */
+  /** Number of tasks counted separately; null if tracking is off. */
   tasks: number | null = null;
 
-  /** Starts anew at all sites, telling so many tasks apart; or, with null, ends. */
+  /** Restarts tracking at all sites for a number of tasks, or ends it if `tasks` is null. */
   set(sites: Iterable<Counting>, tasks: number | null): void {
     this.tasks = tasks;
     for (const site of sites) {
@@ -21,12 +21,12 @@ export class UsageTracking {
     }
   }
 
-  /** For a site that comes later. */
+  /** Starts tracking at a site that was added later. */
   join(site: Counting): void {
     if (this.tasks !== null) site.usage = new UsageRecorder(this.tasks);
   }
 
-  /** What was counted of the active adapter, or the one that was active last, by site; null if nothing is tracked. */
+  /** The counts of the active (else the last active) adapter, by site; null if tracking is off. */
   async read(sites: Iterable<[string, Counting]>, reset: boolean): Promise<SiteUsage[] | null> {
     if (this.tasks === null) return null;
     const read: SiteUsage[] = [];

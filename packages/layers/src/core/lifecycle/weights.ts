@@ -41,7 +41,10 @@ export async function baseWeights(
   return {sha256: hashes.sha256, weights, ...(keepsHalves() && {halves: true})};
 }
 
-/** The same to be compared with a file, and, where values may be rounded to halves, for each weight whether it can be the file's so. */
+/**
+ * The same to be compared with a file, and, where values may be rounded to halves, for each weight whether it
+ * can be the file's so.
+ */
 export async function comparedWeights(
   state: AdaptedModel,
   file: AdapterFile,
@@ -55,7 +58,10 @@ export async function comparedWeights(
   return {...hashes, halves, fits};
 }
 
-/** Whether the backend keeps weights as halves once it has computed with them, so that they are read back rounded. */
+/**
+ * Whether the backend keeps weights as halves once it has computed with them, so that they are read back
+ * rounded.
+ */
 function keepsHalves(): boolean {
   try {
     return tf.backend().floatPrecision() === 16;

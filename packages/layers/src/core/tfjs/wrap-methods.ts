@@ -3,10 +3,10 @@ import {internals, type Layer} from './internals.js';
 type Call = Layer['call'];
 
 /**
- * Puts code around a layer's `call`, for as long as that is wanted.
+ * Wraps a layer's `call`.
  *
- * @param around Gets the call as it was, and gives the one to put in its place.
- * @returns Takes it away again: as if it had never been there, or, where others have put theirs around it since, as a call that hands on.
+ * @param around Receives the original call and returns its replacement.
+ * @returns A function that removes the wrapper. If others have wrapped it since, it then only passes calls on.
  */
 export function wrapCall(layer: Layer, around: (call: Call) => Call): () => void {
   const own = Object.getOwnPropertyDescriptor(layer, 'call');
@@ -22,17 +22,17 @@ export function wrapCall(layer: Layer, around: (call: Call) => Call): () => void
   };
 }
 
-/** What is disposed by its owner. */
+/** An object that its owner disposes. */
 interface Disposable {
   dispose(): unknown;
 }
 
 /**
- * Lets something happen before a model's tensors go, when its owner calls `dispose`.
+ * Calls `end` when the owner of a model calls `dispose`, before the tensors are disposed.
  *
- * @param isLast Whether the tensors go with the next call.
- * @param end May throw: the model then stays as it is.
- * @returns Takes it away again.
+ * @param isLast Whether the next call of `dispose` disposes the tensors.
+ * @param end If it throws, the model is not disposed.
+ * @returns A function that undoes this.
  */
 export function beforeDispose(model: Disposable, isLast: () => boolean, end: () => void): () => void {
   const own = Object.getOwnPropertyDescriptor(model, 'dispose');

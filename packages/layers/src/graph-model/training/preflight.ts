@@ -145,7 +145,8 @@ export function explain(error: unknown, cut: Cut): unknown {
   const [, missing] = /Kernel '(\w+)' not registered for backend 'wasm'/.exec(message) ?? [];
   if (missing !== undefined && isBackward(missing)) {
     return new NoGradientError(
-      `tfjs's wasm backend has no ${missing}, which a gradient runs. Import '${WASM_TRAINING}' before training.`,
+      `tfjs's wasm backend has no ${missing}, which a gradient runs. Import '${WASM_TRAINING}' before ` +
+        'training.',
       {cause: error},
     );
   }
@@ -187,11 +188,13 @@ export function checkGaps(gaps: readonly GradientGap[]): void {
       ? 'Where no gradient passes a node, train towards a node before it, or leave the sites before it out.'
       : '',
     gaps.some(({supplied, ends}) => !supplied && ends === undefined)
-      ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, or register a gradient ' +
+      ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, ' +
+        'or register a gradient ' +
         'with tf.registerGradient.'
       : '',
   ];
   throw new NoGradientError(
-    `No right gradient flows from the outputs to what is trained.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
+    'No correct gradient flows from the outputs to what is ' +
+      `trained.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
   );
 }

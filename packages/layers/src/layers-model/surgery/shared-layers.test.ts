@@ -88,7 +88,7 @@ describe("a model of an upgraded model's layers", () => {
     expect(inspect(model).sharedWith).toEqual(shared);
     const peft = await upgrade(model, {adapter: LORA});
     expect(peft.report().sharedWith).toEqual(shared);
-    expect(String(peft.report())).toMatch(/Model 'heads' has 'dense_1' too, and changes with this adapter\./);
+    expect(String(peft.report())).toMatch(/Model 'heads' shares 'dense_1': this adapter changes it too\./);
     // tfjs disposes a layer with the first of its models that goes.
     heads.dispose();
     expect(() => peft.report()).toThrow(

@@ -200,7 +200,7 @@ describe('a callback', () => {
   it('that tracks usage leaves it as it was before', async () => {
     const {model, peft} = await adapted({type: 'molora', experts: 2});
     await model.fit(x, y, {verbose: 0, callbacks: usageCallback(peft)});
-    await expect(peft.usage()).rejects.toThrow(/Usage is not tracked/);
+    await expect(peft.usage()).rejects.toThrow(/usage is not tracked/);
     peft.trackUsage({tasks: 2});
     await model.fit(x, y, {verbose: 0, callbacks: usageCallback(peft)});
     expect(peft.usageTracking).toEqual({tasks: 2});

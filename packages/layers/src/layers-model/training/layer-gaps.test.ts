@@ -61,7 +61,7 @@ it('a wrong gradient behind what is trained is named in the report and before th
   expect(peft.report().gaps).toEqual([
     {layer: 'after', className: 'AveragePooling2D', kernel: 'AvgPool', by: '@tfjs-peft/kernels/gradients'},
   ]);
-  expect(String(peft.report())).toContain("No right gradient flows through 'after' (AveragePooling2D)");
+  expect(String(peft.report())).toContain("No correct gradient flows through 'after' (AveragePooling2D)");
   const batch = [tf.ones([2, 4, 4, 3]), tf.ones([2, 4, 4, 4])] as const;
   await expect(model.fit(...batch, {verbose: 0})).rejects.toThrow(/'after' \(AveragePooling2D\)/);
   await expect(model.trainOnBatch(...batch)).rejects.toThrow(NoGradientError);
