@@ -20,10 +20,16 @@ export function describe(value: unknown): string {
   if (typeof value === 'bigint') return `${shortened(String(value))}n`;
   if (typeof value !== 'object' || value === null) return String(value);
   try {
-    return isPlain(value) ? shortened(JSON.stringify(brief(value, MOST.depth))) : `a ${className(value)}`;
+    if (isPlain(value)) return shortened(literal(value, MOST.depth));
+    return isRegExp(value) ? shortened(String(value)) : `a ${className(value)}`;
   } catch {
     return 'an object that cannot be read';
   }
+}
+
+/** Not by instanceof: it may be of another realm. */
+function isRegExp(value: object): boolean {
+  return Object.prototype.toString.call(value) === '[object RegExp]';
 }
 
 /** Whether a value is a list or a plain object. Prototypes are not compared by identity: each realm has its own. */
@@ -42,27 +48,24 @@ export function className(value: object): string {
   return shortened(String(value.constructor?.name || 'object'));
 }
 
-/** The beginning of a value, as plain JSON. */
-function brief(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return shortened(value);
-  if (typeof value !== 'object' || value === null) {
-    return typeof value === 'number' || typeof value === 'boolean' || value === null
-      ? value
-      : describe(value);
-  }
-  if (!isPlain(value)) return `a ${className(value)}`;
+/** The beginning of a list or plain object, as JavaScript writes it. */
+function literal(value: unknown, depth: number): string {
+  if (typeof value !== 'object' || value === null || !isPlain(value)) return describe(value);
   if (depth === 0) return '…';
   if (Array.isArray(value)) {
-    const entries = value.slice(0, MOST.entries).map((entry) => brief(entry, depth - 1));
-    return value.length > MOST.entries ? [...entries, '…'] : entries;
+    const entries = value.slice(0, MOST.entries).map((entry) => literal(entry, depth - 1));
+    if (value.length > MOST.entries) entries.push('…');
+    // Shapes are written [2,3] in every message.
+    return `[${entries.join(value.slice(0, MOST.entries).every((entry) => typeof entry === 'number') ? ',' : ', ')}]`;
   }
-  const entries: [string, unknown][] = [];
+  const entries: string[] = [];
   for (const key in value) {
     if (entries.length === MOST.entries) {
-      entries.push(['…', '…']);
+      entries.push('…');
       break;
     }
-    entries.push([shortened(key), brief((value as Record<string, unknown>)[key], depth - 1)]);
+    const name = /^[\w$]+$/.test(key) ? shortened(key) : `'${shortened(key)}'`;
+    entries.push(`${name}: ${literal((value as Record<string, unknown>)[key], depth - 1)}`);
   }
-  return Object.fromEntries(entries);
+  return `{${entries.join(', ')}}`;
 }

@@ -17,6 +17,7 @@ export {softmaxGates} from './ops/gates.js';
 export {layerNorm} from './ops/layer-norm.js';
 export {matMul} from './ops/matmul.js';
 export {type ProjectInputs, project} from './ops/project.js';
+export {ACTIVATION_RANKS} from './ops/shapes.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
 export {

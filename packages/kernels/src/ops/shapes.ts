@@ -34,7 +34,7 @@ export function leadingSize(shape: readonly number[]): number {
 }
 
 /** The ranks that activations may have: [..., d] with 1 to 5 leading axes. */
-export const ACTIVATION_RANKS = [2, 3, 4, 5, 6] as const;
+export const ACTIVATION_RANKS: readonly number[] = [2, 3, 4, 5, 6];
 
 /**
  * `tensor` with the leading axes that a kernel of matrices is told of, or flat where it has others, and as many rows.

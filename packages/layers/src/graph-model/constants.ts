@@ -21,6 +21,11 @@ export function isPassing({op}: GraphNode): boolean {
   return PASSING.has(op);
 }
 
+/** Whether a node adds two tensors, of any shapes. */
+export function isAdding({op}: GraphNode): boolean {
+  return op === 'Add' || op === 'AddV2';
+}
+
 /** The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it gets something computed. */
 export function constantAt(executor: Executor, node: GraphNode, input: number): Constant | undefined {
   let source = node.inputs[input];

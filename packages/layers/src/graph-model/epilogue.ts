@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Activation} from '@tfjs-peft/kernels';
 import type {SiteActivation} from '../core/sites/operation.js';
 import {type Axes, axesOf, inShapeOfSum, isPerColumn, isUncertain, reshapedAxes} from './columns.js';
-import {type Constant, constantAt, soleConsumer} from './constants.js';
+import {type Constant, constantAt, isAdding, soleConsumer} from './constants.js';
 import {attribute, type Executor, type GraphNode} from './internals.js';
 
 /** What follows a product: a bias and an activation, in the node itself or in nodes behind it. */
@@ -39,8 +39,6 @@ const APPLY: Partial<Record<Activation, (x: tf.Tensor) => tf.Tensor>> = {
   sigmoid: (x) => tf.sigmoid(x),
   tanh: (x) => tf.tanh(x),
 };
-
-const ADDING = new Set(['BiasAdd', 'AddV2', 'Add']);
 
 /**
  * The bias and activation that a fused node has in itself.
@@ -97,7 +95,7 @@ export function followingEpilogue(executor: Executor, node: GraphNode, width: nu
     }
   };
   passReshapes();
-  if (next !== undefined && ADDING.has(next.op)) {
+  if (next !== undefined && (next.op === 'BiasAdd' || isAdding(next))) {
     const input = next.inputs.indexOf(at);
     const constant = input < 2 ? constantAt(executor, next, 1 - input) : undefined;
     if (constant?.dtype === 'float32' && isPerColumn(constant.shape, width, known)) {

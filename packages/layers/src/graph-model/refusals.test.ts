@@ -72,7 +72,7 @@ test.each<[string, string, object, RegExp]>([
     'an op that is not there',
     'NoTargetError',
     {targets: [{op: 'Einsum'}]},
-    /\{"op":"Einsum"\} matches no node/,
+    /\{op: 'Einsum'\} matches no node/,
   ],
   [
     'a target with an unknown key',

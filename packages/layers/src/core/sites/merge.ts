@@ -1,5 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type CombineParts, combine, type Scale, UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {
+  type CombineParts,
+  combine,
+  SCALES,
+  type Scale,
+  type ScaleName,
+  UnsupportedSiteError,
+} from '@tfjs-peft/kernels';
 import type {Adapter} from '../adapters/adapter.js';
 import type {Operation, SiteActivation} from './operation.js';
 import {runSite} from './run-site.js';
@@ -63,8 +70,6 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
 const TOLERANCE = 1e-3;
 
 const BY_BATCH = 'its gates depend on the input';
-
-const SCALES = ['pre', 'alpha', 'beta', 'post'] as const;
 
 type Refuse = (why: string) => UnsupportedSiteError;
 
@@ -166,7 +171,7 @@ function tensorsOf(parts: CombineParts): tf.Tensor[] {
   return given.filter((part): part is tf.Tensor => part instanceof tf.Tensor);
 }
 
-type Vectors = Partial<Record<(typeof SCALES)[number], tf.Tensor1D>>;
+type Vectors = Partial<Record<ScaleName, tf.Tensor1D>>;
 
 /** Each scale as the vector that it is at the first row. */
 function vectorsOf(parts: CombineParts): Vectors {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {layerNorm} from '@tfjs-peft/kernels';
-import {type Constant, constantAt, isPassing} from '../constants.js';
+import {ACTIVATION_RANKS, layerNorm} from '@tfjs-peft/kernels';
+import {type Constant, constantAt, isAdding, isPassing} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Endpoint, endpointName, inputOf} from './endpoint.js';
 import {add, multiply, negate, type Polynomial, product} from './polynomial.js';
@@ -31,12 +31,8 @@ interface Moments {
 /** Symbols of {@link Polynomial}s. */
 const [X, MEAN, SCALE] = ['x', 'mean', 'scale'];
 
-const ADDING = new Set(['Add', 'AddV2']);
-
 /** How many nodes a norm's end can lie behind the root: products by gamma and by x, a difference, a sum, and some that hand on. */
 const REACH = 6;
-
-const RANKS = {least: 2, most: 6};
 
 /**
  * The layer norms among some nodes. They are known by what they compute, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta, however
@@ -84,7 +80,7 @@ export class FusedNorm {
 
 function isOverLast({shape, rank, dtype}: tf.Tensor, axis: number, vectors: tf.Tensor[]): boolean {
   if (dtype !== 'float32') return false;
-  if (rank < RANKS.least || rank > RANKS.most || (axis !== -1 && axis !== rank - 1)) return false;
+  if (!ACTIVATION_RANKS.includes(rank) || (axis !== -1 && axis !== rank - 1)) return false;
   return vectors.every((vector) => vector.rank === 1 && vector.size === shape[rank - 1]);
 }
 
@@ -121,7 +117,7 @@ function differenceOf(node: GraphNode): [Endpoint, Endpoint] | undefined {
 function matchMoments(executor: Executor, root: GraphNode): Moments | undefined {
   if (root.op !== 'Rsqrt' && root.op !== 'Sqrt') return undefined;
   const {node: shifted} = sourceOf(root, 0);
-  if (!ADDING.has(shifted.op)) return undefined;
+  if (!isAdding(shifted)) return undefined;
   const at = constantAt(executor, shifted, 0) === undefined ? 1 : 0;
   const epsilon = constantAt(executor, shifted, at);
   if (epsilon?.dtype !== 'float32' || tf.util.sizeFromShape(epsilon.shape) !== 1) return undefined;
@@ -202,7 +198,7 @@ function vectorsOf(
     if (node.op === 'RealDiv' && root.op === 'Sqrt' && sourceOf(node, 1).node === root) {
       return multiply(operand(node, 0), new Map([[product(SCALE), 1]]));
     }
-    if (ADDING.has(node.op)) return add(operand(node, 0), operand(node, 1));
+    if (isAdding(node)) return add(operand(node, 0), operand(node, 1));
     if (node.op === 'Sub') return add(operand(node, 0), negate(operand(node, 1)));
     if (node.op === 'Mul') return multiply(operand(node, 0), operand(node, 1));
     if (node.op === 'Neg') return negate(operand(node, 0));

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {layerNorm} from '@tfjs-peft/kernels';
+import {ACTIVATION_RANKS, layerNorm} from '@tfjs-peft/kernels';
 import type {Layer} from '../../core/tfjs/internals.js';
 import {wrapCall} from '../../core/tfjs/wrap-methods.js';
 
@@ -12,15 +12,13 @@ interface LayerNormalization {
   beta: tfl.LayerVariable | null;
 }
 
-const RANKS = {least: 2, most: 6};
-
 /** The call by our op, where the input is as it needs it; undefined where the stock call has to see it. */
 function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | undefined {
   const list = Array.isArray(inputs) ? inputs : [inputs];
   const [x] = list;
   const {axis, epsilon, gamma, beta} = layer as unknown as LayerNormalization;
   if (list.length !== 1 || x === undefined || x.dtype !== 'float32') return undefined;
-  if (x.rank < RANKS.least || x.rank > RANKS.most) return undefined;
+  if (!ACTIVATION_RANKS.includes(x.rank)) return undefined;
   if (!Array.isArray(axis) || axis.length !== 1 || axis[0] !== x.rank - 1) return undefined;
   return layerNorm(
     x,
