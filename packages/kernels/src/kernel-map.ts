@@ -1,14 +1,20 @@
 import type {KernelBackend, Tensor, Tensor2D, TensorInfo} from '@tensorflow/tfjs-core';
 import {ConfigError} from './errors.js';
-import type {AdamAttrs} from './ops/adam.js';
-import type {BlendAttrs, BlendGradAttrs} from './ops/blend.js';
-import type {CombineAttrs} from './ops/combine.js';
-import type {DownAttrs, OuterAttrs, UpAttrs} from './ops/experts.js';
-import type {GatesAttrs, SoftmaxGradAttrs} from './ops/gates.js';
-import type {LayerNormAttrs} from './ops/layer-norm.js';
-import type {MatMulAttrs} from './ops/matmul.js';
-import type {ProjectAttrs} from './ops/project.js';
-import type {StreamGatesAttrs} from './ops/stream-gates.js';
+import type {
+  AdamAttrs,
+  BlendAttrs,
+  BlendGradAttrs,
+  CombineAttrs,
+  DownAttrs,
+  GatesAttrs,
+  LayerNormAttrs,
+  MatMulAttrs,
+  OuterAttrs,
+  ProjectAttrs,
+  SoftmaxGradAttrs,
+  StreamGatesAttrs,
+  UpAttrs,
+} from './kernel-attrs.js';
 import {ACTIVATIONS, type Activation, type Mix, SCALES} from './types.js';
 
 /*

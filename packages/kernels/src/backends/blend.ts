@@ -1,5 +1,5 @@
+import type {BlendAttrs, BlendGradAttrs} from '../kernel-attrs.js';
 import type {KernelInputs} from '../kernel-map.js';
-import type {BlendAttrs, BlendGradAttrs} from '../ops/blend.js';
 
 type Values = KernelInputs<'PeftBlend', Float32Array>;
 

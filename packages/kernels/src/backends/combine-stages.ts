@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {CombineAttrs} from '../kernel-attrs.js';
 import type {KernelInputs} from '../kernel-map.js';
-import type {CombineAttrs} from '../ops/combine.js';
 import type {ScaleName} from '../types.js';
 
 /** The combine kernel's inputs by name. */

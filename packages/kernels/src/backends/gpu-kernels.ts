@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {AdamAttrs} from '../kernel-attrs.js';
 import type {PeftKernel} from '../kernel-map.js';
-import type {AdamAttrs} from '../ops/adam.js';
 import type {Product} from './product-sizes.js';
 
 /*

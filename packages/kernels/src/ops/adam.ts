@@ -1,18 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ShapeError} from '../errors.js';
+import type {AdamAttrs} from '../kernel-attrs.js';
 import {type AnyPatch, PatchSet, withdraw} from '../patches.js';
 import {hasKernel, runPeftKernel} from './kernels.js';
-
-/** The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new m, v and value. */
-export interface AdamAttrs {
-  learningRate: number;
-  beta1: number;
-  beta2: number;
-  epsilon: number;
-  /** 1 - beta1^t and 1 - beta2^t, for step t from 1. */
-  correction1: number;
-  correction2: number;
-}
 
 interface Moment {
   originalName: string;

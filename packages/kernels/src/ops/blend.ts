@@ -1,21 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
+import type {BlendAttrs} from '../kernel-attrs.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {columnSum} from './matmul.js';
 import {checkSize, checkTensor} from './shapes.js';
-
-/** The attributes of the kernel of the two scalars' gradients. */
-export interface BlendGradAttrs {
-  slope: number;
-  tokenFactor: number;
-  sampleFactor: number;
-}
-
-/** The attributes of the blend kernel. */
-export interface BlendAttrs extends BlendGradAttrs {
-  rows: number;
-}
 
 /** Inputs of {@link blendGates}. */
 export interface BlendInputs extends BlendAttrs {

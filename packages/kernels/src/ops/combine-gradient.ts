@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type {CombineAttrs} from '../kernel-attrs.js';
 import type {KernelInputs} from '../kernel-map.js';
 import {type Activation, gradientFrom, type Mix, type ScaleName} from '../types.js';
-import type {CombineAttrs} from './combine.js';
 import {expertDown, expertOuter, expertUp} from './experts.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';

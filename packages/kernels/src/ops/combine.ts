@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {describe} from '../describe.js';
 import {ConfigError, ShapeError} from '../errors.js';
+import type {CombineAttrs} from '../kernel-attrs.js';
 import type {KernelInputs} from '../kernel-map.js';
 import {isRecording} from '../kernel-registry.js';
 import {
   ACTIVATIONS,
-  type Activation,
   type CombineInputs,
   gradientFrom,
   type Mix,
@@ -17,21 +17,6 @@ import './combine-gradient.js';
 import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, leadingSize, withLeading} from './shapes.js';
 import {choosesSparse} from './sparse.js';
-
-/** The attributes of the combine kernel. */
-export interface CombineAttrs {
-  scale: number;
-  mix: Mix;
-  activation: Activation;
-  /** Compute only the experts whose gate is not zero. */
-  sparse?: boolean;
-  /** Heads of the scales that have gates by head, [n, heads · E]; see `Scale`. */
-  heads?: Partial<Record<ScaleName, number>>;
-  /** Also return z = (pre ∘ x) W + bias. */
-  saveZ: boolean;
-  /** Also return the activation's argument. */
-  saveU: boolean;
-}
 
 /**
  * The output of a site with an adapter, in one pass:

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type {DownAttrs, OuterAttrs, UpAttrs} from '../kernel-attrs.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 
@@ -6,31 +7,6 @@ import {runPeftKernel} from './kernels.js';
  * Products over the experts that a row chose, which are those whose gate is not zero. R = E·r columns hold the experts' ranks side by
  * side, and `gates` is [n, E]. Only backends that gain by it have these kernels; elsewhere the dense products serve.
  */
-
-/** Attributes of {@link expertDown}'s kernel. */
-export interface DownAttrs {
-  scale: number;
-  /** w is [R, d] instead of [d, R]. */
-  transposeW: boolean;
-}
-
-/** Attributes of {@link expertUp}'s kernel. */
-export interface UpAttrs {
-  scale: number;
-  /** Also multiply each expert's block of p by its gate. */
-  weigh: boolean;
-  /** w is [d, R] instead of [R, d]. */
-  transposeW: boolean;
-}
-
-/** Attributes of {@link expertOuter}'s kernel. */
-export interface OuterAttrs {
-  scale: number;
-  /** Also multiply each expert's block of p by its gate. */
-  weigh: boolean;
-  /** Return the transpose, [d, R]. */
-  transposed: boolean;
-}
 
 /** scale · x w [n, R], zero where a row did not choose the expert. */
 export function expertDown(

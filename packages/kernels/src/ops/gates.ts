@@ -5,16 +5,6 @@ import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
 import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, shapedAs} from './shapes.js';
 
-/** The attributes of the gates kernel, whose inputs are x [n, d] and kernel [d, E]. */
-export interface GatesAttrs {
-  temperature: number;
-}
-
-/** The attributes of the kernel of the gradient of softmax(scale · x), whose inputs are dy and the softmax's values y, [n, E]. */
-export interface SoftmaxGradAttrs {
-  scale: number;
-}
-
 /**
  * The gates of a linear router, softmax(x R / temperature), in one kernel. Its gradient is one more, and a product for each of x and R.
  *

@@ -5,11 +5,6 @@ import {runPeftKernel} from './kernels.js';
 import {columnSum} from './matmul.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
 
-/** The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where there are any. */
-export interface LayerNormAttrs {
-  epsilon: number;
-}
-
 /**
  * Layer normalization over the last axis, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros & Hinton 2016,
  * arXiv:1607.06450, equation 4), in one kernel, and one for the gradient of x. Only x is kept for the gradient. No gradient is computed

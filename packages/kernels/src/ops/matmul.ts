@@ -40,14 +40,6 @@ export function matMul(
   return product(a, b, transposeA, transposeB, scale);
 }
 
-/** The attributes of the matMul kernel. */
-export interface MatMulAttrs {
-  transposeA: boolean;
-  transposeB: boolean;
-  /** Multiplies the product. */
-  scale: number;
-}
-
 /** {@link matMul} without its checks, for the ops of this package, times `scale`. */
 export function product<T extends tf.Tensor = tf.Tensor2D>(
   a: tf.Tensor,

@@ -15,12 +15,6 @@ import {
 } from './shapes.js';
 import {choosesSparse} from './sparse.js';
 
-/** The attributes of the project kernel. */
-export interface ProjectAttrs {
-  /** How many leading columns of x · kernel are wanted, if there is a kernel. */
-  columns: number;
-}
-
 /** Inputs of {@link project}. */
 export interface ProjectInputs {
   /** The site's input, [..., dIn], float32. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, ShapeError} from '../errors.js';
+import type {StreamGatesAttrs} from '../kernel-attrs.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkTensor} from './shapes.js';
@@ -11,14 +12,6 @@ export interface StreamGatesOptions {
   /** Keep what has at least so much of the largest probability, from 0 (all) to 1 (the largest alone); null: give no gates. */
   theta: number | null;
   /** The least that a stream is divided by; above 0. */
-  floor: number;
-}
-
-/** The attributes of the stream gates kernels, whose inputs are streams a and b [n, E], and whose outputs are p and, with theta, gates. */
-export interface StreamGatesAttrs {
-  weightA: number;
-  weightB: number;
-  theta: number | null;
   floor: number;
 }
 

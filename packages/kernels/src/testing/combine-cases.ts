@@ -1,5 +1,5 @@
 import {pick, randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
-import type {CombineAttrs} from '../ops/combine.js';
+import type {CombineAttrs} from '../kernel-attrs.js';
 import type {CombineReferenceInputs} from '../reference/combine.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
 import {ACTIVATIONS, type Activation, type Mix} from '../types.js';

@@ -1,6 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {CombineAttrs} from '../../kernel-attrs.js';
 import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
-import type {CombineAttrs} from '../../ops/combine.js';
 import type {ScaleName} from '../../types.js';
 import {activateInPlace} from './activations.js';
 import {cpu} from './arrays.js';

@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {UpAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import type {UpAttrs} from '../../ops/experts.js';
 import {type ExpertGroups, groupByExpert} from '../expert-groups.js';
 import {cpu} from './arrays.js';
 import {gemm, transposed} from './gemm.js';

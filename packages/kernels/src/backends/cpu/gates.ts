@@ -1,5 +1,5 @@
+import type {StreamGatesAttrs} from '../../kernel-attrs.js';
 import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
-import type {StreamGatesAttrs} from '../../ops/stream-gates.js';
 import {arraysOf, cpu} from './arrays.js';
 import {multiply} from './gemm.js';
 

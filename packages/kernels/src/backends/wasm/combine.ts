@@ -1,6 +1,6 @@
 import {type KernelBackend, type TensorInfo, util} from '@tensorflow/tfjs-core';
+import type {CombineAttrs} from '../../kernel-attrs.js';
 import type {KernelInputs, PeftKernel} from '../../kernel-map.js';
-import type {CombineAttrs} from '../../ops/combine.js';
 import {ACTIVATIONS, type Activation, type ScaleName} from '../../types.js';
 import {attach, type WasmKernels} from './attach.js';
 import {ExpertProducts} from './experts.js';

@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {DownAttrs, OuterAttrs, UpAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import type {DownAttrs, OuterAttrs, UpAttrs} from '../../ops/experts.js';
 import {type ExpertGroups, groupByExpert} from '../expert-groups.js';
 import {attach, type WasmKernels} from './attach.js';
 

@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+import type {BlendGradAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import type {BlendGradAttrs} from '../../ops/blend.js';
 import {type BlendNamed, blendShape} from '../blend.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 

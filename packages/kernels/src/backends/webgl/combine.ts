@@ -1,5 +1,5 @@
+import type {CombineAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import type {CombineAttrs} from '../../ops/combine.js';
 import {SCALES, type ScaleName} from '../../types.js';
 import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';

@@ -1,5 +1,5 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {AdamAttrs} from '../../ops/adam.js';
+import type {AdamAttrs} from '../../kernel-attrs.js';
 import {ADAM_INPUTS, type AdamPart, adamBy, adamUniforms} from '../gpu-kernels.js';
 import {flat, type Program, run} from './program.js';
 

@@ -1,6 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {AdamAttrs} from '../../ops/adam.js';
-import type {CombineAttrs} from '../../ops/combine.js';
+import type {AdamAttrs, CombineAttrs} from '../../kernel-attrs.js';
 import type {Named} from '../combine-stages.js';
 import {ADAM_PARTS, adamUniforms} from '../gpu-kernels.js';
 import {adamProgram as webglAdam} from '../webgl/adam.js';
