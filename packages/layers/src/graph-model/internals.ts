@@ -72,7 +72,7 @@ export function isGraphModel(model: unknown): model is GraphModel {
  * @throws ConfigError if the model is not loaded, or this version of tfjs-converter is built otherwise.
  */
 export function executorOf(model: GraphModel): Executor {
-  const {executor} = model as unknown as GraphModelInternals;
+  const {executor} = inside(model);
   if (executor === undefined) {
     throw new ConfigError(
       'The GraphModel is not loaded. Use what tf.loadGraphModel gives, or call load() first.',
@@ -98,9 +98,14 @@ export function executorOf(model: GraphModel): Executor {
   return executor;
 }
 
+/** A model by fields that its types hide. */
+function inside(model: GraphModel): GraphModelInternals {
+  return model as unknown as GraphModelInternals;
+}
+
 /** What the model was loaded from. */
 export function artifactsOf(model: GraphModel): tf.io.ModelArtifacts {
-  return (model as unknown as GraphModelInternals).artifacts!;
+  return inside(model).artifacts!;
 }
 
 /**

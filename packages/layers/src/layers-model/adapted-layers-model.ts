@@ -27,7 +27,7 @@ import {deriveSeed} from '../core/random.js';
 import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteUsage} from '../core/sites/usage.js';
 import {repairTotals} from '../core/tfjs/evaluate-totals.js';
-import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
+import {asContainer, type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
 import {type LocatedLayer, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
 import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
 import {PeftLayer} from './sites/peft-layer.js';
@@ -91,12 +91,12 @@ export class AdaptedLayersModel implements AdaptedModel {
 
   /** A model that is part of others goes when the last of them does. */
   get isLastHolder(): boolean {
-    return internals(this.model as unknown as Layer)._refCount === 1;
+    return internals(this.model)._refCount === 1;
   }
 
   /** @throws ConfigError if the model is disposed. */
   checkAlive(): void {
-    if (internals(this.model as unknown as Layer)._refCount === 0) {
+    if (internals(this.model)._refCount === 0) {
       throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
     }
     const gone = this.sites.entries.find(([, layer]) => internals(layer)._refCount === 0);
@@ -236,7 +236,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     this.begun = true;
     for (const model of models) this.follower.follow(model);
     preparation.commit();
-    const sharing = new Set([this.model as unknown as Layer, ...modelsSharing(this.model)]);
+    const sharing = new Set([asContainer(this.model), ...modelsSharing(this.model)]);
     this.mends.push(
       ...models.map(repairTotals),
       ...[...sharing].flatMap((each) => mapModel(each).models.map((part) => explainFrozen(part, this))),

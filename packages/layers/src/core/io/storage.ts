@@ -178,7 +178,7 @@ async function fromFiles(
     return {file: own, weights};
   }
   const changed = Object.keys({...own, ...file}).filter(
-    (field) => !sameJson(own[field as never], file[field as never]),
+    (field) => !sameJson(Reflect.get(own, field), Reflect.get(file, field)),
   );
   if (changed.length > 0) {
     throw new WeightMismatchError(

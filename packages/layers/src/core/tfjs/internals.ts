@@ -59,13 +59,26 @@ export function isBidirectional(layer: Layer): layer is Layer & BidirectionalInt
   return layer.getClassName() === 'Bidirectional';
 }
 
-export function internals(layer: Layer): LayerInternals {
-  return layer as unknown as LayerInternals;
+/**
+ * A layer, model or weight of tfjs-layers by fields that its types hide. The only cast to what is private there: whoever asks says which
+ * fields, in an interface beside.
+ */
+export function inside<Fields extends object>(of: Layer | tfl.LayersModel | tfl.LayerVariable): Fields {
+  return of as unknown as Fields;
+}
+
+export function internals(layer: Layer | tfl.LayersModel): LayerInternals {
+  return inside(layer);
+}
+
+/** A model as the layer that it is, with the fields of a container. */
+export function asContainer(model: tfl.LayersModel): Container {
+  return inside(model);
 }
 
 /** By structure, not by class: a page may hold two copies of tfjs-layers. */
 export function isContainer(layer: Layer): layer is Container {
-  const {layers, layersByDepth} = layer as unknown as Partial<ContainerInternals>;
+  const {layers, layersByDepth} = inside<Partial<ContainerInternals>>(layer);
   return Array.isArray(layers) && typeof layersByDepth === 'object';
 }
 

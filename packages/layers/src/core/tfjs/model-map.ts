@@ -1,5 +1,6 @@
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {
+  asContainer,
   buildContainer,
   type Container,
   isBidirectional,
@@ -78,7 +79,7 @@ export function mapModel(model: Layer): ModelMap {
     buildContainer(container);
     models.push(container);
     containers.push(container);
-    if (container.model != null) containers.push(container.model as unknown as Container);
+    if (container.model != null) containers.push(asContainer(container.model));
     for (const layer of container.layers) visit(layer, container, path, around, []);
   };
 

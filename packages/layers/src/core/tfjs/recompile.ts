@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
-import type {Container} from './internals.js';
+import {type Container, inside} from './internals.js';
 
 interface Compiled {
   optimizer: tf.Optimizer;
@@ -91,7 +91,7 @@ export class Recompiler {
     // One that came after the upgrade began does not come back when it ends.
     if (original === undefined && !ending)
       this.originals.set(model, {optimizer: current, owned: isOptimizerOwned ?? false});
-    (model as unknown as tfl.LayersModel).compile({optimizer, loss, metrics});
+    inside<tfl.LayersModel>(model).compile({optimizer, loss, metrics});
     for (const part of [model, running(model)]) part.isOptimizerOwned = returns ? original!.owned : true;
     const kept = this.originals.get(model)?.optimizer;
     if (current !== optimizer && current !== kept && (made.has(current) || isOptimizerOwned))
@@ -111,11 +111,11 @@ type Running = Container & {loss: tfl.ModelCompileArgs['loss']; metrics: tfl.Mod
 
 /** What holds the state of compilation: for a Sequential, the model inside it. */
 function running(model: Container): Running {
-  return (model.model ?? model) as unknown as Running;
+  return inside(model.model ?? model);
 }
 
 function optimizerOf(model: Container): tf.Optimizer | undefined {
-  return (model as unknown as tfl.LayersModel).optimizer;
+  return inside<tfl.LayersModel>(model).optimizer;
 }
 
 /** tfjs's MomentumOptimizer forgets to dispose the learning rate's tensor, which it has from SGD. */

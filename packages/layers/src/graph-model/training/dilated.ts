@@ -13,7 +13,7 @@ function paddingOf(node: GraphNode): Parameters<typeof tf.conv2d>[3] {
   const pad = attribute<string>(node, 'pad')!;
   if (pad !== 'explicit') return pad as 'same' | 'valid';
   const explicit = attribute<number[]>(node, 'explicitPaddings')!;
-  return [0, 1, 2, 3].map((i) => explicit.slice(2 * i, 2 * i + 2)) as never;
+  return [0, 1, 2, 3].map((i): Pair => [explicit[2 * i]!, explicit[2 * i + 1]!]) as [Pair, Pair, Pair, Pair];
 }
 
 /**

@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {countRows, disposeBatch, type GraphBatch} from './batches.js';
 import type {PreparedBatch} from './forward.js';
 import type {OutputNames} from './output-names.js';
@@ -12,6 +13,8 @@ export interface FeedCall {
   keyOf(prepared: PreparedBatch, rows: number): tf.Tensor;
   weigh(targets: tf.Tensor[], weights: (tf.Tensor | undefined)[]): void;
 }
+
+type Dataset = Parameters<tfl.LayersModel['evaluateDataset']>[0];
 
 interface TfjsBatch {
   xs: tf.Tensor;
@@ -29,6 +32,11 @@ export class Feed {
     private readonly passes: Passes,
     private readonly trainer: FeedCall,
   ) {}
+
+  /** As tfjs-layers takes it: of what the type has besides, it uses nothing. */
+  get dataset(): Dataset {
+    return this as unknown as Dataset;
+  }
 
   get size(): number | null {
     return this.passes.size;

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ShapeError} from '@tfjs-peft/kernels';
 import {repairTotals} from '../../core/tfjs/evaluate-totals.js';
+import {inside} from '../../core/tfjs/internals.js';
 
 type LossFunction = (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
 
@@ -56,7 +57,7 @@ export class InnerModel extends tfl.LayersModel {
   }
 
   private get inside(): Compiled {
-    return this as unknown as Compiled;
+    return inside(this);
   }
 }
 

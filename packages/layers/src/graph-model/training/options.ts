@@ -141,11 +141,12 @@ export function compileArgs(
 export function classWeights(
   given: NonNullable<GraphFitOptions['classWeight']>,
   names: OutputNames,
-): (ClassWeight | null)[] {
+): ClassWeight[] {
   const isWeight = (value: unknown) =>
     typeof value === 'object' &&
     value !== null &&
     Object.values(value).every((each) => typeof each === 'number');
   const listed = names.list<ClassWeight>('classWeight', given as ClassWeight, isWeight, {partial: true});
-  return listed.map((weight) => weight ?? null);
+  // tfjs-layers takes null for an output without, as its types do not say.
+  return listed.map((weight) => weight ?? null) as ClassWeight[];
 }

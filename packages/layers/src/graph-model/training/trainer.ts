@@ -175,13 +175,13 @@ export class GraphTrainer {
       try {
         await other?.first();
         const inner = await this.compile(await feed.first());
-        return await inner.fitDataset(feed as never, {
+        return await inner.fitDataset(feed.dataset, {
           ...args,
           epochs,
           initialEpoch,
           ...(batchesPerEpoch !== undefined && {batchesPerEpoch}),
-          ...(classWeight !== undefined && {classWeight: classWeights(classWeight, this.names) as never}),
-          ...(other !== undefined && {validationData: other as never}),
+          ...(classWeight !== undefined && {classWeight: classWeights(classWeight, this.names)}),
+          ...(other !== undefined && {validationData: other.dataset}),
         });
       } catch (error) {
         throw explain(error, this.parts().forward.cut);
@@ -206,7 +206,7 @@ export class GraphTrainer {
     const feed = this.feed(asSource(data, {batchSize}), 'The dataset');
     try {
       const inner = await this.compile(await feed.first());
-      const result = await inner.evaluateDataset(feed as never, {...(batches && {batches})} as never);
+      const result = await inner.evaluateDataset(feed.dataset, batches ? {batches} : {});
       const scalars = [result].flat();
       const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0]!));
       tf.dispose(scalars);

@@ -2,6 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {restoredName} from '../../core/sites/activation.js';
+import {inside} from '../../core/tfjs/internals.js';
 import {DENSE} from './kinds/dense.js';
 import {PeftLayer, type PeftLayerArgs} from './peft-layer.js';
 
@@ -64,5 +65,5 @@ function nameAndUnits(dense: tfl.layers.Layer): {name: string; units: number} {
       `Layer '${dense.name}' is a ${dense.getClassName()}, but must be a Dense. Choose other targets.`,
     );
   }
-  return {name: dense.name, units: (dense as unknown as {units: number}).units};
+  return {name: dense.name, units: inside<{units: number}>(dense).units};
 }

@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
+import {inside} from '../../core/tfjs/internals.js';
 
 type Layer = tfl.layers.Layer;
 type Members = Record<string, unknown>;
@@ -72,10 +73,10 @@ export class Resemblance {
   /** To be called before the inner layer runs: gives it what its class's `apply` has left in the stand-in. */
   handOver(): void {
     if (!this.hasApply) return;
-    const outer = this.outer as unknown as Members;
+    const outer = inside<Members>(this.outer);
     for (const name of Object.keys(outer)) {
       if (this.own.has(name)) continue;
-      (this.inner as unknown as Members)[name] = outer[name];
+      inside<Members>(this.inner)[name] = outer[name];
       this.forward(name);
     }
   }
@@ -92,7 +93,7 @@ export class Resemblance {
   private forward(name: string): void {
     const {outer} = this;
     if (Object.getOwnPropertyDescriptor(outer, name)?.get !== undefined) return;
-    const inner = this.inner as unknown as Members;
+    const inner = inside<Members>(this.inner);
     Object.defineProperty(outer, name, {
       get: () => {
         const value = inner[name];

@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import {shared} from '@tfjs-peft/kernels';
 import {isAdapterWeight} from '../../core/sites/adapter-slot.js';
-import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
+import {inside, isBidirectional, type Layer} from '../../core/tfjs/internals.js';
 
 type Variable = tfl.LayerVariable;
 
@@ -47,7 +47,7 @@ export class WrapperOrder {
     const inner = () =>
       isBidirectional(wrapper)
         ? [wrapper.forwardLayer, wrapper.backwardLayer]
-        : [(wrapper as unknown as {layer: Layer}).layer];
+        : [inside<{layer: Layer}>(wrapper).layer];
     Object.defineProperty(wrapper, 'weights', {
       configurable: true,
       get: () => inner().flatMap(({weights}) => weights),

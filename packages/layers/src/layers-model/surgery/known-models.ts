@@ -2,6 +2,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {shared} from '@tfjs-peft/kernels';
 import type {SharedWith} from '../../core/lifecycle/adapted-model.js';
 import {
+  asContainer,
   type Container,
   internals,
   isBidirectional,
@@ -24,7 +25,7 @@ export function knowModels(): void {
   const {prototype} = tfl.LayersModel;
   const {getClassName} = prototype;
   prototype.getClassName = function (this: tfl.LayersModel) {
-    const model = this as unknown as Container;
+    const model = asContainer(this);
     if (!seen.has(model)) {
       seen.add(model);
       const weak = new WeakRef(model);

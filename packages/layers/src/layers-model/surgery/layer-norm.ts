@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ACTIVATION_RANKS, layerNorm} from '@tfjs-peft/kernels';
-import type {Layer} from '../../core/tfjs/internals.js';
+import {type Layer, inside} from '../../core/tfjs/internals.js';
 import {wrapCall} from '../../core/tfjs/wrap-methods.js';
 
 /** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
@@ -16,7 +16,7 @@ interface LayerNormalization {
 function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | undefined {
   const list = Array.isArray(inputs) ? inputs : [inputs];
   const [x] = list;
-  const {axis, epsilon, gamma, beta} = layer as unknown as LayerNormalization;
+  const {axis, epsilon, gamma, beta} = inside<LayerNormalization>(layer);
   if (list.length !== 1 || x === undefined || x.dtype !== 'float32') return undefined;
   if (!ACTIVATION_RANKS.includes(x.rank)) return undefined;
   if (!Array.isArray(axis) || axis.length !== 1 || axis[0] !== x.rank - 1) return undefined;

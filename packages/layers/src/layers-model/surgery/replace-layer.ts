@@ -2,6 +2,7 @@ import {shared} from '@tfjs-peft/kernels';
 import {
   type BidirectionalInternals,
   type Container,
+  inside,
   internals,
   isBidirectional,
   isContainer,
@@ -38,7 +39,7 @@ export function replaceLayer(from: Layer, to: Layer, holder: Layer, containers: 
     for (const layers of Object.values(container.layersByDepth)) replaceIn(layers, from, to);
   }
   if (isBidirectional(holder)) replaceDirection(holder, from, to);
-  else if (!isContainer(holder)) (holder as unknown as {layer: Layer}).layer = to;
+  else if (!isContainer(holder)) inside<{layer: Layer}>(holder).layer = to;
 }
 
 function replaceIn(layers: Layer[], from: Layer, to: Layer): void {

@@ -4,6 +4,7 @@ import {createAdapter} from '../../core/adapters/registry.js';
 import type {PlannedSite} from '../../core/lifecycle/plan.js';
 import {
   type Container,
+  inside,
   internals,
   isContainer,
   type Layer,
@@ -67,9 +68,7 @@ function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonl
   }
   for (let tensor = pending.shift(); tensor !== undefined; tensor = pending.shift()) {
     for (const container of containers) {
-      const place = (container as unknown as {outputs: Tensor[]}).outputs.findIndex(
-        ({id}) => id === tensor!.id,
-      );
+      const place = inside<{outputs: Tensor[]}>(container).outputs.findIndex(({id}) => id === tensor!.id);
       if (place >= 0) refuse(`the output of model '${container.name}'`, `it is [${tensor.shape}].`);
     }
     for (const node of internals(tensor.sourceLayer).outboundNodes as SizedUse[]) {
@@ -92,7 +91,7 @@ function shapesAfter(layer: Layer, inputs: Shape[]): Shape[] {
   const shapes = inputs.map(([batch, ...rest]) => [batch ?? 1, ...rest]);
   // The check that tfjs-layers makes of tensors looks at no more than this of them.
   const asTensors = shapes.map((shape) => ({shape, rank: shape.length, dtype: 'float32'}));
-  (layer as unknown as {assertInputCompatibility(inputs: unknown): void}).assertInputCompatibility(asTensors);
+  inside<{assertInputCompatibility(inputs: unknown): void}>(layer).assertInputCompatibility(asTensors);
   const outputs = layer.computeOutputShape(shapes.length === 1 ? shapes[0]! : shapes);
   const listed = (Array.isArray(outputs[0]) ? outputs : [outputs]) as Shape[];
   return listed.map(([, ...rest]) => [inputs[0]![0]!, ...rest]);

@@ -3,8 +3,7 @@ import {reapplyPatches} from '@tfjs-peft/kernels';
 import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
 import {own} from '../../core/names.js';
 import {gradientBy, hasRightGradient} from '../../core/tfjs/gradient-faults.js';
-import type {Container, Layer} from '../../core/tfjs/internals.js';
-import {internals} from '../../core/tfjs/internals.js';
+import {type Container, inside, internals, type Layer} from '../../core/tfjs/internals.js';
 
 /** A layer and its path. */
 export interface Named {
@@ -51,10 +50,10 @@ function behind(sources: readonly Layer[], containers: readonly Container[]): Se
       found.add(follower);
       queue.push(follower);
       // A model that is behind a layer is so with all that is in it; one around it is not.
-      const inside = (follower as unknown as Partial<Container>).layers;
-      if (inside !== undefined && !around.includes(follower as Container)) queue.push(...inside);
-      if (inside !== undefined && !around.includes(follower as Container))
-        for (const part of inside) found.add(part);
+      const contents = inside<Partial<Container>>(follower).layers;
+      if (contents === undefined || around.includes(follower as Container)) continue;
+      queue.push(...contents);
+      for (const part of contents) found.add(part);
     }
   }
   return found;

@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {listNames} from '../../core/names.js';
-import type {Container, Layer} from '../../core/tfjs/internals.js';
+import {asContainer, type Container, inside} from '../../core/tfjs/internals.js';
 import {mapModel} from '../../core/tfjs/model-map.js';
 
 const WAYS = ['fit', 'fitDataset', 'trainOnBatch'] as const;
@@ -18,7 +18,7 @@ export function explainFrozen(
   model: Container,
   upgraded: {model: tfl.LayersModel; active: string | null; watch(running: Container): void},
 ): () => void {
-  const ways = model as unknown as Ways;
+  const ways = inside<Ways>(model);
   const ours = WAYS.filter((way) => !Object.hasOwn(model, way));
   for (const way of ours) {
     ways[way] = async (...args) => {
@@ -44,7 +44,7 @@ function reason(
     const why = active === null ? 'no adapter is active' : 'its active adapter has nothing that is trained';
     return `${start}its layers are frozen by its upgrade, and ${why}. Call enable(), or detach() to train the layers themselves.`;
   }
-  const own = new Set(mapModel(owner as unknown as Layer).layers.map(({layer}) => layer));
+  const own = new Set(mapModel(asContainer(owner)).layers.map(({layer}) => layer));
   const shared = mapModel(model).layers.filter(({layer}) => own.has(layer) && layer.weights.length > 0);
   return (
     `${start}its layers ${listNames(shared.map(({path}) => path))} are frozen by the upgrade of model '${owner.name}', which has them ` +

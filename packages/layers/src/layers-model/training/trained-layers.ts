@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {FileVariables} from '../../core/lifecycle/adapted-model.js';
 import {layerVariables} from '../../core/lifecycle/weights.js';
-import {internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
+import {inside, internals, type Layer, type VariableInternals} from '../../core/tfjs/internals.js';
 import {type LocatedLayer, partsAt} from '../../core/tfjs/model-map.js';
 
 type Variable = tfl.LayerVariable;
@@ -123,9 +123,9 @@ function copyOf(variable: tf.Variable, adapter: string): tf.Variable {
 
 /** Of the variables of one weight, the one in the layer alone is as trainable as the layer says: an optimizer without a list takes all. */
 function exchange(variable: Variable, value: tf.Variable): void {
-  const inside = variable as unknown as VariableInternals;
-  if (inside.val === value) return;
-  inside.val.trainable = false;
-  inside.val = value;
+  const fields = inside<VariableInternals>(variable);
+  if (fields.val === value) return;
+  fields.val.trainable = false;
+  fields.val = value;
   value.trainable = variable.trainable;
 }

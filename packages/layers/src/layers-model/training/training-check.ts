@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '@tfjs-peft/kernels';
 import {describeGap, type LayerGap} from '../../core/lifecycle/layer-gap.js';
-import type {Container} from '../../core/tfjs/internals.js';
+import {type Container, inside} from '../../core/tfjs/internals.js';
 import {gapsAmong, type Ran, traceStep} from './kernel-trace.js';
 import type {Named} from './layer-gaps.js';
 
@@ -46,7 +46,7 @@ export class TrainingCheck {
    * @param layers Asked before a first step.
    */
   watch(model: Container, {gaps, layers}: {gaps(): LayerGap[]; layers(): readonly Named[]}): void {
-    const running = model as unknown as Trained;
+    const running = inside<Trained>(model);
     if (this.models.has(running) || Object.hasOwn(running, 'makeTrainFunction')) return;
     const stock = running.makeTrainFunction;
     running.makeTrainFunction = () => {

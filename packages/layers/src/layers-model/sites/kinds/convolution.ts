@@ -10,6 +10,7 @@ import {
   type Window,
 } from '../../../core/sites/operations/convolution.js';
 import {transposedConvolution} from '../../../core/sites/operations/transposed-convolution.js';
+import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerSite} from '../layer-site.js';
 import type {KernelInternals} from './dense.js';
 
@@ -75,7 +76,7 @@ export function convolutionSite(kind: string): LayerSite {
   return {
     kind,
     operation(layer) {
-      const conv = layer as unknown as ConvolutionInternals;
+      const conv = inside<ConvolutionInternals>(layer);
       return convolution(sourceOf(conv));
     },
   };
@@ -85,7 +86,7 @@ export function convolutionSite(kind: string): LayerSite {
 export const DEPTHWISE: LayerSite = {
   kind: 'depthwiseConv2d',
   operation(layer) {
-    const conv = layer as unknown as ConvolutionInternals;
+    const conv = inside<ConvolutionInternals>(layer);
     // The stock layer does not heed its dilations, and neither may its stand-in.
     return depthwiseConvolution(sourceOf(conv, {...windowOf(conv), dilations: [1, 1]}));
   },
@@ -95,7 +96,7 @@ export const DEPTHWISE: LayerSite = {
 export const TRANSPOSED: LayerSite = {
   kind: 'conv2dTranspose',
   operation(layer) {
-    const conv = layer as unknown as ConvolutionInternals;
+    const conv = inside<ConvolutionInternals>(layer);
     return transposedConvolution({
       window: windowOf(conv),
       kernel: () => conv.kernel!.read() as tf.Tensor4D,

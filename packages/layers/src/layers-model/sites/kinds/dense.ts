@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {layerActivation, type StockActivation} from '../../../core/sites/activation.js';
+import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerSite} from '../layer-site.js';
 
 /** The private fields of a stock layer with a kernel that sites read. */
@@ -19,7 +20,7 @@ export function vectorOf(bias: tfl.LayerVariable | null | undefined): {bias?: tf
 export const DENSE: LayerSite = {
   kind: 'dense',
   operation(layer) {
-    const dense = layer as unknown as KernelInternals;
+    const dense = inside<KernelInternals>(layer);
     return {
       get dims() {
         const [inputDim, outputDim] = dense.kernel!.shape as [number, number];

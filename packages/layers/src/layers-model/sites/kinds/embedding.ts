@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {lookup} from '../../../core/sites/operations/lookup.js';
+import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerSite} from '../layer-site.js';
 
 /** The private fields of a stock Embedding that sites read. */
@@ -13,10 +14,10 @@ interface EmbeddingInternals {
 export const EMBEDDING: LayerSite = {
   kind: 'embedding',
   operation(layer) {
-    const inside = layer as unknown as EmbeddingInternals;
-    return lookup(() => inside.embeddings!.read() as tf.Tensor2D);
+    const stock = inside<EmbeddingInternals>(layer);
+    return lookup(() => stock.embeddings!.read() as tf.Tensor2D);
   },
   input: ({inputs: [ids]}) => (ids!.dtype === 'int32' ? ids! : tf.cast(ids!, 'int32')),
   mask: ({layer, inputs: [ids]}) =>
-    (layer as unknown as EmbeddingInternals).maskZero ? tf.notEqual(ids!, 0) : undefined,
+    inside<EmbeddingInternals>(layer).maskZero ? tf.notEqual(ids!, 0) : undefined,
 };

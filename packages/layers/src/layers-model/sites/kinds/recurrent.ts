@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
+import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerCall, LayerSite} from '../layer-site.js';
 import {type CellInternals, inputBias, STEPS} from './cells.js';
 
 function cellOf(layer: tfl.layers.Layer): CellInternals & tfl.layers.Layer {
-  return (layer as unknown as {cell: CellInternals & tfl.layers.Layer}).cell;
+  return inside<{cell: CellInternals & tfl.layers.Layer}>(layer).cell;
 }
 
 /** The factors of a dropout that is one for all steps, as the stock cells have it; undefined where there is none. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {layerActivation} from '../../../core/sites/activation.js';
+import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerSite} from '../layer-site.js';
 import {type ConvolutionInternals, windowOf} from './convolution.js';
 import {vectorOf} from './dense.js';
@@ -16,30 +17,30 @@ interface SeparableInternals extends ConvolutionInternals {
 export const SEPARABLE: LayerSite = {
   kind: 'separableConv2d',
   operation(layer) {
-    const inside = layer as unknown as SeparableInternals;
-    windowOf(inside);
+    const stock = inside<SeparableInternals>(layer);
+    windowOf(stock);
     return {
       get dims() {
-        const [inputDim, outputDim] = inside.pointwiseKernel!.shape.slice(-2) as [number, number];
+        const [inputDim, outputDim] = stock.pointwiseKernel!.shape.slice(-2) as [number, number];
         return {inputDim, outputDim};
       },
       get frozen() {
-        const kernel = inside.pointwiseKernel!.read();
+        const kernel = stock.pointwiseKernel!.read();
         return {
           kernel: tf.reshape(kernel, kernel.shape.slice(-2) as [number, number]) as tf.Tensor2D,
-          ...vectorOf(inside.bias),
+          ...vectorOf(stock.bias),
         };
       },
       get activation() {
-        return layerActivation(inside.activation);
+        return layerActivation(stock.activation);
       },
     };
   },
   input({layer, inputs: [x]}) {
-    const inside = layer as unknown as SeparableInternals;
-    const {strides, pad, dilations} = windowOf(inside);
+    const stock = inside<SeparableInternals>(layer);
+    const {strides, pad, dilations} = windowOf(stock);
     const image = tf.cast(x!, 'float32') as tf.Tensor4D;
-    const filter = inside.depthwiseKernel!.read() as tf.Tensor4D;
+    const filter = stock.depthwiseKernel!.read() as tf.Tensor4D;
     return tf.depthwiseConv2d(image, filter, strides, pad, 'NHWC', dilations);
   },
 };
