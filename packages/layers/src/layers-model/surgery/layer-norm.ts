@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ACTIVATION_RANKS, layerNorm} from '@tfjs-peft/kernels';
-import {type Layer, inside} from '../../core/tfjs/internals.js';
+import {inside, type Layer} from '../../core/tfjs/internals.js';
 import {wrapCall} from '../../core/tfjs/wrap-methods.js';
 
 /** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
