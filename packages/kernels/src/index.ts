@@ -20,6 +20,7 @@ export {type ProjectInputs, project} from './ops/project.js';
 export {ACTIVATION_RANKS} from './ops/shapes.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
 export {type StreamGatesOptions, streamGates} from './ops/stream-gates.js';
+export {topKGates} from './ops/top-k.js';
 export {
   checkBoolean,
   checkChoice,

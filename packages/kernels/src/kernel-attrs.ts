@@ -103,3 +103,11 @@ export interface StreamGatesAttrs {
   theta: number | null;
   floor: number;
 }
+
+/** The attributes of the top-k kernels. */
+export interface TopKAttrs {
+  /** How many entries of each row are kept. */
+  k: number;
+  /** Divide those by their sum. */
+  renormalize: boolean;
+}

@@ -13,6 +13,7 @@ import type {
   ProjectAttrs,
   SoftmaxGradAttrs,
   StreamGatesAttrs,
+  TopKAttrs,
   UpAttrs,
 } from './kernel-attrs.js';
 import {ACTIVATIONS, type Activation, type Mix, SCALES} from './types.js';
@@ -114,6 +115,9 @@ function checkActivation(activation: unknown): undefined {
 const ranks = ({experts, all}: Sizes): string | undefined =>
   divides(experts!, all!) ? undefined : `${all} columns hold no ${experts} experts side by side`;
 
+const topKComplaint = ({w}: Sizes, {k}: TopKAttrs): string | undefined =>
+  Number.isInteger(k) && k >= 1 && k <= w! ? undefined : `k is ${k}, but there are ${w} entries a row`;
+
 /** The inputs of one scale: a vector, or gates and their table. */
 function scaleAxes<Name extends string, Width extends string>(name: Name, width: Width) {
   return {
@@ -213,6 +217,8 @@ export const KERNELS = {
     also: (_sizes, _attrs, {dGates, gates}) =>
       (dGates === undefined) === (gates === undefined) ? undefined : 'dGates and gates go together',
   }),
+  PeftTopK: kernel<TopKAttrs>()({axes: {p: 'n w'}, output: 'one', also: topKComplaint}),
+  PeftTopKGrad: kernel<TopKAttrs>()({axes: {dy: 'n w', p: 'n w'}, output: 'one', also: topKComplaint}),
   PeftBlend: kernel<BlendAttrs>()({
     axes: {'token?': 'n w', 'sample?': 's w', share: '1', gate: '1'},
     output: 'one',

@@ -1,11 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {topKGates} from '@tfjs-peft/kernels';
 
 /**
  * Keeps the k largest entries of the last axis of `p` [..., E] and sets the others to 0; ties go to the lower
  * index. The mask is a constant of the gradient: it passes through kept entries and is 0 elsewhere.
- *
- * tfjs has no gradient for TopK and comparisons and would throw if they were on the tape. They run in the
- * forward function of a custom gradient, which is off the tape.
  *
  * @example
  * ```ts
@@ -16,16 +14,17 @@ import * as tf from '@tensorflow/tfjs-core';
  * ```
  */
 export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
-  return keepMasked(p, (input) => topKMask(input, k));
+  return topKGates(p, k);
 }
 
 /**
- * `p` times a 0/1 mask computed from it. The mask is a constant of the gradient, so comparisons may compute
- * it.
+ * `p` times a 0/1 mask computed from it. The mask is a constant of the gradient, so comparisons may compute it:
+ * tfjs has no gradient of them and would throw if they were on the tape, but what runs in the forward function of
+ * a custom gradient is off the tape.
  */
 export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   const masked = tf.customGrad((...args) => {
-    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [input, save] = args as [tf.Tensor, tf.GradSaveFunc];
     const mask = makeMask(input);
     save([mask]);
     return {

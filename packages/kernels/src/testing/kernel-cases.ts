@@ -112,6 +112,8 @@ export const KERNEL_CASES: KernelCase[] = [
     attrs: {temperature: 1},
     free: ['x.0', 'kernel.1'],
   },
+  {kernel: 'PeftTopK', inputs: {p: [3, 4]}, attrs: {k: 2, renormalize: true}, free: ['p.0', 'p.1+', 'p.1-']},
+  {kernel: 'PeftTopKGrad', inputs: {dy: [3, 4], p: [3, 4]}, attrs: {k: 2, renormalize: true}},
   {kernel: 'PeftSoftmaxGrad', inputs: {dy: [3, 4], y: [3, 4]}, attrs: {scale: 1}},
   {
     kernel: 'PeftStreamGates',

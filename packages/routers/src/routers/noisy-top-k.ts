@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {checkBoolean, checkCount, checkNumber, checkOptions, matMul} from '@tfjs-peft/kernels';
+import {checkBoolean, checkCount, checkNumber, checkOptions, matMul, topKGates} from '@tfjs-peft/kernels';
 import {warnOfConstantGates} from '../constant-gates.js';
 import {defineRouter} from '../define.js';
-import {keepTopK, topKMask} from '../keep-top-k.js';
+import {topKMask} from '../keep-top-k.js';
 import {balanceLoss, zLoss} from '../losses.js';
 import {uniformNoise} from '../noise.js';
 import type {Router, RouterView, Routing} from '../router.js';
@@ -87,8 +87,7 @@ export class NoisyTopKRouter implements Router {
       }
       const probabilities = tf.reshape(tf.softmax(logits), shape);
       const all = topK === this.experts;
-      const kept = all ? probabilities : keepTopK(probabilities, topK);
-      const gates = renormalize && !all ? tf.div(kept, tf.sum(kept, -1, true)) : kept;
+      const gates = all ? probabilities : topKGates(probabilities, topK, renormalize);
       const routing: Routing = all ? {gates, probabilities} : {gates, probabilities, topK};
       if (!training || !withLoss || !this.hasLoss) return {...routing};
       const terms: tf.Tensor[] = [];

@@ -6,10 +6,10 @@ import {
   checkOptions,
   checkPositive,
   softmaxGates,
+  topKGates,
 } from '@tfjs-peft/kernels';
 import {warnOfConstantGates} from '../constant-gates.js';
 import {defineRouter} from '../define.js';
-import {keepTopK} from '../keep-top-k.js';
 import {jitterOf} from '../noise.js';
 import type {Router, RouterView, Routing} from '../router.js';
 import type {AddWeight, Weight} from '../weights.js';
@@ -84,9 +84,7 @@ export class SoftmaxRouter implements Router {
       }
       const probabilities = softmaxGates(seen, this.kernel.read() as tf.Tensor2D, temperature);
       if (topK === undefined || topK === this.experts) return {gates: probabilities, probabilities};
-      const kept = keepTopK(probabilities, topK);
-      const gates = renormalize ? tf.div(kept, tf.sum(kept, -1, true)) : kept;
-      return {gates, probabilities, topK};
+      return {gates: topKGates(probabilities, topK, renormalize), probabilities, topK};
     });
   }
 

@@ -10,6 +10,7 @@ import * as webglGates from '../webgl/gates.js';
 import * as webglNorm from '../webgl/layer-norm.js';
 import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
 import type {Program as WebglProgram} from '../webgl/program.js';
+import {topKProgram as webglTopK} from '../webgl/top-k.js';
 import {adamProgram as webgpuAdam} from './adam.js';
 import * as webgpuBlend from './blend.js';
 import {columnSumProgram as webgpuColumnSum} from './column-sum.js';
@@ -18,6 +19,7 @@ import * as webgpuGates from './gates.js';
 import * as webgpuNorm from './layer-norm.js';
 import {matMulProgram as webgpuMatMul} from './matmul.js';
 import type {Program} from './program.js';
+import {topKProgram as webgpuTopK} from './top-k.js';
 
 const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
 const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
@@ -76,6 +78,12 @@ describe('shader texts', () => {
     ['softmax', webgpuGates.softmaxProgram([5, 3]), webglGates.softmaxProgram([5, 3])],
     ['its gradient', webgpuGates.softmaxGradientProgram([5, 3]), webglGates.softmaxGradientProgram([5, 3])],
     ['streams', webgpuGates.streamsProgram([5, 3]), webglGates.streamsProgram([5, 3])],
+    ['top-k gates', webgpuTopK([5, 3], false, false), webglTopK([5, 3], {k: 2, renormalize: false}, false)],
+    [
+      "renormalised top-k gates' gradient",
+      webgpuTopK([5, 3], true, true),
+      webglTopK([5, 3], {k: 2, renormalize: true}, true),
+    ],
     ['the selection', webgpuGates.keepProgram([5, 3]), webglGates.keepProgram([5, 3])],
     [
       "a stream's gradient",

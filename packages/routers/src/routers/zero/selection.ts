@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {topKGates} from '@tfjs-peft/kernels';
 import {keepMasked, topKMask} from '../../keep-top-k.js';
 
 /**
@@ -33,7 +34,7 @@ export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tens
     case 'auto':
       return {gates: kept(p, ofTheta)};
     case 'top-k':
-      return {gates: kept(p, ofRank)};
+      return {gates: topKGates(p, topK, true)};
     case 'auto-sigmoid': {
       const threshold = tf.mul(tf.max(p, -1, true), theta);
       return {gates: softly(p, threshold, sharpness), selected: constantOf(p, ofTheta)};
@@ -50,7 +51,7 @@ export function select(p: tf.Tensor, options: SelectionOptions): {gates: tf.Tens
 /** `p` times a constant mask that is made of it, scaled so that rows sum to 1; one op on the tape. */
 function kept(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   const select = tf.customGrad((...args) => {
-    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [input, save] = args as [tf.Tensor, tf.GradSaveFunc];
     const mask = makeMask(input);
     const masked = tf.mul(input, mask);
     const total = tf.sum(masked, -1, true);
