@@ -14,7 +14,7 @@ export const NORM_FLOOR = 1e-6;
  */
 export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   const normalize = tf.customGrad((...args) => {
-    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [input, save] = args as [tf.Tensor, tf.GradSaveFunc];
     const size = tf.abs(input);
     const largest = largestOf(size, normalizer);
     const divisor = tf.maximum(largest, NORM_FLOOR);
@@ -41,7 +41,7 @@ export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.T
  */
 export function calmStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   const calm = tf.customGrad((...args) => {
-    const [input, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [input, save] = args as [tf.Tensor, tf.GradSaveFunc];
     save([tf.cast(tf.greater(magnitudeOf(input, normalizer), NORM_FLOOR), 'float32')]);
     return {
       value: tf.clone(input),
