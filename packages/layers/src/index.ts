@@ -17,7 +17,6 @@ tf.serialization.registerClass(PeftWrapper);
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';
 export * from './core/adapters/list.js';
-export type {Position} from './core/adapters/position.js';
 export {
   type AdapterConfigOf,
   type AdapterDefinition,
@@ -26,6 +25,7 @@ export {
   defineAdapter,
 } from './core/adapters/registry.js';
 export type {AdapterRouterConfig} from './core/adapters/router-of.js';
+export type {ScalePosition} from './core/adapters/scaling.js';
 export type {Rename} from './core/io/rename.js';
 export {readSafetensors, type SafetensorsFile, type StoredTensor} from './core/io/safetensors.js';
 export {writeSafetensors} from './core/io/safetensors-writer.js';

@@ -4,6 +4,7 @@ import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
+import {own} from '../core/io/json.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
 import type {AdaptedModel, FileVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
@@ -18,7 +19,6 @@ import {
 } from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
-import {own} from '../core/names.js';
 import {deriveSeed} from '../core/random.js';
 import {AdaptedSite} from '../core/sites/adapted-site.js';
 import {escapeName} from '../core/sites/adapter-slot.js';

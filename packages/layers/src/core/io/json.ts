@@ -85,3 +85,8 @@ function endOfString(text: string, start: number): number {
   }
   return i + 1;
 }
+
+/** What a record itself has under a name that came from outside: every object has a 'constructor'. */
+export function own<T>(record: Readonly<Record<string, T>> | null | undefined, name: string): T | undefined {
+  return record != null && Object.hasOwn(record, name) ? record[name] : undefined;
+}

@@ -1,5 +1,5 @@
 import {ConfigError, describe} from '@tfjs-peft/kernels';
-import {listNames} from '../names.js';
+import {listNames} from '../messages.js';
 import {isHead, type StoredFile, type WeightValues, weightKey} from './adapter-file.js';
 
 /** The model's name of a site, by the name that the file has; sites that are not named keep theirs. */

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, describe, PeftError} from '@tfjs-peft/kernels';
+import {ConfigError, PeftError} from '@tfjs-peft/kernels';
+import {reasonOf} from '../messages.js';
 
 /** Where something is stored: a folder or URL, or one of tfjs's IO handlers. */
 export type StorageLocation = string | tf.io.IOHandler;
@@ -103,12 +104,4 @@ export async function askHandler<T>(
       {cause},
     );
   }
-}
-
-/** What an error says, and what lies behind it: fetch says no more than that it failed. Not by instanceof: it may be of another realm. */
-export function reasonOf(error: unknown): string {
-  const {message, cause} = (error ?? {}) as {message?: unknown; cause?: {message?: unknown; code?: unknown}};
-  if (typeof message !== 'string') return describe(error);
-  const behind = [cause?.message, cause?.code].find((text) => typeof text === 'string' && text !== '');
-  return behind === undefined ? message : `${message}: ${behind}`;
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, PeftError, SafetensorsError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {reasonOf} from '../messages.js';
 import {
   type AdapterFile,
   CONFIG_FILE,
@@ -22,7 +23,6 @@ import {
   folderOf,
   noHandler,
   oneHandler,
-  reasonOf,
   type StorageLocation,
   webFolderOf,
 } from './storage-location.js';

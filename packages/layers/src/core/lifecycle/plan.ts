@@ -7,17 +7,16 @@ import {
 } from '@tfjs-peft/kernels';
 import {checkInteger, checkOptions, LIMITS, plainCopy} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
-import {checkApplies} from '../adapters/applies.js';
+import {checkCompatible} from '../adapters/compatibility.js';
 import {adapterShapes, countTrainable} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
-import {listNames} from '../names.js';
+import {listNames} from '../messages.js';
 import {
   type Candidate,
   checkTargets,
   isNamed,
   type LayerOrNode,
   type Selected,
-  show,
   type Target,
   type Targets,
   takesIn,
@@ -107,7 +106,7 @@ export function planUpgrade<At extends Candidate>(
     const matched = sites.filter(({candidate}) => takesIn(override.targets, candidate));
     if (matched.length === 0) {
       throw new NoTargetError(
-        `upgrade: the override for ${show(override.targets)} matches no adapted ${noun}. ` +
+        `upgrade: the override for ${describe(override.targets)} matches no adapted ${noun}. ` +
           'Correct its targets or remove it.',
       );
     }
@@ -229,7 +228,7 @@ function merge(base: AdapterConfig, change: Partial<AdapterConfig>): AdapterConf
 function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: LayerOrNode, name: string): AdapterConfig {
   const adapter = createAdapter(config, dims);
   const label = `${noun === 'layer' ? 'Layer' : 'Node'} '${name}'`;
-  checkApplies(adapter, dims, label);
+  checkCompatible(adapter, dims, label);
   // A graph keeps its sequence lengths in constants, and nothing tells which of them belong to this node.
   if (noun === 'node' && adapter.virtualTokens) {
     throw new UnsupportedSiteError(

@@ -1,4 +1,4 @@
-import {listNames} from '../names.js';
+import {listNames} from '../messages.js';
 import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
 import {describeGap, type LayerGap} from './layer-gap.js';
 import {countSite, type PlannedSite} from './plan.js';

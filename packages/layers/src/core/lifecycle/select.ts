@@ -1,7 +1,7 @@
 import {ConfigError, describe, NoTargetError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import type {SiteDims} from '../adapters/adapter.js';
-import {listNames} from '../names.js';
+import {listNames} from '../messages.js';
 
 /** A layer with weights, or a node of a graph, as a predicate in `targets` receives it. */
 export interface SiteInfo {
@@ -138,10 +138,10 @@ export function selectTargets<At extends Candidate>(
       if (isNamed(targets, candidate)) {
         throw new ConfigError(
           `${capital(noun)} '${info.name}' is named in targets and matched by alsoTrain ` +
-            `(${show(trained)}). A layer is either adapted or trained in full: remove it from one of them.`,
+            `(${describe(trained)}). A layer is either adapted or trained in full: remove it from one of them.`,
         );
       }
-      return {at, info, dims, status: 'trained', reason: `alsoTrain ${show(trained)} matches`};
+      return {at, info, dims, status: 'trained', reason: `alsoTrain ${describe(trained)} matches`};
     }
     const match = firstMatch(targets, candidate);
     if (refusal === undefined) {
@@ -162,7 +162,7 @@ export function checkTargets(targets: unknown, what = 'targets'): void {
   if (typeof targets === 'function' || (typeof targets === 'string' && Object.hasOwn(ALL, targets))) return;
   if (!Array.isArray(targets)) {
     throw new ConfigError(
-      `${what} is ${show(targets)}, but must be 'all-dense', 'all-projections', ` +
+      `${what} is ${describe(targets)}, but must be 'all-dense', 'all-projections', ` +
         "a list of names and patterns such as ['dense_1', /ffn/], or a predicate.",
     );
   }
@@ -184,7 +184,7 @@ function checkList(what: string, list: unknown): void {
     (typeof entry === 'string' && entry !== '') || entry instanceof RegExp || isShapeTarget(what, entry);
   if (!Array.isArray(list) || !list.every(good)) {
     throw new ConfigError(
-      `${what} is ${show(list)}, but must be a list of layer names, RegExps, and objects ` +
+      `${what} is ${describe(list)}, but must be a list of layer names, RegExps, and objects ` +
         "such as {op: 'MatMul'} and {weightShape: [64, 64]}.",
     );
   }
@@ -209,7 +209,7 @@ function firstMatch(targets: Targets, candidate: Described): string | undefined 
   }
   if (typeof targets === 'function') return targets(info) ? 'the predicate is true' : undefined;
   const entry = targets.find((target) => matches(target, candidate));
-  return entry === undefined ? undefined : `target ${show(entry)} matches`;
+  return entry === undefined ? undefined : `target ${describe(entry)} matches`;
 }
 
 function matches(entry: Target, {at, info}: Described): boolean {
@@ -238,7 +238,7 @@ function checkEntry(noun: LayerOrNode, entry: Target, selected: readonly Selecte
     const {info, reason} = (named ?? unsupported[0])!;
     const sites = siteNames(selected);
     throw new UnsupportedSiteError(
-      `Target ${show(entry)}: ${noun} '${info.name}' is ${reason}. ` +
+      `Target ${describe(entry)}: ${noun} '${info.name}' is ${reason}. ` +
         (sites.length > 0
           ? `Target one of: ${listNames(sites)}.`
           : `The model has no ${noun} that can carry an adapter.`),
@@ -253,7 +253,7 @@ function noMatch(
   candidates: readonly Pick<Selected, 'info'>[],
 ): NoTargetError {
   return new NoTargetError(
-    `${what}: ${show(entry)} matches no ${noun} with weights. Use one of the model's ${noun}s: ` +
+    `${what}: ${describe(entry)} matches no ${noun} with weights. Use one of the model's ${noun}s: ` +
       `${listNames(candidates.map(({info}) => info.name)) || 'none'}.`,
   );
 }
@@ -278,21 +278,11 @@ function nothingMatches(
       `The targets match only ${noun}s that cannot carry an adapter: ${listNames(unsupported)}. ${choice}.`,
     );
   }
-  return new NoTargetError(`targets: ${show(targets)} selects nothing to adapt. ${choice}.`);
+  return new NoTargetError(`targets: ${describe(targets)} selects nothing to adapt. ${choice}.`);
 }
 
 function siteNames(selected: readonly Pick<Selected, 'info' | 'dims'>[]): string[] {
   return selected.filter(({dims}) => dims !== undefined).map(({info}) => info.name);
-}
-
-export function show(value: unknown): string {
-  if (value instanceof RegExp) return String(value);
-  if (typeof value === 'function') return 'predicate';
-  if (Array.isArray(value)) {
-    const more = value.length > 8 ? [`and ${value.length - 8} more`] : [];
-    return `[${[...value.slice(0, 8).map((entry) => (Array.isArray(entry) ? describe(entry) : show(entry))), ...more].join(', ')}]`;
-  }
-  return describe(value);
 }
 
 function capital(noun: LayerOrNode): string {

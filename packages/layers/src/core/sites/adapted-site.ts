@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, DuplicateNameError} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 import type {Adapter, AdapterConfig} from '../adapters/adapter.js';
-import {checkApplies} from '../adapters/applies.js';
+import {checkCompatible} from '../adapters/compatibility.js';
 import {createAdapter} from '../adapters/registry.js';
 import {AdapterSlot, type VariableScope} from './adapter-slot.js';
 import {AuxiliaryLoss} from './auxiliary-loss.js';
@@ -50,7 +50,7 @@ export class AdaptedSite {
    * @throws UnsupportedSiteError if one of them cannot act here.
    */
   build(scope: VariableScope): void {
-    for (const {adapter} of this.slots.values()) checkApplies(adapter, this.operation.dims, this.label());
+    for (const {adapter} of this.slots.values()) checkCompatible(adapter, this.operation.dims, this.label());
     for (const slot of this.slots.values()) this.buildSlot(slot, scope);
     this.prefix = scope.prefix;
   }
@@ -104,7 +104,7 @@ export class AdaptedSite {
     }
     const built = this.prefix !== undefined;
     const adapter = createAdapter(config, built ? this.operation.dims : undefined);
-    if (built) checkApplies(adapter, this.operation.dims, this.label());
+    if (built) checkCompatible(adapter, this.operation.dims, this.label());
     const slot = new AdapterSlot(name, adapter, seed);
     if (built) this.buildSlot(slot, {prefix: this.prefix!, entered: false});
     this.slots.set(name, slot);

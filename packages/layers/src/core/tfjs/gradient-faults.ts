@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {patchReasons} from '@tfjs-peft/kernels';
-import {own} from '../names.js';
+import {own} from '../io/json.js';
 
 /** An op of a graph, or a kernel that ran, and to which of its inputs a gradient has to flow. */
 export interface Flow {

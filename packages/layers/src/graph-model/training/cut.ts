@@ -1,5 +1,6 @@
 import {ConfigError, NoGradientError} from '@tfjs-peft/kernels';
-import {listNames, own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
+import {listNames} from '../../core/messages.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './endpoint.js';
 import {consumersOf, DATA, inputsOfKind, runInputs, TENSORS} from './node-inputs.js';

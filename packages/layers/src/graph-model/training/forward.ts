@@ -1,7 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';

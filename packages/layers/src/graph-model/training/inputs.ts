@@ -1,7 +1,8 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {listNames, own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
+import {listNames} from '../../core/messages.js';
 import {executorOf} from '../internals.js';
 import {parseEndpoint} from './endpoint.js';
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {listNames, own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
+import {listNames} from '../../core/messages.js';
 import type {Layer} from '../../core/tfjs/internals.js';
 import {describe} from './batches.js';
 

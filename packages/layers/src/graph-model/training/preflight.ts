@@ -1,5 +1,5 @@
 import {NoGradientError, reapplyPatches} from '@tfjs-peft/kernels';
-import {listNames} from '../../core/names.js';
+import {listNames} from '../../core/messages.js';
 import {type Flow, faultOf, isBackward, runs, WASM_TRAINING} from '../../core/tfjs/gradient-faults.js';
 import {constantAt} from '../constants.js';
 import {attribute, type Executor, type GraphNode} from '../internals.js';

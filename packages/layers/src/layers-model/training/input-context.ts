@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe} from '@tfjs-peft/kernels';
 
-import {listNames} from '../../core/names.js';
+import {listNames} from '../../core/messages.js';
 import type {Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 

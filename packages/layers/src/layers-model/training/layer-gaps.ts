@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {reapplyPatches} from '@tfjs-peft/kernels';
+import {own} from '../../core/io/json.js';
 import type {LayerGap} from '../../core/lifecycle/layer-gap.js';
-import {own} from '../../core/names.js';
 import {gradientBy, hasRightGradient} from '../../core/tfjs/gradient-faults.js';
 import {type Container, inside, internals, type Layer} from '../../core/tfjs/internals.js';
 

@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {listNames} from '../../core/names.js';
+import {listNames} from '../../core/messages.js';
 import {asContainer, type Container, inside} from '../../core/tfjs/internals.js';
 import {mapModel} from '../../core/tfjs/model-map.js';
 

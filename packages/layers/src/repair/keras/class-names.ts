@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
 import {type LayerRule, nameOf} from './config.js';
 
 /** Layers that tfjs lacks and that are here, under a name of ours: tfjs may come to have its own. */

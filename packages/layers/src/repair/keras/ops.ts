@@ -1,4 +1,4 @@
-import {own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
 import {UnsupportedModelError} from '../log.js';
 import {type ContainerRule, layersOf, nameOf} from './config.js';
 import {keras3Nodes, tensorRef} from './tensors.js';

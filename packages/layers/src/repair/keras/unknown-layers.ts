@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {own} from '../../core/names.js';
+import {own} from '../../core/io/json.js';
 // For its layers, which register themselves when the package is loaded.
 import '@tensorflow/tfjs-layers';
 import {UnsupportedModelError} from '../log.js';

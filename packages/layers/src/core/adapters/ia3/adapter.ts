@@ -2,14 +2,14 @@ import type {Tensor1D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkChoice, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapter.js';
-import {POSITIONS, type Position, scaledAt} from '../position.js';
 import {defineAdapter} from '../registry.js';
+import {SCALE_POSITIONS, type ScalePosition, scaledAt} from '../scaling.js';
 
 /** Config of {@link Ia3Adapter}. */
 export interface Ia3Config {
   type: 'ia3';
   /** Default `after-activation`. */
-  position?: Position;
+  position?: ScalePosition;
 }
 
 const OPTIONS = ['position'] as const;
@@ -21,13 +21,13 @@ const OPTIONS = ['position'] as const;
 export class Ia3Adapter implements Adapter {
   readonly type = 'ia3';
   readonly scalesOnly = true;
-  private readonly position: Position;
+  private readonly position: ScalePosition;
   private scaling!: Weight;
 
   /** @throws ConfigError if an option is unknown, or the position is. */
   constructor(config: Ia3Config) {
     checkOptions('ia3 adapter', config, ['type', ...OPTIONS]);
-    this.position = checkChoice('ia3 adapter', 'position', config.position, POSITIONS);
+    this.position = checkChoice('ia3 adapter', 'position', config.position, SCALE_POSITIONS);
   }
 
   build({outputDim}: SiteDims, add: AddWeight): void {

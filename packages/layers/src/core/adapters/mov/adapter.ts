@@ -10,9 +10,9 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {POSITIONS, type Position, scaledAt} from '../position.js';
 import {defineAdapter} from '../registry.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
+import {SCALE_POSITIONS, type ScalePosition, scaledAt} from '../scaling.js';
 
 /** Config of {@link MovAdapter}. */
 export interface MovConfig {
@@ -20,7 +20,7 @@ export interface MovConfig {
   /** Default 4. */
   experts?: number;
   /** Default `after-activation`. */
-  position?: Position;
+  position?: ScalePosition;
   /** What the router reads: `paper`, the site's input; `code`, the output that is about to be rescaled. Default `paper`. */
   form?: 'paper' | 'code';
   /** With form `code`: so many equal parts of the output are routed one by one, by one router. Default 1. */
@@ -47,7 +47,7 @@ export class MovAdapter implements Adapter {
   readonly scalesOnly = true;
   readonly hasLoss: boolean;
   readonly reads: 'input' | 'output';
-  private readonly position: Position;
+  private readonly position: ScalePosition;
   private readonly form: 'paper' | 'code';
   private readonly heads: number;
   private readonly router: Router;
@@ -61,7 +61,7 @@ export class MovAdapter implements Adapter {
     const what = 'mov adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
-    this.position = checkChoice(what, 'position', config.position, POSITIONS);
+    this.position = checkChoice(what, 'position', config.position, SCALE_POSITIONS);
     this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
     this.heads = checkCount(what, 'heads', config.heads, {fallback: 1});
     if (this.form === 'paper' && this.heads > 1) {

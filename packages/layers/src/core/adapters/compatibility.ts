@@ -7,7 +7,7 @@ import type {Adapter, SiteDims} from './adapter.js';
  * @param label What the error calls the site.
  * @throws UnsupportedSiteError if it cannot.
  */
-export function checkApplies(adapter: Adapter, dims: SiteDims, label: string): void {
+export function checkCompatible(adapter: Adapter, dims: SiteDims, label: string): void {
   if (adapter.virtualTokens && dims.kind !== 'lookup') {
     throw new UnsupportedSiteError(
       `${label}: a ${adapter.type} adapter over a prompt puts tokens before those of an Embedding, which this is not. ` +
