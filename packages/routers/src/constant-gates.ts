@@ -8,7 +8,8 @@ export function warnOfConstantGates(what: string, experts: number, topK: number,
   if (topK !== 1 || experts === 1 || !renormalize || warned.has(what)) return;
   warned.add(what);
   console.warn(
-    `${what}: with topK 1, renormalize makes every token's gate 1, so the router cannot learn from the task. ` +
+    `${what}: with topK 1, renormalize makes every token's gate 1, so the router cannot learn from the ` +
+      'task. ' +
       'Set renormalize: false.',
   );
 }

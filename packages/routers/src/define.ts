@@ -11,39 +11,72 @@ export type RouterConfigOf<Type extends string> = string extends Type
 
 type WithoutExperts<Config> = Config extends unknown ? Omit<Config, 'experts'> & {experts?: number} : never;
 
-/** All that there is to say about a router. `type` and `create` are enough; the rest is what lists, tables and tests are made of. */
+/**
+ * Defines a router type. Only `type` and `create` are required; lists, tables and tests are generated from
+ * the rest.
+ */
 export interface RouterDefinition<Type extends string = string> {
-  /** What configs name it by. */
+  /** The name that configs use. */
   readonly type: Type;
-  /** Checks a config, fills in its defaults, and makes the router; throws a ConfigError if the config is not good. */
+  /**
+   * Checks a config, fills in its defaults and makes the router. Throws a ConfigError if the config is
+   * invalid.
+   */
   create(config: RouterConfigOf<Type>): Router;
-  /** The names of its options besides `type` and `experts`. */
+  /** Names of its options, without `type` and `experts`. */
   readonly options?: readonly string[];
-  /** Its gates, in a line of a table. */
+  /** One line about its gates, for a table. */
   readonly summary?: string;
-  /** What it reads of a batch's context. */
+  /** Keys of the context that it reads. */
   readonly context?: readonly Exclude<keyof RouterContext, 'noise'>[];
-  /** Configs that reach all of its code; the first is the shortest. A test gives them experts, and tensors of the context. */
+  /**
+   * Configs that cover all of its code, the shortest first. A test adds experts and the tensors of the
+   * context.
+   */
   readonly examples?: readonly WithoutExperts<RouterConfigOf<Type>>[];
 }
 
-/** Of this copy of the package. The list of our own closes it. */
+/** The routers of this copy of the package. `routers/list.ts` closes it. */
 export const routers = new Registry<RouterDefinition>('router');
 
 /**
- * Makes a router type known to configs. A second definition of one type replaces the first.
+ * Registers a router type for use in configs. A second definition of your own type replaces the first.
  *
- * @throws DuplicateNameError if a built-in router has that type; ConfigError if there is no type or no `create`.
+ * @throws DuplicateNameError if a built-in router has that type; ConfigError if `type` or `create` is
+ * missing.
  * @example
  * ```ts
- * defineRouter({type: 'sigmoid', create: (config) => new SigmoidRouter(config)});
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {defineRouter, type Router} from '@tfjs-peft/routers';
+ *
+ * // The first expert, always.
+ * const first = (experts: number): Router => ({
+ *   experts,
+ *   build() {},
+ *   route({input}) {
+ *     const one = tf.oneHot(tf.zeros(input.shape.slice(0, -1), 'int32'), experts);
+ *     const gates = tf.cast(one, 'float32');
+ *     return {gates, probabilities: gates};
+ *   },
+ *   getConfig: () => ({type: 'first', experts}) as never,
+ * });
+ * defineRouter({type: 'first', create: ({experts}) => first(experts)});
  * ```
  */
 export function defineRouter<const Type extends string>(definition: RouterDefinition<Type>): void {
   define(routers, definition);
 }
 
-/** All definitions: the built-in ones first. */
+/**
+ * All router definitions, the built-in ones first.
+ *
+ * @example
+ * ```ts
+ * import {routerDefinitions} from '@tfjs-peft/routers';
+ *
+ * const types = routerDefinitions().map(({type}) => type); // ['softmax', 'top-k', …]
+ * ```
+ */
 export function routerDefinitions(): RouterDefinition[] {
   return routers.values();
 }
@@ -51,12 +84,20 @@ export function routerDefinitions(): RouterDefinition[] {
 /**
  * Makes a router from its config.
  *
- * @throws ConfigError if the type is unknown, or an option unknown or out of range; it says which ones there are.
+ * @throws ConfigError if the type is unknown, or an option is unknown or out of range. It lists the known
+ * ones.
+ * @example
+ * ```ts
+ * import {createRouter} from '@tfjs-peft/routers';
+ *
+ * const router = createRouter({type: 'softmax', experts: 4, topK: 2});
+ * ```
  */
 export function createRouter(config: RouterConfig): Router {
   if (typeof config !== 'object' || config === null) {
     throw new ConfigError(
-      `The router config is ${describe(config)}, but must be an object such as {type: 'softmax', experts: 4}.`,
+      `The router config is ${describe(config)}, but must be an object such as {type: 'softmax', experts: ` +
+        '4}.',
     );
   }
   const plain = plainCopy('router', config);

@@ -45,7 +45,8 @@ export function fitIntuition(
   const given = rowsOf(what, embeddings);
   if (given.length < count) {
     throw new ConfigError(
-      `${what}: clusters is ${count}, but there are ${given.length} embeddings. Pass more embeddings or fewer clusters.`,
+      `${what}: clusters is ${count}, but there are ${given.length} embeddings. Pass more embeddings or ` +
+        'fewer clusters.',
     );
   }
   const rows = given.map((row, i) => unit(row, given[0]!.length, i));
@@ -125,7 +126,8 @@ function matrixOf(name: string, given: unknown): tf.Tensor2D {
   if (given instanceof tf.Tensor) {
     if (given.rank === 2) return given as tf.Tensor2D;
     throw new ShapeError(
-      `intuitionScores: ${name} have shape [${given.shape}], but must have shape [rows, width]. Reshape them.`,
+      `intuitionScores: ${name} have shape [${given.shape}], but must have shape [rows, width]. Reshape ` +
+        'them.',
     );
   }
   const rows = rowsOf('intuitionScores', given, name);
@@ -154,7 +156,8 @@ function unit(row: ArrayLike<number>, width: number, index: number): number[] {
   const length = Math.hypot(...values);
   if (values.length !== width || !(length > 0) || !Number.isFinite(length)) {
     throw new ShapeError(
-      `fitIntuition: embedding ${index} must be ${width} finite numbers, not all zero. Correct it or leave it out.`,
+      `fitIntuition: embedding ${index} must be ${width} finite numbers, not all zero. Correct it or leave ` +
+        'it out.',
     );
   }
   return values.map((value) => value / length);

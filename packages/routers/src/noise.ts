@@ -19,7 +19,8 @@ export function uniformNoise(what: string, context: RouterContext | undefined, s
   }
   if (!tf.util.arraysEqual(noise.shape, shape)) {
     throw new ShapeError(
-      `${what}: the context's noise has shape [${noise.shape}], but must be [${shape}]. Return the requested shape.`,
+      `${what}: the context's noise has shape [${noise.shape}], but must be [${shape}]. Return the ` +
+        'requested shape.',
     );
   }
   return noise;

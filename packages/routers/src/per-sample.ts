@@ -19,7 +19,8 @@ export function sampleTensor(
   const tensor = (context as RouterContext | undefined)?.[key];
   if (tensor === undefined) {
     throw new ConfigError(
-      `${what}: the context of this batch has no ${key}. Set one before the batch: peft.setContext({${key}}).`,
+      `${what}: the context of this batch has no ${key}. Set one before the batch: ` +
+        `peft.setContext({${key}}).`,
     );
   }
   const batch = input.shape[0]!;
@@ -27,7 +28,8 @@ export function sampleTensor(
   const fits = tensor.size === rows! * width && (rows === batch || rows === 1);
   if (!fits) {
     throw new ShapeError(
-      `${what}: ${key} has shape [${tensor.shape}], but must be [${batch}, ${width}] or [1, ${width}] here. ` +
+      `${what}: ${key} has shape [${tensor.shape}], but must be [${batch}, ${width}] or [1, ${width}] ` +
+        'here. ' +
         'Pass one row per sample.',
     );
   }

@@ -1,14 +1,25 @@
 import {ConfigError, DuplicateNameError, describe, shared} from '@tfjs-peft/kernels';
 
-/** Things of one kind (routers, adapters, sites) by name. */
+/**
+ * Things of one kind (routers, adapters, sites) by name.
+ *
+ * @example
+ * ```ts
+ * import {Registry} from '@tfjs-peft/routers';
+ *
+ * const shapes = new Registry<number>('shape', {square: 4});
+ * shapes.register('triangle', 3);
+ * const corners = shapes.get('triangle'); // 3
+ * ```
+ */
 export class Registry<Value> {
-  /** Each copy of the package has its own, so that no config reaches another version's code. */
+  /** Each copy of the package has its own, so no config reaches the code of another version. */
   private readonly builtIn: Map<string, Value>;
   private closed: boolean;
 
   /**
-   * @param kind What errors call such a thing.
-   * @param builtIn All built-ins. Default: those that are registered before {@link close}.
+   * @param kind The noun for such a thing in errors.
+   * @param builtIn All built-ins. Default: those registered before {@link close}.
    */
   constructor(
     readonly kind: string,
@@ -18,12 +29,12 @@ export class Registry<Value> {
     this.closed = builtIn !== undefined;
   }
 
-  /** What was registered after the built-ins, which an ESM and a CommonJS copy of a package have in common. */
+  /** Entries registered after the built-ins. The ESM and CommonJS copies of a package share them. */
   private get added(): Map<string, Value> {
     return shared(`registered.${this.kind}`, () => new Map());
   }
 
-  /** Says that all built-ins are registered: what comes now is the user's. */
+  /** Ends the registration of built-ins: all later entries are the user's. */
   close(): void {
     this.closed = true;
   }
@@ -31,16 +42,19 @@ export class Registry<Value> {
   /**
    * Adds a thing. Registering another one of that name replaces it.
    *
-   * @throws DuplicateNameError if a built-in has that name; ConfigError if the name is no text, or empty.
+   * @throws DuplicateNameError if a built-in has that name; ConfigError if the name is not a string or is
+   * empty.
    */
   register(type: string, value: Value): void {
     if (typeof type !== 'string' || type === '') {
       throw new ConfigError(
-        `A ${this.kind}'s type is ${describe(type)}, but must be a text that is not empty. Set it to the name that configs give.`,
+        `The type of a ${this.kind} is ${describe(type)}. Set type to a string that is not empty.`,
       );
     }
     if (this.closed && this.builtIn.has(type)) {
-      throw new DuplicateNameError(`The ${this.kind} type '${type}' is built in. Give yours another name.`);
+      throw new DuplicateNameError(
+        `The ${this.kind} type '${type}' is built in. Choose another name for yours.`,
+      );
     }
     (this.closed ? this.added : this.builtIn).set(type, value);
   }
@@ -49,12 +63,13 @@ export class Registry<Value> {
     return this.builtIn.get(type) ?? this.added.get(type);
   }
 
-  /** @throws ConfigError that lists the known types if there is none of that name. */
+  /** @throws ConfigError that lists the known types if `type` is none of them. */
   get(type: unknown): Value {
     const found = typeof type === 'string' ? this.find(type) : undefined;
     if (found !== undefined) return found;
     throw new ConfigError(
-      `Unknown ${this.kind} type ${describe(type)}. Set type to one of: ${this.types().join(', ')}; or define your own.`,
+      `Unknown ${this.kind} type ${describe(type)}. Set type to one of: ${this.types().join(', ')}; ` +
+        'or define your own.',
     );
   }
 
@@ -68,7 +83,7 @@ export class Registry<Value> {
   }
 }
 
-/** What a config is turned into a thing by. */
+/** Makes things of one kind from configs of one type. */
 export interface Definition {
   readonly type: string;
   create(config: never): unknown;
@@ -77,14 +92,21 @@ export interface Definition {
 /**
  * Registers a definition under its type; see {@link Registry.register}.
  *
- * @throws ConfigError if it has no `create`.
+ * @throws ConfigError if `create` is not a function.
+ * @example
+ * ```ts
+ * import {type Definition, define, Registry} from '@tfjs-peft/routers';
+ *
+ * const poolings = new Registry<Definition>('pooling');
+ * define(poolings, {type: 'max', create: () => Math.max});
+ * ```
  */
 export function define(registry: Registry<Definition>, definition: Definition): void {
   const {type, create} = definition;
   if (typeof create !== 'function') {
     throw new ConfigError(
-      `The ${registry.kind} ${describe(type)} has create ${describe(create)}, which must be a function. ` +
-        `Give one that makes the ${registry.kind} of a config.`,
+      `The ${registry.kind} ${describe(type)} has create ${describe(create)}. ` +
+        `Set create to a function that makes the ${registry.kind} from a config.`,
     );
   }
   registry.register(type, definition);

@@ -2,8 +2,8 @@ import type {Tensor} from '@tensorflow/tfjs-core';
 import type {AddWeight} from './weights.js';
 
 /**
- * What a batch brings along for the routers besides the site's input. Every tensor is float32; its first axis is the batch, or 1 where
- * all samples have it in common.
+ * Inputs of a batch for the routers, besides the site's input. Every tensor is float32; its first axis is the
+ * batch, or 1 to share one row among all samples.
  */
 export interface RouterContext {
   /** Scores of each sample against the clusters of an intuition, [batch, clusters]; see `fitIntuition`. */
@@ -14,67 +14,85 @@ export interface RouterContext {
   task?: Tensor;
   /** 1 for a real token, 0 for padding, [batch, sequence]; else the mask that tfjs passes to the layer. */
   mask?: Tensor;
-  /** Uniform numbers in [0, 1) of a shape, for routers with noise. Default: tfjs's. */
+  /** Returns uniform numbers in [0, 1) of a shape, for routers with noise. Default: `tf.randomUniform`. */
   noise?: (shape: number[]) => Tensor;
 }
 
-/** What a router sees of a site. */
+/** The inputs of a router at a site. */
 export interface RouterView {
   /** The site's input, [..., d], float32. */
   input: Tensor;
   training: boolean;
-  /** Whether anybody will add the router's loss to that of training; if not, it need not be computed. Default: as `training`. */
+  /** Whether the router's loss is used; if not, it need not be computed. Default: the value of `training`. */
   withLoss?: boolean;
-  /** The leading columns of the frozen output, [..., needs.base], bias included; there if the router needs them. */
+  /** The leading columns of the frozen output, [..., needs.base], with bias; set if the router needs them. */
   base?: Tensor;
-  /** The leading columns of the adapter's own output, before any modulation, [..., needs.delta]; there if the router needs them. */
+  /**
+   * The leading columns of the adapter's own output, before any modulation, [..., needs.delta]; set if the
+   * router needs them.
+   */
   delta?: Tensor;
   context?: RouterContext;
 }
 
-/** What a router decides. */
+/** The decision of a router. */
 export interface Routing {
-  /** The weight of every expert, [..., E]: after any top-k mask. */
+  /** The weight of every expert, [..., E], after any top-k mask. */
   gates: Tensor;
-  /** The distribution over the experts that the gates come from, [..., E]: before any mask. */
+  /** The distribution over the experts from which the gates come, [..., E], before any mask. */
   probabilities: Tensor;
-  /** At most so many gates of a row are not 0, so that an adapter may leave the other experts out. Default: any number. */
+  /**
+   * Maximum number of gates of a row that are not 0; an adapter may skip the other experts. Default: no
+   * maximum.
+   */
   topK?: number;
-  /** 1 for the experts that count as chosen, else 0, [..., E]. Default: those whose gate is not 0. */
+  /** 1 for the experts that count as chosen, else 0, [..., E]. Default: the experts whose gate is not 0. */
   selected?: Tensor;
-  /** What training adds to the loss, weighted, a scalar; only while training, if the config asks for it and the view wants it. */
+  /**
+   * A weighted scalar that training adds to the loss. Set only in training, if the config asks for it and
+   * `withLoss` is true.
+   */
   loss?: Tensor;
 }
 
-/** What a router reads besides the site's input. */
+/** Inputs that a router needs besides the site's input. */
 export interface RouterNeeds {
-  /** How many leading columns of the frozen output. */
+  /** Number of leading columns of the frozen output. */
   base?: number;
-  /** How many leading columns of the adapter's own output. */
+  /** Number of leading columns of the adapter's own output. */
   delta?: number;
 }
 
-/** Turns what a site sees into one weight per expert. It owns its weights but knows neither the adapter nor the experts. */
+/**
+ * Computes one weight per expert from the input of a site. It owns its weights and knows neither the adapter
+ * nor the experts.
+ */
 export interface Router {
   readonly experts: number;
-  /** What it reads besides the site's input. Default: nothing. */
+  /** Inputs that it needs besides the site's input. Default: none. */
   readonly needs?: RouterNeeds;
-  /** Whether the gates of every row sum to 1. Default false: they may not. */
+  /** Whether the gates of every row always sum to 1. Default false. */
   readonly normalized?: boolean;
-  /** Whether it may add to the training loss. Default false. */
+  /** Whether it can add to the training loss. Default false. */
   readonly hasLoss?: boolean;
-  /** How many tasks it can tell apart by the context's `task`, whose numbers are checked. Default: it does not look at tasks. */
+  /**
+   * Number of tasks that it knows; numbers in the context's `task` are checked against it. Default: it does
+   * not read tasks.
+   */
   readonly tasks?: number | undefined;
-  /** Declares the weights; called once, before `route`. */
+  /** Declares the weights. Called once, before `route`. */
   build(inputDim: number, add: AddWeight): void;
   route(view: RouterView): Routing;
-  /** JSON-able, with all defaults filled in; `createRouter` makes an equal router of it. */
+  /** A JSON config with all defaults, from which `createRouter` makes an equal router. */
   getConfig(): RouterConfig;
 }
 
-/** Configs by router type: each router's own file adds to it by declaration merging, as a package with a router of its own does. */
+/**
+ * Configs by router type. Each router's file adds its own by declaration merging; a package with its own
+ * router does the same.
+ */
 // biome-ignore lint/suspicious/noEmptyInterface: it is empty here, so that this file names no router.
 export interface RouterConfigs {}
 
-/** The config of any known router, told apart by `type`. */
+/** The config of any known router, discriminated by `type`. */
 export type RouterConfig = RouterConfigs[keyof RouterConfigs];

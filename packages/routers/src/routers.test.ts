@@ -304,7 +304,7 @@ it.each<[object, RegExp]>([
   [{type: 'noisy-top-k', experts: 2, balance: -1}, /balance is -1/],
   [{type: 'expert-choice', experts: 2, capacity: 0}, /capacity is 0/],
   [{type: 'task', experts: 2, assign: [0, 2]}, /assign\[1\] is 2/],
-  [{type: 'fixed', experts: 2, gates: [1]}, /gates is \[1\].*2 finite/],
+  [{type: 'fixed', experts: 2, gates: [1]}, /gates is \[1\]. Set it to 2 finite/],
   [{type: 'composite', experts: 2, routers: []}, /routers must be a list/],
   [{type: 'composite', experts: 2, routers: [{type: 'softmax', experts: 3}]}, /part has 3 experts/],
   [{type: 'composite', experts: 2, routers: [{type: 'softmax'}], weights: [0]}, /weights\[0\] is 0/],

@@ -28,7 +28,8 @@ export function checkTasks(what: string, task: Tensor, tasks: number): void {
     const number = values[sample]!;
     if (Number.isInteger(number) && number >= 0 && number < tasks) continue;
     throw new ConfigError(
-      `${what}: the task of sample ${sample} is ${number}, but must be a whole number from 0 to ${tasks - 1}. ` +
+      `${what}: the task of sample ${sample} is ${number}, but must be a whole number from 0 to ` +
+        `${tasks - 1}. ` +
         'Correct it in the context.',
     );
   }

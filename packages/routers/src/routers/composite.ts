@@ -1,20 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, checkCount, checkNumber, checkOptions, describe} from '@tfjs-peft/kernels';
+import {ConfigError, checkCount, checkOptions, checkPositive, describe} from '@tfjs-peft/kernels';
 import {createRouter, defineRouter} from '../define.js';
 import type {Router, RouterConfig, RouterNeeds, RouterView, Routing} from '../router.js';
 import type {AddWeight} from '../weights.js';
 
-/** A router inside a composite, which says how many experts there are. */
+/** Config of a router inside a composite. Leave out `experts`: the composite sets it. */
 export type PartRouterConfig = {type: string; experts?: number} & Record<string, unknown>;
 
 /** Config of {@link CompositeRouter}. */
 export interface CompositeRouterConfig {
   type: 'composite';
-  /** Number of experts, at least 1, of every part. */
+  /** Number of experts of every part, at least 1. */
   experts: number;
-  /** The routers whose gates are mixed. */
+  /** Configs of the routers to mix. */
   routers: PartRouterConfig[];
-  /** How much each counts; above 0, and scaled so that they sum to 1. Default: all alike. */
+  /** Weight of each router, above 0; they are scaled to sum to 1. Default: equal weights. */
   weights?: number[];
 }
 
@@ -24,8 +24,20 @@ const MOST_ROUTERS = 64;
 const DEEPEST = 8;
 
 /**
- * A weighted mean of other routers' gates and probabilities, such as a token's own and its sample's. Their losses add up. The weights
- * of part i are called `<i>_<name>`.
+ * A weighted mean of the gates and probabilities of other routers, such as one for tokens and one for
+ * samples. Their losses are added. The weights of part i are named `<i>_<name>`.
+ *
+ * @example
+ * ```ts
+ * import {CompositeRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new CompositeRouter({
+ *   type: 'composite',
+ *   experts: 4,
+ *   routers: [{type: 'softmax'}, {type: 'sentence', width: 384}],
+ *   weights: [2, 1],
+ * });
+ * ```
  */
 export class CompositeRouter implements Router {
   readonly experts: number;
@@ -35,7 +47,10 @@ export class CompositeRouter implements Router {
   private readonly parts: Router[];
   private readonly weights: number[];
 
-  /** @throws ConfigError if there is no part, a part's config is not good, or the weights are not one positive number a part. */
+  /**
+   * @throws ConfigError if there is no part, a part's config is invalid, or `weights` is not one positive
+   * number per part.
+   */
   constructor(config: CompositeRouterConfig) {
     const what = 'composite router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
@@ -44,21 +59,24 @@ export class CompositeRouter implements Router {
     checkNesting(what, config);
     if (!Array.isArray(routers) || routers.length === 0) {
       throw new ConfigError(
-        `${what}: routers must be a list of router configs, such as [{type: 'softmax'}].`,
+        `${what}: routers must be a list of router configs. Set it to a list such as [{type: 'softmax'}].`,
       );
     }
     if (weights !== undefined && (!Array.isArray(weights) || weights.length !== routers.length)) {
-      throw new ConfigError(`${what}: weights must be ${routers.length} numbers, one for each router.`);
+      throw new ConfigError(
+        `${what}: weights is ${describe(weights)}. Set it to ${routers.length} numbers, one for each router.`,
+      );
     }
     for (const part of routers) {
       if (part?.experts !== undefined && part.experts !== experts) {
         throw new ConfigError(
-          `${what}: a part has ${describe(part.experts)} experts, but the composite ${experts}. Leave the part's experts out.`,
+          `${what}: a part has ${describe(part.experts)} experts, but the composite has ${experts}. ` +
+            "Leave out the part's experts.",
         );
       }
     }
     const given = (weights ?? routers.map(() => 1)).map((weight, i) =>
-      checkNumber(what, `weights[${i}]`, weight, {min: Number.MIN_VALUE}),
+      checkPositive(what, `weights[${i}]`, weight),
     );
     const total = given.reduce((sum, weight) => sum + weight, 0);
     this.experts = experts;
@@ -104,7 +122,7 @@ export class CompositeRouter implements Router {
   }
 }
 
-/** Counted before any part is made, since each nested one is another call. */
+/** Counts the parts before any is made, because each nested one makes a recursive call. */
 function checkNesting(what: string, config: CompositeRouterConfig): void {
   let level: unknown[] = [config];
   let routers = 0;
@@ -112,7 +130,8 @@ function checkNesting(what: string, config: CompositeRouterConfig): void {
     routers += level.length;
     if (depth > DEEPEST || routers > MOST_ROUTERS) {
       throw new ConfigError(
-        `${what}: it has more than ${MOST_ROUTERS} routers or is nested more than ${DEEPEST} deep. Mix fewer, or write their gates as one router.`,
+        `${what}: it has more than ${MOST_ROUTERS} routers or is nested more than ${DEEPEST} deep. ` +
+          'Mix fewer routers, or write your own.',
       );
     }
     level = level.flatMap((router) => {

@@ -10,19 +10,27 @@ export interface ExpertChoiceRouterConfig {
   type: 'expert-choice';
   /** Number of experts, at least 1. */
   experts: number;
-  /** How many experts a token has on average. Default 2, or 1 where there is one expert. */
+  /** Average number of experts per token. Default 2, or 1 if there is one expert. */
   capacity?: number;
 }
 
 const OPTIONS = ['capacity'] as const;
 
 /**
- * Expert choice (Zhou et al., arXiv 2202.09368, section 3.2): p = softmax(x W) over the experts, of which each expert keeps its
- * round(capacity · n / experts) most probable ones of the n tokens of the batch; the others' gates are 0. Weight `router` W [d,
- * experts] from N(0, 0.02²). Padded tokens are not chosen and do not count in n.
+ * Expert choice (Zhou et al., arXiv 2202.09368, section 3.2): p = softmax(x W) over the experts. Of the n
+ * tokens of the batch, each expert keeps the round(capacity · n / experts) with the largest p; all other
+ * gates are 0. Padded tokens are not chosen and do not count in n. Weight `router` W [d, experts] from N(0,
+ * 0.02²).
  *
- * A token's experts depend on all tokens of the batch, later ones included, so it does not fit causal generation; and the gates do
- * not sum to 1, so MoV does not start as the identity with it.
+ * The experts of a token depend on all tokens of the batch, later ones included, so this router does not suit
+ * causal generation. The gates do not sum to 1, so MoV does not start as the identity with it.
+ *
+ * @example
+ * ```ts
+ * import {ExpertChoiceRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new ExpertChoiceRouter({type: 'expert-choice', experts: 4, capacity: 2});
+ * ```
  */
 export class ExpertChoiceRouter implements Router {
   readonly experts: number;
@@ -67,8 +75,9 @@ export class ExpertChoiceRouter implements Router {
 }
 
 /**
- * The 0/1 mask of each row's round(share · n) largest real entries of `p` [experts, tokens], at least one; n is how many are real. It
- * stays on the device, since only the mask's values say how many that are.
+ * The 0/1 mask of the round(share · n) largest real entries, at least one, of each row of `p` [experts,
+ * tokens]; n is the number of real tokens. It stays on the device: n is known only from the values of the
+ * mask.
  */
 function realMask(p: tf.Tensor2D, mask: tf.Tensor, share: number): tf.Tensor2D {
   const [experts, tokens] = p.shape;

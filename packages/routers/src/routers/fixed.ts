@@ -15,13 +15,22 @@ export interface FixedRouterConfig {
 
 const OPTIONS = ['gates'] as const;
 
-/** The same gates for every token: a plain average of the experts, or one of them. No weights. */
+/**
+ * Routes every token with the same gates: an average of the experts, or one of them. No weights.
+ *
+ * @example
+ * ```ts
+ * import {FixedRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new FixedRouter({type: 'fixed', experts: 2, gates: [0.75, 0.25]});
+ * ```
+ */
 export class FixedRouter implements Router {
   readonly experts: number;
   readonly normalized: boolean;
   private readonly gates: number[];
 
-  /** @throws ConfigError if an option is unknown, or there is not one finite gate for each expert. */
+  /** @throws ConfigError if an option is unknown, or `gates` is not one finite number per expert. */
   constructor(config: FixedRouterConfig) {
     const what = 'fixed router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
@@ -30,11 +39,11 @@ export class FixedRouter implements Router {
       config.gates === undefined ? Array.from({length: experts}, () => 1 / experts) : config.gates;
     if (!Array.isArray(gates) || gates.length !== experts || !gates.every(Number.isFinite)) {
       throw new ConfigError(
-        `${what}: gates is ${describe(gates)}, but must be ${experts} finite numbers, one for each expert.`,
+        `${what}: gates is ${describe(gates)}. Set it to ${experts} finite numbers, one for each expert.`,
       );
     }
     this.experts = experts;
-    this.gates = gates.map((gate: number) => checkNumber(what, 'an entry of gates', gate, {}));
+    this.gates = gates.map((gate: number, i) => checkNumber(what, `gates[${i}]`, gate, {}));
     this.normalized = Math.abs(gates.reduce((sum, gate) => sum + gate, 0) - 1) < 1e-6;
   }
 

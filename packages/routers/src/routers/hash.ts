@@ -11,12 +11,19 @@ export interface HashRouterConfig {
 }
 
 /**
- * One expert for each token, by its position modulo the number of experts: a hash layer (Roller et al., arXiv 2106.04426) whose hash is
- * the position, which is all that a site knows of a token besides its vector. No weights. It balances the experts and learns nothing:
- * what a learned router has to beat.
+ * Routes each token to the expert of its position modulo the number of experts: a hash layer (Roller et al.,
+ * arXiv 2106.04426) that hashes the position, because a site knows nothing else of a token but its vector. It
+ * has no weights, balances the experts and learns nothing: a baseline for learned routers.
  *
- * A position counts the real tokens before it: where there is a mask, padding is not counted. An input without an axis of tokens has
- * position 0 alone; the pixels of an image are counted row by row.
+ * A token's position is the number of real tokens before it: with a mask, padding does not count. An input
+ * without an axis of tokens has only position 0. The pixels of an image count row by row.
+ *
+ * @example
+ * ```ts
+ * import {HashRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new HashRouter({type: 'hash', experts: 4});
+ * ```
  */
 export class HashRouter implements Router {
   readonly experts: number;

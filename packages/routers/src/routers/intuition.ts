@@ -16,9 +16,16 @@ export interface IntuitionRouterConfig {
 const OPTIONS = ['temperature'] as const;
 
 /**
- * Gates from each sample's scores against the clusters of an intuition, softmax(scores / temperature), the same for all its tokens;
- * context `intuition` [batch, experts]. The scores are those of MoR1E (arXiv 2404.08985; see `fitIntuition`); the softmax, which
- * makes gates of them where there is nothing else to mix them with, is ours. No weights.
+ * Routes each sample by its scores against the clusters of an intuition: softmax(scores / temperature), the
+ * same for all tokens of the sample. It reads the context's `intuition` [batch, experts]. The scores are
+ * those of MoR1E (arXiv 2404.08985; see `fitIntuition`); the softmax is ours. No weights.
+ *
+ * @example
+ * ```ts
+ * import {IntuitionRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new IntuitionRouter({type: 'intuition', experts: 8, temperature: 0.5});
+ * ```
  */
 export class IntuitionRouter implements Router {
   readonly experts: number;
@@ -35,7 +42,7 @@ export class IntuitionRouter implements Router {
 
   build(): void {}
 
-  /** @throws ConfigError if the batch brings no intuition; ShapeError if it does not fit. */
+  /** @throws ConfigError if the context has no intuition; ShapeError if its shape does not fit. */
   route(view: RouterView): Routing {
     return tf.tidy(() => {
       const scores = sampleTensor('intuition router', 'intuition', this.experts, view);

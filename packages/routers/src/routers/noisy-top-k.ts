@@ -13,13 +13,14 @@ export interface NoisyTopKRouterConfig {
   type: 'noisy-top-k';
   /** Number of experts, at least 1. */
   experts: number;
-  /** Keep so many experts of each token. Default 2, or 1 where there is one expert. */
+  /** Number of experts kept per token. Default 2, or 1 if there is one expert. */
   topK?: number;
-  /** Scales the noise on the logits while training. Default 1. */
+  /** Scale of the noise on the logits in training. Default 1. */
   noise?: number;
   /**
-   * Scale the kept gates so that they sum to 1. Default true, and false with `topK: 1`, as the Switch Transformer has it: the one gate
-   * would always be 1, so that only the balance and z-losses could train the router. Where it is set, a warning says so.
+   * Scale the kept gates to sum to 1. Default true, but false with `topK: 1`, as in the Switch Transformer:
+   * the single gate would always be 1, and only the balance and z-losses could train the router. Setting it
+   * with `topK: 1` prints a warning.
    */
   renormalize?: boolean;
   /** Weight of the load balance loss in training. Default 0.01. */
@@ -31,12 +32,20 @@ export interface NoisyTopKRouterConfig {
 const OPTIONS = ['topK', 'noise', 'renormalize', 'balance', 'zLoss'] as const;
 
 /**
- * Noisy top-k gating (Shazeer et al., arXiv 1701.06538, equations 3 to 5) with the load balance loss of the Switch Transformer (arXiv
- * 2101.03961, equation 4) and the router z-loss (arXiv 2202.08906, equation 5): the logits are x W, and while training
- * x W + noise · softplus(x V) ∘ ε with ε normal; the k most probable experts keep p = softmax(logits), renormalised, which is the
- * softmax over the kept logits. Padded tokens do not count in the losses.
+ * Noisy top-k gating (Shazeer et al., arXiv 1701.06538, equations 3 to 5) with the load balance loss of the
+ * Switch Transformer (arXiv 2101.03961, equation 4) and the router z-loss (arXiv 2202.08906, equation 5). The
+ * logits are x W; in training, x W + noise · softplus(x V) ∘ ε with ε normal. The k most probable experts
+ * keep p = softmax(logits), renormalised, which equals the softmax over the kept logits. Padded tokens do not
+ * count in the losses.
  *
  * Weights: `router` W [d, experts] from N(0, 0.02²) and `router_noise` V [d, experts] zeros.
+ *
+ * @example
+ * ```ts
+ * import {NoisyTopKRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new NoisyTopKRouter({type: 'noisy-top-k', experts: 8, balance: 0.02});
+ * ```
  */
 export class NoisyTopKRouter implements Router {
   readonly experts: number;

@@ -19,8 +19,16 @@ export interface SentenceRouterConfig {
 const OPTIONS = ['width', 'temperature'] as const;
 
 /**
- * The sentence router of MoV's ablation (Zadouri et al., arXiv 2309.05444): one decision for all tokens of a sample, softmax(s W /
- * temperature) of its sentence embedding s; context `sentence` [batch, width]. Weight `router` W [width, experts] from N(0, 0.02²).
+ * The sentence router of MoV's ablation (Zadouri et al., arXiv 2309.05444): routes all tokens of a sample by
+ * softmax(s W / temperature) of its sentence embedding s. It reads the context's `sentence` [batch, width].
+ * Weight `router` W [width, experts] from N(0, 0.02²).
+ *
+ * @example
+ * ```ts
+ * import {SentenceRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new SentenceRouter({type: 'sentence', experts: 4, width: 384});
+ * ```
  */
 export class SentenceRouter implements Router {
   readonly experts: number;
@@ -45,7 +53,7 @@ export class SentenceRouter implements Router {
     this.kernel = add('router', [this.config.width, this.experts], {type: 'normal', stddev: 0.02});
   }
 
-  /** @throws ConfigError if the batch brings no sentence embedding; ShapeError if it does not fit. */
+  /** @throws ConfigError if the context has no sentence embedding; ShapeError if its shape does not fit. */
   route(view: RouterView): Routing {
     return tf.tidy(() => {
       const sentence = sampleTensor('sentence router', 'sentence', this.config.width, view);

@@ -24,11 +24,14 @@ export interface SoftmaxRouterConfig {
   /** Keep only the gates of the k most probable experts. Default: all experts (soft merging). */
   topK?: number;
   /**
-   * After `topK`, scale the kept gates so that they sum to 1. Default false. With `topK: 1` the one gate is then always 1, so that the
-   * router cannot learn; a warning says so.
+   * After `topK`, scale the kept gates to sum to 1. Default false. With `topK: 1` the single gate is then
+   * always 1 and the router cannot learn; a warning says so.
    */
   renormalize?: boolean;
-  /** While training, the router's copy of the input is multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
+  /**
+   * In training, multiply the router's copy of the input by uniform numbers from 1 - jitter to 1 + jitter.
+   * Default 0.
+   */
   jitter?: number;
 }
 
@@ -37,13 +40,22 @@ const OPTIONS = ['temperature', 'topK', 'renormalize', 'jitter'] as const;
 const KERNEL_STDDEV = 0.02;
 
 /**
- * The router of MoV and MoLoRA: p = softmax(x W / temperature) over the experts, one linear map without a bias
- * (Zadouri et al., arXiv 2309.05444, section 2: soft merging). Weight `router`: W [d, experts], N(0, 0.02²).
+ * The router of MoV and MoLoRA: p = softmax(x W / temperature) over the experts, one linear map without a
+ * bias (Zadouri et al., arXiv 2309.05444, section 2: soft merging). Weight `router`: W [d, experts], N(0,
+ * 0.02²).
  *
- * With `topK` the gates are p times a 0/1 mask of the k largest, ties going to the lower index, without renormalisation and
- * without a gradient through the mask, as in the authors' released code (for-ai/parameter-efficient-moe, src/routing.py). The
- * gates then sum to less than 1, so that MoV is not the identity at its start; `renormalize` makes it so again. The temperature is
- * an option of ours; the released code's jitter acts in evaluation too.
+ * With `topK`, the gates are p times a 0/1 mask of the k largest; ties go to the lower index. They are not
+ * renormalised, and no gradient flows through the mask, as in the authors' released code
+ * (for-ai/parameter-efficient-moe, src/routing.py). The gates then sum to less than 1, so MoV does not start
+ * as the identity unless `renormalize` is set. The temperature is our addition. The jitter of the released
+ * code also acts in evaluation; ours does not.
+ *
+ * @example
+ * ```ts
+ * import {SoftmaxRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new SoftmaxRouter({type: 'softmax', experts: 4, topK: 2});
+ * ```
  */
 export class SoftmaxRouter implements Router {
   readonly experts: number;
@@ -51,7 +63,10 @@ export class SoftmaxRouter implements Router {
   private readonly config: SoftmaxRouterConfig;
   private kernel!: Weight;
 
-  /** @throws ConfigError if an option is unknown, experts < 1, temperature <= 0, or topK is not from 1 to experts. */
+  /**
+   * @throws ConfigError if an option is unknown, experts < 1, temperature <= 0, or topK is not from 1 to
+   * experts.
+   */
   constructor(config: SoftmaxRouterConfig) {
     const what = 'softmax router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, checkCount, checkInteger, checkOptions} from '@tfjs-peft/kernels';
+import {ConfigError, checkCount, checkInteger, checkOptions, describe} from '@tfjs-peft/kernels';
 import {defineRouter} from '../define.js';
 import {atEveryPosition, sampleTensor} from '../per-sample.js';
 import type {Router, RouterView, Routing} from '../router.js';
@@ -10,19 +10,29 @@ export interface TaskRouterConfig {
   type: 'task';
   /** Number of experts, at least 1. */
   experts: number;
-  /** The expert of each task. Default: task i has expert i. */
+  /** The expert of each task. Default: expert i for task i. */
   assign?: number[];
 }
 
 const OPTIONS = ['assign'] as const;
 
-/** One expert for each sample, by the number of its task; context `task` [batch], whole numbers from 0. No weights. */
+/**
+ * Routes each sample to the expert of its task. It reads the context's `task` [batch], whole numbers from 0.
+ * No weights.
+ *
+ * @example
+ * ```ts
+ * import {TaskRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new TaskRouter({type: 'task', experts: 2, assign: [0, 0, 1]});
+ * ```
+ */
 export class TaskRouter implements Router {
   readonly experts: number;
   readonly normalized = true;
   private readonly assign: number[];
 
-  /** @throws ConfigError if an option is unknown, or a task's expert is none. */
+  /** @throws ConfigError if an option is unknown, or `assign` names an expert that does not exist. */
   constructor(config: TaskRouterConfig) {
     const what = 'task router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
@@ -30,7 +40,10 @@ export class TaskRouter implements Router {
     const assign =
       config.assign === undefined ? Array.from({length: experts}, (_, task) => task) : config.assign;
     if (!Array.isArray(assign) || assign.length === 0) {
-      throw new ConfigError(`${what}: assign must be a list of experts, one for each task.`);
+      throw new ConfigError(
+        `${what}: assign is ${describe(assign)}. Set it to a list of experts, one for each task, such as ` +
+          '[0, 1, 1].',
+      );
     }
     this.experts = experts;
     this.assign = assign.map((expert, task) =>
@@ -44,14 +57,17 @@ export class TaskRouter implements Router {
     return this.assign.length;
   }
 
-  /** @throws ConfigError if the batch brings no task, or one that there is not; ShapeError if it does not fit. */
+  /**
+   * @throws ConfigError if the context has no task, or an unknown one; ShapeError if its shape does not fit.
+   */
   route(view: RouterView): Routing {
     return tf.tidy(() => {
       const task = sampleTensor('task router', 'task', 1, view);
       checkTasks('task router', view.context!.task!, this.tasks);
       const numbers = tf.tensor2d([this.assign.map((_, number) => number)]);
       const known = tf.cast(tf.equal(task, numbers), 'float32');
-      // The expert of each sample's task, counted from 1; 0 where the task is unknown. A table of tasks by experts could be huge.
+      // The expert of each sample's task, from 1; 0 if the task is unknown. A table of tasks by experts could
+      // be huge.
       const expert = tf.sum(tf.mul(known, tf.tensor1d(this.assign.map((number) => number + 1))), 1, true);
       const gates = tf.cast(tf.equal(expert, tf.range(1, this.experts + 1)), 'float32');
       const everywhere = atEveryPosition(gates as tf.Tensor2D, view.input);

@@ -9,20 +9,34 @@ export interface TopKRouterConfig {
   type: 'top-k';
   /** Number of experts, at least 1. */
   experts: number;
-  /** Keep so many experts of each token, at least 2 unless there is only one. Default 2, or 1 where there is one expert. */
+  /**
+   * Number of experts kept per token, at least 2 unless there is only one. Default 2, or 1 if there is one
+   * expert.
+   */
   topK?: number;
   /** Divides the logits. Default 1. */
   temperature?: number;
-  /** While training, the router's copy of the input is multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
+  /**
+   * In training, multiply the router's copy of the input by uniform numbers from 1 - jitter to 1 + jitter.
+   * Default 0.
+   */
   jitter?: number;
 }
 
 const OPTIONS = ['topK', 'temperature', 'jitter'] as const;
 
 /**
- * The softmax over the k largest logits x W / temperature, as in Mixtral (Jiang et al., arXiv 2401.04088, section 2.1): the gates of
- * the k experts sum to 1, and those of the others are 0. Ties go to the lower index. It is {@link SoftmaxRouter} with `topK` and
- * `renormalize`, by a shorter name. Weight `router` W [d, experts] from N(0, 0.02²).
+ * The softmax over the k largest logits x W / temperature, as in Mixtral (Jiang et al., arXiv 2401.04088,
+ * section 2.1): the gates of the k experts sum to 1, and those of the others are 0. Ties go to the lower
+ * index. It is short for {@link SoftmaxRouter} with `topK` and `renormalize`. Weight `router` W [d, experts]
+ * from N(0, 0.02²).
+ *
+ * @example
+ * ```ts
+ * import {TopKRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new TopKRouter({type: 'top-k', experts: 8, topK: 2});
+ * ```
  */
 export class TopKRouter implements Router {
   readonly experts: number;
@@ -30,7 +44,9 @@ export class TopKRouter implements Router {
   private readonly config: TopKRouterConfig;
   private readonly softmax: SoftmaxRouter;
 
-  /** @throws ConfigError if an option is unknown or out of range, or topK is 1 though there are several experts. */
+  /**
+   * @throws ConfigError if an option is unknown or out of range, or topK is 1 and there are several experts.
+   */
   constructor(config: TopKRouterConfig) {
     const what = 'top-k router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
@@ -38,7 +54,7 @@ export class TopKRouter implements Router {
     const topK = checkCount(what, 'topK', config.topK, {max: experts, fallback: Math.min(2, experts)});
     if (topK === 1 && experts > 1) {
       throw new ConfigError(
-        `${what}: with topK 1 every token's gate is 1, so that the router cannot learn. ` +
+        `${what}: topK is 1, so every token's gate would be 1 and the router could not learn. ` +
           "Set topK to at least 2, or use {type: 'softmax', topK: 1}.",
       );
     }

@@ -16,8 +16,8 @@ interface Decision {
 }
 
 /**
- * The probabilities and gates of the frozen and the adapter's stream, [..., E]. What the paper describes is one op; other normalisers and
- * selections, and logits times `noise`, are composed.
+ * The probabilities and gates of the frozen and the adapter's stream, [..., E]. What the paper describes is
+ * one op; other normalisers and selections, and logits times `noise`, are composed.
  */
 export function decide(
   frozen: tf.Tensor,

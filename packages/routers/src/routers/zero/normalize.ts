@@ -9,8 +9,9 @@ export type Normalizer = (typeof NORMALIZERS)[number];
 export const NORM_FLOOR = 1e-6;
 
 /**
- * `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes through the maximum. It is one
- * op on the tape, where its parts would be seven: rows are short, so that a step's time is the number of ops.
+ * `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes
+ * through the maximum. It is one op on the tape, where its parts would be seven: rows are short, so that a
+ * step's time is the number of ops.
  */
 export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   const normalize = tf.customGrad((...args) => {
@@ -24,7 +25,8 @@ export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.T
       value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [x, y, m] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-        // Nothing equals the divisor where that is the floor; where it is the maximum, y is the maximum's sign.
+        // Nothing equals the divisor where that is the floor; where it is the maximum, y is the maximum's
+        // sign.
         const atMaximum = tf.mul(y, tf.cast(tf.equal(tf.abs(x), m), 'float32'));
         const along = tf.mul(dy, y);
         const total = normalizer === 'token' ? tf.sum(along, -1, true) : tf.sum(along);
@@ -36,8 +38,9 @@ export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.T
 }
 
 /**
- * `stream` with no gradient where its largest magnitude is at the floor: there the gradient of {@link normalizeStream} is 1 / floor,
- * and a LoRA factor that starts at zero would be thrown a million times too far by the first auxiliary loss.
+ * `stream` with no gradient where its largest magnitude is at the floor: there the gradient of {@link
+ * normalizeStream} is 1 / floor, and a LoRA factor that starts at zero would be thrown a million times too
+ * far by the first auxiliary loss.
  */
 export function calmStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   const calm = tf.customGrad((...args) => {

@@ -23,40 +23,50 @@ export interface ZeroRouterConfig {
   type: 'zero';
   /** Number of experts, at least 1 and at most the width of the site's output. */
   experts: number;
-  /** `code` takes the released code's normaliser and selection as defaults. Default `paper`. */
+  /**
+   * Defaults of `normalizer` and `selection`: those of the paper, or of the released code. Default `paper`.
+   */
   form?: 'paper' | 'code';
   /** Divides the logits. Default 0.5. */
   temperature?: number;
   /** Weight of the adapter's stream against the frozen output's, from 0 to 1. Default 0.7. */
   gamma?: number;
-  /** `base`, or `sum` of the frozen and the adapter's output, as the code has it over DoRA. Default `base`. */
+  /**
+   * First stream: the frozen output (`base`), or the `sum` of it and the adapter's output, as in the code
+   * over DoRA. Default `base`.
+   */
   stream?: 'base' | 'sum';
-  /** What a stream is divided by: its largest magnitude per `token` (paper) or over the whole `batch` (code). */
+  /**
+   * Divisor of a stream: its largest magnitude per `token` (default of `paper`) or over the whole `batch` (of
+   * `code`).
+   */
   normalizer?: Normalizer;
-  /** Default `auto` (paper), `auto-sigmoid` (code). */
+  /** Which experts keep their weight. Default `auto` (paper), `auto-sigmoid` (code). */
   selection?: Selection;
-  /** Threshold of `auto` and `auto-sigmoid`, from 0 to 1: 0 keeps all, 1 the most probable alone. Default 0.7. */
+  /**
+   * Threshold of `auto` and `auto-sigmoid`, from 0 to 1: 0 keeps all, 1 the most probable alone. Default 0.7.
+   */
   theta?: number;
-  /** Of `top-k` and `top-k-sigmoid`. Default 1. */
+  /** Number of experts for `top-k` and `top-k-sigmoid`. Default 1. */
   topK?: number;
-  /** At most so many experts with `auto`. Default: no limit. */
+  /** Maximum number of experts for `auto`. Default: no maximum. */
   maxActive?: number;
   /** Divides the sigmoid's argument. Default 0.5. */
   sharpness?: number;
   /**
-   * So many consecutive tokens share one decision; more than a sequence has is the whole sequence. Default 1. Inputs of rank 2 have one
-   * token a sample, and no windows.
+   * Number of consecutive tokens that share one decision; the whole sequence if it is shorter. Default 1.
+   * Inputs of rank 2 have one token per sample and no windows.
    */
   nGram?: number;
-  /** Which token decides for a window. Default `last` (paper), or `previous` where `causal` is set. */
+  /** The token that decides for a window. Default `last` (paper), or `previous` if `causal` is set. */
   anchor?: Anchor;
   /** Refuse options that let a token see later ones. Default false. */
   causal?: boolean;
-  /** While training, logits are multiplied by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
+  /** In training, multiply the logits by uniform numbers from 1 - jitter to 1 + jitter. Default 0. */
   jitter?: number;
-  /** Weight of the importance loss in training. Default 0; the paper has 0.1. */
+  /** Weight of the importance loss in training. Default 0; the paper uses 0.1. */
   importance?: number;
-  /** Weight of the divergence from uniform usage in training. Default 0; the paper has 0.01. */
+  /** Weight of the divergence from uniform usage in training. Default 0; the paper uses 0.01. */
   divergence?: number;
 }
 
@@ -80,21 +90,31 @@ const OPTIONS = [
 ] as const;
 
 /**
- * LiME's router without parameters (arXiv 2604.02338, section 3): the first E columns of the frozen output z and of the adapter's
- * output d, each over its largest magnitude, are the logits,
+ * LiME's router without parameters (arXiv 2604.02338, section 3). The logits are the first E columns of the
+ * frozen output z and of the adapter's output d, each divided by its largest magnitude (z' and d'):
  *
  *     p = softmax(((1 - gamma) z' + gamma d') / temperature)
  *
- * of which Auto Top-K keeps the experts with at least theta times the largest. The released code (Kowsher/LiME) divides by one
- * maximum over the whole batch, so that a token's routing depends on the other samples, and replaces the hard selection by a sigmoid;
- * `form: 'code'` takes that. The selection counts as a constant in the gradient.
+ * Auto Top-K keeps the experts with at least theta times the largest p. The released code (Kowsher/LiME)
+ * divides by one maximum over the whole batch, so a token's routing depends on the other samples, and
+ * replaces the hard selection by a sigmoid; `form: 'code'` does the same. The selection is a constant of the
+ * gradient.
  *
- * With n-grams, the paper's anchor is a window's last token, which in a causal model tells the window's earlier tokens about the
- * future, and does not exist yet when tokens are generated one by one: `anchor: 'previous'` decides by the token before the window.
+ * With `nGram` above 1, the last token of each window chooses the experts for the whole window, as in the
+ * paper. In a causal model this leaks the future into the window's earlier tokens, and the last token does
+ * not exist yet in generation. With `anchor: 'previous'`, the token before the window decides.
  *
- * Padding does not decide for a window (in `form: 'code'` it does): its last real token does.
+ * The last real token of a window decides, never padding, except in `form: 'code'`.
  *
- * A loss on the usage is taken over unmasked tokens; it sends no gradient through an adapter's output that is still zero.
+ * The usage losses count unmasked tokens only. They send no gradient through an adapter's output that is
+ * still zero.
+ *
+ * @example
+ * ```ts
+ * import {ZeroRouter} from '@tfjs-peft/routers';
+ *
+ * const router = new ZeroRouter({type: 'zero', experts: 4, nGram: 8, causal: true});
+ * ```
  */
 export class ZeroRouter implements Router {
   readonly experts: number;
@@ -103,7 +123,10 @@ export class ZeroRouter implements Router {
   readonly hasLoss: boolean;
   private readonly config: Required<Omit<ZeroRouterConfig, 'maxActive'>> & {maxActive?: number};
 
-  /** @throws ConfigError if an option is unknown or out of range, or a token would see later ones though `causal` is set. */
+  /**
+   * @throws ConfigError if an option is unknown or out of range, or `causal` is set and a token would see
+   * later ones.
+   */
   constructor(config: ZeroRouterConfig) {
     const what = 'zero router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
@@ -137,12 +160,14 @@ export class ZeroRouter implements Router {
     };
     if (causal && this.config.anchor === 'last') {
       throw new ConfigError(
-        `${what}: anchor 'last' lets the earlier tokens of a window see its last one. Set anchor: 'previous', or leave causal out.`,
+        `${what}: causal is true, but anchor 'last' lets the earlier tokens of a window see its last one. ` +
+          "Set anchor: 'previous' or causal: false.",
       );
     }
     if (causal && this.config.normalizer === 'batch') {
       throw new ConfigError(
-        `${what}: normalizer 'batch' lets every token see all others. Set normalizer: 'token', or leave causal out.`,
+        `${what}: causal is true, but normalizer 'batch' lets every token see all others. ` +
+          "Set normalizer: 'token' or causal: false.",
       );
     }
     this.needs = {base: experts, delta: experts};
@@ -151,11 +176,13 @@ export class ZeroRouter implements Router {
 
   build(): void {}
 
-  /** @throws ConfigError if the view lacks the two streams. */
+  /** @throws ConfigError if the view has no `base` or no `delta`. */
   route({base, delta, training, withLoss: wanted = training, context}: RouterView): Routing {
     if (base === undefined || delta === undefined) {
       throw new ConfigError(
-        'zero router: it reads the frozen output and the adapter’s own, which this adapter does not show. Use it with lime.',
+        "zero router: it needs the frozen output and the adapter's own output, which this adapter does not " +
+          'provide. ' +
+          'Use it with a lime adapter.',
       );
     }
     const {form, stream, nGram, anchor, jitter, normalizer} = this.config;
@@ -166,7 +193,7 @@ export class ZeroRouter implements Router {
       const length = base.rank > 2 ? base.shape[base.rank - 2]! : 1;
       const window = Math.min(nGram, length);
       const windowed = window > 1;
-      // The released code decides by position, whatever is there.
+      // The released code decides by position and ignores the mask.
       const mask = form === 'paper' ? context?.mask : undefined;
       const streams = [frozen, adapted].map((t) => (windowed ? anchorsOf(t, window, anchor, mask) : t));
       const [left, right] = streams as [tf.Tensor, tf.Tensor];

@@ -4,12 +4,12 @@ import {keepMasked, topKMask} from '../../keep-top-k.js';
 
 /**
  * Which experts keep their weight.
- * - `auto`: those with at least `theta` times the largest probability, renormalised (Auto Top-K of the paper), of the `maxActive`
- *   most probable ones where that is set.
+ * - `auto`: those with at least `theta` times the largest probability, renormalised (Auto Top-K of the
+ *   paper), of the `maxActive` most probable ones where that is set.
  * - `top-k`: the `topK` most probable, renormalised; one alone has weight 1.
  * - `all`: all, as they are.
- * - `auto-sigmoid`, `top-k-sigmoid`: all, weighted by a sigmoid around the threshold of `auto`, or around the k-th largest, and
- *   renormalised (the released code).
+ * - `auto-sigmoid`, `top-k-sigmoid`: all, weighted by a sigmoid around the threshold of `auto`, or around the
+ *   k-th largest, and renormalised (the released code).
  */
 export const SELECTIONS = ['auto', 'top-k', 'all', 'auto-sigmoid', 'top-k-sigmoid'] as const;
 

@@ -6,11 +6,13 @@ export const ANCHORS = ['last', 'previous'] as const;
 export type Anchor = (typeof ANCHORS)[number];
 
 /**
- * The tokens that decide for the windows of n tokens each, [..., windows, d] of `tokens` [..., T, d]: positions n-1, 2n-1, ... and, for
- * a shorter last window, T-1. With `previous`, each window takes the position before its first, and the first window its own first
- * token, so that nothing after a token reaches it.
+ * The tokens that decide for the windows of n tokens each, [..., windows, d] of `tokens` [..., T, d]:
+ * positions n-1, 2n-1, ... and, for a shorter last window, T-1. With `previous`, each window takes the
+ * position before its first, and the first window its own first token, so that nothing after a token reaches
+ * it.
  *
- * With a mask, [..., T], of 1 for real tokens, the last real one of those positions decides; where there is none, the position does.
+ * With a mask, [..., T], of 1 for real tokens, the last real one of those positions decides; where there is
+ * none, the position does.
  */
 export function anchorsOf(tokens: tf.Tensor, n: number, anchor: Anchor, mask?: tf.Tensor): tf.Tensor {
   const {outer, length, width} = sizes(tokens);
@@ -58,7 +60,10 @@ function sizes({shape}: tf.Tensor): {outer: number; length: number; width: numbe
   };
 }
 
-/** The last real token of each window, or its last one where none is real: [outer, windows, width] of `tokens` [outer, T, width]. */
+/**
+ * The last real token of each window, or its last one where none is real: [outer, windows, width] of `tokens`
+ * [outer, T, width].
+ */
 function lastReal(tokens: tf.Tensor3D, mask: tf.Tensor, n: number): tf.Tensor3D {
   const [outer, length, width] = tokens.shape;
   const windows = Math.ceil(length / n);
@@ -68,7 +73,8 @@ function lastReal(tokens: tf.Tensor3D, mask: tf.Tensor, n: number): tf.Tensor3D 
     [0, missing],
     [0, 0],
   ]);
-  // Scores grow with the place in the window; those of real tokens are above the others', those of no tokens below.
+  // Scores grow with the place in the window; those of real tokens are above the others', those of no tokens
+  // below.
   const places = Array.from({length}, (_, t) => (t % n) + 1);
   const scores = tf.pad(tf.add(tf.mul(mask, n + 1), tf.tensor1d(places)), [
     [0, 0],
