@@ -55,6 +55,15 @@ export interface Routing {
   loss?: Tensor;
 }
 
+/**
+ * The definition that a method follows where its paper and the code that its authors released differ. Each option
+ * `form` says what differs.
+ */
+export type Form = (typeof FORMS)[number];
+
+/** Every {@link Form}, the default first. */
+export const FORMS = ['paper', 'code'] as const;
+
 /** Inputs that a router needs besides the site's input. */
 export interface RouterNeeds {
   /** Number of leading columns of the frozen output. */

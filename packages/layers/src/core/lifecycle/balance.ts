@@ -1,6 +1,14 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
-import {checkBoolean, checkChoice, checkInteger, checkNumber, checkOptions} from '@tfjs-peft/routers';
+import {
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  FORMS,
+  type Form,
+} from '@tfjs-peft/routers';
 import type {AnyPeft} from './peft.js';
 
 /** How the coefficient grows to its value: at once, in equal steps, or along half a cosine wave. */
@@ -13,7 +21,7 @@ export interface BalanceSchedule {
    * routers' own weights. `code`, after LiME's released code, adds them every 50th step, averaged over the
    * sites and times 0.01. Default `paper`.
    */
-  form?: 'paper' | 'code';
+  form?: Form;
   /** Factor of the losses. Default 1 (paper), 0.01 (code). */
   coefficient?: number;
   /** The losses count at steps 0, every, 2 · every, and so on. Default 1 (paper), 50 (code). */
@@ -103,7 +111,7 @@ export function balanceCallback(peft: AnyPeft, schedule: BalanceSchedule = {}): 
 function checked(schedule: BalanceSchedule): Required<BalanceSchedule> {
   const what = 'balance schedule';
   checkOptions(what, schedule, OPTIONS);
-  const form = checkChoice(what, 'form', schedule.form, ['paper', 'code'] as const);
+  const form = checkChoice(what, 'form', schedule.form, FORMS);
   const code = form === 'code';
   return {
     form,

@@ -12,7 +12,14 @@ import {
 import {defineRouter} from '../../define.js';
 import {importanceLoss, meanUsage, usageDivergence} from '../../losses.js';
 import {jitterOf} from '../../noise.js';
-import type {Router, RouterNeeds, RouterView, Routing} from '../../router.js';
+import {
+  FORMS,
+  type Form,
+  type Router,
+  type RouterNeeds,
+  type RouterView,
+  type Routing,
+} from '../../router.js';
 import {decide} from './decide.js';
 import {calmStream, NORMALIZERS, type Normalizer} from './normalize.js';
 import {SELECTIONS, type Selection} from './selection.js';
@@ -26,7 +33,7 @@ export interface ZeroRouterConfig {
   /**
    * Defaults of `normalizer` and `selection`: those of the paper, or of the released code. Default `paper`.
    */
-  form?: 'paper' | 'code';
+  form?: Form;
   /** Divides the logits. Default 0.5. */
   temperature?: number;
   /** Weight of the adapter's stream against the frozen output's, from 0 to 1. Default 0.7. */
@@ -131,7 +138,7 @@ export class ZeroRouter implements Router {
     const what = 'zero router';
     checkOptions(what, config, ['type', 'experts', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts);
-    const form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    const form = checkChoice(what, 'form', config.form, FORMS);
     const code = form === 'code';
     const causal = checkBoolean(what, 'causal', config.causal, false);
     const unit = {min: 0, max: 1};

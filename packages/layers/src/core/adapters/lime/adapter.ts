@@ -7,6 +7,8 @@ import {
   checkChoice,
   checkCount,
   checkOptions,
+  FORMS,
+  type Form,
   type Router,
   type Weight,
 } from '@tfjs-peft/routers';
@@ -28,7 +30,7 @@ export interface LimeConfig {
   /** Add the shared modulator, which all tokens get. Default true. */
   sharedModulator?: boolean;
   /** `code` is as the released code has it; see {@link LimeAdapter}. Default `paper`. */
-  form?: 'paper' | 'code';
+  form?: Form;
   /** Default `{type: 'zero'}`, LiME's own, without parameters. */
   router?: AdapterRouterConfig;
 }
@@ -61,7 +63,7 @@ export class LimeAdapter implements Adapter {
   readonly virtualTokens: number;
   private readonly module: SharedModule | PromptModule;
   private readonly router: Router;
-  private readonly form: 'paper' | 'code';
+  private readonly form: Form;
   private readonly withShared: boolean;
   private modulators!: Weight;
   private sharedModulator?: Weight;
@@ -72,7 +74,7 @@ export class LimeAdapter implements Adapter {
     const what = 'lime adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
-    this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    this.form = checkChoice(what, 'form', config.form, FORMS);
     this.withShared = checkBoolean(what, 'sharedModulator', config.sharedModulator, true);
     this.module = limeModule(config.over, this.form);
     const isPrompt = this.module instanceof PromptModule;

@@ -1,7 +1,14 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, matMul} from '@tfjs-peft/kernels';
-import {type AddWeight, checkChoice, checkCount, checkOptions, type Weight} from '@tfjs-peft/routers';
+import {
+  type AddWeight,
+  checkChoice,
+  checkCount,
+  checkOptions,
+  type Form,
+  type Weight,
+} from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
 import {addFactors, checkScale, columnNorms, kaiming, type Scaled, scaleOf} from '../low-rank.js';
 import {type LimePromptConfig, PromptModule} from './prompt.js';
@@ -42,7 +49,7 @@ export const MODULE_TYPES = ['lora', 'dora', 'lora-fa', 'slice', 'prompt'] as co
 /** @throws ConfigError if the type is unknown, or an option unknown or out of range. */
 export function limeModule(
   config: LimeModuleConfig | LimePromptConfig | undefined,
-  form: 'paper' | 'code',
+  form: Form,
 ): SharedModule | PromptModule {
   const what = 'lime adapter: over';
   const given = config === undefined ? {type: 'lora' as const} : config;
@@ -66,7 +73,7 @@ class LowRank implements SharedModule {
   constructor(
     private readonly type: 'lora' | 'dora' | 'lora-fa',
     private readonly scaled: Scaled,
-    private readonly form: 'paper' | 'code',
+    private readonly form: Form,
   ) {}
 
   build(dims: SiteDims, add: AddWeight): void {

@@ -6,6 +6,8 @@ import {
   checkChoice,
   checkCount,
   checkOptions,
+  FORMS,
+  type Form,
   type Router,
   type Weight,
 } from '@tfjs-peft/routers';
@@ -22,7 +24,7 @@ export interface MovConfig {
   /** Default `after-activation`. */
   position?: ScalePosition;
   /** What the router reads: `paper`, the site's input; `code`, the output that is about to be rescaled. Default `paper`. */
-  form?: 'paper' | 'code';
+  form?: Form;
   /** With form `code`: so many equal parts of the output are routed one by one, by one router. Default 1. */
   heads?: number;
   /** Default `{type: 'softmax'}`, which merges all experts softly. */
@@ -48,7 +50,7 @@ export class MovAdapter implements Adapter {
   readonly hasLoss: boolean;
   readonly reads: 'input' | 'output';
   private readonly position: ScalePosition;
-  private readonly form: 'paper' | 'code';
+  private readonly form: Form;
   private readonly heads: number;
   private readonly router: Router;
   private scaling!: Weight;
@@ -62,7 +64,7 @@ export class MovAdapter implements Adapter {
     checkOptions(what, config, ['type', ...OPTIONS]);
     const experts = checkCount(what, 'experts', config.experts, {fallback: 4});
     this.position = checkChoice(what, 'position', config.position, SCALE_POSITIONS);
-    this.form = checkChoice(what, 'form', config.form, ['paper', 'code'] as const);
+    this.form = checkChoice(what, 'form', config.form, FORMS);
     this.heads = checkCount(what, 'heads', config.heads, {fallback: 1});
     if (this.form === 'paper' && this.heads > 1) {
       throw new ConfigError(
