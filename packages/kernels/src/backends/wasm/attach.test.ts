@@ -1,9 +1,10 @@
+import {createHash} from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import {BackendError, combine, matMul} from '../../index.js';
 import * as wasm from '../../wasm.js';
 import {attach, moduleBytes} from './attach.js';
-import {MEMORY_FLAGS_OFFSET} from './module.generated.js';
+import {MEMORY_FLAGS_OFFSET, RELAXED_SHA256} from './module.generated.js';
 
 beforeEach(async () => {
   wasm.register();
@@ -36,6 +37,11 @@ test.each([
   expect(WebAssembly.Module.imports(new WebAssembly.Module(moduleBytes(relaxed)))).toEqual([
     {module: 'env', name: 'memory', kind: 'memory'},
   ]);
+});
+
+test('the relaxed module is the one that was compiled, of which only the differences are kept', () => {
+  expect(createHash('sha256').update(moduleBytes(true)).digest('hex')).toBe(RELAXED_SHA256);
+  expect(moduleBytes(false)).not.toEqual(moduleBytes(true));
 });
 
 test('the same module runs on a shared memory', () => {

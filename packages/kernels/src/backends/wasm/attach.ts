@@ -3,7 +3,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import {BackendError} from '../../errors.js';
 import {reapplyPatches} from '../../patches.js';
 import type {WasmExports} from './exports.js';
-import {MEMORY_FLAGS_OFFSET, RELAXED_WASM_BASE64, WASM_BASE64} from './module.generated.js';
+import {MEMORY_FLAGS_OFFSET, RELAXED_EDITS, WASM_HEX} from './module.generated.js';
 
 /** The parts of tfjs's emscripten module that are used: the heap, and where the memory object hides. */
 interface Heap {
@@ -96,7 +96,26 @@ export function attach(backend: KernelBackend): WasmKernels {
 
 /** The compiled kernels: for relaxed SIMD, whose multiply-adds are fused, or for plain SIMD. */
 export function moduleBytes(relaxed: boolean): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(relaxed ? RELAXED_WASM_BASE64 : WASM_BASE64), (char) => char.charCodeAt(0));
+  return bytesOf(relaxed ? relaxedHex() : WASM_HEX);
+}
+
+/** The two modules differ in some bytes only: each edit says how far on it is, how many bytes go, and which come in their place. */
+function relaxedHex(): string {
+  let hex = '';
+  let at = 0;
+  for (const edit of RELAXED_EDITS.split(';')) {
+    const [skipped, gone, come] = edit.split(',') as [string, string, string];
+    const place = at + 2 * Number.parseInt(skipped, 16);
+    hex += WASM_HEX.slice(at, place) + come;
+    at = place + 2 * Number.parseInt(gone, 16);
+  }
+  return hex + WASM_HEX.slice(at);
+}
+
+function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({length: hex.length / 2}, (_, i) =>
+    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16),
+  );
 }
 
 /** The kernels for what the engine has: Chromium and Node 22 have relaxed SIMD, Node 20 has not. */
