@@ -27,11 +27,11 @@ export default [
       limit,
     })),
   ),
-  page('upgrade on wasm', '89 kB', [
+  page('upgrade on wasm', '87 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'index', 'upgrade'],
   ]),
-  page('upgrade of GraphModels on wasm', '116 kB', [
+  page('upgrade of GraphModels on wasm', '113.5 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'graph', 'trainer, upgrade'],
   ]),
