@@ -1,5 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
+import * as cpu from './backends/cpu/kernels.generated.js';
+import * as wasm from './backends/wasm/kernels.generated.js';
+import * as webgl from './backends/webgl/kernels.generated.js';
+import * as webgpu from './backends/webgpu/kernels.generated.js';
 import {ConfigError, ShapeError} from './index.js';
+import {KERNEL_BACKENDS, KERNEL_NAMES, KERNELS} from './kernel-map.js';
 import {TEST_BACKENDS, useBackend} from './testing/backends.js';
 import {misfits} from './testing/kernel-cases.js';
 import {scalesOff} from './testing/scale-cases.js';
@@ -45,4 +50,9 @@ describe.each(TEST_BACKENDS)('kernels on %s', (backend) => {
     const attrs = {names: ['z'], scale: 1, mix: 'none', activation: 'swish', saveZ: false, saveU: false};
     expect(() => tf.engine().runKernel('PeftCombine', z, attrs)).toThrow(ConfigError);
   });
+});
+
+test.each(KERNEL_BACKENDS)('%s has the kernels that the map says', (backend) => {
+  const wanted = KERNEL_NAMES.filter((name) => KERNELS[name].only?.includes(backend) ?? true);
+  expect(Object.keys({cpu, wasm, webgl, webgpu}[backend]).sort()).toEqual(wanted.sort());
 });

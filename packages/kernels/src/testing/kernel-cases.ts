@@ -1,131 +1,156 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {PeftError} from '../errors.js';
+import type {KernelAttrs, KernelInputs, KernelName} from '../kernel-map.js';
+import type {CallAttrs} from '../kernel-registry.js';
 
 /** A call of a kernel that fits, and of its axes those that stand alone, such as `a.0`: they may have any size. */
-export interface KernelCase {
-  kernel: string;
-  inputs: Record<string, number[]>;
-  attrs?: Record<string, unknown>;
+interface CaseOf<Name extends KernelName> {
+  inputs: KernelInputs<Name, number[]>;
+  attrs: KernelAttrs<Name> & CallAttrs;
   free?: string[];
 }
 
-const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU: true, saveY: true};
+const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU: true, saveY: true} as const;
 
-export const KERNEL_CASES: KernelCase[] = [
-  {
-    kernel: 'PeftMatMul',
-    inputs: {a: [3, 4], b: [4, 5]},
-    attrs: {transposeA: false, transposeB: false, scale: 1},
-    free: ['a.0', 'b.1', 'a.rank', 'b.rank'],
-  },
-  {
-    kernel: 'PeftMatMul',
-    inputs: {a: [3, 4, 2], b: [3, 5, 4]},
-    attrs: {transposeA: true, transposeB: true, scale: 2},
-    free: ['a.2', 'b.1', 'a.rank', 'b.rank'],
-  },
-  {
-    kernel: 'PeftProject',
-    inputs: {x: [3, 4], a: [4, 2], kernel: [4, 6]},
-    attrs: {columns: 6},
-    free: ['x.0', 'a.1', 'kernel.1+'],
-  },
-  {
-    kernel: 'PeftCombine',
-    inputs: {
-      x: [3, 4],
-      kernel: [4, 6],
-      bias: [6],
-      h: [3, 10],
-      b: [10, 6],
-      gates: [3, 5],
-      offset: [6],
-      pre: [4],
-      alpha: [6],
-      betaGates: [3, 4],
-      betaTable: [2, 6],
-      post: [6],
-    },
-    attrs: {...combine, mix: 'expert', heads: {beta: 2}},
-  },
-  {
-    kernel: 'PeftCombine',
-    inputs: {z: [3, 6], h: [3, 2], b: [5, 6], gates: [3, 10], alphaGates: [3, 2], alphaTable: [2, 6]},
-    attrs: {...combine, mix: 'dense'},
-  },
-  {
-    kernel: 'PeftCombine',
-    inputs: {z: [3, 6], h: [3, 2], b: [2, 6], postGates: [3, 2], postTable: [2, 6]},
-    attrs: combine,
-  },
-  {kernel: 'PeftMix', inputs: {h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}, free: ['h.1=0']},
-  {kernel: 'PeftMix', inputs: {h: [3, 5], gates: [3, 15]}, attrs: {mix: 'dense'}, free: ['gates.1=0']},
-  {kernel: 'PeftMixGrad', inputs: {dhm: [3, 10], h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}},
-  {kernel: 'PeftMixGrad', inputs: {dhm: [3, 5], h: [3, 2], gates: [3, 10]}, attrs: {mix: 'dense'}},
-  ...[false, true].flatMap((transposeW): KernelCase[] => [
+/** Calls of every kernel of the map. */
+const CASES: {[Name in KernelName]: CaseOf<Name>[]} = {
+  PeftMatMul: [
     {
-      kernel: 'PeftExpertDown',
+      inputs: {a: [3, 4], b: [4, 5]},
+      attrs: {transposeA: false, transposeB: false, scale: 1},
+      free: ['a.0', 'b.1', 'a.rank', 'b.rank'],
+    },
+    {
+      inputs: {a: [3, 4, 2], b: [3, 5, 4]},
+      attrs: {transposeA: true, transposeB: true, scale: 2},
+      free: ['a.2', 'b.1', 'a.rank', 'b.rank'],
+    },
+  ],
+  PeftProject: [
+    {
+      inputs: {x: [3, 4], a: [4, 2], kernel: [4, 6]},
+      attrs: {columns: 6},
+      free: ['x.0', 'a.1', 'kernel.1+'],
+    },
+  ],
+  PeftCombine: [
+    {
+      inputs: {
+        x: [3, 4],
+        kernel: [4, 6],
+        bias: [6],
+        h: [3, 10],
+        b: [10, 6],
+        gates: [3, 5],
+        offset: [6],
+        pre: [4],
+        alpha: [6],
+        betaGates: [3, 4],
+        betaTable: [2, 6],
+        post: [6],
+      },
+      attrs: {...combine, mix: 'expert', heads: {beta: 2}},
+    },
+    {
+      inputs: {z: [3, 6], h: [3, 2], b: [5, 6], gates: [3, 10], alphaGates: [3, 2], alphaTable: [2, 6]},
+      attrs: {...combine, mix: 'dense'},
+    },
+    {
+      inputs: {z: [3, 6], h: [3, 2], b: [2, 6], postGates: [3, 2], postTable: [2, 6]},
+      attrs: combine,
+    },
+  ],
+  PeftMix: [
+    {inputs: {h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}, free: ['h.1=0']},
+    {inputs: {h: [3, 5], gates: [3, 15]}, attrs: {mix: 'dense'}, free: ['gates.1=0']},
+  ],
+  PeftMixGrad: [
+    {inputs: {dhm: [3, 10], h: [3, 10], gates: [3, 5]}, attrs: {mix: 'expert'}},
+    {inputs: {dhm: [3, 5], h: [3, 2], gates: [3, 10]}, attrs: {mix: 'dense'}},
+  ],
+  PeftExpertDown: [
+    ...[false, true].map((transposeW) => ({
       inputs: {x: [3, 4], w: transposeW ? [10, 4] : [4, 10], gates: [3, 5]},
       attrs: {scale: 1, transposeW},
       free: [transposeW ? 'w.0=0' : 'w.1=0'],
-    },
-    {
-      kernel: 'PeftExpertUp',
+    })),
+  ],
+  PeftExpertUp: [
+    ...[false, true].map((transposeW) => ({
       inputs: {p: [3, 10], w: transposeW ? [4, 10] : [10, 4], gates: [3, 5]},
       attrs: {scale: 1, weigh: true, transposeW},
       free: [transposeW ? 'w.0' : 'w.1'],
+    })),
+  ],
+  PeftExpertOuter: [
+    {
+      inputs: {p: [3, 10], q: [3, 4], gates: [3, 5]},
+      attrs: {scale: 1, weigh: true, transposed: false},
+      free: ['q.1', 'p.1=0'],
     },
-  ]),
-  {
-    kernel: 'PeftExpertOuter',
-    inputs: {p: [3, 10], q: [3, 4], gates: [3, 5]},
-    attrs: {scale: 1, weigh: true, transposed: false},
-    free: ['q.1', 'p.1=0'],
-  },
-  {kernel: 'PeftActivationGrad', inputs: {dy: [3, 5], ref: [3, 5]}, attrs: {activation: 'elu'}},
-  {kernel: 'PeftColumnSum', inputs: {a: [3, 5], b: [3, 5]}},
-  {
-    kernel: 'PeftBlend',
-    inputs: {token: [10, 4], sample: [5, 4], share: [1], gate: [1]},
-    attrs: {rows: 10, slope: 1, tokenFactor: 1, sampleFactor: 1},
-  },
-  {
-    kernel: 'PeftBlendGrad',
-    inputs: {token: [4], sample: [4], share: [1], gate: [1]},
-    attrs: {slope: 1, tokenFactor: 1, sampleFactor: 1},
-  },
-  {
-    kernel: 'PeftAdam',
-    inputs: {value: [3, 5], m: [3, 5], v: [3, 5], gradient: [3, 5]},
-    attrs: {learningRate: 1, beta1: 0.9, beta2: 0.9, epsilon: 1e-7, correction1: 0.1, correction2: 0.1},
-  },
-  {
-    kernel: 'PeftLayerNorm',
-    inputs: {x: [3, 5], gamma: [5], beta: [5]},
-    attrs: {epsilon: 1e-3},
-    free: ['x.0'],
-  },
-  {kernel: 'PeftLayerNormGrad', inputs: {dy: [3, 5], x: [3, 5], gamma: [5]}, attrs: {epsilon: 1e-3}},
-  {
-    kernel: 'PeftGates',
-    inputs: {x: [3, 4], kernel: [4, 2]},
-    attrs: {temperature: 1},
-    free: ['x.0', 'kernel.1'],
-  },
-  {kernel: 'PeftTopK', inputs: {p: [3, 4]}, attrs: {k: 2, renormalize: true}, free: ['p.0', 'p.1+', 'p.1-']},
-  {kernel: 'PeftTopKGrad', inputs: {dy: [3, 4], p: [3, 4]}, attrs: {k: 2, renormalize: true}},
-  {kernel: 'PeftSoftmaxGrad', inputs: {dy: [3, 4], y: [3, 4]}, attrs: {scale: 1}},
-  {
-    kernel: 'PeftStreamGates',
-    inputs: {a: [3, 4], b: [3, 4]},
-    attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
-  },
-  {
-    kernel: 'PeftStreamGatesGrad',
-    inputs: {dp: [3, 4], dGates: [3, 4], a: [3, 4], b: [3, 4], p: [3, 4], gates: [3, 4]},
-    attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
-  },
-];
+  ],
+  PeftActivationGrad: [{inputs: {dy: [3, 5], ref: [3, 5]}, attrs: {activation: 'elu'}}],
+  PeftColumnSum: [{inputs: {a: [3, 5], b: [3, 5]}, attrs: {}}],
+  PeftBlend: [
+    {
+      inputs: {token: [10, 4], sample: [5, 4], share: [1], gate: [1]},
+      attrs: {rows: 10, slope: 1, tokenFactor: 1, sampleFactor: 1},
+    },
+  ],
+  PeftBlendGrad: [
+    {
+      inputs: {token: [4], sample: [4], share: [1], gate: [1]},
+      attrs: {slope: 1, tokenFactor: 1, sampleFactor: 1},
+    },
+  ],
+  PeftAdam: [
+    {
+      inputs: {value: [3, 5], m: [3, 5], v: [3, 5], gradient: [3, 5]},
+      attrs: {learningRate: 1, beta1: 0.9, beta2: 0.9, epsilon: 1e-7, correction1: 0.1, correction2: 0.1},
+    },
+  ],
+  PeftLayerNorm: [
+    {
+      inputs: {x: [3, 5], gamma: [5], beta: [5]},
+      attrs: {epsilon: 1e-3},
+      free: ['x.0'],
+    },
+  ],
+  PeftLayerNormGrad: [{inputs: {dy: [3, 5], x: [3, 5], gamma: [5]}, attrs: {epsilon: 1e-3}}],
+  PeftGates: [
+    {
+      inputs: {x: [3, 4], kernel: [4, 2]},
+      attrs: {temperature: 1},
+      free: ['x.0', 'kernel.1'],
+    },
+  ],
+  PeftTopK: [{inputs: {p: [3, 4]}, attrs: {k: 2, renormalize: true}, free: ['p.0', 'p.1+', 'p.1-']}],
+  PeftTopKGrad: [{inputs: {dy: [3, 4], p: [3, 4]}, attrs: {k: 2, renormalize: true}}],
+  PeftSoftmaxGrad: [{inputs: {dy: [3, 4], y: [3, 4]}, attrs: {scale: 1}}],
+  PeftStreamGates: [
+    {
+      inputs: {a: [3, 4], b: [3, 4]},
+      attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
+    },
+  ],
+  PeftStreamGatesGrad: [
+    {
+      inputs: {dp: [3, 4], dGates: [3, 4], a: [3, 4], b: [3, 4], p: [3, 4], gates: [3, 4]},
+      attrs: {weightA: 0.5, weightB: 0.5, theta: 0.5, floor: 1e-6},
+    },
+  ],
+};
+
+export interface KernelCase {
+  kernel: string;
+  inputs: Record<string, number[]>;
+  attrs: object;
+  free?: string[];
+}
+
+export const KERNEL_CASES: KernelCase[] = Object.entries(CASES).flatMap(([kernel, cases]) =>
+  cases.map(({inputs, ...rest}) => ({kernel, inputs: {...inputs}, ...rest})),
+);
 
 /** Every other shape that an input can come with, by what is changed. */
 function otherShapes(name: string, shape: number[]): [change: string, shape: number[]][] {

@@ -98,7 +98,7 @@ export function executorOf(model: GraphModel): Executor {
   return executor;
 }
 
-/** A model by fields that its types hide. */
+/** A model by fields that its types hide. The only cast to what is private in tfjs-converter. */
 function inside(model: GraphModel): GraphModelInternals {
   return model as unknown as GraphModelInternals;
 }

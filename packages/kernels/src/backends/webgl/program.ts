@@ -24,9 +24,10 @@ export function run(
     return webgl.makeTensorInfo(
       input.shape.map(() => 1),
       'float32',
-      new Float32Array(1) as never,
+      new Float32Array(1),
     );
   });
+  // tfjs does not export the type of its programs, which Program follows.
   const output = webgl.runWebGLProgram(program as never, bound, 'float32', uniforms);
   bound.forEach((input, i) => {
     if (input !== inputs[i]) webgl.disposeIntermediateTensorInfo(input);

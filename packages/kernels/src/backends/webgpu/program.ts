@@ -55,7 +55,7 @@ export function run(
 ): TensorInfo {
   const webgpu = backend as WebGPUBackend;
   const zeros = (shape: number[], count: number): TensorInfo =>
-    webgpu.makeTensorInfo(shape, dtype, util.makeZerosTypedArray(count, dtype) as never);
+    webgpu.makeTensorInfo(shape, dtype, util.makeZerosTypedArray(count, dtype));
   if (program.outputShape.includes(0)) return zeros(program.outputShape, 0);
   const bound = inputs.map((input) =>
     input.shape.includes(0)
@@ -65,6 +65,7 @@ export function run(
         )
       : input,
   );
+  // tfjs does not export the types of its programs and uniforms, which ours follow.
   const output = webgpu.runWebGPUProgram(program as never, bound, dtype, uniforms as never);
   bound.forEach((input, i) => {
     if (input !== inputs[i]) webgpu.disposeData(input.dataId);

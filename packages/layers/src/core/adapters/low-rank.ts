@@ -85,7 +85,7 @@ const leastNorm = (): number => (tf.backend().floatPrecision() === 16 ? 2 ** -12
 /** √x, but at least the least norm; where it is that, the gradient is 0, which would be without bounds otherwise. */
 function root(x: tf.Tensor): tf.Tensor {
   const rooted = tf.customGrad((...args) => {
-    const [squares, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [squares, save] = args as [tf.Tensor, tf.GradSaveFunc];
     // Rounding can leave a little less than zero, whose root is not a number.
     const value = tf.maximum(tf.sqrt(tf.relu(squares)), leastNorm());
     save([value]);

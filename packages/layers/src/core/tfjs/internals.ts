@@ -97,5 +97,6 @@ export function isLayer(value: unknown): value is Layer {
 export function buildContainer(container: Container): void {
   const {layers, model} = container;
   if (container.getClassName() === 'Sequential' && model == null && layers.length > 0)
+    // A Sequential takes the shape from its first layer, though the type wants one.
     container.build(undefined as never);
 }

@@ -148,6 +148,7 @@ type OptimizerClass = tf.serialization.SerializableConstructor<tf.Optimizer>;
  */
 export function renew(optimizer: tf.Optimizer, model: {readonly name: string}): tf.Optimizer {
   try {
+    // TypeScript knows a constructor as a Function only.
     const type = optimizer.constructor as unknown as OptimizerClass;
     const fresh = type.fromConfig(type, optimizer.getConfig());
     if (!alike(fresh, optimizer)) throw new Error(`fromConfig gave ${JSON.stringify(fresh.getConfig())}`);

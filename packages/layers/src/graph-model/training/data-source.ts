@@ -68,6 +68,7 @@ export function splitSource(data: GraphData, split: number, batching: Batching):
 function asArrays(data: Exclude<GraphData, () => unknown>): GraphArrays | undefined {
   if (typeof data !== 'object' || data === null) throw new ConfigError(`${KINDS}, not ${describe(data)}.`);
   if (Array.isArray(data)) {
+    // A list of batches or a pair; which of them is seen below.
     const pair = data as unknown as GraphPair;
     const isBatch = ([first]: readonly unknown[]) =>
       typeof first === 'object' && first !== null && !Array.isArray(first) && 'xs' in first && 'ys' in first;

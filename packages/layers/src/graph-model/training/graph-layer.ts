@@ -31,6 +31,7 @@ export class GraphLayer extends tfl.layers.Layer {
 
   /** Says what is trained now. */
   setVariables(variables: readonly TrainedVariable[]): void {
+    // tfjs-layers reads and trains weights by the fields of TrainedVariable; its class has private ones besides.
     this.trainableWeights = variables as unknown as Variables;
   }
 

@@ -300,6 +300,7 @@ export class GraphTrainer {
   private graphVariables(): TrainedVariable[] {
     const sites = [...(this.graphState()?.activeSites.values() ?? [])];
     return [
+      // LayerVariables of tfjs-layers have all that a TrainedVariable has; their type hides a part of it.
       ...sites.flatMap(({trainable}) => trainable as unknown as TrainedVariable[]),
       ...this.weightVariables().map(([, variable]) => asTrained(variable)),
     ];

@@ -62,6 +62,7 @@ export class PeftWrapper extends PeftLayer {
     // A Bidirectional turns its second direction around by the outermost config.
     const {goBackwards} = config;
     const stock = goBackwards == null ? inner : {...inner, goBackwards};
+    // tfjs types what a registered class makes as any Serializable, and arguments of a class as those of its own.
     return new cls({...config, layer: fromConfig(layerClass, stock) as never} as never);
   }
 

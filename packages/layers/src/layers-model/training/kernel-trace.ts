@@ -107,6 +107,7 @@ export function traceStep<T>(
   untrained: readonly tf.Variable[],
   onTrace: (ran: Ran[]) => void,
 ): T {
+  // Its types declare the tape private.
   const engine = tf.engine() as unknown as Engine;
   const calls = followCalls(layers);
   const before = untrained.map((variable) => tf.keep(tf.clone(variable)));

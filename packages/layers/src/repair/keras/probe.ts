@@ -66,6 +66,7 @@ type AddWeight = (
 
 /** Loads a model whose layers may make so many numbers; no layer is asked for a tensor before its size is known. */
 async function withBudget<T>(most: number, inFile: number, load: () => Promise<T>): Promise<T> {
+  // Its types declare addWeight protected.
   const prototype = tfl.layers.Layer.prototype as unknown as {addWeight: AddWeight};
   const stock = prototype.addWeight;
   let left = most;
