@@ -2,29 +2,34 @@ import * as tf from '@tensorflow/tfjs-core';
 import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
 
-/** Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. */
+/**
+ * Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. As matrices of rows, of whatever rank `t` is:
+ * stock webgl and webgpu pad no tensor of rank 5 or more.
+ */
 export function spread(t: tf.Tensor, axis: number, begin: number, stride: number, size: number): tf.Tensor {
+  const [before, count, after] = [t.shape.slice(0, axis), t.shape[axis]!, t.shape.slice(axis + 1)];
+  const [outer, inner] = [tf.util.sizeFromShape(before), tf.util.sizeFromShape(after)];
   const step = Math.abs(stride);
-  const count = t.shape[axis]!;
   const first = stride < 0 ? begin + (count - 1) * stride : begin;
-  let result = stride < 0 && count > 1 ? tf.reverse(t, axis) : t;
+  const rows = tf.reshape(t, [outer, count, inner]);
+  let result: tf.Tensor = stride < 0 && count > 1 ? tf.reverse(rows, 1) : rows;
   if (step > 1) {
-    const [before, after] = [t.shape.slice(0, axis), t.shape.slice(axis + 1)];
-    result = pad(tf.reshape(result, [...before, count, 1, ...after]), axis + 1, 0, step - 1);
-    result = tf.reshape(result, [...before, count * step, ...after]);
+    const gaps = pad(tf.reshape(result, [outer * count, 1, inner]), 0, step - 1);
     const end = 1 + (count - 1) * step;
-    const begins = result.shape.map(() => 0);
-    result = tf.slice(result, begins, [...before, end, ...after]);
+    result = tf.slice(tf.reshape(gaps, [outer, count * step, inner]), [0, 0, 0], [outer, end, inner]);
   }
-  return pad(result, axis, first, size - first - result.shape[axis]!);
+  const padded = pad(result, first, size - first - result.shape[1]!);
+  return tf.reshape(padded, [...before, size, ...after]);
 }
 
-function pad(t: tf.Tensor, axis: number, before: number, after: number): tf.Tensor {
+/** Zeros before and after the middle one of three axes. */
+function pad(t: tf.Tensor, before: number, after: number): tf.Tensor {
   if (before === 0 && after === 0) return t;
-  return tf.pad(
-    t,
-    t.shape.map((_, i): [number, number] => (i === axis ? [before, after] : [0, 0])),
-  );
+  return tf.pad(t, [
+    [0, 0],
+    [before, after],
+    [0, 0],
+  ]);
 }
 
 /** StridedSlice's gradient: the upstream one put back at the places that were read, axis by axis. */

@@ -14,6 +14,18 @@ export interface Axis {
 
 /** Places `t` in a larger range of all spatial axes, [batch, ..., channels], from `at` on, or what of it falls within. */
 export function place(t: tf.Tensor, at: number[], sizes: number[]): tf.Tensor {
+  // Stock webgl and webgpu do not pad tensors of rank 5, so there it goes axis by axis.
+  if (sizes.length > 2) {
+    return sizes.reduce((part, size, i) => {
+      const [outer, inner] = [part.shape.slice(0, i + 1), part.shape.slice(i + 2)];
+      const rows = tf.reshape(part, [
+        tf.util.sizeFromShape(outer),
+        part.shape[i + 1]!,
+        tf.util.sizeFromShape(inner),
+      ]);
+      return tf.reshape(place(rows, [at[i]!], [size]), [...outer, size, ...inner]);
+    }, t);
+  }
   const spatial = (values: number[], edge: number): number[] => [edge, ...values, edge];
   const skipped = at.map((from) => Math.max(0, -from));
   const kept = sizes.map((size, i) =>
@@ -59,8 +71,9 @@ export function convolutionByTaps(
   const offsets = (tap: number[]): number[] => axes.map((axis, i) => tap[i]! * axis.dilation - axis.before);
   return {
     x: () => {
-      const parts = taps.map((tap) => {
-        const own = tf.slice(filter, [...tap, 0, 0], [...tap.map(() => 1), channels, columns]);
+      const matrices = tf.reshape(filter, [taps.length, channels, columns]);
+      const parts = taps.map((tap, i) => {
+        const own = tf.slice(matrices, [i, 0, 0], [1, channels, columns]);
         const weights = tf.reshape(own, [channels, columns]) as tf.Tensor2D;
         const part = tf.reshape(tf.matMul(rows, weights, false, true), [batch, ...spatial, channels]);
         return place(
