@@ -8,26 +8,30 @@ import {AdaptedGraphModel} from './adapted-graph-model.js';
 import {isGraphModel} from './internals.js';
 import {storeModel} from './saving/model-folder.js';
 
-/** What only the {@link Peft} of a GraphModel has. */
+/** The members of {@link Peft} for GraphModels only. */
 export interface GraphPeft {
   /**
-   * Stores a whole GraphModel with an adapter, as the converter stores models. `tf.loadGraphModel` loads it where
-   * `@tfjs-peft/layers/graph` is imported; there it computes what this model does, adapters and routers included, and cannot be trained further: keep the
-   * adapter's own files for that. (The model's own `save` goes on writing the base alone.)
+   * Saves the whole GraphModel with an adapter, in the converter's format. `tf.loadGraphModel` loads it if
+   * `@tfjs-peft/layers/graph` is imported. The loaded model computes the same outputs, adapters and routers
+   * included, but cannot be trained further: also save the adapter itself for that. (The model's own `save`
+   * still writes the base alone.)
    *
-   * @param to A folder, with or without `file://` (Node only): it gets `model.json` and its weights. Or what the model's own `save`
-   * takes.
-   * @returns Paths of the files, where they went into a folder.
-   * @throws ConfigError if there is no such adapter, no way to save to that place, or the folder has a model that was not saved so.
+   * @param to A folder, with or without `file://` (Node only), which gets `model.json` and the weights; or
+   * any argument of the model's own `save`.
+   * @returns Paths of the files if they were saved to a folder.
+   * @throws ConfigError if no adapter has that name, the location cannot be written, or the folder has a
+   * model that another program saved.
    */
   saveModel(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
 
   /**
-   * Stores a whole GraphModel with an adapter worked into its weights: a plain model that needs none of our packages, and costs no
-   * more than the base. Weights of its sites are stored in float32, even if the base is quantised.
+   * Saves the whole GraphModel with an adapter merged into its weights: a plain model that needs none of our
+   * packages and runs as fast as the base. The weights of its sites are stored in float32, even if the base
+   * is quantised.
    *
-   * @param to As for {@link GraphPeft.saveModel}.
-   * @throws UnsupportedSiteError if that is not exact at some site, as where gates depend on the input; and as {@link GraphPeft.saveModel} does.
+   * @param to See {@link GraphPeft.saveModel}.
+   * @throws UnsupportedSiteError if merging is not exact at a site, as when gates depend on the input; and
+   * the errors of {@link GraphPeft.saveModel}.
    */
   merge(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
 }
@@ -54,10 +58,12 @@ class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements G
     });
   }
 
-  /** Not in the types; for callers without them. */
+  /** Not in the public type; for callers without types. */
   contextFrom(): never {
     this.live();
-    throw new ConfigError('contextFrom is for LayersModels. Call setContext before each batch.');
+    throw new ConfigError(
+      'contextFrom is for LayersModels. Call setContext before each batch of a GraphModel.',
+    );
   }
 }
 

@@ -8,16 +8,18 @@ import type {AlsoTrain} from '../core/lifecycle/plan.js';
 import {isContainer, type Layer} from '../core/tfjs/internals.js';
 import {AdaptedLayersModel} from './adapted-layers-model.js';
 
-/** What only the {@link Peft} of a LayersModel has. */
+/** The members of {@link Peft} for LayersModels only. */
 export interface LayersPeft {
   /**
-   * Computes the context from the inputs of one of the model's layers whenever that layer is called, in `predict` and `fit` alike, so
-   * that those calls stay as they are: from token ids at an Embedding, say, or from a task number that is an input of its own.
+   * Computes the context from the inputs of a layer: `compute` is called each time that layer runs, in
+   * `predict` and `fit` alike, and returns the context of the batch. For instance, compute a mask from the
+   * token ids at an Embedding, or pass on a task number that is an input of the model.
    *
-   * @param path Path of a layer that runs before the layers whose routers read the context, as `report` names layers; or of an
-   * input of the model, then what counts is the first layer that it feeds.
-   * @param compute Gets the layer's inputs, or the value of the input; the tensors that it returns are copied.
-   * @throws ConfigError if there is no such layer, or no layer that runs is fed by that input.
+   * @param path Path of a layer, as in `report`, that runs before the layers whose routers read the context.
+   * Or the name of an input of the model, for the first layer that it feeds.
+   * @param compute Receives the inputs of the layer, or the value of the input. The tensors that it returns
+   * are copied.
+   * @throws ConfigError if there is no such layer, or the input feeds no layer that runs.
    */
   contextFrom(path: string, compute: (inputs: tf.Tensor[]) => RouterContext): void;
 }
@@ -33,15 +35,16 @@ class LayersHandle extends PeftHandle<tfl.LayersModel, AdaptedLayersModel> imple
     this.live().contextFrom(path, compute);
   }
 
-  /** Not in the types; for callers without them. */
+  /** Not in the public type; for callers without types. */
   async saveModel(): Promise<never> {
     this.live();
     throw new ConfigError(
-      'A LayersModel saves its adapters with itself: call model.save. This is for GraphModels, whose save writes the base alone.',
+      'saveModel and merge are for GraphModels. A LayersModel saves its adapters with itself: call ' +
+        'model.save.',
     );
   }
 
-  /** Not in the types; for callers without them. */
+  /** Not in the public type; for callers without types. */
   merge(): Promise<never> {
     return this.saveModel();
   }

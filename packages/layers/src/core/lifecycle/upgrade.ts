@@ -10,41 +10,65 @@ import type {AnyPeft, KindOf, UpgradableModel} from './peft.js';
 import {type AlsoTrain, type AnyUpgradeConfig, UPGRADE_OPTIONS} from './plan.js';
 import {makeReport, type Report} from './report.js';
 
-/** The adapters of one model: what {@link AnyPeft} says, and what its kind of model has besides. */
+/** The adapters of one model: {@link AnyPeft}, and the members for its kind of model. */
 export type Peft<M extends UpgradableModel = tfl.LayersModel> = AnyPeft<M> & KindOf<M>['peft'];
 
-/** For `instanceof`, which holds for what another copy of this package made, too. {@link upgrade} and {@link loadPeft} make one. */
+/**
+ * For `instanceof`, which is also true for objects of another copy of this package. {@link upgrade} and
+ * {@link loadPeft} make them.
+ *
+ * @example
+ * ```ts
+ * import {Peft} from '@tfjs-peft/layers';
+ *
+ * const isPeft = (value: unknown) => value instanceof Peft;
+ * ```
+ */
 export const Peft: {[Symbol.hasInstance](value: unknown): value is AnyPeft} = PeftHandle;
 
-/** What {@link upgrade} is to do: what {@link AnyUpgradeConfig} says, and what the kind of model has besides. */
+/** The config of {@link upgrade}: {@link AnyUpgradeConfig}, and the options for the kind of model. */
 export type UpgradeConfig<M extends UpgradableModel = tfl.LayersModel> = AnyUpgradeConfig &
   KindOf<M>['config'];
 
 /**
- * Adds an adapter to a model in place: the model stays the caller's own object, on which `predict`, `fit`, `evaluate`, `save` and
- * `summary` (or `execute` and `executeAsync`) go on working, and only the adapter (and what `alsoTrain` names) is trained.
+ * Adds an adapter to a model in place. The model stays your own object: `predict`, `fit`, `evaluate`, `save`
+ * and `summary` (or `execute` and `executeAsync`) go on working. Only the adapter and the layers in
+ * `alsoTrain` are trained.
  *
- * Of a LayersModel, each targeted layer gives its place to a {@link PeftLayer} that shares its weights. Every other weight that the
- * model has now is frozen, also against `model.trainable = true`, and BatchNormalization runs in inference mode. Nested models,
- * shared layers and a Dense inside TimeDistributed are taken in. A compiled model is compiled again with its own loss and metrics and
- * a fresh optimizer of the same class and settings. Weights are listed in one order, whichever adapter is active: the base's as before,
- * then those of adapters as they came. Other models that have some of the layers change with them, and are saved with the adapters;
- * the report names them, and an upgrade of theirs is refused. (Of a model that was made before this package was imported only the
- * outputs change: its own lists, and so its file, go on without the adapters.)
+ * LayersModel: a {@link PeftLayer} that shares the weights replaces each targeted layer, also in nested
+ * models, in TimeDistributed, and where models share layers. All other weights are frozen, even against
+ * `model.trainable = true`, and BatchNormalization runs in inference mode. A compiled model is compiled again
+ * with its own loss and metrics and a fresh optimizer of the same class and settings. The order of the
+ * weights does not depend on which adapter is active: first the base's, then those of the adapters in the
+ * order in which they were added. Other models that share the layers change too and are saved with the
+ * adapters; the report names them, and they cannot be upgraded. (If such a model was made before this package
+ * was imported, its outputs change, but its weight lists and files stay without the adapters.)
  *
- * Of a GraphModel, each targeted node runs our code while the adapter is active, in the executor's own copy of this one graph:
- * products with a constant (MatMul, _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. A bias that the converter has left
- * behind a Reshape, and an activation, belong to the site. `trainer` of `@tfjs-peft/layers/graph` trains it. Its `save` goes on writing the file that it was
- * loaded from; see `saveModel` and `merge` of its Peft.
+ * GraphModel (import from `@tfjs-peft/layers/graph`): while the adapter is active, each targeted node runs
+ * our code, in this model's own copy of the graph. Nodes can be products with a constant (MatMul,
+ * _FusedMatMul, BatchMatMulV2, Einsum), convolutions, and lookups. An activation after the node belongs to
+ * the site, as does a bias after a Reshape. `trainer` trains the adapter. `save` of the model still writes
+ * the file that it was loaded from; see `saveModel` and `merge` of its Peft.
  *
- * The model may be changed under an upgrade, as by `pop` and `add`: what the user puts in belongs to the active adapter, if it is
- * trained, and to the base else. Report and files have what the model has.
+ * You may change the model afterwards, as with `pop` and `add`. A new layer belongs to the active adapter if
+ * it is trained, else to the base. Reports and files follow the model.
  *
- * A second call with another name stores a second adapter beside the first, and makes it the active one.
+ * A further call with another name adds a further adapter and makes it active.
  *
- * @param model What `tf.loadLayersModel`, `tf.model`, `tf.sequential` or `tf.loadGraphModel` gives.
- * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, each naming the thing and the way out. The model is
- * then unchanged.
+ * @param model The result of `tf.loadLayersModel`, `tf.model`, `tf.sequential` or `tf.loadGraphModel`.
+ * @throws ConfigError, NoTargetError, UnsupportedSiteError or DuplicateNameError, which say what is wrong and
+ * how to fix it. The model is then unchanged.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {upgrade} from '@tfjs-peft/layers';
+ *
+ * const model = tf.sequential({layers: [tf.layers.dense({name: 'hidden', units: 8, inputShape: [16]})]});
+ * const peft = await upgrade(model, {targets: ['hidden'], adapter: {type: 'lora', rank: 4}});
+ * model.compile({optimizer: 'adam', loss: 'meanSquaredError'});
+ * await model.fit(tf.ones([4, 16]), tf.ones([4, 8]), {verbose: 0});
+ * peft.disable(); // the base model's own outputs
+ * ```
  */
 export async function upgrade<M extends UpgradableModel>(
   model: M,
@@ -61,9 +85,20 @@ export async function upgrade<M extends UpgradableModel>(
 }
 
 /**
- * Adds an adapter that {@link AnyPeft.save} stored to its base model; see {@link AnyPeft.load} and {@link upgrade}.
+ * Loads a saved adapter into a model and makes it active; see {@link AnyPeft.save} and {@link AnyPeft.load}.
  *
- * @throws As {@link AnyPeft.load} does. The model is then unchanged.
+ * @throws The errors of {@link AnyPeft.load}. The model is then unchanged.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {loadPeft, upgrade} from '@tfjs-peft/layers';
+ *
+ * const layer = {name: 'hidden', units: 2, kernelInitializer: 'ones'} as const;
+ * const base = () => tf.sequential({layers: [tf.layers.dense({...layer, inputShape: [4]})]});
+ * const peft = await upgrade(base(), {targets: ['hidden'], adapter: {type: 'lora', rank: 2}});
+ * await peft.save('out/my-adapter');
+ * const loaded = await loadPeft(base(), 'out/my-adapter');
+ * ```
  */
 export async function loadPeft<M extends UpgradableModel>(
   model: M,
@@ -78,12 +113,21 @@ export async function loadPeft<M extends UpgradableModel>(
 }
 
 /**
- * Says what {@link upgrade} would do, and changes nothing: for each layer with weights, or node that can carry an adapter or might be
- * thought to, its class or op, the shape and stored type of its weight, and why it is left out if it is.
+ * Reports what {@link upgrade} would do, and changes nothing. The report lists every layer with weights (or
+ * node that is similar to a site) with its class or op, the shape and stored type of its weight, its status
+ * and the reason.
  *
- * @param config As {@link upgrade} takes it, but all of it may be left out. With an `adapter` the report counts parameters; without,
- * it only says what matches.
- * @throws As {@link upgrade} does; ConfigError if there are overrides, but no adapter that they could change.
+ * @param config The config of {@link upgrade}; every option may be left out. Without an `adapter`, the report
+ * counts no parameters.
+ * @throws The errors of {@link upgrade}; ConfigError if there are overrides but no adapter.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {inspect} from '@tfjs-peft/layers';
+ *
+ * const model = tf.sequential({layers: [tf.layers.dense({units: 8, inputShape: [16]})]});
+ * console.log(String(inspect(model, {targets: 'all-projections', adapter: {type: 'lora', rank: 4}})));
+ * ```
  */
 export function inspect<M extends UpgradableModel>(
   model: M,
@@ -98,11 +142,11 @@ export function inspect<M extends UpgradableModel>(
   }
   if (given.overrides !== undefined) {
     throw new ConfigError(
-      'inspect: overrides change options of an adapter, but there is none. Give adapter, or leave overrides out.',
+      'inspect: overrides needs an adapter whose options it changes. Set adapter, or leave out overrides.',
     );
   }
   return makeReport(state, null, state.select(given.targets, given.alsoTrain), []);
 }
 
-/** A dry run asks for no name, and may not fail for one that is taken. */
+/** A dry run needs no name and must not fail because a name is taken. */
 const FREE = ' dry run';

@@ -4,16 +4,30 @@ import type {AnyPeft} from './peft.js';
 
 /** Options of {@link usageCallback}. */
 export interface UsageCallbackOptions {
-  /** How many tasks to tell apart. Default 0: none. */
+  /** Number of tasks to count separately. Default 0. */
   tasks?: number;
-  /** Takes a line per site and epoch. Default: nothing is printed; the figures are in the history. */
+  /** Receives one line per site and epoch. Default: nothing is printed; the figures are in the history. */
   print?: (line: string) => void;
 }
 
 /**
- * A callback for `fit` that tracks how experts are used, and at the end of every epoch adds that epoch's figures to its logs, and so to
- * the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks `<site>/task_<task>/entropy` and so on.
- * After training, usage is tracked as it was before, and counted anew.
+ * A callback for `fit` that tracks the usage of experts. At the end of every epoch it adds the figures to the
+ * logs, and so to the history: `<site>/entropy`, `<site>/active` and `<site>/share_<expert>`, and with tasks
+ * `<site>/task_<task>/entropy` and so on. After training, tracking is as before, with counts reset.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {upgrade, usageCallback} from '@tfjs-peft/layers';
+ *
+ * const model = tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]});
+ * const peft = await upgrade(model, {targets: [/dense/], adapter: {type: 'mov', experts: 4}});
+ * model.compile({optimizer: 'adam', loss: 'meanSquaredError'});
+ * await model.fit(tf.ones([16, 8]), tf.ones([16, 4]), {
+ *   verbose: 0,
+ *   callbacks: usageCallback(peft, {print: console.log}),
+ * });
+ * ```
  */
 export function usageCallback(peft: AnyPeft, options: UsageCallbackOptions = {}): tfl.CustomCallbackArgs {
   let before: {tasks: number} | null;
@@ -34,7 +48,8 @@ export function usageCallback(peft: AnyPeft, options: UsageCallbackOptions = {})
           Object.assign(logs ?? {}, figures(`${site}/task_${task}`, own));
         const shares = share.map((value) => `${(100 * value).toFixed(1)} %`).join(', ');
         options.print?.(
-          `epoch ${epoch + 1}, ${site}: ${shares}; entropy ${entropy.toFixed(3)}, ${active.toFixed(2)} active`,
+          `epoch ${epoch + 1}, ${site}: ${shares}; entropy ${entropy.toFixed(3)}, ${active.toFixed(2)} ` +
+            'active',
         );
       }
     },
