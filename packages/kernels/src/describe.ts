@@ -32,7 +32,10 @@ function isRegExp(value: object): boolean {
   return Object.prototype.toString.call(value) === '[object RegExp]';
 }
 
-/** Whether a value is a list or a plain object. Prototypes are not compared by identity: each realm has its own. */
+/**
+ * Whether a value is a list or a plain object. Prototypes are not compared by identity: each realm has its
+ * own.
+ */
 export function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -1,8 +1,8 @@
 import {isInstance, SHARED_CLASS} from './shared.js';
 
 /**
- * Base of every error that the tfjs-peft packages throw on purpose. `instanceof` holds across an ESM and a CJS copy of the
- * package, which a page can end up with.
+ * Base of every error that the tfjs-peft packages throw on purpose. `instanceof` holds across an ESM and a
+ * CJS copy of the package, which a page can end up with.
  */
 export class PeftError extends Error {
   static readonly [SHARED_CLASS] = true;

@@ -9,7 +9,9 @@ export interface Gradient<Attrs> {
   inputsToSave?: string[];
   saveAllInputs?: boolean;
   outputsToSave?: boolean[];
-  /** Gets the gradient of the first output, what was saved, the attributes, and the gradients of all outputs. */
+  /**
+   * Gets the gradient of the first output, what was saved, the attributes, and the gradients of all outputs.
+   */
   gradFunc(dy: tf.Tensor, saved: tf.Tensor[], attrs: Attrs, dys: tf.Tensor[]): GradientFunctions;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in `docs/gradients.md`; repaired too are values of
- * the cpu backend's BatchMatMul where both operands are broadcast, its TensorScatterUpdate, which writes into its input, and Cumsum and
- * Cumprod over negative axes. Importing this module registers them; they hold for
- * all of tfjs in the process, with or without adapters.
+ * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in
+ * `docs/gradients.md`; repaired too are values of the cpu backend's BatchMatMul where both operands are
+ * broadcast, its TensorScatterUpdate, which writes into its input, and Cumsum and Cumprod over negative axes.
+ * Importing this module registers them; they hold for all of tfjs in the process, with or without adapters.
  */
 import {BROADCAST_GRADIENTS} from './gradients/broadcast.js';
 import {COMPARISON_GRADIENTS} from './gradients/comparisons.js';
@@ -40,8 +40,9 @@ const patches = new PatchSet('gradients', () => [
 ]);
 
 /**
- * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after {@link unregister}, or where tfjs was
- * imported later and has registered its own over them. Calling it again is harmless.
+ * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after
+ * {@link unregister}, or where tfjs was imported later and has registered its own over them. Calling it again is
+ * harmless.
  */
 export function register(): void {
   patches.apply();

@@ -4,7 +4,10 @@ import type {Activation, Mix, ScaleName} from './types.js';
  * The attributes of the kernels that have several; a row of kernel-map.ts names them, or says its own.
  */
 
-/** The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new m, v and value. */
+/**
+ * The attributes of the Adam kernel, whose inputs are value, m, v and gradient, and whose outputs are the new
+ * m, v and value.
+ */
 export interface AdamAttrs {
   learningRate: number;
   beta1: number;
@@ -72,12 +75,18 @@ export interface GatesAttrs {
   temperature: number;
 }
 
-/** The attributes of the kernel of the gradient of softmax(scale · x), whose inputs are dy and the softmax's values y, [n, E]. */
+/**
+ * The attributes of the kernel of the gradient of softmax(scale · x), whose inputs are dy and the softmax's
+ * values y, [n, E].
+ */
 export interface SoftmaxGradAttrs {
   scale: number;
 }
 
-/** The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where there are any. */
+/**
+ * The attributes of the layer normalization kernels. Its inputs are x [n, d], and gamma and beta [d] where
+ * there are any.
+ */
 export interface LayerNormAttrs {
   epsilon: number;
 }
@@ -96,7 +105,10 @@ export interface ProjectAttrs {
   columns: number;
 }
 
-/** The attributes of the stream gates kernels, whose inputs are streams a and b [n, E], and whose outputs are p and, with theta, gates. */
+/**
+ * The attributes of the stream gates kernels, whose inputs are streams a and b [n, E], and whose outputs are
+ * p and, with theta, gates.
+ */
 export interface StreamGatesAttrs {
   weightA: number;
   weightB: number;

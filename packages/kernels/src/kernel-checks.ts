@@ -54,17 +54,19 @@ function refuse(kernelName: string, shapes: Shapes, complaint: string): never {
 }
 
 /**
- * Throws unless the inputs of a kernel of ours fit each other and its attributes, before anything is read or written.
+ * Throws unless the inputs of a kernel of ours fit each other and its attributes, before anything is read or
+ * written.
  *
- * @throws ShapeError if an input is missing, not float32, or of a rank or size that does not fit; ConfigError if an attribute that says how
- * they fit is none that the kernel has.
+ * @throws ShapeError if an input is missing, not float32, or of a rank or size that does not fit; ConfigError
+ * if an attribute that says how they fit is none that the kernel has.
  */
 export function checkCall(
   kernelName: KernelName,
   inputs: Record<string, TensorInfo>,
   attrs: Record<string, unknown>,
 ): void {
-  // Attributes are whatever the caller gave: a row looks at those that it needs, and refuses what they must not be.
+  // Attributes are whatever the caller gave: a row looks at those that it needs, and refuses what they must
+  // not be.
   const rule = KERNELS[kernelName] as unknown as AnyRow;
   const shapes = shapesOf(kernelName, inputs, attrs.leading as number[] | undefined);
   const sizes: Sizes = {};

@@ -19,17 +19,18 @@ import type {
 import {ACTIVATIONS, type Activation, type Mix, SCALES} from './types.js';
 
 /*
- * Every kernel of ours, one row each: its inputs and their axes, its attributes, its outputs. What calls a kernel, what registers one for
- * a backend and what tests it take their types from here. A kernel takes its sizes from some of its inputs and reads and writes all of
- * them by those: on wasm, past their ends. So every call is compared with its row first, on every backend, whoever makes it.
+ * Every kernel of ours, one row each: its inputs and their axes, its attributes, its outputs. What calls a
+ * kernel, what registers one for a backend and what tests it take their types from here. A kernel takes its
+ * sizes from some of its inputs and reads and writes all of them by those: on wasm, past their ends. So every
+ * call is compared with its row first, on every backend, whoever makes it.
  */
 
 export type Shapes = Record<string, readonly number[]>;
 export type Sizes = Record<string, number>;
 
 /**
- * The axes of each input by name: one letter or word an axis, of which the same has one size throughout. `?` behind an input's name
- * says that it may be left out; `*` stands for any axes, the same ones throughout.
+ * The axes of each input by name: one letter or word an axis, of which the same has one size throughout. `?`
+ * behind an input's name says that it may be left out; `*` stands for any axes, the same ones throughout.
  */
 export type Axes = Record<string, string>;
 

@@ -29,7 +29,8 @@ export function kernelSlot(kernelName: string, backendName: string): Slot<tf.Ker
       if (tf.getKernel(kernelName, backendName) != null) tf.unregisterKernel(kernelName, backendName);
       if (config !== undefined) tf.registerKernel(config);
     },
-    // A backend registers all its kernels when it is imported. Ours, which are nobody else's, need not wait for that.
+    // A backend registers all its kernels when it is imported. Ours, which are nobody else's, need not wait
+    // for that.
     ready: () => kernelName.startsWith('Peft') || tf.findBackendFactory(backendName) != null,
   };
 }
@@ -39,7 +40,8 @@ export function stockKernel(kernelName: string, backendName: string): tf.KernelF
   return stockOf(kernelSlot(kernelName, backendName))?.kernelFunc;
 }
 
-// tfjs has one type for the calls of all kernels. What a call really holds is what the callers of that one kernel give it.
+// tfjs has one type for the calls of all kernels. What a call really holds is what the callers of that one
+// kernel give it.
 const typed = <Attrs, Backend>(kernelFunc: tf.KernelFunc) => kernelFunc as unknown as Kernel<Attrs, Backend>;
 const untyped = <Attrs, Backend>(kernel: Kernel<Attrs, Backend>) => kernel as unknown as tf.KernelFunc;
 

@@ -26,8 +26,8 @@ export interface CallAttrs {
 }
 
 /**
- * tfjs can save inputs for the gradient by name only if all of them are always there, or all of an array. Kernels with optional
- * inputs therefore get an array, with the names as an attribute.
+ * tfjs can save inputs for the gradient by name only if all of them are always there, or all of an array.
+ * Kernels with optional inputs therefore get an array, with the names as an attribute.
  */
 export function packInputs(
   kernelName: KernelName,
@@ -86,7 +86,8 @@ function kernelFunc<Name extends KernelName>(
 /**
  * The patches that give a backend kernels of ours.
  *
- * @param reason `fused` for the backend's own kernels, `composed` for those composed of tfjs's ops, which work on tensors.
+ * @param reason `fused` for the backend's own kernels, `composed` for those composed of tfjs's ops, which
+ * work on tensors.
  */
 export function peftKernelPatches(
   backendName: string,
@@ -106,8 +107,9 @@ export function peftKernelPatches(
 }
 
 /**
- * Gives a backend kernels of ours, which it need not have been imported for: for backends other than those that have an entry point here.
- * What the backend lacks is composed of tfjs's ops. Calling it again replaces them.
+ * Gives a backend kernels of ours, which it need not have been imported for: for backends other than those
+ * that have an entry point here. What the backend lacks is composed of tfjs's ops. Calling it again replaces
+ * them.
  *
  * @param backendName The name under which the backend is registered in tfjs.
  * @param kernels Kernels by name, each of which works on the backend's own tensors; see {@link PeftKernels}.

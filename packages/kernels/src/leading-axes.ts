@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /*
- * Kernels work on matrices, and activations have more axes. A Reshape before and after each kernel would be on the gradient's tape,
- * which keeps its input, and a handle of each, for a shape: in a deep model that is most of what the tape keeps. So an op hands over
- * its tensors as they are, with the axes before the last in the attribute `leading`, and the matrices are made where the tape does not see it.
+ * Kernels work on matrices, and activations have more axes. A Reshape before and after each kernel would be
+ * on the gradient's tape, which keeps its input, and a handle of each, for a shape: in a deep model that is
+ * most of what the tape keeps. So an op hands over its tensors as they are, with the axes before the last in
+ * the attribute `leading`, and the matrices are made where the tape does not see it.
  */
 
 type Infos = Record<string, tf.TensorInfo>;
@@ -38,7 +39,8 @@ export function onMatrices(run: Run, inputs: Infos, leading: number[], backend: 
   const known = new Set(Object.values(inputs));
   const outputs = withAxes(run, inputs, leading, (info, shape) => {
     const made = kernelFunc({inputs: {x: info}, attrs: {shape}, backend}) as tf.TensorInfo;
-    // Each Reshape holds its data once more: a flat input is given up in the end, an output under its old shape.
+    // Each Reshape holds its data once more: a flat input is given up in the end, an output under its old
+    // shape.
     replaced.push(known.has(info) ? made : info);
     return made;
   });

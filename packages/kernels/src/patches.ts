@@ -2,12 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import {shared} from './shared.js';
 
 /*
- * The one way in which anything of ours gets in front of what tfjs has: a kernel, a gradient, a method. A slot of tfjs holds one
- * value. Each reason to change it is a layer over the value that was found there. So all layers can be applied, taken out, and
- * applied again where tfjs, a backend or another library has written over them.
+ * The one way in which anything of ours gets in front of what tfjs has: a kernel, a gradient, a method. A
+ * slot of tfjs holds one value. Each reason to change it is a layer over the value that was found there. So
+ * all layers can be applied, taken out, and applied again where tfjs, a backend or another library has
+ * written over them.
  */
 
-/** Why something of ours is in a slot, from the inside out: of several layers the last one is called first. */
+/**
+ * Why something of ours is in a slot, from the inside out: of several layers the last one is called first.
+ */
 const REASONS = [
   'composed',
   'fused',
@@ -127,7 +130,10 @@ function take(owner: string): void {
   watchBackends();
 }
 
-/** All that an entry point puts in front of stock. Where two entry points want the same patch, it stays until neither does. */
+/**
+ * All that an entry point puts in front of stock. Where two entry points want the same patch, it stays until
+ * neither does.
+ */
 export class PatchSet {
   /**
    * @param owner Names the entry point, alike in every copy of this package.
@@ -138,7 +144,9 @@ export class PatchSet {
     private readonly patches: () => readonly AnyPatch[],
   ) {}
 
-  /** Applies all of it, and applies it again where tfjs has written over it. Doing so twice is doing it once. */
+  /**
+   * Applies all of it, and applies it again where tfjs has written over it. Doing so twice is doing it once.
+   */
   apply(): void {
     put(this.owner, this.patches());
   }
@@ -162,12 +170,16 @@ export function withdraw({slot, reason}: AnyPatch): void {
   watchBackends();
 }
 
-/** Applies all patches again where tfjs, imported later, has written over them. For the packages of tfjs-peft. */
+/**
+ * Applies all patches again where tfjs, imported later, has written over them. For the packages of tfjs-peft.
+ */
 export function reapplyPatches(): void {
   for (const one of [...patched.values()]) applyTo(one);
 }
 
-/** Why a kernel's or gradient's function is one of ours; empty if it is not. For the packages of tfjs-peft. */
+/**
+ * Why a kernel's or gradient's function is one of ours; empty if it is not. For the packages of tfjs-peft.
+ */
 export function patchReasons(func: object | undefined): readonly Reason[] {
   return (func as {[MARK]?: readonly Reason[]} | undefined)?.[MARK] ?? [];
 }
@@ -181,8 +193,9 @@ const BACKENDS = ['cpu', 'wasm', 'webgl', 'webgpu'];
 const SETUP = 'PeftSetup';
 
 /**
- * A backend that is imported after this package registers its kernels late, or over ours. But tfjs lets every kernel set itself up
- * when its backend becomes the active one, and this is a kernel that does nothing else. So the order of imports does not matter.
+ * A backend that is imported after this package registers its kernels late, or over ours. But tfjs lets every
+ * kernel set itself up when its backend becomes the active one, and this is a kernel that does nothing else.
+ * So the order of imports does not matter.
  */
 function watchBackends(): void {
   for (const backendName of BACKENDS) {

@@ -1,6 +1,7 @@
 /**
- * What the copies of these packages in one process have in common. There are two where one module imports a package and another
- * requires it: Node and bundlers then load its ESM and its CommonJS files side by side, each with its own module variables.
+ * What the copies of these packages in one process have in common. There are two where one module imports a
+ * package and another requires it: Node and bundlers then load its ESM and its CommonJS files side by side,
+ * each with its own module variables.
  */
 const SHARED = Symbol.for('@tfjs-peft/shared');
 
@@ -27,8 +28,9 @@ export interface SharedClass {
 }
 
 /**
- * Whether a value was made by this class, or a subclass of it, of whichever copy: what `instanceof` asks of the classes here. A subclass
- * without a `kind` of its own is one of the caller's, and is compared as any class is.
+ * Whether a value was made by this class, or a subclass of it, of whichever copy: what `instanceof` asks of
+ * the classes here. A subclass without a `kind` of its own is one of the caller's, and is compared as any
+ * class is.
  */
 export function isInstance(type: SharedClass, value: unknown): boolean {
   if (!Object.hasOwn(type, 'kind')) return Function.prototype[Symbol.hasInstance].call(type, value);

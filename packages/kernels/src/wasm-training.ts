@@ -1,10 +1,12 @@
 /**
- * Makes tfjs's wasm backend fit for training: its matrix products (BatchMatMul, _FusedMatMul) cost the same in every transposition
- * and when batched, and take integers and every bias that broadcasts; Tile, through which tfjs-layers' LayerNormalization goes, is a
- * copy whose gradient is a sum; a sum over leading axes, which the gradient of every bias and scale is, is one pass; tensors that are kept for a gradient are not copied; and the kernels that backpropagation lacks there
- * (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
- * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers them, whether the backend is imported before or
- * after.
+ * Makes tfjs's wasm backend fit for training: its matrix products (BatchMatMul, _FusedMatMul) cost the same
+ * in every transposition and when batched, and take integers and every bias that broadcasts; Tile, through
+ * which tfjs-layers' LayerNormalization goes, is a copy whose gradient is a sum; a sum over leading axes,
+ * which the gradient of every bias and scale is, is one pass; tensors that are kept for a gradient are not
+ * copied; and the kernels that backpropagation lacks there (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter,
+ * the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other biases than a vector,
+ * ClipByValue of NaN) are supplied. Importing this module registers them, whether the backend is imported
+ * before or after.
  */
 import './wasm.js';
 import {PatchSet, withdraw} from './patches.js';
@@ -30,12 +32,17 @@ const patches = new PatchSet('wasm-training', () => [
   ...SHAPE_CHECKS,
 ]);
 
-/** Puts our kernels in place of the stock ones; done by importing this module. Calling it again is harmless. */
+/**
+ * Puts our kernels in place of the stock ones; done by importing this module. Calling it again is harmless.
+ */
 export function register(): void {
   patches.apply();
 }
 
-/** Puts the stock kernels, and the stock gradient of Tile, back: also those that `@tfjs-peft/kernels/wasm` has replaced for training. */
+/**
+ * Puts the stock kernels, and the stock gradient of Tile, back: also those that `@tfjs-peft/kernels/wasm` has
+ * replaced for training.
+ */
 export function unregister(): void {
   patches.restore();
   for (const patch of [...TILE, ...SHARED_VALUES]) withdraw(patch);

@@ -14,8 +14,9 @@ const patches = new PatchSet('webgl', () => [
 ]);
 
 /**
- * Registers our kernels for tfjs's `webgl` backend, which may be imported before or after, `tf.train.adam` by one kernel a variable, and
- * a Cumsum and Cumprod that take negative axes; done by importing this module. Calling it again is harmless.
+ * Registers our kernels for tfjs's `webgl` backend, which may be imported before or after, `tf.train.adam` by
+ * one kernel a variable, and a Cumsum and Cumprod that take negative axes; done by importing this module.
+ * Calling it again is harmless.
  */
 export function register(): void {
   patches.apply();

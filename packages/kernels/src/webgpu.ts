@@ -16,9 +16,9 @@ const patches = new PatchSet('webgpu', () => [
 ]);
 
 /**
- * Registers our kernels for tfjs's `webgpu` backend, which may be imported before or after, `tf.train.adam` by one kernel a variable, a
- * Cumsum and Cumprod that take negative axes, and a Transpose that is right for integers; done by importing this module. Calling it
- * again is harmless.
+ * Registers our kernels for tfjs's `webgpu` backend, which may be imported before or after, `tf.train.adam`
+ * by one kernel a variable, a Cumsum and Cumprod that take negative axes, and a Transpose that is right for
+ * integers; done by importing this module. Calling it again is harmless.
  */
 export function register(): void {
   patches.apply();

@@ -44,9 +44,9 @@ export function usedBy(inputs: Named, stage: Stage): Named {
 }
 
 /**
- * Runs combine on a GPU backend: one program where it can be one. A tfjs program has one output, so what a gradient keeps is written
- * by a program of its own, and the next one starts from it instead of from x: no product is computed twice. More inputs than a
- * program can bind are split in the same way.
+ * Runs combine on a GPU backend: one program where it can be one. A tfjs program has one output, so what a
+ * gradient keeps is written by a program of its own, and the next one starts from it instead of from x: no
+ * product is computed twice. More inputs than a program can bind are split in the same way.
  */
 export function combineStages(
   backend: KernelBackend,

@@ -4,8 +4,8 @@ import type {PeftKernel} from '../kernel-map.js';
 import type {Product} from './product-sizes.js';
 
 /*
- * Kernels that both GPU backends make in the same way of programs of their own: a program has one output, so that a kernel with several
- * outputs, or with a value in between, is several.
+ * Kernels that both GPU backends make in the same way of programs of their own: a program has one output, so
+ * that a kernel with several outputs, or with a value in between, is several.
  */
 
 type MatMul = (backend: KernelBackend, a: TensorInfo, b: TensorInfo, product: Product) => TensorInfo;

@@ -2,7 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {gradientPatch, gradientWrap} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
 
-/** Sums the gradient of a broadcast operand over the axes that were broadcast, which gives it the operand's own shape. */
+/**
+ * Sums the gradient of a broadcast operand over the axes that were broadcast, which gives it the operand's
+ * own shape.
+ */
 export function unbroadcast(gradient: tf.Tensor, shape: number[]): tf.Tensor {
   const axes = tf.broadcast_util.getReductionAxes(shape, gradient.shape);
   return tf.reshape(axes.length > 0 ? tf.sum(gradient, axes) : gradient, shape);
@@ -10,7 +13,10 @@ export function unbroadcast(gradient: tf.Tensor, shape: number[]): tf.Tensor {
 
 type Choice = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
-/** Maximum and Minimum, whose stock gradients keep the broadcast axes: the gradient goes to the operand that was taken. */
+/**
+ * Maximum and Minimum, whose stock gradients keep the broadcast axes: the gradient goes to the operand that
+ * was taken.
+ */
 const choice = (kernelName: string, isFirst: Choice): AnyPatch =>
   gradientPatch({
     kernelName,
@@ -25,7 +31,10 @@ const choice = (kernelName: string, isFirst: Choice): AnyPatch =>
     },
   });
 
-/** Gradients of elementwise ops that stock tfjs gives in the shape of the result, where an operand is smaller, or that are not 0. */
+/**
+ * Gradients of elementwise ops that stock tfjs gives in the shape of the result, where an operand is smaller,
+ * or that are not 0.
+ */
 export const BROADCAST_GRADIENTS: AnyPatch[] = [
   choice('Maximum', tf.greaterEqual),
   choice('Minimum', tf.lessEqual),
@@ -42,13 +51,15 @@ export const BROADCAST_GRADIENTS: AnyPatch[] = [
       };
     },
   }),
-  // Steps, of which stock gives the gradient of the division; that of integers, which tf.div runs so too, is wanted.
+  // Steps, of which stock gives the gradient of the division; that of integers, which tf.div runs so too, is
+  // wanted.
   gradientWrap('FloorDiv', (stock) => (dy, saved, attrs) => {
     const [a, b] = saved as [tf.Tensor, tf.Tensor];
     if (a.dtype !== 'float32' && b.dtype !== 'float32') return stock(dy, saved, attrs);
     return {a: () => tf.zeros(a.shape), b: () => tf.zeros(b.shape)};
   }),
-  // Whole numbers and truth values do not follow small changes of floats; stock hands the gradient on as if they did.
+  // Whole numbers and truth values do not follow small changes of floats; stock hands the gradient on as if
+  // they did.
   gradientPatch<tf.CastAttrs>({
     kernelName: 'Cast',
     inputsToSave: ['x'],

@@ -19,7 +19,9 @@ const CHOICES: Record<string, string[]> = {
   All: ['x'],
 };
 
-/** Whether an op on the gradient tape made the tensor that was saved, in a copy of its own, for a gradient. */
+/**
+ * Whether an op on the gradient tape made the tensor that was saved, in a copy of its own, for a gradient.
+ */
 function wasComputed(saved: tf.Tensor): boolean {
   const tape = tf.engine().state.activeTape ?? [];
   const maker = ({id}: tf.Tensor) => tape.find(({outputs}) => outputs.some((output) => output.id === id));
@@ -39,8 +41,9 @@ const ofLogic = (kernelName: string, input: tf.Tensor) => () => {
 };
 
 /**
- * Comparisons are piecewise constant: their gradient is zero, where stock tfjs throws; and so it is for logic on their results. Of
- * a boolean tensor itself nobody can have meant to take a gradient: that still throws, a NoGradientError.
+ * Comparisons are piecewise constant: their gradient is zero, where stock tfjs throws; and so it is for logic
+ * on their results. Of a boolean tensor itself nobody can have meant to take a gradient: that still throws, a
+ * NoGradientError.
  */
 export const COMPARISON_GRADIENTS: AnyPatch[] = [
   ...COMPARISONS.map((kernelName) =>

@@ -46,8 +46,8 @@ function axesOf(x: tf.Tensor, filter: tf.Tensor, attributes: Attributes, depthwi
 }
 
 /**
- * The gradients of a dilated depthwise convolution, which has no strides. That of the input is a dilated depthwise convolution too, with
- * the filter turned round; that of the filter is a sum for each tap.
+ * The gradients of a dilated depthwise convolution, which has no strides. That of the input is a dilated
+ * depthwise convolution too, with the filter turned round; that of the filter is a sum for each tap.
  */
 function dilatedDepthwise(
   dy: tf.Tensor4D,
@@ -113,8 +113,9 @@ interface Attributes3D {
 }
 
 /**
- * Gradients of convolutions that stock tfjs lacks or has wrong: dilated Conv2D and DepthwiseConv2dNative, and Conv3D, which it refuses with
- * dilations and whose kernels on the wasm backend are wrong. That of a dilated convolution in NCHW is a ConfigError.
+ * Gradients of convolutions that stock tfjs lacks or has wrong: dilated Conv2D and DepthwiseConv2dNative, and
+ * Conv3D, which it refuses with dilations and whose kernels on the wasm backend are wrong. That of a dilated
+ * convolution in NCHW is a ConfigError.
  */
 export const CONVOLUTION_GRADIENTS: AnyPatch[] = [
   dilated('Conv2D'),

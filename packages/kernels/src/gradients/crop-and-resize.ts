@@ -2,9 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError} from '../errors.js';
 import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
-import {resampleGradient} from './resample.js';
+import {resampleGradient} from './resize.js';
 
-/** What each row (or column) of a crop takes of the image's, by tensors alone, since boxes may be computed: [boxes, count, size]. */
+/**
+ * What each row (or column) of a crop takes of the image's, by tensors alone, since boxes may be computed:
+ * [boxes, count, size].
+ */
 function takes(first: tf.Tensor, last: tf.Tensor, count: number, size: number, method: string): tf.Tensor3D {
   const column = (t: tf.Tensor): tf.Tensor => tf.reshape(tf.mul(t, size - 1), [-1, 1]);
   const [from, to] = [column(first), column(last)];

@@ -35,10 +35,12 @@ function arrange(t: tf.Tensor, labels: string, wanted: string): tf.Tensor {
 }
 
 /**
- * Einsum of one or two operands as transposes and one batched product, so that it runs wherever those do, and is right where stock's
- * kernel is not: that one drops an operand of which every label is in the other and in the output.
+ * Einsum of one or two operands as transposes and one batched product, so that it runs wherever those do, and
+ * is right where stock's kernel is not: that one drops an operand of which every label is in the other and in
+ * the output.
  *
- * @throws ConfigError if the equation has no output, a repeated label in one operand, or more than two operands.
+ * @throws ConfigError if the equation has no output, a repeated label in one operand, or more than two
+ * operands.
  */
 export function einsumByProducts(equation: string, inputs: tf.Tensor[]): tf.Tensor {
   const {operands, output} = parse(equation);
@@ -72,7 +74,10 @@ export function einsumByProducts(equation: string, inputs: tf.Tensor[]): tf.Tens
   return arrange(product, order, output);
 }
 
-/** Gradient of operand i: the other operand times the upstream one, and labels that only operand i has spread over again. */
+/**
+ * Gradient of operand i: the other operand times the upstream one, and labels that only operand i has spread
+ * over again.
+ */
 function einsumGradient(equation: string, inputs: tf.Tensor[], i: number, dy: tf.Tensor): tf.Tensor {
   const {operands, output} = parse(equation);
   const own = operands[i]!;

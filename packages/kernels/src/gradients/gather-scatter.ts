@@ -13,7 +13,10 @@ function sumById(rows: tf.Tensor, ids: tf.Tensor1D, count: number): tf.Tensor {
   return tf.scatterND(tf.reshape(ids, [-1, 1]), rows, [count, rows.shape[1]!]);
 }
 
-/** Gather's gradient: what came from one entry adds up. Stock's knows one batch axis at most, and gives indices as the gradient of indices. */
+/**
+ * Gather's gradient: what came from one entry adds up. Stock's knows one batch axis at most, and gives
+ * indices as the gradient of indices.
+ */
 function gatherGradient(
   dy: tf.Tensor,
   shape: number[],

@@ -65,8 +65,8 @@ function axesOf(rank: 4 | 5): (shape: number[], attributes: PoolAttributes) => P
 }
 
 /**
- * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole window. Divided by the share
- * beforehand, it is right.
+ * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole
+ * window. Divided by the share beforehand, it is right.
  */
 const mean = (kernelName: string, axes: ReturnType<typeof axesOf>): AnyPatch =>
   gradientWrap<PoolAttributes>(kernelName, (stock) => (dy, saved, attrs) => {

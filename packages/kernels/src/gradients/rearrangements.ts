@@ -36,7 +36,10 @@ function sumOfCopies(dy: tf.Tensor, shape: number[], reps: number[]): tf.Tensor 
   return tf.reshape(sum, shape);
 }
 
-/** DepthToSpace, TensorScatterUpdate, Tile of more than four axes, Unpack and Split into a single part, Prod over a negative axis. */
+/**
+ * DepthToSpace, TensorScatterUpdate, Tile of more than four axes, Unpack and Split into a single part, Prod
+ * over a negative axis.
+ */
 export const REARRANGEMENT_GRADIENTS: AnyPatch[] = [
   gradientPatch<tf.DepthToSpaceAttrs>({
     kernelName: 'DepthToSpace',

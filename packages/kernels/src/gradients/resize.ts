@@ -1,7 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
-import {resampleGradient} from './resample.js';
+
+/**
+ * The gradient of a resampling, which is a product with a matrix for the rows and one for the columns of each
+ * image.
+ *
+ * @param dy [batch, rows, columns, channels].
+ * @param ofRows what each row takes of the input's, [batch, rows, height].
+ * @param ofColumns the same for columns, [batch, columns, width].
+ * @returns [batch, height, width, channels].
+ */
+export function resampleGradient(dy: tf.Tensor, ofRows: tf.Tensor3D, ofColumns: tf.Tensor3D): tf.Tensor4D {
+  const [batch, rows, columns, channels] = dy.shape as [number, number, number, number];
+  const height = ofRows.shape[2];
+  const width = ofColumns.shape[2];
+  const overRows = tf.matMul(ofRows, tf.reshape(dy, [batch, rows, columns * channels]), true);
+  const lines = tf.transpose(tf.reshape(overRows, [batch, height, columns, channels]), [0, 2, 1, 3]);
+  const overColumns = tf.matMul(ofColumns, tf.reshape(lines, [batch, columns, height * channels]), true);
+  return tf.transpose(tf.reshape(overColumns, [batch, width, height, channels]), [0, 2, 1, 3]) as tf.Tensor4D;
+}
 
 interface ResizeAttributes {
   alignCorners: boolean;
@@ -65,8 +83,8 @@ const resize = (kernelName: string, weights: Weights): AnyPatch =>
   });
 
 /**
- * ResizeBilinear and ResizeNearestNeighbor: stock's gradients know nothing of half pixels, fail on the cpu backend for several sizes, and do
- * not come to an end for one pixel with aligned corners.
+ * ResizeBilinear and ResizeNearestNeighbor: stock's gradients know nothing of half pixels, fail on the cpu
+ * backend for several sizes, and do not come to an end for one pixel with aligned corners.
  */
 export const RESIZE_GRADIENTS: AnyPatch[] = [
   resize('ResizeBilinear', bilinear),

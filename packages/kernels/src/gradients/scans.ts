@@ -16,8 +16,8 @@ function ahead(t: tf.Tensor, axis: number, by: number, value: number): tf.Tensor
 }
 
 /**
- * The gradient of a running product. What follows an entry is s(i) = dy(i) + x(i + 1) s(i + 1), a recursion that is doubled: no division, so
- * zeros in x are no exception.
+ * The gradient of a running product. What follows an entry is s(i) = dy(i) + x(i + 1) s(i + 1), a recursion
+ * that is doubled: no division, so zeros in x are no exception.
  */
 function cumprodGradient(dy: tf.Tensor, x: tf.Tensor, axis: number, exclusive: boolean): tf.Tensor {
   const size = x.shape[axis]!;

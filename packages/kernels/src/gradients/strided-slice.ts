@@ -63,7 +63,10 @@ export const STRIDED_SLICE_GRADIENT: AnyPatch = gradientPatch<tf.StridedSliceAtt
   },
 });
 
-/** How many places of each axis of x were read: unlike the slice's shape, it keeps shrunk axes and has no new ones. */
+/**
+ * How many places of each axis of x were read: unlike the slice's shape, it keeps shrunk axes and has no new
+ * ones.
+ */
 function readShape(
   x: tf.Tensor,
   {begin, end, strides}: {begin: number[]; end: number[]; strides: number[]},

@@ -12,7 +12,10 @@ export interface Axis {
   before: number;
 }
 
-/** Places `t` in a larger range of all spatial axes, [batch, ..., channels], from `at` on, or what of it falls within. */
+/**
+ * Places `t` in a larger range of all spatial axes, [batch, ..., channels], from `at` on, or what of it falls
+ * within.
+ */
 export function place(t: tf.Tensor, at: number[], sizes: number[]): tf.Tensor {
   // Stock webgl and webgpu do not pad tensors of rank 5, so there it goes axis by axis.
   if (sizes.length > 2) {
@@ -49,8 +52,9 @@ export function unstrided(dy: tf.Tensor, axes: readonly Axis[]): tf.Tensor {
 }
 
 /**
- * The gradients of a convolution of any number of spatial axes: x [batch, ..., c], filter [..., c, d], dy [batch, ..., d]. Each tap of
- * the filter is a product of its own with a part of the padded input, and so are its gradients.
+ * The gradients of a convolution of any number of spatial axes: x [batch, ..., c], filter [..., c, d], dy
+ * [batch, ..., d]. Each tap of the filter is a product of its own with a part of the padded input, and so are
+ * its gradients.
  */
 export function convolutionByTaps(
   dy: tf.Tensor,

@@ -3,7 +3,10 @@ import {type Decorator, kernelPatch} from '../kernel-patches.js';
 import type {AnyPatch} from '../patches.js';
 import {cumulativeRepairs} from '../repairs/cumulative.js';
 
-/** BatchMatMul gives wrong values where both operands are broadcast, as in [4, 1, m, k] x [1, 3, k, n]: here they are spread out first. */
+/**
+ * BatchMatMul gives wrong values where both operands are broadcast, as in [4, 1, m, k] x [1, 3, k, n]: here
+ * they are spread out first.
+ */
 const spreadOut: Decorator = (stock) => (call) => {
   const {a, b} = call.inputs as {a: tf.Tensor; b: tf.Tensor};
   const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];

@@ -4,8 +4,9 @@ import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 
 /*
- * Products over the experts that a row chose, which are those whose gate is not zero. R = E·r columns hold the experts' ranks side by
- * side, and `gates` is [n, E]. Only backends that gain by it have these kernels; elsewhere the dense products serve.
+ * Products over the experts that a row chose, which are those whose gate is not zero. R = E·r columns hold
+ * the experts' ranks side by side, and `gates` is [n, E]. Only backends that gain by it have these kernels;
+ * elsewhere the dense products serve.
  */
 
 /** scale · x w [n, R], zero where a row did not choose the expert. */

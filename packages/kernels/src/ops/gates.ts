@@ -6,7 +6,8 @@ import {product} from './matmul.js';
 import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, shapedAs} from './shapes.js';
 
 /**
- * The gates of a linear router, softmax(x R / temperature), in one kernel. Its gradient is one more, and a product for each of x and R.
+ * The gates of a linear router, softmax(x R / temperature), in one kernel. Its gradient is one more, and a
+ * product for each of x and R.
  *
  * @param x [..., d], float32.
  * @param kernel R, [d, E], float32, E at least 1.

@@ -12,8 +12,9 @@ const warned = new Set<string>();
 let checked = false;
 
 /**
- * Where a page holds two copies of tfjs-core, the second one works on the first one's engine: kernels still run, but classes that
- * tfjs-layers looks up, and backends, belong to one copy only, which fails later and elsewhere.
+ * Where a page holds two copies of tfjs-core, the second one works on the first one's engine: kernels still
+ * run, but classes that tfjs-layers looks up, and backends, belong to one copy only, which fails later and
+ * elsewhere.
  */
 function checkSingleCopy(): void {
   if (checked) return;
@@ -60,8 +61,8 @@ function ensure(kernelName: KernelName): void {
 /**
  * Runs a kernel of ours on the active backend, through the gradient tape if one is recording.
  *
- * @param leading The axes before the last of those inputs that have a row for each position, if any has more than two axes; see
- * leading-axes.ts.
+ * @param leading The axes before the last of those inputs that have a row for each position, if any has more
+ * than two axes; see leading-axes.ts.
  */
 export function runPeftKernel<Name extends KernelName>(
   kernelName: Name,
@@ -74,7 +75,8 @@ export function runPeftKernel<Name extends KernelName>(
   const {packed, names} = packInputs(kernelName, inputs);
   const deep = leading !== undefined && Object.values(packed).some(({rank}) => rank > 2);
   const all = {...(attrs as object), ...(names && {names}), ...(deep && {leading}), ...(saveY && {saveY})};
-  // tfjs's types say what attributes of its own kernels are; ours come back to us as they are, and with the outputs of the row.
+  // tfjs's types say what attributes of its own kernels are; ours come back to us as they are, and with the
+  // outputs of the row.
   return tf
     .engine()
     .runKernel(kernelName, packed, all as unknown as tf.NamedAttrMap) as unknown as KernelOutput<

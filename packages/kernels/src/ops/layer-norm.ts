@@ -6,9 +6,9 @@ import {columnSum} from './matmul.js';
 import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
 
 /**
- * Layer normalization over the last axis, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros & Hinton 2016,
- * arXiv:1607.06450, equation 4), in one kernel, and one for the gradient of x. Only x is kept for the gradient. No gradient is computed
- * for a gamma or beta that nobody asks for.
+ * Layer normalization over the last axis, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros &
+ * Hinton 2016, arXiv:1607.06450, equation 4), in one kernel, and one for the gradient of x. Only x is kept
+ * for the gradient. No gradient is computed for a gamma or beta that nobody asks for.
  *
  * @param x [..., d], float32.
  * @param gamma [d], float32, or undefined for ones.

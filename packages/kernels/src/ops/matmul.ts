@@ -5,12 +5,14 @@ import {hasKernel, runPeftKernel} from './kernels.js';
 import {checkTensor} from './shapes.js';
 
 /**
- * Matrix product that costs the same in every transposition and when batched, on backends with a kernel of ours.
+ * Matrix product that costs the same in every transposition and when batched, on backends with a kernel of
+ * ours.
  *
  * @param a [M, K], or [batch, M, K]; with `transposeA` its last two axes are swapped. float32.
  * @param b [K, N], or [batch, K, N]; with `transposeB` its last two axes are swapped. float32.
  * @param scale Multiplies the product. Default 1.
- * @returns [M, N], or [batch, M, N] if either operand has rank 3; a batch of 1 or a missing batch axis is broadcast.
+ * @returns [M, N], or [batch, M, N] if either operand has rank 3; a batch of 1 or a missing batch axis is
+ * broadcast.
  * @throws ShapeError if ranks, dtypes, inner sizes or batch sizes do not fit.
  */
 export function matMul(
@@ -52,8 +54,8 @@ export function product<T extends tf.Tensor = tf.Tensor2D>(
 }
 
 /**
- * The sum over the rows of [n, d], or of its elementwise product with `by`, as a vector [d]: a kernel of ours where there is one, else
- * a product with a row of ones, which is faster than stock's Sum on wasm.
+ * The sum over the rows of [n, d], or of its elementwise product with `by`, as a vector [d]: a kernel of ours
+ * where there is one, else a product with a row of ones, which is faster than stock's Sum on wasm.
  */
 export function columnSum(t: tf.Tensor2D, by?: tf.Tensor2D): tf.Tensor1D {
   if (hasKernel('PeftColumnSum')) return runPeftKernel('PeftColumnSum', {a: t, b: by}, {}) as tf.Tensor1D;

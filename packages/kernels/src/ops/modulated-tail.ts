@@ -12,8 +12,9 @@ const LEAST_OUTPUT = 2 ** 17;
 const COLUMNS_A_PASS = 14;
 
 /**
- * Whether {@link modulatedTail} is faster than the gradients factor by factor: these are products of rank + E columns, three of each,
- * and three arrays of the output's size; it is two products of rank · E columns and no such array.
+ * Whether {@link modulatedTail} is faster than the gradients factor by factor: these are products of rank + E
+ * columns, three of each, and three arrays of the output's size; it is two products of rank · E columns and
+ * no such array.
  */
 export function modulatedPays({h, b, betaGates, betaTable}: Named): boolean {
   if (betaGates === undefined || betaTable === undefined) return false;
@@ -23,9 +24,9 @@ export function modulatedPays({h, b, betaGates, betaTable}: Named): boolean {
 }
 
 /**
- * Gradients of the tail (gates · table) ∘ scale · h b, as LiME has it. With M the rank · E products b_i ∘ table_e it is
- * scale · Σ_ie h_i gates_e M_ie, a mixture of low rank: all goes through du Mᵀ and (h ⊗ gates)ᵀ du, and nothing of the output's size is
- * written.
+ * Gradients of the tail (gates · table) ∘ scale · h b, as LiME has it. With M the rank · E products b_i ∘
+ * table_e it is scale · Σ_ie h_i gates_e M_ie, a mixture of low rank: all goes through du Mᵀ and (h ⊗ gates)ᵀ
+ * du, and nothing of the output's size is written.
  */
 export function modulatedTail(
   {h, b, betaGates: gates, betaTable: table}: Named,
@@ -41,7 +42,8 @@ export function modulatedTail(
     const matrices = tf.reshape(tf.mul(down, across), [rank * experts, width]) as tf.Tensor2D;
     return product(du, matrices, false, true, scale);
   });
-  // The gradient of h_i gates_ie with respect to both, where du Mᵀ stands for the gates: h's own gradient, and the outer product.
+  // The gradient of h_i gates_ie with respect to both, where du Mᵀ stands for the gates: h's own gradient,
+  // and the outer product.
   const [dh, outer] = shared.make(() =>
     runPeftKernel('PeftMixGrad', {dhm: gates!, h: h!, gates: reached}, {mix: 'dense'}),
   );

@@ -26,22 +26,30 @@ export interface ProjectInputs {
   /** How many leading columns of `x · kernel` are wanted; needs `kernel`. */
   columns?: number;
   /**
-   * With `topK`: the gates [..., E] that h will meet in `combine`, by which one knows the experts that each row chose. Where only
-   * those are computed, h is zero for the others. No gradient flows from h to the gates.
+   * With `topK`: the gates [..., E] that h will meet in `combine`, by which one knows the experts that each
+   * row chose. Where only those are computed, h is zero for the others. No gradient flows from h to the
+   * gates.
    */
   gates?: tf.Tensor;
-  /** A promise that at most so many gates of a row are not zero; needs `gates`. Default: none, all experts are computed. */
+  /**
+   * A promise that at most so many gates of a row are not zero; needs `gates`. Default: none, all experts are
+   * computed.
+   */
   topK?: number;
-  /** With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost, see `sparsePays`. */
+  /**
+   * With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost,
+   * see `sparsePays`.
+   */
   sparse?: boolean;
 }
 
 /**
- * The down projection of a low-rank adapter, h = x A, and, where a router looks at the frozen output before it exists, the first
- * `columns` columns of x W.
+ * The down projection of a low-rank adapter, h = x A, and, where a router looks at the frozen output before
+ * it exists, the first `columns` columns of x W.
  *
  * @returns `h` [..., R], and `columns` [..., columns] if asked for (without bias).
- * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` or `topK` is out of range.
+ * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` or `topK` is out of
+ * range.
  */
 export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tensor} {
   const {x, a, kernel, columns, gates} = inputs;

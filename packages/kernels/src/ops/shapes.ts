@@ -37,7 +37,8 @@ export function leadingSize(shape: readonly number[]): number {
 export const ACTIVATION_RANKS: readonly number[] = [2, 3, 4, 5, 6];
 
 /**
- * `tensor` with the leading axes that a kernel of matrices is told of, or flat where it has others, and as many rows.
+ * `tensor` with the leading axes that a kernel of matrices is told of, or flat where it has others, and as
+ * many rows.
  */
 export function withLeading<T extends tf.Tensor | undefined>(tensor: T, leading: readonly number[]): T {
   if (tensor === undefined || tensor.rank <= 2) return tensor;

@@ -3,10 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 let current: SharedGradients | undefined;
 
 /**
- * What the gradients of one node of the tape share. It has to be computed in the tape's own scope, since tfjs wraps each of a node's
- * gradient functions in a tidy of its own; but that scope lasts until backpropagation ends, and a deep model would keep all of it. So it
- * is given up earlier: when the last of the node's gradients is through, or, where nobody asks for that one, when the next node begins,
- * of which there is one at a time.
+ * What the gradients of one node of the tape share. It has to be computed in the tape's own scope, since tfjs
+ * wraps each of a node's gradient functions in a tidy of its own; but that scope lasts until backpropagation
+ * ends, and a deep model would keep all of it. So it is given up earlier: when the last of the node's
+ * gradients is through, or, where nobody asks for that one, when the next node begins, of which there is one
+ * at a time.
  */
 export class SharedGradients {
   private readonly tensors = new Set<tf.Tensor>();
@@ -16,7 +17,10 @@ export class SharedGradients {
     current = this;
   }
 
-  /** Keeps what `make` makes for the node's gradients, and nothing else that it made; `given` is what it may hand back as it is. */
+  /**
+   * Keeps what `make` makes for the node's gradients, and nothing else that it made; `given` is what it may
+   * hand back as it is.
+   */
   make<T extends tf.Tensor | tf.Tensor[]>(make: () => T, ...given: tf.Tensor[]): T {
     const made = tf.tidy(make);
     for (const tensor of [made].flat()) if (!given.includes(tensor)) this.tensors.add(tensor);

@@ -19,24 +19,35 @@ export interface SparseSizes {
 export interface SparseHint {
   /** At most so many gates of a row are not zero. Default: any number. */
   topK?: number;
-  /** Compute only chosen experts (true) or all (false), whatever it costs. Default: by cost, see {@link sparsePays}. */
+  /**
+   * Compute only chosen experts (true) or all (false), whatever it costs. Default: by cost, see
+   * {@link sparsePays}.
+   */
   sparse?: boolean;
 }
 
 /** Gathering a row and adding one back, a float of it, in multiply-adds. */
 const MOVE = 6;
-/** Packing a weight for one expert, which the dense product does in longer runs, a float of it, in multiply-adds. */
+/**
+ * Packing a weight for one expert, which the dense product does in longer runs, a float of it, in
+ * multiply-adds.
+ */
 const PACK = 2;
-/** Below this share of the dense product's cost the sparse one is chosen: it makes intermediate values of its own. */
+/**
+ * Below this share of the dense product's cost the sparse one is chosen: it makes intermediate values of its
+ * own.
+ */
 const SHARE = 0.8;
 
 /**
- * Whether a product per chosen expert takes less time than one dense product over all experts, counted in multiply-adds.
+ * Whether a product per chosen expert takes less time than one dense product over all experts, counted in
+ * multiply-adds.
  *
- * The dense one takes rows · E · r · width. Of the sparse one, each row takes topK · width · (r + 6): r multiply-adds, on tiles of 8 or 16
- * columns, and the time of moving the row there and back; and each expert that was chosen at all takes 2 · r · width to pack its
- * weight. Measured on the wasm backend, where the two break even at 8 experts of rank 4 with 2 chosen; at 64 of rank 16 the sparse
- * product takes less than a fifth.
+ * The dense one takes rows · E · r · width. Of the sparse one, each row takes topK · width · (r + 6): r
+ * multiply-adds, on tiles of 8 or 16 columns, and the time of moving the row there and back; and each expert
+ * that was chosen at all takes 2 · r · width to pack its weight. Measured on the wasm backend, where the two
+ * break even at 8 experts of rank 4 with 2 chosen; at 64 of rank 16 the sparse product takes less than a
+ * fifth.
  */
 export function sparsePays({rows, width, experts, rank, topK}: SparseSizes): boolean {
   const padded = rank <= 8 ? 8 : Math.ceil(rank / 16) * 16;

@@ -9,7 +9,10 @@ import {ACTIVATION_RANKS, checkTensor} from './shapes.js';
 export interface StreamGatesOptions {
   /** What each stream's normalized values are multiplied by. */
   weights: [number, number];
-  /** Keep what has at least so much of the largest probability, from 0 (all) to 1 (the largest alone); null: give no gates. */
+  /**
+   * Keep what has at least so much of the largest probability, from 0 (all) to 1 (the largest alone); null:
+   * give no gates.
+   */
   theta: number | null;
   /** The least that a stream is divided by; above 0. */
   floor: number;

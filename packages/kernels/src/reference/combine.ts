@@ -2,7 +2,10 @@ import type {Activation, Mix} from '../types.js';
 import {activationReference} from './activations.js';
 import {at, generate, type Matrix, matMulReference} from './matrix.js';
 
-/** Inputs of {@link combineReference}: the kernel's own names; vectors are matrices of one row, gates by head [n, heads · E]. */
+/**
+ * Inputs of {@link combineReference}: the kernel's own names; vectors are matrices of one row, gates by head
+ * [n, heads · E].
+ */
 export interface CombineReferenceInputs {
   x?: Matrix;
   kernel?: Matrix;

@@ -24,7 +24,10 @@ function normalized(stream: Matrix, floor: number): Matrix {
   });
 }
 
-/** LiME's probabilities of two streams and Auto Top-K's gates of them, in float64; `selected` where a gate is kept, if not by theta. */
+/**
+ * LiME's probabilities of two streams and Auto Top-K's gates of them, in float64; `selected` where a gate is
+ * kept, if not by theta.
+ */
 export function streamGatesReference(
   a: Matrix,
   b: Matrix,

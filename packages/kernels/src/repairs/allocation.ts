@@ -22,8 +22,9 @@ function heapOfBackend(): Heap | undefined {
 }
 
 /**
- * Has each allocation of the wasm backend checked, stock's too. Where there is no memory left, emscripten's allocator gives 0 and tfjs writes
- * the tensor there, over the module's own data; here it is an error, and all other tensors stay as they are.
+ * Has each allocation of the wasm backend checked, stock's too. Where there is no memory left, emscripten's
+ * allocator gives 0 and tfjs writes the tensor there, over the module's own data; here it is an error, and
+ * all other tensors stay as they are.
  */
 export const ALLOCATION_GUARD: Patch<Heap['_malloc']> = {
   slot: {

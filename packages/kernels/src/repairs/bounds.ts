@@ -3,7 +3,8 @@ import {ConfigError, ShapeError} from '../errors.js';
 import type {Repair, WasmCall} from './infos.js';
 
 /*
- * Stock wasm kernels that go wherever an index, a beginning or a size sends them: refused here before they do, as tfjs's cpu backend does.
+ * Stock wasm kernels that go wherever an index, a beginning or a size sends them: refused here before they
+ * do, as tfjs's cpu backend does.
  */
 
 /** Throws unless each row of indices finds a place in `shape`. */

@@ -2,7 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {type Decorator, kernelPatch} from '../kernel-patches.js';
 import type {AnyPatch} from '../patches.js';
 
-/** An axis counted from the end, which TensorFlow takes and tfjs's kernels look for among none: on wasm outside the tensor. */
+/**
+ * An axis counted from the end, which TensorFlow takes and tfjs's kernels look for among none: on wasm
+ * outside the tensor.
+ */
 const fromTheStart: Decorator<{axis: number}> = (stock) => (call) => {
   const {axis} = call.attrs;
   if (!(axis < 0)) return stock(call);

@@ -2,14 +2,18 @@ import * as tf from '@tensorflow/tfjs-core';
 import {became, type Infos, type Repair, withInputsAs} from './infos.js';
 
 /*
- * A stock wasm kernel that has no code for a dtype leaves its output as the memory was, or takes every byte of a boolean for a float, and
- * reads and writes past the tensors. Here such inputs are brought to a dtype that the kernel has, and the output back.
+ * A stock wasm kernel that has no code for a dtype leaves its output as the memory was, or takes every byte
+ * of a boolean for a float, and reads and writes past the tensors. Here such inputs are brought to a dtype
+ * that the kernel has, and the output back.
  */
 
 interface DTypes {
   /** The inputs that hold the values. */
   inputs: string[];
-  /** What they become where they are booleans, and where they are integers: those that are not named are left alone. */
+  /**
+   * What they become where they are booleans, and where they are integers: those that are not named are left
+   * alone.
+   */
   bool: 'int32' | 'float32';
   int32?: 'float32';
   /** The output's dtype, where it is not that of the values. */

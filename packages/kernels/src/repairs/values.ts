@@ -68,7 +68,10 @@ const stridedSlice: Repair = (call, stock) => {
 /** Stock gives floats for integers. */
 const resizeNearest: Repair = (call, stock) => became(stock(call), call.inputs.images!.dtype, call.backend);
 
-/** Stock traps where an integer is divided by 0, and divides booleans as if they were floats. Elsewhere tfjs has 0 there. */
+/**
+ * Stock traps where an integer is divided by 0, and divides booleans as if they were floats. Elsewhere tfjs
+ * has 0 there.
+ */
 const integerDivision =
   (always?: 'int32'): Repair =>
   (call, stock) => {
@@ -89,7 +92,9 @@ const product: Repair = (call, stock) => {
   return out;
 };
 
-/** What a reduction over nothing gives, as on tfjs's cpu backend; stock leaves the output as the memory was. */
+/**
+ * What a reduction over nothing gives, as on tfjs's cpu backend; stock leaves the output as the memory was.
+ */
 const OF_NOTHING: Record<string, number> = {
   [tf.Sum]: 0,
   [tf.Mean]: 0,
@@ -109,7 +114,10 @@ const reduction =
     return out;
   };
 
-/** Where there is nothing to gather from, stock gives the shape that it works on, and keeps what it made on the way. */
+/**
+ * Where there is nothing to gather from, stock gives the shape that it works on, and keeps what it made on
+ * the way.
+ */
 const gather: Repair = (call, stock) => {
   const {x, indices} = call.inputs;
   if (tf.util.sizeFromShape(x!.shape) > 0) return stock(call);

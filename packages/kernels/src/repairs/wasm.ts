@@ -18,8 +18,9 @@ const patchesOf = (reason: Reason, repairs: Record<string, Repair>): AnyPatch[] 
   );
 
 /**
- * Keeps tfjs's wasm kernels within their tensors: those that read or write elsewhere for booleans, negative axes or amounts, indices out of
- * range and empty tensors give what the cpu backend gives, or are refused by name before the heap is touched.
+ * Keeps tfjs's wasm kernels within their tensors: those that read or write elsewhere for booleans, negative
+ * axes or amounts, indices out of range and empty tensors give what the cpu backend gives, or are refused by
+ * name before the heap is touched.
  */
 export const WASM_REPAIRS: AnyPatch[] = [
   ALLOCATION_GUARD,

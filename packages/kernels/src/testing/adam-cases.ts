@@ -23,7 +23,10 @@ async function weightsOf(optimizer: tf.Optimizer): Promise<Float32Array[]> {
   return Promise.all(moments.map(({tensor}) => tensor.data() as Promise<Float32Array>));
 }
 
-/** How far values and moments of every shape are from the float64 reference after some steps of `tf.train.adam` on the active backend. */
+/**
+ * How far values and moments of every shape are from the float64 reference after some steps of
+ * `tf.train.adam` on the active backend.
+ */
 export async function adamDeviation(): Promise<number> {
   const random = randomNumbers(5);
   const values = ADAM_SHAPES.map((shape) => randomValues(random, sizeOf(shape)));

@@ -5,7 +5,9 @@ import {blendReference} from '../reference/blend.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
 import {opDeviation} from './gradient-check.js';
 
-/** Tokens, experts and samples, of which 0 stand for none; `token` says whether tokens have rows of their own. */
+/**
+ * Tokens, experts and samples, of which 0 stand for none; `token` says whether tokens have rows of their own.
+ */
 export const BLEND_CASES = [
   {rows: 5, experts: 7, samples: 0, token: true},
   {rows: 6, experts: 8, samples: 1, token: true},

@@ -13,7 +13,10 @@ const SIZES = [
   [4, 0],
 ] as const;
 
-/** How far the column sums of a matrix, and of an elementwise product, are from those in float64, on the active backend. */
+/**
+ * How far the column sums of a matrix, and of an elementwise product, are from those in float64, on the
+ * active backend.
+ */
 export async function columnSumDeviation(): Promise<number> {
   const random = randomNumbers(11);
   let worst = 0;

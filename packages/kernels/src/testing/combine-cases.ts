@@ -4,7 +4,10 @@ import type {CombineReferenceInputs} from '../reference/combine.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
 import {ACTIVATIONS, type Activation, type Mix} from '../types.js';
 
-/** One case of the combine op: float32-representable inputs, so that reference and kernel see the same numbers. */
+/**
+ * One case of the combine op: float32-representable inputs, so that reference and kernel see the same
+ * numbers.
+ */
 export interface CombineCase {
   name: string;
   inputs: CombineReferenceInputs;
@@ -74,7 +77,10 @@ function build(spec: Spec): CombineCase {
   };
 }
 
-/** A seeded list: every activation with every tail, and the rest at random over odd sizes, ranks 2 to 4 and parts. */
+/**
+ * A seeded list: every activation with every tail, and the rest at random over odd sizes, ranks 2 to 4 and
+ * parts.
+ */
 export function combineCases(count: number): CombineCase[] {
   const random = randomNumbers(42);
   const tails = [
@@ -111,8 +117,8 @@ export function combineCases(count: number): CombineCase[] {
 }
 
 /**
- * Scales with gates by head: heads that end inside a tile of 16 columns and inside a texel, of one column, of a whole number of
- * tiles, and of all columns.
+ * Scales with gates by head: heads that end inside a tile of 16 columns and inside a texel, of one column, of
+ * a whole number of tiles, and of all columns.
  */
 export function headCases(): CombineCase[] {
   const none = {pre: 'none', alpha: 'none', beta: 'none', post: 'none'} as const;

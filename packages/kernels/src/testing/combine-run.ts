@@ -44,7 +44,10 @@ export function runCombine(tensors: Record<string, tf.Tensor>, options: CombineC
   return combine(inputs as CombineInputs);
 }
 
-/** How far the op's values are from the float64 reference, on the active backend; infinite if the shape is wrong. */
+/**
+ * How far the op's values are from the float64 reference, on the active backend; infinite if the shape is
+ * wrong.
+ */
 export async function forwardDeviation(c: CombineCase): Promise<number> {
   const want = combineReference(c.inputs, c.options);
   const got = tf.tidy(() => runCombine(caseTensors(c), c.options));
@@ -64,7 +67,9 @@ function positions(count: number, random: () => number): number[] {
   return Array.from({length: SAMPLES}, () => Math.floor(random() * count));
 }
 
-/** How far each input's gradient is from central differences of the float64 reference, on the active backend. */
+/**
+ * How far each input's gradient is from central differences of the float64 reference, on the active backend.
+ */
 export async function gradientDeviations(c: CombineCase): Promise<Record<string, number>> {
   const random = randomNumbers(7);
   const size = combineReference(c.inputs, c.options).data.length;

@@ -4,7 +4,10 @@ import {combine} from '../index.js';
 import type {CombineCase} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 
-/** Every promise of combine, on the active backend: values, gradients, sizes of 0, bits, no work for frozen inputs, no leak. */
+/**
+ * Every promise of combine, on the active backend: values, gradients, sizes of 0, bits, no work for frozen
+ * inputs, no leak.
+ */
 export function combineSuite(cases: CombineCase[], tolerance: {forward: number; gradient: number}): void {
   test.each(cases)('forward $name', async (c) => {
     expect(await forwardDeviation(c)).toBeLessThan(tolerance.forward);

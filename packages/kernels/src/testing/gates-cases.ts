@@ -48,7 +48,10 @@ export const STREAM_CASES: {leading: number[]; experts: number; theta: number | 
   {leading: [0], experts: 4, theta: 0.7},
 ];
 
-/** How far LiME's probabilities and gates of two streams, and their gradients, are from float64 on the active backend. */
+/**
+ * How far LiME's probabilities and gates of two streams, and their gradients, are from float64 on the active
+ * backend.
+ */
 export async function streamGatesDeviation({
   leading,
   experts,
@@ -59,7 +62,8 @@ export async function streamGatesDeviation({
   const rows = leading.reduce((a, b) => a * b, 1);
   const stream = () => matrix(rows, experts, randomValues(random, rows * experts));
   const [a, b] = [stream(), stream()];
-  // At the floor the gradient is steep, and no number: a stream that is still zero is divided by a floor at which it can be compared.
+  // At the floor the gradient is steep, and no number: a stream that is still zero is divided by a floor at
+  // which it can be compared.
   const floor = zero ? 0.5 : 1e-6;
   if (zero) b.data.fill(0);
   const options = {weights: [0.6, 1.4] as [number, number], theta, floor};

@@ -139,7 +139,10 @@ async function gradientsOf(shapes: number[][], op: Op): Promise<Float32Array> {
   return values;
 }
 
-/** How far a case's gradients on a backend are from those on cpu, which are checked against finite differences. */
+/**
+ * How far a case's gradients on a backend are from those on cpu, which are checked against finite
+ * differences.
+ */
 export async function deviationFromCpu(i: number, backend: string): Promise<number> {
   const [, shapes, op] = GRADIENT_CASES[i]!;
   await tf.setBackend('cpu');

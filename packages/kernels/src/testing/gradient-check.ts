@@ -17,8 +17,8 @@ export interface Check {
 }
 
 /**
- * The largest deviation of an op's outputs, and of the gradients of all its inputs, from float64: the reference's values, and their
- * central differences.
+ * The largest deviation of an op's outputs, and of the gradients of all its inputs, from float64: the
+ * reference's values, and their central differences.
  */
 export async function opDeviation({inputs, shapes, reference, op, random}: Check): Promise<number> {
   const names = Object.keys(inputs);

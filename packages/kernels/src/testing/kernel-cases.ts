@@ -3,7 +3,10 @@ import {PeftError} from '../errors.js';
 import type {KernelAttrs, KernelInputs, KernelName} from '../kernel-map.js';
 import type {CallAttrs} from '../kernel-registry.js';
 
-/** A call of a kernel that fits, and of its axes those that stand alone, such as `a.0`: they may have any size. */
+/**
+ * A call of a kernel that fits, and of its axes those that stand alone, such as `a.0`: they may have any
+ * size.
+ */
 interface CaseOf<Name extends KernelName> {
   inputs: KernelInputs<Name, number[]>;
   attrs: KernelAttrs<Name> & CallAttrs;
@@ -185,9 +188,11 @@ export function eachCase(): KernelCase[] {
 }
 
 /**
- * Calls every kernel that the active backend has with each of its inputs of every other shape and dtype in turn.
+ * Calls every kernel that the active backend has with each of its inputs of every other shape and dtype in
+ * turn.
  *
- * @returns the calls that should have been refused and were not, those that should not have been and were, and how many there were.
+ * @returns the calls that should have been refused and were not, those that should not have been and were,
+ * and how many there were.
  */
 export function misfits(): {wrong: string[]; calls: number} {
   const wrong: string[] = [];

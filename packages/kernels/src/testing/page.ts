@@ -31,9 +31,15 @@ const page = {
     const gradient = Math.max(...Object.values(await gradientDeviations(c)));
     return {forward, gradient};
   },
-  /** How far a top-k mixture's chosen experts alone are from all of them, in outputs and gradients; see sparse-cases.ts. */
+  /**
+   * How far a top-k mixture's chosen experts alone are from all of them, in outputs and gradients; see
+   * sparse-cases.ts.
+   */
   sparse: (i: number): number => Math.max(...sparseDeviations(SPARSE_CASES[i]!)),
-  /** How far Adam is from the reference, and from the stock one where the two take turns; and the kernels of its step. */
+  /**
+   * How far Adam is from the reference, and from the stock one where the two take turns; and the kernels of
+   * its step.
+   */
   adam: async (): Promise<{off: number; switched: number; kernels: string[]}> => ({
     off: await adamDeviation(),
     switched: await adamSwitchDeviation(),
@@ -44,7 +50,10 @@ const page = {
   scalesOff,
   /** How far an op around the products is from float64, case by case. */
   smallOp: smallOpDeviation,
-  /** The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by 1e-4 or more. */
+  /**
+   * The largest deviation of the supplied gradients from those on cpu, by name, of the cases that are off by
+   * 1e-4 or more.
+   */
   async gradientsOff(): Promise<Record<string, number>> {
     const off: Record<string, number> = {};
     for (const [i, [name]] of GRADIENT_CASES.entries()) {

@@ -92,7 +92,10 @@ export function sparseGradients(
   return f(names.map((name) => inputs[name]!));
 }
 
-/** How far outputs and gradients of the chosen experts alone are from those of all of them, on the active backend. */
+/**
+ * How far outputs and gradients of the chosen experts alone are from those of all of them, on the active
+ * backend.
+ */
 export function sparseDeviations(c: SparseCase): number[] {
   const values = (sparse: boolean): tf.Tensor[] => {
     const inputs = sparseInputs(c);

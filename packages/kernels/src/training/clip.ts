@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import {wasmPatch} from '../kernel-patches.js';
 
 /**
- * Makes the wasm backend's ClipByValue keep NaN, for which stock gives the lower bound, so that clipped gradients hide a step that went
- * wrong; and makes it right for integers, whose bits stock takes for those of floats.
+ * Makes the wasm backend's ClipByValue keep NaN, for which stock gives the lower bound, so that clipped
+ * gradients hide a step that went wrong; and makes it right for integers, whose bits stock takes for those of
+ * floats.
  */
 export const CLIP = wasmPatch<tf.ClipByValueAttrs>(tf.ClipByValue, 'training', (stock) => (call) => {
   const x = call.inputs.x!;

@@ -22,8 +22,8 @@ const ACTIVATIONS: Record<string, string> = {
 type WasmKernel = Kernel<Attrs, BackendWasm>;
 
 /**
- * A fused kernel that takes no bias but a vector over the output's last axis, made to take every one that broadcasts: the kernel
- * itself without bias and activation, then those two on their own.
+ * A fused kernel that takes no bias but a vector over the output's last axis, made to take every one that
+ * broadcasts: the kernel itself without bias and activation, then those two on their own.
  *
  * @param takes whether the kernel takes this bias.
  */
@@ -49,7 +49,10 @@ export function anyBias<A extends Attrs>(
 export const isVector = (shape: number[], length: number): boolean =>
   shape.length === 1 && shape[0] === length;
 
-/** A convolution whose output channels are these axes of the filter: the stock ones ask for the shape that the bias was made with. */
+/**
+ * A convolution whose output channels are these axes of the filter: the stock ones ask for the shape that the
+ * bias was made with.
+ */
 const convolution =
   (...axes: number[]) =>
   (stock: WasmKernel): WasmKernel =>

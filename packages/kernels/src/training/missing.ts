@@ -16,7 +16,9 @@ type Window2D = tf.backend_util.Conv2DInfo;
 const FLOAT = 4;
 const SIZES = 12;
 
-/** Writes a window's numbers where the wasm module reads them, and returns what else of the scratch is free. */
+/**
+ * Writes a window's numbers where the wasm module reads them, and returns what else of the scratch is free.
+ */
 function writeSizes(wasm: WasmKernels, scratch: number, info: Window2D): number {
   wasm.write(scratch, [
     info.inHeight,

@@ -95,7 +95,8 @@ test.each([
         shapes[1].slice(0, -2),
       );
       expect(ours.shape).toEqual([...outer, shapes[0].at(-2)!, shapes[1].at(-1)!]);
-      // tfjs's own kernels do not broadcast in both directions at once, so its cpu gets operands that need none.
+      // tfjs's own kernels do not broadcast in both directions at once, so its cpu gets operands that need
+      // none.
       const want = await onCpu(() => {
         const [a, b] = operands(shapes, transposeA, transposeB);
         const full = (t: tf.Tensor) => tf.broadcastTo(t, [...outer, ...t.shape.slice(-2)]);

@@ -26,7 +26,10 @@ interface Operands {
   b: tf.TensorInfo;
 }
 
-/** Whether the operands are a product that our kernel does; what they are otherwise is the stock kernel's to refuse. */
+/**
+ * Whether the operands are a product that our kernel does; what they are otherwise is the stock kernel's to
+ * refuse.
+ */
 function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}: ProductAttrs): boolean {
   if (a.dtype !== 'float32' || b.dtype !== 'float32' || a.shape.length < 2 || b.shape.length < 2)
     return false;
@@ -75,7 +78,8 @@ const fusedMatMul: Decorator<FusedAttrs, BackendWasm> = (stock) => (call) => {
   if (!isProduct(a, b, attrs) || !isActivation(activation) || !fits) return stock(call);
   const out = productWithBias({a, b}, bias, {...attrs, activation}, backend);
   if (separate === undefined) return out;
-  // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes something else.
+  // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes
+  // something else.
   const inputs = {x: out, ...(alpha == null ? {} : {alpha})};
   return using(backend, [out], () => run(separate, inputs, {alpha: attrs.leakyreluAlpha ?? 0.2}, backend));
 };

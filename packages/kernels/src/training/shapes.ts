@@ -4,8 +4,9 @@ import {wasmPatch} from '../kernel-patches.js';
 import type {AnyPatch} from '../patches.js';
 
 /*
- * The kernels of ours that the wasm backend lacks take their sizes from attributes and some of their inputs. tfjs's gradients call them
- * with what fits; whoever calls them otherwise is refused before anything is read or written.
+ * The kernels of ours that the wasm backend lacks take their sizes from attributes and some of their inputs.
+ * tfjs's gradients call them with what fits; whoever calls them otherwise is refused before anything is read
+ * or written.
  */
 
 type Shape4D = [number, number, number, number];

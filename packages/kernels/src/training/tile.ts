@@ -16,8 +16,8 @@ export interface TileAxis {
 }
 
 /**
- * The same tiling with as few axes as possible: an axis that isn't repeated joins the one before it, and an axis of size 1 only
- * multiplies the repeats of the one after it. At least one axis remains.
+ * The same tiling with as few axes as possible: an axis that isn't repeated joins the one before it, and an
+ * axis of size 1 only multiplies the repeats of the one after it. At least one axis remains.
  */
 export function mergeAxes(shape: readonly number[], reps: readonly number[]): TileAxis[] {
   const axes: TileAxis[] = [];
@@ -63,7 +63,8 @@ const kernel = wasmPatch<tf.TileAttrs>(tf.Tile, 'training', (stock) => (call) =>
 
 /** The sum over the middle axis of [before, size, after]. */
 function sumMiddle(t: tf.Tensor, before: number, size: number, after: number): tf.Tensor {
-  // A product with ones is what the wasm backend is fast at; its Sum transposes first unless the axis is the last.
+  // A product with ones is what the wasm backend is fast at; its Sum transposes first unless the axis is the
+  // last.
   if (tf.getKernel('PeftMatMul', tf.getBackend()) == null)
     return tf.sum(tf.reshape(t, [before, size, after]), 1);
   if (after === 1) return product(tf.reshape(t, [before, size]), tf.ones([size, 1]));
@@ -71,7 +72,9 @@ function sumMiddle(t: tf.Tensor, before: number, size: number, after: number): t
   return product(tf.ones([1, size]), stack);
 }
 
-/** tf.tile's gradient as one sum per repeated axis; tfjs-core's own is one Slice and one Add per repetition. */
+/**
+ * tf.tile's gradient as one sum per repeated axis; tfjs-core's own is one Slice and one Add per repetition.
+ */
 const gradient = gradientPatch<tf.TileAttrs>(
   {
     kernelName: tf.Tile,

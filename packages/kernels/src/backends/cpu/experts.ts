@@ -47,7 +47,10 @@ function scatterAdd(
   });
 }
 
-/** Expert `e`'s block of a weight: `rank` rows of it, or, where it holds the experts in columns, that many columns as rows. */
+/**
+ * Expert `e`'s block of a weight: `rank` rows of it, or, where it holds the experts in columns, that many
+ * columns as rows.
+ */
 function blockRows({values, columns}: Matrix, e: number, rank: number, inColumns: boolean): Float32Array {
   if (!inColumns) return values.subarray(e * rank * columns, (e + 1) * rank * columns);
   return transposed(blockColumns({values, columns}, e, rank), values.length / columns, rank);

@@ -1,6 +1,6 @@
 /**
- * c += a · b on row-major typed arrays, [m, k] · [k, n]. Four rows of a share each pass over a row of b, so that b is read a quarter as
- * often.
+ * c += a · b on row-major typed arrays, [m, k] · [k, n]. Four rows of a share each pass over a row of b, so
+ * that b is read a quarter as often.
  */
 export function gemm(
   a: Float32Array,

@@ -9,7 +9,10 @@ beforeAll(async () => {
   await tf.setBackend('wasm');
 });
 
-/** Dense near 0, and far out to where float32 saturates; an odd count, so that the last lanes are partly filled. */
+/**
+ * Dense near 0, and far out to where float32 saturates; an odd count, so that the last lanes are partly
+ * filled.
+ */
 const INPUTS = Float32Array.from({length: 4003}, (_, i) => {
   const t = (i - 2001) / 2001;
   return i % 2 === 0 ? 12 * t : 100 * t ** 3;

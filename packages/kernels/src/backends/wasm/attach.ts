@@ -36,7 +36,9 @@ export class WasmKernels {
     return this.heap.tfjs?.getThreadsCount?.() ?? 1;
   }
 
-  /** A 64-byte aligned block that stays valid until the next call; it grows on demand and is never given back. */
+  /**
+   * A 64-byte aligned block that stays valid until the next call; it grows on demand and is never given back.
+   */
   scratch(bytes: number): number {
     if (bytes > this.bytes) {
       if (this.pointer !== 0) this.heap._free(this.pointer);
@@ -67,7 +69,10 @@ export class WasmKernels {
     new Uint8Array(this.memory.buffer, pointer, bytes).fill(0);
   }
 
-  /** Writes 32-bit words at a pointer. The view is taken anew each time, since a growing memory detaches the old ones. */
+  /**
+   * Writes 32-bit words at a pointer. The view is taken anew each time, since a growing memory detaches the
+   * old ones.
+   */
   write(pointer: number, words: ArrayLike<number>): void {
     new Int32Array(this.memory.buffer, pointer, words.length).set(words);
   }
@@ -78,7 +83,8 @@ const attached = new WeakMap<object, WasmKernels>();
 /**
  * The kernels on the memory of a tfjs wasm backend, compiled when first asked for.
  *
- * @throws BackendError if the backend's memory is not where tfjs 4.22 keeps it, or the engine lacks wasm SIMD.
+ * @throws BackendError if the backend's memory is not where tfjs 4.22 keeps it, or the engine lacks wasm
+ * SIMD.
  */
 export function attach(backend: KernelBackend): WasmKernels {
   const found = attached.get(backend);
@@ -99,7 +105,10 @@ export function moduleBytes(relaxed: boolean): Uint8Array<ArrayBuffer> {
   return bytesOf(relaxed ? relaxedHex() : WASM_HEX);
 }
 
-/** The two modules differ in some bytes only: each edit says how far on it is, how many bytes go, and which come in their place. */
+/**
+ * The two modules differ in some bytes only: each edit says how far on it is, how many bytes go, and which
+ * come in their place.
+ */
 function relaxedHex(): string {
   let hex = '';
   let at = 0;

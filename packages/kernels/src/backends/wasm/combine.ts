@@ -115,7 +115,8 @@ export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs: {d
 };
 
 /**
- * y = act(z + bias) in place of z [rows, dOut], both given by pointers: the epilogue of a product that is there already.
+ * y = act(z + bias) in place of z [rows, dOut], both given by pointers: the epilogue of a product that is
+ * there already.
  */
 export function biasActivation(
   wasm: WasmKernels,

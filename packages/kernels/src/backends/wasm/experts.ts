@@ -6,7 +6,10 @@ import {attach, type WasmKernels} from './attach.js';
 
 const FLOAT = 4;
 
-/** Sizes of a product per expert: an expert has `rank` of its own, and the other side of every product is `width` wide. */
+/**
+ * Sizes of a product per expert: an expert has `rank` of its own, and the other side of every product is
+ * `width` wide.
+ */
 interface Sizes {
   experts: number;
   rank: number;
@@ -20,7 +23,9 @@ interface Turn {
   count: number;
 }
 
-/** The products of all experts over one set of gates, in a block of scratch memory that the caller provides. */
+/**
+ * The products of all experts over one set of gates, in a block of scratch memory that the caller provides.
+ */
 export class ExpertProducts {
   private readonly groups: ExpertGroups;
   private readonly gates: number;
@@ -49,7 +54,10 @@ export class ExpertProducts {
     return gemm + parts.reduce((sum, count) => sum + aligned(count * FLOAT), 0);
   }
 
-  /** h[n, e] += scale · x[n] W_e for the experts that row n chose; W is [width, R], or [R, width] with `transposeW`. */
+  /**
+   * h[n, e] += scale · x[n] W_e for the experts that row n chose; W is [width, R], or [R, width] with
+   * `transposeW`.
+   */
   down(x: number, w: number, h: number, {scale, transposeW}: DownAttrs, scratch: number): void {
     const {rank, width} = this.sizes;
     const {exports} = this.wasm;
@@ -63,7 +71,10 @@ export class ExpertProducts {
     });
   }
 
-  /** y[n] += the sum over the experts that row n chose of scale · p[n, e] W_e; W is [R, width], or [width, R] with `transposeW`. */
+  /**
+   * y[n] += the sum over the experts that row n chose of scale · p[n, e] W_e; W is [R, width], or [width, R]
+   * with `transposeW`.
+   */
   up(p: number, w: number, y: number, {scale, weigh, transposeW}: UpAttrs, scratch: number): void {
     const {rank, width} = this.sizes;
     const {exports} = this.wasm;
@@ -77,7 +88,10 @@ export class ExpertProducts {
     });
   }
 
-  /** The block of every expert in out [R, width], or [width, R] with `transposed`: its rows' scale · p[n, e]ᵀ q[n], summed. */
+  /**
+   * The block of every expert in out [R, width], or [width, R] with `transposed`: its rows' scale · p[n, e]ᵀ
+   * q[n], summed.
+   */
   outer(p: number, q: number, out: number, {scale, weigh, transposed}: OuterAttrs, scratch: number): void {
     const {rank, width, experts} = this.sizes;
     const {exports} = this.wasm;
@@ -125,7 +139,10 @@ export class ExpertProducts {
     );
   }
 
-  /** Calls `visit` for every expert that has rows, with room for [count, width], [count, rank], [width, rank] and gemm's scratch. */
+  /**
+   * Calls `visit` for every expert that has rows, with room for [count, width], [count, rank], [width, rank]
+   * and gemm's scratch.
+   */
   private each(
     scratch: number,
     visit: (turn: Turn, wide: number, narrow: number, result: number, gemm: number) => void,

@@ -1,6 +1,9 @@
 type N = number;
 
-/** What the wasm module exports (see assembly/). Pointers and strides are in bytes, booleans 0 or 1, sizes in elements. */
+/**
+ * What the wasm module exports (see assembly/). Pointers and strides are in bytes, booleans 0 or 1, sizes in
+ * elements.
+ */
 export interface WasmExports {
   // biome-ignore format: one line an operand group
   gemm(

@@ -13,7 +13,10 @@ interface Threads {
 
 let real: () => number;
 
-/** How many threads the backend says that it has: what is left to them is computed by XNNPACK, however many there are. */
+/**
+ * How many threads the backend says that it has: what is left to them is computed by XNNPACK, however many
+ * there are.
+ */
 function pretend(count: number): void {
   const {tfjs} = (tf.backend() as unknown as Threads).wasm;
   real ??= tfjs.getThreadsCount;

@@ -5,12 +5,18 @@ import type {WasmKernels} from './attach.js';
 
 const FLOAT = 4;
 
-/** Multiply-adds from which several threads are faster than our one; below, waking them costs more than they save. */
+/**
+ * Multiply-adds from which several threads are faster than our one; below, waking them costs more than they
+ * save.
+ */
 const LEAST_WORK = 2 ** 20;
 /** Fewer columns than this are mostly padding in XNNPACK's tiles. */
 const LEAST_COLUMNS = 16;
 
-/** Whether a product is left to tfjs's own, XNNPACK's, which has all of the backend's threads where ours has one. */
+/**
+ * Whether a product is left to tfjs's own, XNNPACK's, which has all of the backend's threads where ours has
+ * one.
+ */
 export function leavesToThreads(wasm: WasmKernels, m: number, n: number, k: number): boolean {
   return (
     wasm.threads > 1 &&
@@ -47,7 +53,8 @@ function transposed(wasm: WasmKernels, t: TensorInfo, [rows, columns]: [number, 
 }
 
 /**
- * The same in every transposition: XNNPACK has only the plain product, so that what is transposed is first brought into order.
+ * The same in every transposition: XNNPACK has only the plain product, so that what is transposed is first
+ * brought into order.
  */
 export function threadedTransposed(
   wasm: WasmKernels,

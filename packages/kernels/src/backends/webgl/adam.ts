@@ -10,7 +10,10 @@ const CODE: Record<AdamPart, string> = {
     'getValueAtOutCoords() - rate * getMAtOutCoords() / (sqrt(getVAtOutCoords() / correction2) + epsilon)',
 };
 
-/** The packed program that writes one part of Adam's step. What it leaves in cells beyond the output's edge is zero, as its inputs are. */
+/**
+ * The packed program that writes one part of Adam's step. What it leaves in cells beyond the output's edge is
+ * zero, as its inputs are.
+ */
 export function adamProgram(part: AdamPart, shape: number[], uniforms: string[]): Program {
   return {
     variableNames: ADAM_INPUTS[part].map((name) => name[0]!.toUpperCase() + name.slice(1)),

@@ -35,8 +35,8 @@ function scaleCode(inputs: Named, name: ScaleName, heads = 1): string {
 }
 
 /**
- * The same for gates by head. A head may begin in the middle of a texel of the output or of the gates, so every element is read on its
- * own.
+ * The same for gates by head. A head may begin in the middle of a texel of the output or of the gates, so
+ * every element is read on its own.
  */
 function byHead(
   name: ScaleName,
@@ -113,7 +113,10 @@ export function combineProgram(inputs: Named, {activation, heads = {}}: CombineA
 /** Fragment shaders read at least 16 textures; no combine has more inputs. */
 const MAX_INPUTS = 16;
 
-/** The combine kernel. The tail's left factor is mixed by a program of its own, so that the product reads it packed. */
+/**
+ * The combine kernel. The tail's left factor is mixed by a program of its own, so that the product reads it
+ * packed.
+ */
 export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs: named, attrs, backend}) => {
   const {gates, ...parts} = named;
   const mixed = gates === undefined ? undefined : mixTo(backend, named.h!, gates, attrs.mix);

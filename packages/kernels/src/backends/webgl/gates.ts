@@ -5,8 +5,8 @@ import {matMul} from './matmul.js';
 import {clearBeyond, type Program, run} from './program.js';
 
 /*
- * Rows of gates are short, a few numbers for as many experts: each texel, of two rows and two columns, goes over its two rows as often as
- * it has to. `pair` is one column's entries of the two.
+ * Rows of gates are short, a few numbers for as many experts: each texel, of two rows and two columns, goes
+ * over its two rows as often as it has to. `pair` is one column's entries of the two.
  */
 
 const over = (width: number, body: string): string => `for (int k = 0; k < ${width}; k++) { ${body} }`;
@@ -115,7 +115,10 @@ export function keepProgram(size: Size): Program {
   );
 }
 
-/** The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum to 1. */
+/**
+ * The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum
+ * to 1.
+ */
 export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs, backend}) => {
   const {weightA, weightB, theta, floor} = attrs;
   const p = run(backend, streamsProgram(a.shape as Size), [a, b], [[weightA], [weightB], [floor]]);

@@ -5,8 +5,8 @@ import {clearBeyond, type Program, reshaped, run} from './program.js';
 type Size = [number, number];
 
 /*
- * A fragment of the output would have to go over its whole row; so a first program writes two numbers a row, [rows, 2], of which a texel
- * holds those of its two rows, and the next ones read them.
+ * A fragment of the output would have to go over its whole row; so a first program writes two numbers a row,
+ * [rows, 2], of which a texel holds those of its two rows, and the next ones read them.
  */
 
 function packed(

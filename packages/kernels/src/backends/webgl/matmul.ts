@@ -4,7 +4,9 @@ import {projectBy} from '../gpu-kernels.js';
 import {batchedSizes, type Product} from '../product-sizes.js';
 import {clearBeyond, type Program, reshaped, run} from './program.js';
 
-/** The packed product of [batchA, m, k] and [batchB, k, n]: each texel is a 2 x 2 block of rows and columns. */
+/**
+ * The packed product of [batchA, m, k] and [batchB, k, n]: each texel is a 2 x 2 block of rows and columns.
+ */
 export function matMulProgram(
   shape: {batch: number; m: number; n: number; k: number},
   shared: {a: boolean; b: boolean},
@@ -13,7 +15,8 @@ export function matMulProgram(
   const {batch, m, n, k} = shape;
   const left = `${shared.a ? '0' : 'batch'}, ${transposeA ? 'k, row' : 'row, k'}`;
   const right = `${shared.b ? '0' : 'batch'}, ${transposeB ? 'column, k' : 'k, column'}`;
-  // Of the block [k, k+1] x [row, row+1], the cells of k and of k+1, each spread over the result's rows and columns.
+  // Of the block [k, k+1] x [row, row+1], the cells of k and of k+1, each spread over the result's rows and
+  // columns.
   const [left0, left1] = transposeA ? ['rrgg', 'bbaa'] : ['rrbb', 'ggaa'];
   const [right0, right1] = transposeB ? ['rbrb', 'gaga'] : ['rgrg', 'baba'];
   return {

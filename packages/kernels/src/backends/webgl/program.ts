@@ -11,7 +11,10 @@ export interface Program {
   customUniforms?: {name: string; type: 'float'}[];
 }
 
-/** Runs a program, with the values of its custom uniforms; an input without elements, which no shader of ours reads, is bound as one zero. */
+/**
+ * Runs a program, with the values of its custom uniforms; an input without elements, which no shader of ours
+ * reads, is bound as one zero.
+ */
 export function run(
   backend: KernelBackend,
   program: Program,
@@ -40,7 +43,9 @@ export function reshaped(tensor: TensorInfo, shape: number[]): TensorInfo {
   return {dataId: tensor.dataId, shape, dtype: tensor.dtype};
 }
 
-/** GLSL that clears the cells of a packed 2 x 2 texel beyond the output's edge, which tfjs takes to be zero. */
+/**
+ * GLSL that clears the cells of a packed 2 x 2 texel beyond the output's edge, which tfjs takes to be zero.
+ */
 export function clearBeyond(rows: number, columns: number): string {
   return `
     if (row + 1 >= ${rows}) result.ba = vec2(0.0);

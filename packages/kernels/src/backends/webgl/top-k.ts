@@ -3,8 +3,9 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {clearBeyond, type Program, run} from './program.js';
 
 /**
- * A texel has two columns of two rows: for each row it goes k times over all columns, to the entry that comes last among the k
- * largest. What comes before that one is kept, and of entries that are equal the one with the lower index comes first.
+ * A texel has two columns of two rows: for each row it goes k times over all columns, to the entry that comes
+ * last among the k largest. What comes before that one is kept, and of entries that are equal the one with
+ * the lower index comes first.
  */
 export function topKProgram(
   [rows, width]: [number, number],

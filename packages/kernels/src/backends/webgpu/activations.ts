@@ -52,7 +52,9 @@ export function activateCode(activation: Activation): string {
   fn activate(v : f32) -> f32 { return ${forward[activation]}; }`;
 }
 
-/** WGSL of `fn slope(v : f32) -> f32`, from the activation's output or input, whichever `gradientFrom` says. */
+/**
+ * WGSL of `fn slope(v : f32) -> f32`, from the activation's output or input, whichever `gradientFrom` says.
+ */
 export function slopeCode(activation: Activation): string {
   return `${helpers(activation)}
   fn slope(v : f32) -> f32 { ${derivative[activation]} }`;

@@ -5,7 +5,10 @@ import {type Program, run, spread} from './program.js';
 const COLUMNS = 16;
 const LANES = 16;
 
-/** Column sums of a, or of a ∘ b, as [1, columns]: each lane adds up every 16th row, and the first lane adds up the lanes. */
+/**
+ * Column sums of a, or of a ∘ b, as [1, columns]: each lane adds up every 16th row, and the first lane adds
+ * up the lanes.
+ */
 export function columnSumProgram(columns: number, product: boolean): Program {
   return {
     variableNames: product ? ['aIn', 'bIn'] : ['aIn'],

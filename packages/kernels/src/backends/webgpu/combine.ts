@@ -50,7 +50,10 @@ function epilogue(inputs: Named, stage: Stage, hasTail: boolean): string {
   return `let value = ${times(inputs, 'post', `activate(${u})`)};`;
 }
 
-/** One program for one stage of combine: base product, tail, scales, bias and activation in one pass over the output. */
+/**
+ * One program for one stage of combine: base product, tail, scales, bias and activation in one pass over the
+ * output.
+ */
 export function combineProgram(
   all: Named,
   {mix, activation, heads = {}}: CombineAttrs,

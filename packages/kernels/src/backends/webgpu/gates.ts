@@ -5,7 +5,8 @@ import {matMul} from './matmul.js';
 import {flat, type Program, run} from './program.js';
 
 /*
- * Rows of gates are short, a few numbers for as many experts: each invocation goes over the row of its element as often as it has to.
+ * Rows of gates are short, a few numbers for as many experts: each invocation goes over the row of its
+ * element as often as it has to.
  */
 
 const over = (body: string): string => `for (var i = start; i < start + width; i = i + 1) { ${body} }`;
@@ -110,7 +111,10 @@ export function keepProgram(shape: number[]): Program {
   );
 }
 
-/** The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum to 1. */
+/**
+ * The probabilities of two streams, and what of each row has at least theta times the largest, scaled to sum
+ * to 1.
+ */
 export const PeftStreamGates: PeftKernel<'PeftStreamGates'> = ({inputs: {a, b}, attrs, backend}) => {
   const {weightA, weightB, theta, floor} = attrs;
   const p = run(backend, streamsProgram(a.shape), [a, b], floats(weightA, weightB, floor));

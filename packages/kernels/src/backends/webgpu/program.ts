@@ -17,7 +17,10 @@ export interface Program {
 
 type Uniform = {type: 'int32' | 'float32'; data: number[]};
 
-/** How many workgroups each dimension of a dispatch may have, on every device; less in tests, which cannot wait for so many. */
+/**
+ * How many workgroups each dimension of a dispatch may have, on every device; less in tests, which cannot
+ * wait for so many.
+ */
 export const limits = {workgroups: 65535};
 const FLAT_WORKGROUP = 64;
 
@@ -43,8 +46,9 @@ export function flat(
 }
 
 /**
- * Runs a program. WebGPU refuses a dispatch without work groups and a binding without bytes: an output without elements needs no
- * dispatch, and an input without elements, which no shader of ours reads, is bound as one zero.
+ * Runs a program. WebGPU refuses a dispatch without work groups and a binding without bytes: an output
+ * without elements needs no dispatch, and an input without elements, which no shader of ours reads, is bound
+ * as one zero.
  */
 export function run(
   backend: KernelBackend,

@@ -1,6 +1,9 @@
 import {spread} from './program.js';
 
-/** Rows, columns and depth of the tile that one workgroup of 8 x 8 invocations computes; each invocation holds 4 x 4 of it. */
+/**
+ * Rows, columns and depth of the tile that one workgroup of 8 x 8 invocations computes; each invocation holds
+ * 4 x 4 of it.
+ */
 export const TILE = 32;
 
 /** WGSL of the tile's workgroup memory and of the multiply-add over one depth of it. */
@@ -53,8 +56,9 @@ export function productLoop(sums: string, depth: string, left: string, right: st
 }
 
 /**
- * The fields of a program with one workgroup per tile of [batch, rows, columns], numbered one after the other over two dimensions, since
- * each has a limit that rows or batches alone can exceed. {@link tilePlace} finds a workgroup's place.
+ * The fields of a program with one workgroup per tile of [batch, rows, columns], numbered one after the other
+ * over two dimensions, since each has a limit that rows or batches alone can exceed. {@link tilePlace} finds
+ * a workgroup's place.
  */
 export function tiled(
   rows: number,
@@ -69,8 +73,9 @@ export function tiled(
 }
 
 /**
- * WGSL of `rowStart`, `columnStart` and `batch` of the workgroup's tile of [batches, height, columns], and of `rows`, which is the height,
- * or 0 for the workgroups beyond the last tile: all go through the same barriers.
+ * WGSL of `rowStart`, `columnStart` and `batch` of the workgroup's tile of [batches, height, columns], and of
+ * `rows`, which is the height, or 0 for the workgroups beyond the last tile: all go through the same
+ * barriers.
  */
 export const tilePlace = (height: string, columns: string, batches: string): string => `
         let columns = ${columns};

@@ -2,8 +2,8 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {flat, type Program, run} from './program.js';
 
 /**
- * One invocation an element: it goes k times over its row, to the entry that comes last among the k largest. What comes before that
- * one is kept, and of entries that are equal the one with the lower index comes first.
+ * One invocation an element: it goes k times over its row, to the entry that comes last among the k largest.
+ * What comes before that one is kept, and of entries that are equal the one with the lower index comes first.
  */
 export function topKProgram(shape: number[], renormalize: boolean, gradient: boolean): Program {
   const over = (body: string): string => `for (var i = start; i < start + width; i = i + 1) { ${body} }`;

@@ -5,7 +5,10 @@ import {flat, type Program, run} from './program.js';
 
 const COORDINATES = ['x', 'y', 'z', 'w', 'u', 'v'];
 
-/** Moves the elements of a tensor of 2 to 6 axes, whatever they are: the output's axis i is the input's axis perm[i]. */
+/**
+ * Moves the elements of a tensor of 2 to 6 axes, whatever they are: the output's axis i is the input's axis
+ * perm[i].
+ */
 export function transposeProgram(shape: number[], perm: number[]): Program {
   const rank = shape.length;
   const from = shape.map((_, axis) => `coords.${COORDINATES[perm.indexOf(axis)]}`);
@@ -24,8 +27,8 @@ export function transposeProgram(shape: number[], perm: number[]): Program {
 }
 
 /**
- * Repairs the webgpu backend's Transpose of int32 and bool: tfjs 4.22's is an invalid shader, so that the result is zeros without a
- * word, or with two axes goes through floats, which hold no integer above 2^24.
+ * Repairs the webgpu backend's Transpose of int32 and bool: tfjs 4.22's is an invalid shader, so that the
+ * result is zeros without a word, or with two axes goes through floats, which hold no integer above 2^24.
  */
 export const TRANSPOSE = kernelPatch<tf.TransposeAttrs, WebGPUBackend>(
   tf.Transpose,

@@ -5,8 +5,9 @@ import type {ComposedKernel} from '../../kernel-map.js';
 function maskOf(p: tf.Tensor2D, k: number): tf.Tensor {
   const [, width] = p.shape;
   const {indices} = tf.topk(p, k, true);
-  // Compared, and summed over the last axis: asked for float32, the wasm backend's OneHot fills in the bits of integers, and a sum
-  // over another axis takes integers on webgpu through a transpose whose shader is invalid.
+  // Compared, and summed over the last axis: asked for float32, the wasm backend's OneHot fills in the bits
+  // of integers, and a sum over another axis takes integers on webgpu through a transpose whose shader is
+  // invalid.
   const chosen = tf.expandDims(tf.cast(indices, 'int32'), -2);
   const all = tf.reshape(tf.range(0, width, 1, 'int32'), [width, 1]);
   return tf.sum(tf.cast(tf.equal(chosen, all), 'float32'), -1);
