@@ -1,7 +1,6 @@
 // Sizes of what a page loads: each entry point by itself, and the ways that the documents show. tfjs is not counted.
-import {readFileSync} from 'node:fs';
+import {packages, specifierOf} from './scripts/packages.mjs';
 
-const packages = JSON.parse(readFileSync(new URL('scripts/entry-points.json', import.meta.url), 'utf8'));
 const built = (name, entry) => `packages/${name}/dist/esm/${entry}.js`;
 
 const COMMON = {
@@ -22,7 +21,7 @@ export default [
   ...Object.entries(packages).flatMap(([name, {entries}]) =>
     Object.entries(entries).map(([entry, limit]) => ({
       ...COMMON,
-      name: `@tfjs-peft/${name}${entry === 'index' ? '' : `/${entry}`}`,
+      name: specifierOf(name, entry),
       path: built(name, entry),
       limit,
     })),

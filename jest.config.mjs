@@ -1,21 +1,23 @@
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {listKernels} from './scripts/list-kernels.mjs';
+import {packages, specifierOf} from './scripts/packages.mjs';
 
 listKernels();
 
-// Dawn asks the process for its Vulkan driver, and a test's own process.env is a copy: so it is set here, for the workers to inherit.
+// Dawn asks the process for its Vulkan driver, and a test's own process.env is a copy: so it is set here, for
+// the workers to inherit.
 const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 if (existsSync(swiftshader)) process.env.VK_ICD_FILENAMES ??= swiftshader;
 
-// jest puts <rootDir> into patterns as it is, or escaped by halves: a folder named with [brackets] or a + is then no longer found.
+// jest puts <rootDir> into patterns as it is, or escaped by halves: a folder named with [brackets] or a + is
+// then no longer found.
 const root = fileURLToPath(new URL('.', import.meta.url)).replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 // The tests run on the sources: what the packages' exports maps name, and nothing else.
-const packages = JSON.parse(readFileSync(new URL('scripts/entry-points.json', import.meta.url), 'utf8'));
 const sources = Object.entries(packages).flatMap(([name, {entries}]) =>
   Object.keys(entries).map((entry) => [
-    `^@tfjs-peft/${name}${entry === 'index' ? '' : `/${entry}`}$`,
+    `^${specifierOf(name, entry)}$`,
     `<rootDir>/packages/${name}/src/${entry}.ts`,
   ]),
 );

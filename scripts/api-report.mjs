@@ -1,13 +1,12 @@
-// Writes packages/*/api.md from the built types: every public name of every entry point with its signature. A change of the public
-// API is a change of these files, which is committed with it. With --check nothing is written, and the exit code is 1 if one is stale.
+// Writes packages/*/api.md from the built types: every public name of every entry point with its signature. A
+// change of the public API is a change of these files, which is committed with it. With --check nothing is
+// written, and the exit code is 1 if one is stale.
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {join} from 'node:path';
 import {CompilerState, Extractor, ExtractorConfig} from '@microsoft/api-extractor';
+import {packages, root, specifierOf} from './packages.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const packages = JSON.parse(readFileSync(join(root, 'scripts/entry-points.json'), 'utf8'));
 const scratch = mkdtempSync(join(tmpdir(), 'tfjs-peft-api-'));
 const off = {default: {logLevel: 'none'}};
 // Of the extractor's remarks only this counts: a type that a signature names and no entry point exports.
@@ -74,12 +73,11 @@ function signatures(name, entry, compilerState) {
 
 /** An entry point that has all of the first one too shows the rest alone. */
 function section(name, entry, signatures, first) {
-  const specifier = (file) => `@tfjs-peft/${name}${file === 'index' ? '' : `/${file}`}`;
   const own = (block) => /^\/\/ @/m.test(block);
   const all = entry !== 'index' && first.filter(own).every((block) => signatures.includes(block));
   const shown = all ? signatures.filter((block) => !own(block) || !first.includes(block)) : signatures;
-  const note = all ? `All of ${specifier('index')}, and:\n\n` : '';
-  return `## ${specifier(entry)}\n\n${note}\`\`\`ts\n${shown.join('\n\n')}\n\`\`\`\n`;
+  const note = all ? `All of ${specifierOf(name, 'index')}, and:\n\n` : '';
+  return `## ${specifierOf(name, entry)}\n\n${note}\`\`\`ts\n${shown.join('\n\n')}\n\`\`\`\n`;
 }
 
 function report(name, {entries}) {

@@ -1,5 +1,6 @@
-// Compiles the AssemblyScript kernels and embeds the module as text, so that browsers and Node load it without a path. In hexadecimal, which
-// gzip makes a quarter smaller than base64: there a byte is written in four ways, and what repeats is not seen.
+// Compiles the AssemblyScript kernels and embeds the module as text, so that browsers and Node load it
+// without a path. In hexadecimal, which gzip makes a quarter smaller than base64: there a byte is written in
+// four ways, and what repeats is not seen.
 import {createHash} from 'node:crypto';
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -30,7 +31,9 @@ export function sections(bytes) {
   return found;
 }
 
-/** Where the flags of the one imported memory stand: 1 for an own memory with a maximum, 3 for a shared one. */
+/**
+ * Where the flags of the one imported memory stand: 1 for an own memory with a maximum, 3 for a shared one.
+ */
 function memoryFlagsOffset(bytes) {
   const {start} = sections(bytes).find(({id}) => id === IMPORT_SECTION);
   let [count, at] = readUnsigned(bytes, start);
@@ -45,8 +48,9 @@ function memoryFlagsOffset(bytes) {
 }
 
 /**
- * Compiles the kernels, for plain or for relaxed SIMD, which not every engine has. One binary serves both heaps of tfjs, the plain and the threaded one: they differ in the byte at
- * `memoryFlags`, since the kernels need no atomics.
+ * Compiles the kernels, for plain or for relaxed SIMD, which not every engine has. One binary serves both
+ * heaps of tfjs, the plain and the threaded one: they differ in the byte at `memoryFlags`, since the kernels
+ * need no atomics.
  */
 export async function compileWasm(root, relaxed = false) {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-wasm-'));
@@ -75,7 +79,8 @@ export async function compileWasm(root, relaxed = false) {
     ]);
     if (result.error) throw new Error(`AssemblyScript: ${result.error.message}\n${result.stderr.toString()}`);
     const bytes = readFileSync(out);
-    // A data segment would be copied over tfjs's own static data when the module is instantiated on its memory.
+    // A data segment would be copied over tfjs's own static data when the module is instantiated on its
+    // memory.
     if (sections(bytes).some(({id}) => id === DATA_SECTION)) {
       throw new Error(
         'the wasm module has a data section: no array literals, strings or Mathf.* in packages/kernels/assembly',
@@ -91,8 +96,8 @@ export async function compileWasm(root, relaxed = false) {
 const TOGETHER = 8;
 
 /**
- * What makes one binary another: where the next edit begins, counted from the end of the last one, how many bytes go there, and what
- * comes in their place.
+ * What makes one binary another: where the next edit begins, counted from the end of the last one, how many
+ * bytes go there, and what comes in their place.
  *
  * @returns Edits such as `1f,2,fd85`, numbers and bytes in hexadecimal.
  */

@@ -1,16 +1,14 @@
-// Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file); what is not published last.
+// Builds every package: wasm first, then per package tsc (ESM and types) and esbuild (CJS, file by file);
+// what is not published last.
 import {execFileSync} from 'node:child_process';
-import {cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {cpSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
-import {fileURLToPath} from 'node:url';
 import {build} from 'esbuild';
 import {buildWasm} from './build-wasm.mjs';
 import {listKernels} from './list-kernels.mjs';
+import {packages, root} from './packages.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
-// In their order, which is that of their dependencies.
-const packages = JSON.parse(readFileSync(join(root, 'scripts/entry-points.json'), 'utf8'));
 
 function files(directory, ending) {
   return readdirSync(directory, {recursive: true, withFileTypes: true})

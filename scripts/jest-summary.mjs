@@ -1,5 +1,5 @@
-// Prints each skipped test and then the plain closing line that CI reads, and turns a skip into a failure under
-// TFJS_PEFT_REQUIRE=all. A skipped test says in its title what it lacks and how to get it.
+// Prints each skipped test and then the plain closing line that CI reads, and turns a skip into a failure
+// under TFJS_PEFT_REQUIRE=all. A skipped test says in its title what it lacks and how to get it.
 export default class Summary {
   constructor({testNamePattern}) {
     // With -t the skips are what the caller asked for.

@@ -1,4 +1,5 @@
-// Prose is at most 110 columns wide, as code is, which biome sees to: comments, and the pages but for their tables, code and links.
+// Prose is at most 110 columns wide, as code is, which biome sees to: comments, and the pages but for their
+// tables, code and links.
 import {execFileSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 
@@ -9,7 +10,10 @@ const LEFT_OUT = /^e2e\/(golden|fixtures|saved)\/|api\.md$|^LICENSE$/;
 
 const isComment = (line) => /^\s*(\/\/|\/?\*|#)/.test(line) || /\s\/\/ /.test(line);
 
-/** The lines of a page that are neither code nor rows of a table, each with its number; links count by their text. */
+/**
+ * The lines of a page that are neither code nor rows of a table, each with its number; links count by their
+ * text.
+ */
 function proseOf(lines) {
   let code = false;
   return lines.flatMap((line, i) => {

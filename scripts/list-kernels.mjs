@@ -1,5 +1,6 @@
-// Lists the kernels of each backend and the ops that have gradients, as their files have them. So a kernel is its files and its row in
-// kernel-map.ts, and nobody keeps a list of kernels by hand. The build, the tests and the checks run it first.
+// Lists the kernels of each backend and the ops that have gradients, as their files have them. So a kernel is
+// its files and its row in kernel-map.ts, and nobody keeps a list of kernels by hand. The build, the tests
+// and the checks run it first.
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';

@@ -1,14 +1,11 @@
-// Writes what follows from entry-points.json, the one list of the packages that are published, of their entry points with the size that
-// each may have (see .size-limit.mjs), and of their modules with side effects: the exports
-// maps and lists of files with side effects in the packages' manifests, the packages of lerna.json and the paths of tsconfig.json.
-// With --check nothing is written, and the exit code is 1 if a file would change.
+// Writes what follows from entry-points.json: the exports maps and the lists of files with side effects in
+// the packages' manifests, the packages of lerna.json and the paths of tsconfig.json. With --check nothing is
+// written, and the exit code is 1 if a file would change.
 import {readFileSync, writeFileSync} from 'node:fs';
-import {dirname, join} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {join} from 'node:path';
+import {packages, root, specifierOf} from './packages.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const read = (path) => readFileSync(join(root, path), 'utf8');
-const packages = JSON.parse(read('scripts/entry-points.json'));
 
 const built = (entry, format) => ({
   types: `./dist/${format}/${entry}.d.ts`,
@@ -39,8 +36,7 @@ function lerna() {
 function tsconfig() {
   const lines = Object.entries(packages).flatMap(([name, {entries}]) =>
     Object.keys(entries).map((entry) => {
-      const specifier = `@tfjs-peft/${name}${entry === 'index' ? '' : `/${entry}`}`;
-      return `      "${specifier}": ["./packages/${name}/src/${entry}.ts"],\n`;
+      return `      "${specifierOf(name, entry)}": ["./packages/${name}/src/${entry}.ts"],\n`;
     }),
   );
   lines.push('      "@tfjs-peft/testing/*": ["./packages/testing/src/*.ts"]\n');

@@ -1,8 +1,11 @@
+import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {circlesIn, type Import, importsOf, specifiersOf} from './imports.js';
 import {isTest, PARTS, packageOf, partOf} from './parts.js';
 
-const IMPORTS = importsOf(join(__dirname, '../../../..'));
+const ROOT = join(__dirname, '../../../..');
+const IMPORTS = importsOf(ROOT);
+const PUBLISHED = Object.keys(JSON.parse(readFileSync(join(ROOT, 'scripts/entry-points.json'), 'utf8')));
 
 const said = ({from, specifier}: Import): string => `${from} imports ${specifier}`;
 
@@ -48,6 +51,20 @@ test('tests import packages below their own and packages/testing; only tests imp
   });
   expect(wrong.map(said)).toEqual([]);
 });
+
+test.each(PUBLISHED)(
+  'the manifest of %s names the packages of ours that its sources import, and no other',
+  (name) => {
+    const own = IMPORTS.filter(({from}) => packageOf(from) === `packages/${name}` && !isTest(from));
+    const used = own.flatMap(({specifier}) => /^@tfjs-peft\/[^/]+/.exec(specifier)?.[0] ?? []);
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'packages', name, 'package.json'), 'utf8'));
+    const {dependencies = {}, devDependencies = {}, peerDependencies = {}} = manifest;
+    const named = Object.keys({...dependencies, ...devDependencies, ...peerDependencies});
+    expect(named.filter((dependency) => dependency.startsWith('@tfjs-peft/')).sort()).toEqual(
+      [...new Set(used)].sort(),
+    );
+  },
+);
 
 describe('what the rules are made of', () => {
   test('statements that name a module', () => {
