@@ -19,7 +19,13 @@ export function deriveSeed(seed: number, key: string | number): number {
 }
 
 /** The ways to start that need nothing but numbers. */
-export type PlainInit = Exclude<Init, {type: 'identity' | 'columnNorms' | 'columns' | 'bias'}>;
+export type PlainInit = Exclude<Init, {type: 'identity' | 'columnNorms' | 'columns' | 'bias' | 'heUniform'}>;
+
+/** He's uniform distribution, by the first axis: √(6 / rows) to both sides of zero. */
+export function heUniform([rows = 1]: readonly number[]): PlainInit {
+  const bound = Math.sqrt(6 / rows);
+  return {type: 'uniform', low: -bound, high: bound};
+}
 
 /** Initial values of one weight. The same seed gives the same values on every backend. */
 export function initialValues(init: PlainInit, size: number, seed: number): Float32Array {
@@ -30,6 +36,8 @@ export function initialValues(init: PlainInit, size: number, seed: number): Floa
       return values;
     case 'ones':
       return values.fill(1);
+    case 'constant':
+      return values.fill(init.value);
     case 'uniform':
       return values.map(() => init.low + (init.high - init.low) * next());
     case 'normal':

@@ -114,17 +114,19 @@ export class AdaptedGraphModel implements AdaptedModel {
     return selectTargets(this.noun, this.described, targets);
   }
 
-  add({name, adapter, sites, selected, seed}: Plan<LocatedNode>): void {
+  add({name, adapter, sites, selected, seed, shared}: Plan<LocatedNode>): void {
     const before = this.activeName;
     try {
       for (const {at, config} of sites) {
         const place = this.described.findIndex((described) => described.at.path === at.path);
-        this.makeSite(at).adapted.add(name, config, seed === undefined ? undefined : deriveSeed(seed, place));
+        const own = seed === undefined ? undefined : deriveSeed(seed, place);
+        this.makeSite(at).adapted.add(name, config, own, shared);
       }
       this.adapters.set(name, {
         config: adapter,
         sites: new Map(sites.map(({at, config}) => [at.path, config])),
         selected,
+        shared,
       });
       this.activate(name);
     } catch (error) {
@@ -280,6 +282,8 @@ export class AdaptedGraphModel implements AdaptedModel {
     const valued = sites.map(async ({adapted, ...site}) => ({
       ...site,
       weights: await valuesOf(adapted.weightsOf(name)),
+      shared: await valuesOf(adapted.sharedOf(name)),
+      keys: new Map([...adapted.sharedOf(name)].map(([weight, {key}]) => [weight, key])),
     }));
     return upgradedArtifacts(source, this.executor, await Promise.all(valued));
   }
@@ -315,10 +319,12 @@ export class AdaptedGraphModel implements AdaptedModel {
   }
 }
 
-async function valuesOf(variables: ReadonlyMap<string, LayerVariable>): Promise<Map<string, WeightValues>> {
-  const reads = [...variables].map(async ([name, variable]): Promise<[string, WeightValues]> => {
-    const values = (await variable.read().data()) as Float32Array;
-    return [name, {shape: variable.shape as number[], values: values.slice()}];
+async function valuesOf(
+  weights: ReadonlyMap<string, Pick<LayerVariable, 'read' | 'shape'>>,
+): Promise<Map<string, WeightValues>> {
+  const reads = [...weights].map(async ([name, weight]): Promise<[string, WeightValues]> => {
+    const values = (await weight.read().data()) as Float32Array;
+    return [name, {shape: weight.shape as number[], values: values.slice()}];
   });
   return new Map(await Promise.all(reads));
 }

@@ -220,10 +220,11 @@ export class AdaptedLayersModel implements AdaptedModel {
         // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
         const place = layers.findIndex(({path}) => path === at.path);
         const seed = plan.seed === undefined ? undefined : deriveSeed(plan.seed, place);
-        this.sites.make(at).addAdapter(plan.name, config, seed);
+        this.sites.make(at).addAdapter(plan.name, config, seed, plan.shared);
       }
       const configs = new Map(plan.sites.map(({at, config}) => [at.path, config]));
-      this.adapters.set(plan.name, {config: plan.adapter, sites: configs, selected: plan.selected});
+      const {adapter, selected, shared} = plan;
+      this.adapters.set(plan.name, {config: adapter, sites: configs, selected, shared});
       for (const {holder} of layers) if (!isContainer(holder)) this.order.keep(holder);
       this.activate(plan.name);
     } catch (error) {

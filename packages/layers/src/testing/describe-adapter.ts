@@ -19,7 +19,9 @@ export interface DoubleSite {
   length: number;
   /** A weight of the adapter, or `kernel` or `bias`; a vector is one row. */
   weight(name: string): Matrix;
-  /** The same before any finite difference: for what counts as a constant in the gradient. */
+  /** A weight that the adapter has in common with other sites. */
+  shared(name: string): Matrix;
+  /** The same as `weight` before any finite difference: for what counts as a constant in the gradient. */
   constant(name: string): Matrix;
 }
 
@@ -83,6 +85,7 @@ export function describeAdapter(config: AdapterConfig, formula: (site: DoubleSit
       async ({activation, useBias, shape}) => {
         const layer = build(config, {activation, useBias}, [...shape]);
         const filled = fill(layer);
+        const shared = layer.site.sharedOf('default');
         const x0 = Float64Array.from(Float32Array.from(wave(tf.util.sizeFromShape([...shape]), 9)));
         const evaluate = (name?: string, changed?: Float64Array): number[] => {
           const valuesOf = (weight: string) => (weight === name ? changed! : filled.get(weight)!.values);
@@ -94,6 +97,8 @@ export function describeAdapter(config: AdapterConfig, formula: (site: DoubleSit
             act: (u) => u.map(ACTIVATIONS[activation]!),
             length: shape.length > 2 ? shape.at(-2)! : 1,
             weight: (weight) => matrix(valuesOf(weight), filled.get(weight)!.variable.shape.at(-1)!),
+            shared: (weight) =>
+              matrix(shared.get(weight)!.read().dataSync(), shared.get(weight)!.shape.at(-1)!),
             constant: (weight) =>
               matrix(filled.get(weight)!.values, filled.get(weight)!.variable.shape.at(-1)!),
           }).flat();

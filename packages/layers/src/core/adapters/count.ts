@@ -17,18 +17,31 @@ export interface WeightShape {
 }
 
 /**
- * The weights that an adapter would have at a site of these dimensions. It runs the `build` that layers run and makes no tensor.
+ * The weights of its own that an adapter would have at a site of these dimensions. It runs the `build` that layers run and makes no tensor.
  *
  * @throws ConfigError if the config is not good.
  */
 export function adapterShapes(config: AdapterConfig, dims: SiteDims): WeightShape[] {
-  const shapes: WeightShape[] = [];
+  return declared(config, dims).flatMap(({trainable, ...weight}) =>
+    trainable === 'shared' ? [] : [{...weight, trainable}],
+  );
+}
+
+/** The weights that an adapter would have in common with its other sites, as large as this one needs them. */
+export function sharedShapes(config: AdapterConfig, dims: SiteDims): {name: string; shape: number[]}[] {
+  return declared(config, dims).flatMap(({name, shape, trainable}) =>
+    trainable === 'shared' ? [{name, shape}] : [],
+  );
+}
+
+function declared(config: AdapterConfig, dims: SiteDims) {
+  const weights: {name: string; shape: number[]; trainable: boolean | 'shared'}[] = [];
   const declare: AddWeight = (name, shape, _init, trainable = true) => {
-    shapes.push({name, shape, trainable});
+    weights.push({name, shape, trainable});
     return NO_VALUE;
   };
   createAdapter(config, dims).build(dims, declare);
-  return shapes;
+  return weights;
 }
 
 /** The same, but asked at each weight whether there can be so many parameters, so that no number of a config makes a tensor too large. */
@@ -57,6 +70,6 @@ export function countTrainable(config: AdapterConfig, dims: SiteDims): number {
     .reduce((total, {shape}) => total + sizeOf(shape), 0);
 }
 
-function sizeOf(shape: readonly number[]): number {
+export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((size, axis) => size * axis, 1);
 }

@@ -39,6 +39,8 @@ export interface AdapterFile {
   /** Sites whose config is another one. A list, since a site may be called `__proto__`. */
   overrides: {site: string; adapter: AdapterConfig}[];
   sites: FileSite[];
+  /** Shapes of the weights that all sites have in common, which are drawn again and not saved. Default: there are none. */
+  shared?: FileWeight[];
   /** Layers that were trained in full, and heads of trainers, whose weights are in the file too. */
   trained: FileLayer[];
   /** The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes. */
@@ -134,6 +136,7 @@ export function checkAdapterFile(value: unknown, place = CONFIG_FILE): AdapterFi
   const known = new Set(file.sites.map(({name}) => name));
   const sound = overridden.size === file.overrides.length && [...overridden].every((site) => known.has(site));
   check(sound, 'overrides', 'of sites of the file, each once');
+  check(file.shared === undefined || isSharedShapes(file.shared), 'shared', 'a list of names and shapes');
   check(isList(file.trained, isLayer), 'trained', 'a list of layers with their weights');
   check(isObject(file.base) && isText(file.base.sha256), 'base.sha256', 'a text');
   const isBase = (weight: Fields) =>
@@ -217,6 +220,11 @@ function isText(value: unknown): value is string {
 
 export function isShape(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
+}
+
+/** Whether it is a list of names and shapes. */
+export function isSharedShapes(value: unknown): value is FileWeight[] {
+  return isList(value, isWeight);
 }
 
 function isWeight(weight: Fields): boolean {

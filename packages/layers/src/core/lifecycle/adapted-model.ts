@@ -4,6 +4,7 @@ import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/weight-hashes.js';
 import type {LossScale} from '../sites/auxiliary-loss.js';
+import type {SharedShape} from '../sites/shared-weights.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
@@ -16,6 +17,8 @@ export interface StoredAdapter {
   /** Config at each site, by the site's path; with all defaults filled in. */
   sites: Map<string, AdapterConfig>;
   selected: Selected[];
+  /** Shapes of the weights that all sites have in common. */
+  shared: SharedShape[];
 }
 
 /** Another model that has layers of an upgraded one, so that its outputs move with the adapters too. */

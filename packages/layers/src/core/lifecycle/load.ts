@@ -15,6 +15,7 @@ import {
   weightKey,
 } from '../io/adapter-file.js';
 import {type Rename, renameSites} from '../io/rename.js';
+import type {SharedShape} from '../sites/shared-weights.js';
 import type {AdaptedModel, FileVariables, StoredAdapter} from './adapted-model.js';
 import {checkName, type Plan, type PlannedSite} from './plan.js';
 import {comparedWeights} from './weights.js';
@@ -85,7 +86,12 @@ function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed:
     selected.status = 'trained';
     selected.reason = 'the file has its weights';
   }
-  const problems = plan.sites.flatMap((site) => siteProblems(site, file));
+  const problems = [
+    ...compareShared(plan.shared, file.shared ?? []),
+    ...plan.sites.flatMap((site) => siteProblems(site, file)),
+  ];
+  // The file's, as the largest site may have gone since they were drawn.
+  plan.shared = file.shared ?? [];
   fail(
     problems,
     'The weights do not fit the adapter that the config describes',
@@ -143,6 +149,9 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
     }
     problems.push(...siteProblems({at: {path: site.name}, dims, config}, file));
   }
+  const [ours, theirs] = [existing.shared, file.shared ?? []].map((shared) => JSON.stringify(shared));
+  if (ours !== theirs)
+    problems.push(`the shared weights are ${ours} in the model, but ${theirs} in the file`);
   const trained = new Map(state.trainedVariables(name).map((layer) => [layer.file.name, layer.file]));
   const given = new Set(file.trained.map((layer) => layer.name));
   for (const path of trained.keys()) {
@@ -163,7 +172,23 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
   );
 }
 
-/** How the file's weights at a site differ from those that the adapter's config makes there. */
+/** What is wrong with the shared weights of a file, which must hold what the sites ask for. */
+function compareShared(asked: readonly SharedShape[], given: readonly SharedShape[]): string[] {
+  const shapes = new Map(given.map(({name, shape}) => [name, shape]));
+  const names = new Set(asked.map(({name}) => name));
+  const missing = asked.flatMap(({name, shape}) => {
+    const whole = shapes.get(name);
+    if (whole === undefined) return [`the shape of the shared weight '${name}' is missing in the file`];
+    const holds = whole.length === shape.length && shape.every((axis, i) => axis <= whole[i]!);
+    return holds ? [] : [`the shared weight '${name}' is [${whole}] in the file, but must hold [${shape}]`];
+  });
+  const extra = given.flatMap(({name}) =>
+    names.has(name) ? [] : [`the adapter has no shared weight '${name}'`],
+  );
+  return [...missing, ...extra];
+}
+
+/** How the file's weights at a site differ from what the adapter's config makes there. */
 function siteProblems(
   {at, dims, config}: Pick<PlannedSite, 'dims' | 'config'> & {at: {path: string}},
   file: AdapterFile,

@@ -8,9 +8,10 @@ import {
 import {checkInteger, checkOptions, LIMITS, plainCopy} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import {checkCompatible} from '../adapters/compatibility.js';
-import {adapterShapes, countTrainable} from '../adapters/count.js';
+import {adapterShapes, countTrainable, sharedShapes, sizeOf} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
 import {listNames} from '../messages.js';
+import {largestShapes, type SharedShape} from '../sites/shared-weights.js';
 import {
   type Candidate,
   checkTargets,
@@ -73,6 +74,8 @@ export interface Plan<At = Candidate> {
   sites: PlannedSite<At>[];
   selected: Selected<At>[];
   seed: number | undefined;
+  /** Shapes of the weights that all sites have in common. */
+  shared: SharedShape[];
 }
 
 /** Decides how an upgrade treats every candidate of a model; see `selectTargets`. */
@@ -113,14 +116,16 @@ export function planUpgrade<At extends Candidate>(
     for (const site of matched) site.config = merge(site.config, override.adapter);
   }
   const {planned, judged} = fitting(noun, sites, selected, config.targets);
-  const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, 0);
+  const shared = largestShapes(planned.flatMap(({config, dims}) => sharedShapes(config, dims)));
+  const common = shared.reduce((sum, {shape}) => sum + sizeOf(shape), 0);
+  const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, common);
   if (total > LIMITS.parameters) {
     throw new ConfigError(
       `upgrade: the adapter would have ${total} parameters at ${planned.length} ${noun}s, but at most ` +
         `${LIMITS.parameters} are possible. Set a smaller rank or fewer experts, or target fewer ${noun}s.`,
     );
   }
-  return {name, adapter, seed, sites: planned, selected: judged};
+  return {name, adapter, seed, shared, sites: planned, selected: judged};
 }
 
 /**
@@ -164,10 +169,7 @@ function fitting<At extends Candidate>(
 
 /** The number of parameters that a site's adapter trains, and of all its parameters. */
 export function countSite({config, dims}: Omit<PlannedSite, 'at'>): {trainable: number; total: number} {
-  const total = adapterShapes(config, dims).reduce(
-    (sum, {shape}) => sum + shape.reduce((size, axis) => size * axis, 1),
-    0,
-  );
+  const total = adapterShapes(config, dims).reduce((sum, {shape}) => sum + sizeOf(shape), 0);
   return {trainable: countTrainable(config, dims), total};
 }
 

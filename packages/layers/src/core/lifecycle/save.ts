@@ -51,6 +51,7 @@ export async function toStored(state: AdaptedModel, name: string): Promise<Store
       adapter: adapter.config,
       overrides: overrides.map(([site, adapter]) => ({site, adapter})),
       sites: sites.map(({file}) => file),
+      ...(adapter.shared.length > 0 && {shared: adapter.shared}),
       trained: trained.map(({file}) => file),
       base: await baseWeights(
         state,

@@ -9,6 +9,7 @@ import {AdapterSlot, type VariableScope} from './adapter-slot.js';
 import {AuxiliaryLoss} from './auxiliary-loss.js';
 import type {Operation} from './operation.js';
 import {runSite, type SiteStage} from './run-site.js';
+import type {SharedPart, SharedShape} from './shared-weights.js';
 import type {UsageRecorder} from './usage.js';
 
 /** What a call of a site brings along. */
@@ -76,11 +77,12 @@ export class AdaptedSite {
   }
 
   /** All adapters as they are to be saved. */
-  get records(): {adapter: string; active: boolean; config: AdapterConfig}[] {
+  get records(): {adapter: string; active: boolean; config: AdapterConfig; shared: SharedShape[]}[] {
     return [...this.slots.values()].map((slot) => ({
       adapter: slot.name,
       active: slot === this.activeSlot,
       config: slot.adapter.getConfig(),
+      shared: slot.shared,
     }));
   }
 
@@ -90,10 +92,11 @@ export class AdaptedSite {
    * @param name Any text that is not empty.
    * @param seed Seed of the random initial values: the same seed gives the same values on every backend. Without one they differ
    * every time. Sites of one model need seeds of their own; see `deriveSeed`.
+   * @param shared Shapes of the weights that it has in common with other sites. Default: those of this site alone.
    * @throws DuplicateNameError if there is one of that name; ConfigError if the config is not good; UnsupportedSiteError if such an
    * adapter cannot act here. The site is then unchanged.
    */
-  add(name: string, config: AdapterConfig, seed?: number): void {
+  add(name: string, config: AdapterConfig, seed?: number, shared?: readonly SharedShape[]): void {
     if (typeof name !== 'string' || name === '') {
       throw new ConfigError(`${this.label()}: an adapter's name must be a text that is not empty.`);
     }
@@ -105,7 +108,7 @@ export class AdaptedSite {
     const built = this.prefix !== undefined;
     const adapter = createAdapter(config, built ? this.operation.dims : undefined);
     if (built) checkCompatible(adapter, this.operation.dims, this.label());
-    const slot = new AdapterSlot(name, adapter, seed);
+    const slot = new AdapterSlot(name, adapter, seed, shared);
     if (built) this.buildSlot(slot, {prefix: this.prefix!, entered: false});
     this.slots.set(name, slot);
   }
@@ -145,6 +148,15 @@ export class AdaptedSite {
    */
   weightsOf(name: string): Map<string, tfl.LayerVariable> {
     return new Map(this.slot(name).weights);
+  }
+
+  /**
+   * What an adapter has in common with its other sites, by the names that it gives; empty until the operation has its weights.
+   *
+   * @throws ConfigError if there is none of that name.
+   */
+  sharedOf(name: string): ReadonlyMap<string, SharedPart> {
+    return this.slot(name).parts;
   }
 
   /**

@@ -4,8 +4,9 @@ import {DuplicateNameError, shared} from '@tfjs-peft/kernels';
 import {type AddWeight, type Init, uniformNumbers} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {bounded} from '../adapters/count.js';
-import {deriveSeed, initialValues} from '../random.js';
+import {deriveSeed, heUniform, initialValues} from '../random.js';
 import type {FrozenBase} from './operation.js';
+import {type SharedPart, type SharedShape, takeShared} from './shared-weights.js';
 
 const ofAdapters = shared('layers.adapter-weights', () => new WeakSet<tfl.LayerVariable>());
 
@@ -25,6 +26,8 @@ export interface VariableScope {
 export class AdapterSlot {
   /** By the name that the adapter gives each; in the order of declaration. Empty until `build`. */
   readonly weights = new Map<string, tfl.LayerVariable>();
+  /** What it has in common with the adapter's other sites, by name. Empty until `build`. */
+  readonly parts = new Map<string, SharedPart>();
   private readonly fixed = new Set<tfl.LayerVariable>();
   /** Uniform numbers of a shape, the same ones in the same order for the same seed; undefined without a seed. */
   readonly noise?: (shape: number[]) => tf.Tensor;
@@ -33,6 +36,7 @@ export class AdapterSlot {
     readonly name: string,
     readonly adapter: Adapter,
     private readonly seed: number | undefined,
+    private readonly given: readonly SharedShape[] = [],
   ) {
     if (seed === undefined) return;
     const next = uniformNumbers(deriveSeed(seed, 'noise'));
@@ -43,10 +47,16 @@ export class AdapterSlot {
   build(dims: SiteDims, scope: VariableScope, base: FrozenBase): void {
     try {
       const declare: AddWeight = (weight, shape, init, trainable = true) => {
-        if (this.weights.has(weight)) {
+        if (this.weights.has(weight) || this.parts.has(weight)) {
           throw new DuplicateNameError(
             `Adapter '${this.name}' declares weight '${weight}' twice. Rename one.`,
           );
+        }
+        if (trainable === 'shared') {
+          const whole = this.given.find(({name}) => name === weight)?.shape;
+          const part = takeShared(weight, shape, init, whole);
+          this.parts.set(weight, part);
+          return part;
         }
         const value = initialTensor(init, shape, base, this.seedOf(weight));
         const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
@@ -68,9 +78,17 @@ export class AdapterSlot {
     return [...this.weights.values()].filter((variable) => !this.fixed.has(variable));
   }
 
+  /** Shapes of the whole weights that the adapter's sites have in common. */
+  get shared(): SharedShape[] {
+    if (this.parts.size === 0) return [...this.given];
+    return [...this.parts].map(([name, {whole}]) => ({name, shape: whole}));
+  }
+
   dispose(): void {
     for (const variable of this.weights.values()) variable.dispose();
     this.weights.clear();
+    for (const part of this.parts.values()) part.release();
+    this.parts.clear();
   }
 
   private seedOf(weight: string): number {
@@ -88,6 +106,10 @@ function initialTensor(init: Init, shape: number[], {kernel, bias}: FrozenBase, 
       return tf.slice(kernel, [0, 0], [kernel.shape[0], init.count]);
     case 'bias':
       return bias === undefined ? tf.zeros(shape) : tf.clone(bias);
+    case 'heUniform': {
+      const values = initialValues(heUniform(shape), tf.util.sizeFromShape(shape), init.seed ?? seed);
+      return tf.tensor(values, shape, 'float32');
+    }
     default:
       return tf.tensor(initialValues(init, tf.util.sizeFromShape(shape), seed), shape, 'float32');
   }

@@ -14,6 +14,10 @@ export interface SiteToSave extends MergeableSite {
   at: GraphNode;
   config: AdapterConfig;
   weights: ReadonlyMap<string, WeightValues>;
+  /** Parts of weights that the sites have in common. */
+  shared: ReadonlyMap<string, WeightValues>;
+  /** By which it is known that two of them are one. */
+  keys: ReadonlyMap<string, string>;
 }
 
 /**
@@ -26,11 +30,17 @@ export async function upgradedArtifacts(
   sites: readonly SiteToSave[],
 ): Promise<tf.io.ModelArtifacts> {
   const graph = new GraphEditor(copyTopology<GraphDef>(source.modelTopology!));
-  for (const {path, at, node, config, weights} of sites) {
+  const common = new Map<string, string>();
+  for (const {path, at, node, config, weights, shared, keys} of sites) {
     const {fragment, sources} = cutFragment(executor, at, node, (name) => graph.node(name)!);
     const names = [...weights].map(([name, {shape, values}]) =>
       graph.addConstant(`${path}/${name}`, shape, values),
     );
+    for (const [name, {shape, values}] of shared) {
+      const key = keys.get(name)!;
+      if (!common.has(key)) common.set(key, graph.addConstant(`${path}/${name}`, shape, values));
+      names.push(common.get(key)!);
+    }
     for (const {node: behind, input, sum} of node.absorbed) {
       const taker = graph.node(behind.name)!;
       const passed = taker.input![input]!;
@@ -46,7 +56,13 @@ export async function upgradedArtifacts(
         graph.replace(taker, {op: 'AddV2', input: [passed, nothing], attr});
       }
     }
-    const record = encodeRecord({schema: 1, node: path, config, weights: [...weights.keys()], fragment});
+    const record = encodeRecord({
+      schema: 1,
+      node: path,
+      config,
+      weights: [...weights.keys(), ...shared.keys()],
+      fragment,
+    });
     graph.replace(graph.node(path)!, {
       op: SAVED_SITE_OP,
       input: [...sources, ...names],

@@ -5,6 +5,7 @@ import type {RouterContext} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from '../../core/adapters/adapter.js';
 import {AdaptedSite} from '../../core/sites/adapted-site.js';
 import type {Operation} from '../../core/sites/operation.js';
+import type {SharedShape} from '../../core/sites/shared-weights.js';
 import type {UsageRecorder} from '../../core/sites/usage.js';
 import {internals} from '../../core/tfjs/internals.js';
 import type {LayerSite} from './layer-site.js';
@@ -69,8 +70,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.baseValues = args.weights;
     this.site = new AdaptedSite(this.operation, () => `Layer '${this.name}'`);
     this.resemblance = new Resemblance(this, inner);
-    for (const {adapter, active, config} of decodeAdapters(this.name, args.adapters)) {
-      this.addAdapter(adapter, config);
+    for (const {adapter, active, config, shared} of decodeAdapters(this.name, args.adapters)) {
+      this.addAdapter(adapter, config, undefined, shared);
       if (active) this.activate(adapter);
     }
   }
@@ -187,8 +188,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   /** Adds an adapter, without making it active; see {@link AdaptedSite.add}. */
-  addAdapter(name: string, config: AdapterConfig, seed?: number): void {
-    this.site.add(name, config, seed);
+  addAdapter(name: string, config: AdapterConfig, seed?: number, shared?: readonly SharedShape[]): void {
+    this.site.add(name, config, seed, shared);
     this.listWeights();
   }
 

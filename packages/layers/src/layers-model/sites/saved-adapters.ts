@@ -1,5 +1,7 @@
 import {ConfigError, describe} from '@tfjs-peft/kernels';
 import type {AdapterConfig} from '../../core/adapters/adapter.js';
+import {isSharedShapes} from '../../core/io/adapter-file.js';
+import type {SharedShape} from '../../core/sites/shared-weights.js';
 
 /**
  * An adapter in a layer's config. tfjs-layers rewrites the case of every key and string on saving and loading, except for strings
@@ -12,10 +14,12 @@ export interface AdapterRecord {
   adapter: string;
   active: boolean;
   config: AdapterConfig;
+  /** Shapes of the weights that it has in common with the adapter's other sites. */
+  shared?: SharedShape[] | undefined;
 }
 
-export function encodeAdapter({adapter, active, config}: AdapterRecord): SavedAdapter {
-  return {name: JSON.stringify({adapter, active, config})};
+export function encodeAdapter({adapter, active, config, shared = []}: AdapterRecord): SavedAdapter {
+  return {name: JSON.stringify({adapter, active, config, ...(shared.length > 0 && {shared})})};
 }
 
 /**
@@ -35,7 +39,8 @@ export function decodeAdapters(layerName: string, adapters: unknown): AdapterRec
     if (
       typeof record?.adapter !== 'string' ||
       typeof record.active !== 'boolean' ||
-      typeof record.config !== 'object'
+      typeof record.config !== 'object' ||
+      !(record.shared === undefined || isSharedShapes(record.shared))
     ) {
       throw new ConfigError(
         `Layer '${layerName}': the saved adapter ${describe(saved)} is not of the form ` +
