@@ -10,5 +10,6 @@ export * from './molora/adapter.js';
 export * from './mov/adapter.js';
 export * from './mor1e/adapter.js';
 export * from './lime/adapter.js';
+export * from './vera/adapter.js';
 
 adapters.close();
