@@ -44,6 +44,7 @@ export {type UsageCallbackOptions, usageCallback} from './core/lifecycle/usage-c
 export {deriveSeed} from './core/random.js';
 export {AdaptedSite, type CallOptions} from './core/sites/adapted-site.js';
 export type {FrozenBase, Operation, SiteActivation} from './core/sites/operation.js';
+export type {SharedPart, SharedShape} from './core/sites/shared-weights.js';
 export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
 export type {LayersPeft} from './layers-model/kind.js';
 export {

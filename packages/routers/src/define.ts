@@ -9,7 +9,10 @@ export type RouterConfigOf<Type extends string> = string extends Type
     ? RouterConfigs[Type]
     : {type: Type; experts: number} & Record<string, unknown>;
 
-type WithoutExperts<Config> = Config extends unknown ? Omit<Config, 'experts'> & {experts?: number} : never;
+/** A config of which the number of experts may be left out, as inside of an adapter's. */
+export type WithoutExperts<Config> = Config extends unknown
+  ? Omit<Config, 'experts'> & {experts?: number}
+  : never;
 
 /**
  * Defines a router type. Only `type` and `create` are required; lists, tables and tests are generated from

@@ -16,6 +16,7 @@ export {
   type RouterConfigOf,
   type RouterDefinition,
   routerDefinitions,
+  type WithoutExperts,
 } from './define.js';
 export {
   type FitIntuitionOptions,

@@ -25,6 +25,8 @@ import {calmStream, NORMALIZERS, type Normalizer} from './normalize.js';
 import {SELECTIONS, type Selection} from './selection.js';
 import {ANCHORS, type Anchor, anchorsOf, spreadOver} from './windows.js';
 
+export type {Anchor as ZeroAnchor, Normalizer as ZeroNormalizer, Selection as ZeroSelection};
+
 /** Config of {@link ZeroRouter}. */
 export interface ZeroRouterConfig {
   type: 'zero';
