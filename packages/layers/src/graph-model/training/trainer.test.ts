@@ -12,7 +12,7 @@ const X = (samples: number, seed = 7) =>
   tf.randomUniform([samples, ...X_SHAPE.slice(1)], -1, 1, 'float32', seed);
 const Y = (samples: number, seed = 8) => tf.randomUniform([samples, 3, 5], -1, 1, 'float32', seed);
 
-const ADAPTER = {type: 'molora', experts: 2, rank: 2} as const;
+const ADAPTER = {type: 'molora', experts: 2, rank: 2, alpha: 16} as const;
 
 /** tfjs's own, as importing tfjs-layers later would put it over ours. */
 const STOCK_SQUARED_DIFFERENCE: tf.GradConfig = {

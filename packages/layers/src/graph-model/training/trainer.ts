@@ -4,18 +4,15 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {checkOptions} from '@tfjs-peft/routers';
 import {headName} from '../../core/io/adapter-file.js';
-import {upgradeOf} from '../../core/lifecycle/handle.js';
 import {checkIdle, whileTraining} from '../../core/lifecycle/model-lock.js';
 import {allWeights} from '../../core/tfjs/model-map.js';
 import {disposeOptimizer, renew} from '../../core/tfjs/recompile.js';
-import type {AdaptedGraphModel} from '../adapted-graph-model.js';
-import {executorOf, type GraphNode, isGraphModel} from '../internals.js';
+import {executorOf, isGraphModel} from '../internals.js';
 import type {GraphBatch, GraphData, Source} from './batches.js';
 import {asSource, splitSource} from './data-source.js';
 import {endpointName} from './endpoint.js';
 import {Feed} from './feed.js';
-import {Forward, type PreparedBatch} from './forward.js';
-import {asTrained, type TrainedVariable} from './graph-layer.js';
+import type {PreparedBatch} from './forward.js';
 import {checkHeadNames, HeadedModel} from './headed-model.js';
 import type {GraphInputs} from './inputs.js';
 import {
@@ -29,7 +26,8 @@ import {
 } from './options.js';
 import {OutputNames, type OutputSignature} from './output-names.js';
 import {Passes} from './passes.js';
-import {checkGaps, explain, findGaps, type GradientGap} from './preflight.js';
+import {checkGaps, explain, type GradientGap} from './preflight.js';
+import {TrainedGraph} from './trained-graph.js';
 
 type Layer = tfl.layers.Layer;
 
@@ -64,7 +62,7 @@ export class GraphTrainer {
   private readonly layers: readonly (Layer | null)[];
   private readonly names: OutputNames;
   private readonly compileArgs: ReturnType<typeof compileArgs>;
-  private forward: {key: string; forward: Forward; gaps: GradientGap[]} | undefined;
+  private readonly graph: TrainedGraph;
   private headed: HeadedModel | undefined;
   private fitting = false;
   private compiled: {variables: tf.Variable[]; owned: boolean} | undefined;
@@ -81,6 +79,7 @@ export class GraphTrainer {
     executorOf(model);
     const {outputs, head} = options;
     this.outputs = [outputs ?? model.outputNodes].flat();
+    this.graph = new TrainedGraph(model, this.outputs);
     this.layers = [head ?? this.outputs.map(() => null)].flat();
     if (Array.isArray(head) && head.length !== this.outputs.length) {
       throw new ConfigError(
@@ -92,7 +91,7 @@ export class GraphTrainer {
     const given = outputs === undefined ? undefined : this.outputs;
     this.names = new OutputNames(this.outputs, given, this.layers, signature.outputs ?? {});
     this.compileArgs = compileArgs(options, this.names);
-    this.parts();
+    this.graph.parts();
     this.attachHeads();
   }
 
@@ -116,7 +115,7 @@ export class GraphTrainer {
   /** What training changes now: the active adapter, variables among the graph's weights, and heads as far as they have weights yet. */
   trainableVariables(): tf.Variable[] {
     const heads = this.layers.flatMap((head) => head?.trainableWeights ?? []);
-    return [...this.graphVariables(), ...heads].map((variable) => variable.read() as tf.Variable);
+    return [...this.graph.variables, ...heads].map((variable) => variable.read() as tf.Variable);
   }
 
   /**
@@ -124,7 +123,7 @@ export class GraphTrainer {
    * names)`, they can be fed in place of the inputs wherever this trainer takes some.
    */
   get crossing(): string[] {
-    return this.parts().forward.cut.crossing.map(endpointName);
+    return this.graph.parts().forward.cut.crossing.map(endpointName);
   }
 
   /**
@@ -133,7 +132,7 @@ export class GraphTrainer {
    * @throws NoGradientError if a dynamic op comes behind what is trained.
    */
   preflight(): GradientGap[] {
-    return this.parts().gaps;
+    return this.graph.parts().gaps;
   }
 
   /**
@@ -184,7 +183,7 @@ export class GraphTrainer {
           ...(other !== undefined && {validationData: other.dataset}),
         });
       } catch (error) {
-        throw explain(error, this.parts().forward.cut);
+        throw explain(error, this.graph.parts().forward.cut);
       } finally {
         letGo();
         this.fitting = false;
@@ -222,7 +221,7 @@ export class GraphTrainer {
    * @param inputs They stay the caller's, who keeps them until the batch is disposed.
    */
   async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
-    const prepared = await this.prepareBatch({xs: inputs});
+    const prepared = await this.graph.prepare({xs: inputs});
     try {
       const headed = this.build(prepared);
       return {
@@ -265,7 +264,7 @@ export class GraphTrainer {
         return tf.addN([loss, ...prepared.losses()]) as tf.Scalar;
       }, this.trainableVariables());
     } catch (error) {
-      throw explain(error, this.parts().forward.cut);
+      throw explain(error, this.graph.parts().forward.cut);
     } finally {
       prepared.dispose();
     }
@@ -281,57 +280,15 @@ export class GraphTrainer {
     if (this.compiled?.owned) disposeOptimizer(this.headed!.inner.optimizer);
     this.compiled = undefined;
     this.headed = undefined;
-    this.forward?.forward.dispose();
-    this.forward = undefined;
-  }
-
-  private graphState(): AdaptedGraphModel | undefined {
-    return upgradeOf(this.model) as AdaptedGraphModel | undefined;
-  }
-
-  private weightVariables(): [node: string, variable: tf.Variable][] {
-    return Object.entries(executorOf(this.model).weightMap).flatMap(([node, tensors]) =>
-      tensors
-        .filter((tensor): tensor is tf.Variable => tensor instanceof tf.Variable && tensor.trainable)
-        .map((variable): [string, tf.Variable] => [node, variable]),
-    );
-  }
-
-  private graphVariables(): TrainedVariable[] {
-    const sites = [...(this.graphState()?.activeSites.values() ?? [])];
-    return [
-      // LayerVariables of tfjs-layers have all that a TrainedVariable has; their type hides a part of it.
-      ...sites.flatMap(({trainable}) => trainable as unknown as TrainedVariable[]),
-      ...this.weightVariables().map(([, variable]) => asTrained(variable)),
-    ];
-  }
-
-  /** The graph in two parts, cut anew whenever something else is trained. */
-  private parts(): {forward: Forward; gaps: GradientGap[]} {
-    const {nodes} = executorOf(this.model).graph;
-    const sites = [...(this.graphState()?.activeSites.keys() ?? [])];
-    const names = [...sites, ...this.weightVariables().map(([node]) => node)];
-    const key = names.join('\n');
-    if (this.forward?.key === key) return this.forward;
-    const forward = new Forward(
-      this.model,
-      names.map((name) => nodes[name]!),
-      this.outputs,
-      new Set(sites.map((name): GraphNode => nodes[name]!)),
-      this.graphState()?.absorbed,
-      this.graphState()?.chains,
-    );
-    this.forward?.forward.dispose();
-    this.forward = {key, forward, gaps: findGaps(executorOf(this.model), forward.cut, forward.replaced)};
-    return this.forward;
+    this.graph.dispose();
   }
 
   private checkTrainable(): void {
     const headless = this.layers.every((head) => head === null);
-    if (this.graphVariables().length === 0 && headless) {
+    if (this.graph.variables.length === 0 && headless) {
       throw new ConfigError('There is nothing to train. Upgrade the model, or give the trainer a head.');
     }
-    checkGaps(this.parts().gaps);
+    checkGaps(this.graph.parts().gaps);
   }
 
   private checkLoss(): void {
@@ -340,40 +297,22 @@ export class GraphTrainer {
     }
   }
 
-  private run(prepared: PreparedBatch, training: boolean): tf.Tensor[] {
-    const state = this.graphState();
-    if (state === undefined) return prepared.run();
-    const before = state.training;
-    state.training = training;
-    try {
-      return prepared.run();
-    } finally {
-      state.training = before;
-    }
-  }
-
-  private losses(): (() => tf.Scalar)[] {
-    const sites = [...(this.graphState()?.activeSites.values() ?? [])];
-    return sites.filter(({hasLoss}) => hasLoss).map((site) => () => site.takeLoss());
-  }
-
   /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
   private build(batch: PreparedBatch): HeadedModel {
     if (this.headed === undefined) {
-      const outputs = this.run(batch, false);
+      const outputs = this.graph.run(batch, false);
       const shapes = outputs.map(({shape}): tfl.Shape => [null, ...shape.slice(1)]);
       tf.dispose(outputs);
-      const call = {run: this.run.bind(this), losses: () => this.losses()};
-      this.headed = new HeadedModel(call, shapes, this.layers, this.names);
+      this.headed = new HeadedModel(this.graph, shapes, this.layers, this.names);
     }
     this.attachHeads();
-    this.headed.setVariables(this.graphVariables());
+    this.headed.setVariables(this.graph.variables);
     return this.headed;
   }
 
   /** Makes the heads the active adapter's own. */
   private attachHeads(): void {
-    const state = this.graphState();
+    const state = this.graph.upgrade;
     if (state === undefined || state.active === null) return;
     for (const [i, head] of this.layers.entries()) {
       if (head === null || !head.built || this.layers.indexOf(head) !== i) continue;
@@ -382,7 +321,7 @@ export class GraphTrainer {
   }
 
   private async compile(batch: GraphBatch): Promise<tfl.LayersModel> {
-    const prepared = await this.prepareBatch(batch);
+    const prepared = await this.graph.prepare(batch);
     let inner: tfl.LayersModel;
     try {
       inner = this.build(prepared).inner;
@@ -403,23 +342,10 @@ export class GraphTrainer {
     return inner;
   }
 
-  /** The context of a batch holds when the batch is run, whatever was run in between. */
-  private async prepareBatch({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
-    const prepared = await this.parts().forward.prepare(xs);
-    if (context === undefined) return prepared;
-    return {
-      run: () => {
-        this.graphState()?.context.set(context);
-        return prepared.run();
-      },
-      dispose: () => prepared.dispose(),
-    };
-  }
-
   private feed(source: Source, what: string): Feed {
     return new Feed(new Passes(source, what), {
       names: this.names,
-      prepare: (batch) => this.prepareBatch(batch),
+      prepare: (batch) => this.graph.prepare(batch),
       keyOf: (prepared, rows) => this.headed!.keyOf(prepared, rows),
       weigh: (targets, weights) => this.headed!.inner.weigh(targets, weights),
     });
