@@ -18,7 +18,8 @@ stage() {
 
 system_parts() { apt-get update -qq && apt-get install -y -qq --no-install-recommends libvulkan1 chromium; }
 
-# The system parts that some tests need (a Vulkan driver and Chromium, from Debian), and npm's, with the build.
+# The system parts that some tests need (a Vulkan driver and Chromium, from
+# Debian), and npm's, with the build.
 prepare() {
   stage system system_parts || failed
   stage install npm ci --no-audit --no-fund || failed

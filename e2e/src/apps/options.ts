@@ -35,7 +35,10 @@ export const JOB_FLAGS = {
   help: {type: 'boolean', short: 'h'},
 } as const satisfies Flags;
 
-/** The largest values that make sense: what is above them is a slip that would end in hours, or in memory that there is not. */
+/**
+ * The largest values that make sense: what is above them is a slip that would end in
+ * hours, or in memory that there is not.
+ */
 export const MOST_RATE = 10;
 const MOST_BATCH = 1024;
 

@@ -3,7 +3,9 @@ export class InputError extends Error {
   override name = 'InputError';
 }
 
-/** What Node says of a failed call of the file system, without its codes and paths: "no space left on device". */
+/**
+ * What Node says of a failed call of the file system, without its codes and paths: "no space left on device".
+ */
 export function reasonOf(error: unknown): string {
   const {message, code} = error as NodeJS.ErrnoException;
   return code === undefined ? message : (/^\w+: (.*?)(?:, \w+(?: '.*)?)?$/s.exec(message)?.[1] ?? message);

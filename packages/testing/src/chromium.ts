@@ -16,15 +16,23 @@ export interface PageOptions {
   script?: string;
   /** A folder with an `index.html`, as a bundler builds it, which is served as it is. */
   folder?: string;
-  /** Path of the file that the page gets when it asks for `/files/` and this name; undefined if there is none. */
+  /**
+   * Path of the file that the page gets when it asks for `/files/` and this name; undefined if there is none.
+   */
   file?: (name: string) => string | undefined;
-  /** Isolate the page from other origins, which gives it shared memory: tfjs's wasm backend then has a threaded heap. */
+  /**
+   * Isolate the page from other origins, which gives it shared memory: tfjs's wasm
+   * backend then has a threaded heap.
+   */
   isolated?: boolean;
 }
 
 export interface OpenPage {
   page: Page;
-  /** Console errors and uncaught exceptions of the page; a WebGPU validation error is a console line and nothing else. */
+  /**
+   * Console errors and uncaught exceptions of the page; a WebGPU validation error is
+   * a console line and nothing else.
+   */
   errors: string[];
   close: () => Promise<void>;
 }

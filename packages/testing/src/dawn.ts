@@ -36,8 +36,8 @@ export function exposeGpu({globals}: Dawn, gpu: Gpu): void {
 }
 
 /**
- * Gives Node a GPU through Dawn: one that the machine has a Vulkan driver for, or SwiftShader. Call it before tfjs's webgpu
- * backend is imported, which looks for a GPU then.
+ * Gives Node a GPU through Dawn: one that the machine has a Vulkan driver for, or SwiftShader. Call it before
+ * tfjs's webgpu backend is imported, which looks for a GPU then.
  *
  * @returns what the adapter calls itself.
  * @throws Error, on one line, if there is no adapter.
@@ -50,7 +50,8 @@ export async function installDawn(): Promise<string> {
     throw new Error(`WebGPU in Node needs the npm package webgpu: ${String(error).split('\n')[0]}`);
   }
   const software = process.env.VK_ICD_FILENAMES === undefined && existsSync(SWIFTSHADER);
-  // Dawn asks the process for its driver when it looks for an adapter, and complains on stderr where there is none.
+  // Dawn asks the process for its driver when it looks for an adapter, and
+  // complains on stderr where there is none.
   if (software && !SYSTEM_DRIVERS.some(hasFiles)) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
   let gpu = dawn.create([]);
   let adapter = await gpu.requestAdapter();

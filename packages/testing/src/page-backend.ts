@@ -4,7 +4,10 @@ import '@tensorflow/tfjs-backend-webgpu';
 import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Makes the backend active in a page that `openPage` opened; returns its name, which differs if it could not be. */
+/**
+ * Makes the backend active in a page that `openPage` opened; returns its name,
+ * which differs if it could not be.
+ */
 export async function usePageBackend(backend: string): Promise<string> {
   setWasmPaths('/files/');
   await tf.setBackend(backend);

@@ -15,8 +15,8 @@ export interface Baseline extends Probe {
 }
 
 /**
- * Tunes the probe twice, on the training pictures as they are and on all the views that the adapter is trained on, and takes the one that
- * validation prefers: views alone are no merit of an adapter.
+ * Tunes the probe twice, on the training pictures as they are and on all the views that the adapter is
+ * trained on, and takes the one that validation prefers: views alone are no merit of an adapter.
  */
 export async function measureBaseline(
   encoder: ImageEncoder,

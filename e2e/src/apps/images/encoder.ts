@@ -17,7 +17,10 @@ const SITES = /^(block_1[3-6]_(expand|project)|Conv_1)$/;
 /** Pictures that go through the model together. */
 const BATCH = 25;
 
-/** MobileNetV2 that makes a unit vector of a picture, in two parts: all before the first adapter, and the rest. */
+/**
+ * MobileNetV2 that makes a unit vector of a picture, in two parts: all before
+ * the first adapter, and the rest.
+ */
 export class ImageEncoder {
   readonly width = 1280;
   readonly parameters: number;
@@ -73,7 +76,10 @@ export class ImageEncoder {
     return values;
   }
 
-  /** Unit vectors [pictures, width] from what the front gave; synchronous, so that a gradient can be taken of what is made of them. */
+  /**
+   * Unit vectors [pictures, width] from what the front gave; synchronous, so that a gradient can
+   * be taken of what is made of them.
+   */
   rest(front: Float32Array, training: boolean): tf.Tensor2D {
     return tf.tidy(() => {
       const input = tf.tensor(front, [front.length / this.frontSize, ...this.frontShape]);

@@ -5,10 +5,16 @@ import {AS_IT_IS, randomView} from './render.js';
 import type {ImageTask} from './tasks.js';
 import type {Work} from './work.js';
 
-/** Changed copies of each training picture. They are made once: what lies before the first adapter never changes. */
+/**
+ * Changed copies of each training picture. They are made once: what lies before
+ * the first adapter never changes.
+ */
 export const COPIES = 6;
 
-/** What the front of the model gives: for each split the pictures as they are, and for the training pictures {@link COPIES} views too. */
+/**
+ * What the front of the model gives: for each split the pictures as they are, and for the training pictures
+ * {@link COPIES} views too.
+ */
 export interface Fronts extends Record<Split, Float32Array> {
   /** The training pictures as they are, and then each copy of all of them. */
   views: Float32Array[];

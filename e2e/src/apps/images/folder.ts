@@ -62,7 +62,8 @@ function warnOfContradictions(pictures: LabelledPicture[], warn: (message: strin
  *
  * @param mirror whether mirrored pictures are still ones of their labels.
  * @param warn told of files that are left out, labels that look alike, and pictures under two labels.
- * @throws InputError for a folder that is none or cannot be read, fewer than two labels, or a label with too few pictures.
+ * @throws InputError for a folder that is none or cannot be read, fewer than two labels,
+ * or a label with too few pictures.
  */
 export function readImagesFolder(
   directory: string,

@@ -22,7 +22,9 @@ function sourcesOf({tasks, imagesDir, flip}: ImagesOptions): Source[] {
   return imagesDir === undefined ? tasks.map(builtinSource) : [readImagesFolder(imagesDir, flip, warn)];
 }
 
-/** Decodes all pictures of all seeds: one that is broken is to be known before the work, not after half of it. */
+/**
+ * Decodes all pictures of all seeds: one that is broken is to be known before the work, not after half of it.
+ */
 async function decodeAll(
   decoder: Decoder,
   sides: Sides[],

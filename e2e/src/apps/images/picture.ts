@@ -11,7 +11,10 @@ export interface Picture {
   colours: Uint8Array;
 }
 
-/** Longest side that is kept: more than the model looks at, so that a picture can be moved and turned without a loss. */
+/**
+ * Longest side that is kept: more than the model looks at, so that a picture can be
+ * moved and turned without a loss.
+ */
 const LONGEST = 128;
 /** What is larger would take gigabytes to decode. */
 const MOST_PIXELS = 1e8;
@@ -48,7 +51,10 @@ function decodeJpeg(bytes: Buffer): Decoded {
   return upright(decoded, orientationOf(bytes));
 }
 
-/** Lays a picture on white, and shrinks what is longer than {@link LONGEST} to it, each side by itself: every pixel counts by its area. */
+/**
+ * Lays a picture on white, and shrinks what is longer than {@link LONGEST} to it, each side by itself: every
+ * pixel counts by its area.
+ */
 function reduced({width, height, data}: Decoded): Picture {
   const across = Math.min(width, LONGEST);
   const down = Math.min(height, LONGEST);
@@ -69,8 +75,8 @@ function reduced({width, height, data}: Decoded): Picture {
 }
 
 /**
- * Reads a PNG or JPEG file of any size and kind: grey, with a palette, with 16 bits, transparent (on white), progressive, turned by a
- * camera.
+ * Reads a PNG or JPEG file of any size and kind: grey, with a palette, with 16 bits, transparent (on white),
+ * progressive, turned by a camera.
  *
  * @throws InputError that names the file if it cannot be read or decoded.
  */

@@ -3,7 +3,10 @@ import type {Picture} from './picture.js';
 
 /** How a picture is moved, turned, mirrored and coloured before the model sees it. */
 export interface View {
-  /** From a place in the result to one in the picture, both from -0.5 to 0.5: [a, b, shift across, c, d, shift down]. */
+  /**
+   * From a place in the result to one in the picture, both from -0.5 to 0.5: [a, b,
+   * shift across, c, d, shift down].
+   */
   place: readonly [number, number, number, number, number, number];
   mirrored: boolean;
   contrast: number;
@@ -41,7 +44,10 @@ export function randomView(next: Random, mirror: boolean): View {
   };
 }
 
-/** Draws a view of a picture, stretched to a square, with colours from 0 to 1, by bilinear interpolation; its edge goes on outside. */
+/**
+ * Draws a view of a picture, stretched to a square, with colours from 0 to 1, by bilinear
+ * interpolation; its edge goes on outside.
+ */
 export function render(picture: Picture, view: View, size: number, into: Float32Array): void {
   const {width, height, colours} = picture;
   const [a, b, right, c, d, down] = view.place;

@@ -8,7 +8,10 @@ export interface SeedResult {
   gain: number;
   /** Standard error of the gain: from picture to picture, of the difference between right and wrong. */
   gainStderr: number;
-  /** What validation chose: the epoch (0 is the probe's own head), the learning rate, and what the probe was fitted to. */
+  /**
+   * What validation chose: the epoch (0 is the probe's own head), the learning rate,
+   * and what the probe was fitted to.
+   */
   keptEpoch: number;
   rate: number;
   probeFittedTo: 'pictures' | 'views';
@@ -38,7 +41,10 @@ export interface ImagesResult {
   seconds: number;
 }
 
-/** Mean gain of what was adapted over the probe, and its standard error over the pictures, which both saw: a paired comparison. */
+/**
+ * Mean gain of what was adapted over the probe, and its standard error over the pictures,
+ * which both saw: a paired comparison.
+ */
 export function pairedGain(
   labels: Int32Array,
   probe: Int32Array,
@@ -54,8 +60,8 @@ export function pairedGain(
 }
 
 /**
- * Standard error of the mean gain over seeds: from the pictures (test pictures differ from seed to seed, in the main) or from how far the
- * seeds are apart, whichever is larger.
+ * Standard error of the mean gain over seeds: from the pictures (test pictures differ from seed to seed, in
+ * the main) or from how far the seeds are apart, whichever is larger.
  */
 export function meanGainError(seeds: Pick<SeedResult, 'gain' | 'gainStderr'>[]): number {
   const count = seeds.length;

@@ -54,7 +54,10 @@ export function costOf(task: ImageTask, options: ImagesOptions): number {
   );
 }
 
-/** A probe on the frozen model, the upgrade, training, the test, saving, and a second process that loads what was saved. */
+/**
+ * A probe on the frozen model, the upgrade, training, the test, saving, and a second
+ * process that loads what was saved.
+ */
 export async function runImages({
   encoder,
   task,

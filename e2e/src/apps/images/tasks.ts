@@ -15,7 +15,9 @@ const BUILTIN: Record<string, {pictures: () => LabelledPicture[]; mirror: boolea
 
 export const IMAGE_TASKS = Object.keys(BUILTIN);
 
-/** Pictures are dear, so more of them go to the test than of texts: its error is what limits what can be said. */
+/**
+ * Pictures are dear, so more of them go to the test than of texts: its error is what limits what can be said.
+ */
 const SHARES = {test: 0.3, validation: 0.2};
 
 /**

@@ -16,13 +16,19 @@ const CLIP = 1;
 const WARM_UP = 20;
 /** The head is good already: it moves at a tenth of the adapter's rate. */
 const HEAD_SHARE = 0.1;
-/** What counts is a mean of the last values (Izmailov et al. 2018, arXiv:1803.05407), for few pictures make every step a leap. */
+/**
+ * What counts is a mean of the last values (Izmailov et al. 2018, arXiv:1803.05407), for few
+ * pictures make every step a leap.
+ */
 const MEMORY = 0.98;
 /** What a picture costs in training, and in validation, against one through the whole model. */
 export const TRAINING_COST = 1.2;
 export const VALIDATION_COST = 0.5;
 
-/** What training found: an epoch of one learning rate. Epoch 0 is the probe's own head before an adapter that does nothing. */
+/**
+ * What training found: an epoch of one learning rate. Epoch 0 is the probe's own head
+ * before an adapter that does nothing.
+ */
 export interface Candidate {
   epoch: number;
   rate: number;

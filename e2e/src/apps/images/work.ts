@@ -1,7 +1,10 @@
 import type {Interrupt} from '../../tools/command/interrupt.js';
 import type {Progress} from '../main/progress.js';
 
-/** Shows work that is done, in pictures that went through the whole model, and stops it if the user asks for it. */
+/**
+ * Shows work that is done, in pictures that went through the whole model, and
+ * stops it if the user asks for it.
+ */
 export class Work {
   constructor(
     private readonly progress: Progress,

@@ -74,8 +74,8 @@ const ROUTER_OPTIONS: Record<string, (setting: Setting, experts: number) => obje
 export const ROUTER_NAMES = routerDefinitions().map(({type}) => type);
 
 /**
- * The adapter that the options ask for, with all defaults filled in. An option that a type does not know is passed on, for the layers
- * to refuse it by name.
+ * The adapter that the options ask for, with all defaults filled in. An option that a type does not know is
+ * passed on, for the layers to refuse it by name.
  *
  * @throws ConfigError if one of the options is not good.
  */

@@ -56,7 +56,9 @@ export interface Checkpoint extends Progression {
 
 export const checkpointPath = (folder: string) => join(folder, 'checkpoint.safetensors');
 
-/** Writes adapters, heads, moments, the best values so far and the position: one file, replaced as a whole. */
+/**
+ * Writes adapters, heads, moments, the best values so far and the position: one file, replaced as a whole.
+ */
 export function writeCheckpoint(
   folder: string,
   parameters: Parameters,
@@ -129,7 +131,8 @@ function arraysOf(arrays: Map<string, NamedArray>, updates: About['updates']): C
 
 /**
  * @returns undefined where there is no checkpoint.
- * @throws InputError that names the file and what is wrong with it, if it is not what {@link writeCheckpoint} writes.
+ * @throws InputError that names the file and what is wrong with it, if it is not
+ * what {@link writeCheckpoint} writes.
  */
 export function readCheckpoint(folder: string): Checkpoint | undefined {
   const path = checkpointPath(folder);

@@ -38,7 +38,10 @@ export function contextNeeds(adapter: AdapterConfig, width: number): ContextNeed
 export const needsVectors = ({intuition, sentence}: ContextNeeds): boolean =>
   intuition !== undefined || sentence !== undefined;
 
-/** Centroids of the training texts' vectors, row-major [clusters, width], for an adapter that reads an intuition. */
+/**
+ * Centroids of the training texts' vectors, row-major [clusters, width], for an
+ * adapter that reads an intuition.
+ */
 export function fitCentroids(
   {intuition}: ContextNeeds,
   train: Float32Array[],

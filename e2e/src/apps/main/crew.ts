@@ -17,7 +17,10 @@ import {RemoteMember} from './remote.js';
 
 /** Parts of a training batch, fixed so that a result does not depend on how many threads there were. */
 export const PARTS = 2;
-/** Tokens of one forward pass, padding included: large enough that calls cost nothing, small enough for the caches. */
+/**
+ * Tokens of one forward pass, padding included: large enough that calls cost
+ * nothing, small enough for the caches.
+ */
 const TOKENS_A_BATCH = 1024;
 /** Jobs that a remote member has at a time: the next one lies ready while this thread is busy. */
 const JOBS_AHEAD = 2;
@@ -26,8 +29,8 @@ const JOBS_AHEAD = 2;
 export const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * The encoder, once a thread: this one and, where there is a second core, another. What is computed does not depend on how
- * many there are, or on who does what.
+ * The encoder, once a thread: this one and, where there is a second core, another. What is computed does not
+ * depend on how many there are, or on who does what.
  */
 export class Crew {
   private constructor(
@@ -36,7 +39,10 @@ export class Crew {
     private readonly remote: RemoteMember[],
   ) {}
 
-  /** The backend must be the current one. Backends other than wasm and cpu use the machine well from one thread. */
+  /**
+   * The backend must be the current one. Backends other than wasm and cpu use
+   * the machine well from one thread.
+   */
   static async gather(model: ModelName, backend: Backend): Promise<Crew> {
     const threads = backend === 'wasm' || backend === 'cpu' ? Math.min(PARTS, availableParallelism()) : 1;
     const remote = Array.from({length: threads - 1}, () => new RemoteMember(model, backend));
@@ -86,8 +92,9 @@ export class Crew {
   }
 
   /**
-   * Vectors of many texts, row-major [texts, width], in the order of the texts. Batches hold texts of like length, so
-   * that little is computed on padding; the same texts always make the same batches, hence the same bits.
+   * Vectors of many texts, row-major [texts, width], in the order of the texts. Batches hold
+   * texts of like length, so that little is computed on padding; the same texts always make the
+   * same batches, hence the same bits.
    *
    * @param onTexts told how many texts were done; may throw to stop.
    */

@@ -11,8 +11,9 @@ export interface Features {
 }
 
 /**
- * Vectors of a split's texts, by task. All tasks go together: the more texts there are, the less padding batches of like length need.
- * The splits do not, so that another process, which has the test texts alone, computes the same bits.
+ * Vectors of a split's texts, by task. All tasks go together: the more texts there are, the less
+ * padding batches of like length need. The splits do not, so that another process, which has the test
+ * texts alone, computes the same bits.
  */
 export async function splitVectors(
   crew: Crew,

@@ -65,8 +65,8 @@ function direction(gradient: Float64Array, pairs: Pair[]): Float64Array {
 }
 
 /**
- * Minimises a smooth function: L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with a backtracking search
- * for sufficient decrease.
+ * Minimises a smooth function: L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with a
+ * backtracking search for sufficient decrease.
  */
 export async function minimize(
   evaluate: (x: Float64Array) => Promise<Evaluation>,

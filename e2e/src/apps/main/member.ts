@@ -40,7 +40,10 @@ export interface ParameterStart {
 
 /** What can be asked of a member of the crew, in this thread or in another. */
 export interface Work {
-  /** Upgrades the model and adds heads. The parameters come in a fixed order: the adapter's, then each head's two. */
+  /**
+   * Upgrades the model and adds heads. The parameters come in a fixed order: the
+   * adapter's, then each head's two.
+   */
   adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]>;
   /** Sets all parameters, in the order of {@link adapt}. */
   assign(values: Float32Array[]): Promise<void>;
@@ -48,7 +51,9 @@ export interface Work {
   load(folder: string): Promise<void>;
   /** Row-major vectors [texts, width]. */
   encode(batch: TokenBatch): Promise<Float32Array>;
-  /** Sum of the cross entropies over `count`, with the part's share of what routers add, and its gradients. */
+  /**
+   * Sum of the cross entropies over `count`, with the part's share of what routers add, and its gradients.
+   */
   gradients(part: TrainingPart): Promise<Gradients>;
   /** Undoes {@link adapt}: the model is as it was. */
   release(): Promise<void>;

@@ -21,8 +21,9 @@ interface Parameter extends ParameterState {
 }
 
 /**
- * Trained values with Adam (Kingma and Ba 2015, epsilon 1e-7 as in tfjs) on clipped gradients, in plain arrays: hundreds of
- * small tensors would cost more in kernel calls than in arithmetic, and both a checkpoint and other threads need arrays anyway.
+ * Trained values with Adam (Kingma and Ba 2015, epsilon 1e-7 as in tfjs) on clipped gradients, in plain
+ * arrays: hundreds of small tensors would cost more in kernel calls than in arithmetic, and both a checkpoint
+ * and other threads need arrays anyway.
  */
 export class Parameters {
   private readonly parameters: Parameter[];

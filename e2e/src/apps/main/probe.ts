@@ -7,7 +7,10 @@ import {accuracyOf, crossEntropyOf, featureScale, type Head, logitsOf} from './l
 const PENALTIES = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5];
 /** A path ends early when validation has become worse so often in a row, in accuracy and in loss. */
 const PATIENCE = 3;
-/** Share of the loss that a step must still win: along the path, where accuracies settle early, and for the penalty chosen. */
+/**
+ * Share of the loss that a step must still win: along the path, where accuracies settle
+ * early, and for the penalty chosen.
+ */
 const PATH_PRECISION = 1e-6;
 const FINAL_PRECISION = 1e-8;
 
@@ -53,8 +56,9 @@ function uncentred(x: Float64Array, mean: ArrayLike<number>, classes: number): H
 }
 
 /**
- * Multinomial logistic regression on frozen sentence vectors, converged (L-BFGS on the whole training set) for each penalty
- * of a path, the penalty chosen by validation accuracy (ties: validation loss). The products run on the current backend.
+ * Multinomial logistic regression on frozen sentence vectors, converged (L-BFGS on the whole training set)
+ * for each penalty of a path, the penalty chosen by validation accuracy (ties: validation loss). The products
+ * run on the current backend.
  *
  * @param onFit called before each fit; may throw to stop.
  */

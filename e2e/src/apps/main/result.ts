@@ -75,7 +75,10 @@ export function isResult(value: unknown, seed: number): value is Result {
 const meanOf = <T>(items: T[], value: (item: T) => number) =>
   items.reduce((sum, item) => sum + value(item), 0) / items.length;
 
-/** Means over seeds. Test texts differ from seed to seed, so the standard errors of a task shrink with their number. */
+/**
+ * Means over seeds. Test texts differ from seed to seed, so the standard errors of
+ * a task shrink with their number.
+ */
 export function meanResult(runs: Result[]): SeedsResult {
   const {seed: _, keptStep: __, ...first} = runs[0]!;
   const tasks = first.tasks.map(({name, classes}, i): TaskResult => {

@@ -32,7 +32,10 @@ const DEFAULT_MINUTES = 4.25;
 /** Saving, and what the second process needs before it can encode. */
 const CLOSING_SECONDS = 5;
 
-/** Arrays of each parameter that a run may write: five in a checkpoint, one in the adapter; and room for all the rest. */
+/**
+ * Arrays of each parameter that a run may write: five in a checkpoint, one in the
+ * adapter; and room for all the rest.
+ */
 const ARRAYS_WRITTEN = 6;
 const SMALL_FILES = 1e6;
 
@@ -145,8 +148,8 @@ function checkSizes({out, tasks}: Run, starts: ParameterStart[]): void {
 }
 
 /**
- * The main job for one seed: probes on the frozen encoder, the upgrade, training, the test, saving, and a second process that
- * loads what was saved.
+ * The main job for one seed: probes on the frozen encoder, the upgrade, training, the test, saving, and a
+ * second process that loads what was saved.
  *
  * @throws Interrupted after a checkpoint was written, if the user asked to stop.
  */

@@ -18,9 +18,9 @@ interface Item {
 }
 
 /**
- * The batches of training by step. An epoch sees every text of a middling task once; tasks of other sizes are drawn in
- * proportion to the square root of their size, so that a small one is not drowned. Which batch a step has depends on seed
- * and step alone: a resumed run goes on where it was.
+ * The batches of training by step. An epoch sees every text of a middling task once; tasks of other sizes are
+ * drawn in proportion to the square root of their size, so that a small one is not drowned. Which batch a
+ * step has depends on seed and step alone: a resumed run goes on where it was.
  */
 export class Sampler {
   private epoch = -1;

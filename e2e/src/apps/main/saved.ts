@@ -8,7 +8,10 @@ import type {ModelName} from './encoders/load.js';
 import {type NamedArray, readArrays, writeArrays} from './files.js';
 import {type Head, predictionsOf, widthOf} from './linear.js';
 
-/** All that a process needs beside the base model to predict: the adapter's config, and the heads with their classes. */
+/**
+ * All that a process needs beside the base model to predict: the adapter's config,
+ * and the heads with their classes.
+ */
 export interface SavedHeads {
   model: ModelName;
   adapter: AdapterConfig;

@@ -1,6 +1,9 @@
 const WARM_UP = 20;
 
-/** Share of the peak learning rate at a step (from 0): linear warm-up, then linear decay that ends at 0 after the last. */
+/**
+ * Share of the peak learning rate at a step (from 0): linear warm-up, then linear
+ * decay that ends at 0 after the last.
+ */
 export function scheduleAt(step: number, steps: number): number {
   const warmUp = Math.min(WARM_UP, Math.ceil(steps / 10));
   return step < warmUp ? (step + 1) / warmUp : (steps - step) / (steps - warmUp);
@@ -9,7 +12,10 @@ export function scheduleAt(step: number, steps: number): number {
 /** Below so many steps a run is short: it is looked at once, at its end. */
 const SHORT_RUN = 100;
 
-/** Steps after which validation is looked at: none before the rate has come down to where a checkpoint can be good. */
+/**
+ * Steps after which validation is looked at: none before the rate has come down
+ * to where a checkpoint can be good.
+ */
 export function validationSteps(steps: number): number[] {
   const shares = steps < SHORT_RUN ? [1] : [0.7, 0.85, 1];
   return shares.map((share) => Math.ceil(share * steps));

@@ -2,8 +2,8 @@ import {spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
 /**
- * The largest difference between the logits that a run has saved and those that a new process computes from base model, adapter and
- * heads.
+ * The largest difference between the logits that a run has saved and those that a new process computes from
+ * base model, adapter and heads.
  *
  * @param script what the process runs; it prints `{"maxDiff": ...}`.
  */

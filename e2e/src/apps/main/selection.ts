@@ -7,8 +7,8 @@ export interface Score {
 export const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
- * Standard error of an accuracy that is itself uncertain (Agresti and Coull 1998: two successes and two failures more), so that
- * one text less is no proof of harm where all few texts were right.
+ * Standard error of an accuracy that is itself uncertain (Agresti and Coull 1998: two successes and two
+ * failures more), so that one text less is no proof of harm where all few texts were right.
  */
 function cautiousError(accuracy: number, count: number): number {
   const share = (accuracy * count + 2) / (count + 4);
@@ -16,8 +16,9 @@ function cautiousError(accuracy: number, count: number): number {
 }
 
 /**
- * Whether a later checkpoint replaces the best one so far. The mean over the tasks decides; a checkpoint that loses more than
- * a standard error on any task against the start (the probes' own heads) is no candidate, however good its mean.
+ * Whether a later checkpoint replaces the best one so far. The mean over the tasks decides; a checkpoint
+ * that loses more than a standard error on any task against the start (the probes' own heads) is no
+ * candidate, however good its mean.
  *
  * @param counts validation texts by task.
  */

@@ -31,7 +31,10 @@ function readStored(path: string): unknown {
   }
 }
 
-/** The options of the run in the out folder, which a resumed run keeps; flags may repeat them, not change them. */
+/**
+ * The options of the run in the out folder, which a resumed run keeps; flags
+ * may repeat them, not change them.
+ */
 function resumedOptions(options: Options): Options {
   const path = runPath(options.out);
   if (!existsSync(path)) {
@@ -97,8 +100,8 @@ function taskLoader(options: Options): (seed: number) => Task[] {
 }
 
 /**
- * Runs every seed, or what is left of them, and gives the figures. All that can be checked is checked before anything is written or
- * computed.
+ * Runs every seed, or what is left of them, and gives the figures. All that can be checked is checked before
+ * anything is written or computed.
  */
 export async function runSession(given: Options, interrupt: Interrupt): Promise<Result | SeedsResult> {
   const options = given.resume ? resumedOptions(given) : given;

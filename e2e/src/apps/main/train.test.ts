@@ -10,7 +10,10 @@ const split = {texts: ['a', 'b'], tokens: [Int32Array.of(1), Int32Array.of(2)], 
 const task: EncodedTask = {name: 't', classes: ['x', 'y'], train: split, validation: split, test: split};
 const score = {step: 0, accuracies: [0.5]};
 
-/** Trains a head on two texts, with a crew that gives the loss and gradient, or the vectors, of a run that has overflowed. */
+/**
+ * Trains a head on two texts, with a crew that gives the loss and gradient, or the
+ * vectors, of a run that has overflowed.
+ */
 function trainWith(loss: number, gradient: number, vector: number): Promise<void> {
   const parameters = new Parameters(
     [

@@ -78,8 +78,9 @@ export function headsAmong(values: Float32Array[], tasks: EncodedTask[]): Head[]
 }
 
 /**
- * Adds the gradient of the heads' penalties: without them training would undo what tuning the probes found, and heads of many
- * classes would drift off with the noise. A task counts as much as it has texts in the batch.
+ * Adds the gradient of the heads' penalties: without them training would undo what tuning the
+ * probes found, and heads of many classes would drift off with the noise. A task counts as
+ * much as it has texts in the batch.
  */
 function penalise(
   gradients: Gradients['gradients'],
@@ -98,8 +99,8 @@ function penalise(
 }
 
 /**
- * The middle between two sets of values. After a long way it is often better than either end (Wortsman et al. 2022,
- * arXiv:2109.01903), above all on tasks that the way has harmed.
+ * The middle between two sets of values. After a long way it is often better than either end (Wortsman et al.
+ * 2022, arXiv:2109.01903), above all on tasks that the way has harmed.
  */
 function halfWay(
   start: ReadonlyMap<string, Float32Array>,
@@ -162,8 +163,9 @@ const smoothLoss = (before: number | undefined, loss: number) =>
   before === undefined ? loss : LOSS_SMOOTHING * before + (1 - LOSS_SMOOTHING) * loss;
 
 /**
- * Trains from `position` to the last step; the last candidate is the middle between `start` and the end. `position` and `best` are kept up to date step by step, so that whoever catches
- * {@link Interrupted} can write a checkpoint that goes on to the same result.
+ * Trains from `position` to the last step; the last candidate is the middle between `start` and the end.
+ * `position` and `best` are kept up to date step by step, so that whoever catches {@link Interrupted} can
+ * write a checkpoint that goes on to the same result.
  */
 export async function train(
   training: Training,

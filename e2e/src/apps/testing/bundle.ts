@@ -3,9 +3,11 @@ import {join} from 'node:path';
 import {build} from 'esbuild';
 
 /**
- * Bundles scripts of a command straight from all sources, so that its tests run what is in the tree, built or not.
+ * Bundles scripts of a command straight from all sources, so that its tests run
+ * what is in the tree, built or not.
  *
- * @param root the repository's root; the bundle lies inside its e2e/node_modules, from where it finds all packages.
+ * @param root the repository's root; the bundle lies inside its e2e/node_modules,
+ * from where it finds all packages.
  * @param command the folder of the scripts in e2e/src.
  * @param test whose bundle it is: tests run side by side.
  * @returns the folder with `<script>.js` of each.

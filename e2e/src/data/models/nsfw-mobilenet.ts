@@ -7,7 +7,10 @@ import {packageFolder} from './package-folder.js';
 
 const require = createRequire(import.meta.url);
 
-/** A model of `nsfwjs`, whose topology and weights are scripts: what is to be done to the topology is done to a copy. */
+/**
+ * A model of `nsfwjs`, whose topology and weights are scripts: what is to be done
+ * to the topology is done to a copy.
+ */
 function scriptsHandler(name: string, change: (json: tf.io.ModelJSON) => void = () => {}): tf.io.IOHandler {
   const folder = join(packageFolder('nsfwjs'), 'dist/models', name);
   return {
@@ -37,14 +40,18 @@ export const NSFW_MOBILENET_NODES = {
   logits: 'StatefulPartitionedCall/sequential/dense/BiasAdd',
 };
 
-/** The last two blocks' pointwise convolutions, the one behind them, and the product that gives the logits. */
+/**
+ * The last two blocks' pointwise convolutions, the one behind them, and the product that gives the logits.
+ */
 export const NSFW_MOBILENET_SITES = [
   /expanded_conv_1[56]\/(expand|project)\//,
   /MobilenetV2\/Conv_1\/Relu6$/,
   NSFW_MOBILENET_NODES.logits,
 ];
 
-/** MobileNetV2 of width 1.4 as `nsfwjs` ships it: a GraphModel whose weights are stored as uint8, in scripts. */
+/**
+ * MobileNetV2 of width 1.4 as `nsfwjs` ships it: a GraphModel whose weights are stored as uint8, in scripts.
+ */
 export function loadNsfwMobilenet(): Promise<GraphModel> {
   return loadGraphModel(scriptsHandler('mobilenet_v2_mid'));
 }
@@ -58,8 +65,9 @@ interface LayerJson {
 }
 
 /**
- * MobileNetV2 of width 1.0 as `nsfwjs` ships it: a LayersModel whose weights are stored as uint8, for images of 224 x 224 with colours
- * from 0 to 1. Its convolutions take any size; what names one is the input and the pooling.
+ * MobileNetV2 of width 1.0 as `nsfwjs` ships it: a LayersModel whose weights are stored as uint8,
+ * for images of 224 x 224 with colours from 0 to 1. Its convolutions take any size; what names
+ * one is the input and the pooling.
  *
  * @param size height and width of the images, a multiple of 32.
  */

@@ -3,8 +3,8 @@ import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 
 /**
- * Folder of an installed npm package, found the way Node finds modules, without running or resolving the package's own
- * entry point (data packages have none, or hide their data behind an exports map).
+ * Folder of an installed npm package, found the way Node finds modules, without running or resolving the
+ * package's own entry point (data packages have none, or hide their data behind an exports map).
  *
  * @throws Error that names the package when it is not installed.
  */

@@ -7,7 +7,10 @@ export function bucketOf(length: number, maxTokens: number): number {
   return Math.min(bucket, maxTokens);
 }
 
-/** Row-major ids [texts, length], cut and padded; an empty text becomes one `<unk>`, since a mean needs a position. */
+/**
+ * Row-major ids [texts, length], cut and padded; an empty text becomes one
+ * `<unk>`, since a mean needs a position.
+ */
 export function padTokens(texts: ArrayLike<number>[], length: number, padding: number): Int32Array {
   const ids = new Int32Array(texts.length * length).fill(padding);
   texts.forEach((tokens, row) => {

@@ -3,13 +3,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import {folderHandler} from './folder-handler.js';
 import {useLiteFolder} from './use-lite-weights.js';
 
-/** USE-lite exactly as its package ships it: a GraphModel that takes token ids of all texts in a row, and where each belongs. */
+/**
+ * USE-lite exactly as its package ships it: a GraphModel that takes token ids of all texts
+ * in a row, and where each belongs.
+ */
 export function loadUseLiteGraph(folder = useLiteFolder()): Promise<GraphModel> {
   return loadGraphModel(folderHandler(folder));
 }
 
 /**
- * Token ids as the graph takes them: `values` int32 [N] and `indices` int32 [N, 2], the text and the place in it.
+ * Token ids as the graph takes them: `values` int32 [N] and `indices` int32 [N,
+ * 2], the text and the place in it.
  *
  * @param length Where texts are cut. An empty text becomes one `<unk>`, since a mean needs a position.
  */

@@ -1,4 +1,5 @@
-// The parts of USE-lite that hold no weights, as registered layers, so that the model saves and loads like any other.
+// The parts of USE-lite that hold no weights, as registered layers, so that the
+// model saves and loads like any other.
 import * as tf from '@tensorflow/tfjs-core';
 import {layers} from '@tensorflow/tfjs-layers';
 
@@ -8,7 +9,10 @@ type LayerInput = tf.Tensor | tf.Tensor[];
 const one = (input: LayerInput): tf.Tensor => (Array.isArray(input) ? input[0]! : input);
 const firstShape = (shape: Shape | Shape[]): Shape => (Array.isArray(shape[0]) ? shape[0] : (shape as Shape));
 
-/** Sinusoids of Vaswani et al. 2017 (tensor2tensor's order: all sines, then all cosines) for `length` positions. */
+/**
+ * Sinusoids of Vaswani et al. 2017 (tensor2tensor's order: all sines, then all
+ * cosines) for `length` positions.
+ */
 function timingSignal(length: number, width: number): Float32Array {
   const half = width / 2;
   const signal = new Float32Array(length * width);
@@ -22,7 +26,9 @@ function timingSignal(length: number, width: number): Float32Array {
   return signal;
 }
 
-/** [B, L, d] embeddings to `2 x + timing`: the shipped graph adds the embedding to itself before the signal. */
+/**
+ * [B, L, d] embeddings to `2 x + timing`: the shipped graph adds the embedding to itself before the signal.
+ */
 export class UseTimingSignal extends layers.Layer {
   static className = 'UseTimingSignal';
   private readonly signals = new Map<number, tf.Tensor3D>();
@@ -99,7 +105,8 @@ export class UseAttention extends layers.Layer {
       const [batch, length, packed] = qkv.shape as [number, number, number];
       const {heads} = this;
       const size = packed / 3 / heads;
-      // One transpose of all three, then a split along an outer axis, whose gradient is a plain concatenation.
+      // One transpose of all three, then a split along an outer axis, whose
+      // gradient is a plain concatenation.
       const perHead = tf.transpose(tf.reshape(qkv, [batch, length, 3 * heads, size]), [0, 2, 1, 3]);
       const [q, k, v] = tf.split(perHead, 3, 1) as [tf.Tensor, tf.Tensor, tf.Tensor];
       const logits = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(size)), bias);
@@ -126,7 +133,8 @@ export class UseMaskedMean extends layers.Layer {
     return tf.tidy(() => {
       const [x, bias] = inputs as [tf.Tensor, tf.Tensor];
       const kept = tf.reshape(tf.cast(tf.equal(bias, 0), 'float32'), [x.shape[0]!, x.shape[1]!]);
-      // Summed over the last axis: over another one, webgpu transposes what was bool, by a shader that is invalid for it.
+      // Summed over the last axis: over another one, webgpu transposes what was bool, by
+      // a shader that is invalid for it.
       const count = tf.maximum(tf.sum(kept, -1, true), 1);
       return tf.div(tf.sum(tf.mul(x, tf.expandDims(kept, -1)), 1), count);
     });

@@ -16,8 +16,8 @@ const UNKNOWN_SCORE = -20;
 const SPACE = '\u2581';
 
 /**
- * SentencePiece unigram tokenizer (Kudo 2018, arXiv:1804.10959): the segmentation with the highest sum of piece log
- * probabilities, found by Viterbi search. A run of unknown characters is one `<unk>` (id 0).
+ * SentencePiece unigram tokenizer (Kudo 2018, arXiv:1804.10959): the segmentation with the highest sum of
+ * piece log probabilities, found by Viterbi search. A run of unknown characters is one `<unk>` (id 0).
  */
 export class UnigramTokenizer {
   private readonly root: TrieNode = {next: new Map(), id: -1, score: 0};

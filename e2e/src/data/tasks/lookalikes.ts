@@ -1,4 +1,6 @@
-/** Labels that a person would take for the same: they differ in case, white space or the spelling of a letter. */
+/**
+ * Labels that a person would take for the same: they differ in case, white space or the spelling of a letter.
+ */
 export function lookalikes(labels: string[]): [string, string] | undefined {
   const seen = new Map<string, string>();
   for (const label of labels) {

@@ -29,8 +29,8 @@ export function byLabel<T extends {label: string | number}>(items: readonly T[])
 }
 
 /**
- * At most `limit` of the items with the classes in proportion (largest remainders), each class keeping at least one
- * while the limit allows it, in shuffled order.
+ * At most `limit` of the items with the classes in proportion (largest remainders), each class keeping at
+ * least one while the limit allows it, in shuffled order.
  */
 export function sample<T extends {label: string | number}>(
   items: readonly T[],
@@ -73,8 +73,8 @@ export function checkLimit(name: string, classes: number, train: number): void {
 }
 
 /**
- * Class by class: whole groups, in shuffled order, go to a split until it has its share. A group of several classes counts as one of its
- * first item's.
+ * Class by class: whole groups, in shuffled order, go to a split until it has its share. A group of several
+ * classes counts as one of its first item's.
  */
 export function stratify<T extends {label: string; group?: string}>(
   items: readonly T[],

@@ -5,7 +5,9 @@ import {type Random, shuffled} from './random.js';
 import {byLabel, clean, sample} from './split.js';
 import type {LabelledText} from './task.js';
 
-/** WordNet's lexicographer files of nouns, by number (lexnames(5WN)); 3 is noun.Tops, the unique beginners. */
+/**
+ * WordNet's lexicographer files of nouns, by number (lexnames(5WN)); 3 is noun.Tops, the unique beginners.
+ */
 const NOUN_TOPS = 3;
 const NOUN_FILES =
   'act animal artifact attribute body cognition communication event feeling food group location motive object person phenomenon plant possession process quantity relation shape state substance time'.split(
@@ -34,7 +36,10 @@ function capped(texts: LabelledText[], most: number, next: Random): LabelledText
   return [...byLabel(clean(texts)).values()].flatMap((members) => sample(members, most, next));
 }
 
-/** A noun's definition to the lexicographer file it is in (Ciaramita and Johnson 2003): 25 classes, 400 of each at most. */
+/**
+ * A noun's definition to the lexicographer file it is in (Ciaramita and Johnson 2003):
+ * 25 classes, 400 of each at most.
+ */
 export function supersense(next: Random): LabelledText[] {
   const texts = readGlosses('noun')
     .filter(({file}) => file !== NOUN_TOPS)

@@ -6,7 +6,10 @@ import {ADAPTERS, type Life, liveAndSave, loadAndRun} from './scenario.js';
 
 const page = {
   use: usePageBackend,
-  /** The life of an adapter, which is saved in the browser's database and loaded from there; and downloaded, as two files. */
+  /**
+   * The life of an adapter, which is saved in the browser's database and loaded from
+   * there; and downloaded, as two files.
+   */
   async live(i: number): Promise<Life & {again: number[]; leaked: number}> {
     const name = `${tf.getBackend()}-${ADAPTERS[i]!.type}`;
     const before = tf.memory().numTensors;

@@ -9,7 +9,10 @@ import {
   upgrade,
 } from '@tfjs-peft/layers';
 
-/** One of each adapter; narrow, since software GPUs take long to compile. MoR1E with what the samples bring along. */
+/**
+ * One of each adapter; narrow, since software GPUs take long to compile. MoR1E
+ * with what the samples bring along.
+ */
 export const ADAPTERS = adapterDefinitions().map(
   ({type, examples = []}) => (type === 'mor1e' ? {type, r1: 2, r2: 2} : examples[0]!) as AdapterConfig,
 );

@@ -16,7 +16,10 @@ interface Attention {
 /** Multi-head self-attention up to and with its output projection. Returns the last node. */
 export type Attend = (attention: Attention) => string;
 
-/** Hugging Face's: projections of their own kind, heads by Reshape and Transpose, scores and sums by BatchMatMulV2. */
+/**
+ * Hugging Face's: projections of their own kind, heads by Reshape and Transpose,
+ * scores and sums by BatchMatMulV2.
+ */
 export function hfAttention(project: Project): Attend {
   return ({graph, name, x, mask, weights, size}) => {
     const {heads, hidden} = size;
@@ -55,7 +58,10 @@ interface Einsums {
   sums: string;
 }
 
-/** Keras's MultiHeadAttention: heads are an axis of the kernels, and all products Einsums or what became of them. */
+/**
+ * Keras's MultiHeadAttention: heads are an axis of the kernels, and all
+ * products Einsums or what became of them.
+ */
 function kerasAttention({project, back, scores, keysFirst, sums}: Einsums): Attend {
   return ({graph, name, x, mask, weights, size}) => {
     const mha = `${name}/multi_head_attention`;
@@ -102,7 +108,10 @@ export const tfKerasAttention = kerasAttention({
   sums: 'acbe,aecd->abcd',
 });
 
-/** Keras 3: projections are BatchMatMulV2 with kernels that were folded to rank 2; scores and sums stay Einsums. */
+/**
+ * Keras 3: projections are BatchMatMulV2 with kernels that were folded to rank
+ * 2; scores and sums stay Einsums.
+ */
 export const keras3Attention = kerasAttention({
   project(graph, name, x, {kernel, bias}, {hidden, heads}) {
     const w = reshaped(graph, `${name}/Reshape`, kernel, kernel.shape);

@@ -35,9 +35,10 @@ const WRITERS: Record<Dialect, {project: Project; attend: Attend}> = {
 };
 
 /**
- * A BERT-style encoder (Devlin et al. 2019) as the artifacts of a GraphModel, the way the converter writes it from Python code of the
- * dialect. Inputs `input_ids`, `attention_mask` and `token_type_ids`, int32 [B, T]; outputs `last_hidden_state` [B, T, hidden] and
- * `pooled` [B, hidden]. One seed is one function in every dialect.
+ * A BERT-style encoder (Devlin et al. 2019) as the artifacts of a GraphModel, the way the converter
+ * writes it from Python code of the dialect. Inputs `input_ids`, `attention_mask` and
+ * `token_type_ids`, int32 [B, T]; outputs `last_hidden_state` [B, T, hidden] and `pooled` [B, hidden].
+ * One seed is one function in every dialect.
  */
 export function writeEncoder(options: EncoderOptions): io.ModelArtifacts {
   const {dialect, size = SMALL, seed = 1, pooling = 'mean', masked = -10000} = options;

@@ -20,7 +20,10 @@ interface Constant {
 
 export type Type = 'DT_FLOAT' | 'DT_INT32';
 
-/** Writes a graph node by node, as the converter's files have it: constants with their bytes apart, a signature, attributes in base64. */
+/**
+ * Writes a graph node by node, as the converter's files have it: constants with their bytes apart, a
+ * signature, attributes in base64.
+ */
 export class GraphWriter {
   private readonly constants: Constant[] = [];
   private readonly nodes: NodeDef[] = [];
@@ -60,7 +63,9 @@ export class GraphWriter {
     this.outputs[key] = {name: `${name}:0`, dtype: 'DT_FLOAT', tensorShape: dims(shape)};
   }
 
-  /** Every float constant is stored in the type given, scalars too, as `--quantize_uint8=*` and its like do. */
+  /**
+   * Every float constant is stored in the type given, scalars too, as `--quantize_uint8=*` and its like do.
+   */
   artifacts(quantization?: Quantization): io.ModelArtifacts {
     const constants = this.constants.map((constant) => {
       const dtype: io.WeightsManifestEntry['dtype'] =

@@ -7,7 +7,10 @@ export type Project = (graph: GraphWriter, name: string, x: string, weights: Den
 const constant = (graph: GraphWriter, name: string, {shape, values}: Values) =>
   graph.float(name, shape, values);
 
-/** A Keras Dense on rank 3, and all of Hugging Face's TF models: `tf.tensordot` with its shape arithmetic, and a bias after the reshape. */
+/**
+ * A Keras Dense on rank 3, and all of Hugging Face's TF models: `tf.tensordot` with its shape arithmetic, and
+ * a bias after the reshape.
+ */
 export const tensordot: Project = (graph, name, x, {kernel, bias}) => {
   const at = (part: string) => `${name}/Tensordot/${part}`;
   const w = constant(graph, at('ReadVariableOp'), kernel);

@@ -4,7 +4,10 @@ export type Quantization = 'uint8' | 'uint16' | 'float16';
 
 type Spec = NonNullable<io.WeightsManifestEntry['quantization']>;
 
-/** Values as the converter quantises them (tensorflowjs/quantization.py): affine with an exact 0, or half precision. */
+/**
+ * Values as the converter quantises them (tensorflowjs/quantization.py): affine
+ * with an exact 0, or half precision.
+ */
 export function quantize(
   values: Float32Array,
   dtype: Quantization,

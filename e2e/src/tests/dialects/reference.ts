@@ -1,7 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {type Dense, type EncoderSize, encoderWeights, type Norm, type Values} from './encoder-weights.js';
 
-/** The encoder in plain tfjs, from its equations: what every dialect must compute. Returns the mean of the tokens that are kept. */
+/**
+ * The encoder in plain tfjs, from its equations: what every dialect must compute. Returns the
+ * mean of the tokens that are kept.
+ */
 export function referenceMean(
   size: EncoderSize,
   seed: number,

@@ -15,7 +15,10 @@ import {
 const CLASSES = 10;
 /** Images that go through the frozen part together. */
 const FRONT_BATCH = 10;
-/** Learning rates of the probe; the one with the best accuracy on the test images counts, to the probe's favour. */
+/**
+ * Learning rates of the probe; the one with the best accuracy on the test
+ * images counts, to the probe's favour.
+ */
 const PROBE_RATES = [1e-3, 3e-3, 1e-2];
 
 export interface FinetuneOptions {
@@ -35,7 +38,10 @@ export interface FinetuneResult {
   /** Accuracy and loss on the test images: of a head on frozen features, and with adapters. */
   probe: Figures;
   adapted: Figures;
-  /** With a head that has learnt nothing: the loss on the test images, and how far the upgrade moved any feature of them. */
+  /**
+   * With a head that has learnt nothing: the loss on the test images, and how far the
+   * upgrade moved any feature of them.
+   */
   start: {loss: number; largestChange: number};
   /** Adapted nodes by their op. */
   sites: Record<string, number>;
@@ -95,7 +101,9 @@ const pick = ({xs, ys}: {xs: tf.NamedTensorMap; ys: tf.Tensor1D}, names: string[
   ys,
 });
 
-/** The largest difference between what a node gave and what it gives now, from the tensors that lie before it. */
+/**
+ * The largest difference between what a node gave and what it gives now, from the tensors that lie before it.
+ */
 async function changeOf(
   model: GraphModel,
   values: tf.NamedTensorMap,
@@ -113,8 +121,9 @@ async function changeOf(
 }
 
 /**
- * Handwritten digits by nsfwjs's MobileNetV2, a GraphModel: a head on its frozen features, and then the same head with MoLoRA at the
- * pointwise convolutions of the last blocks and at the last product. The blocks before run once for each image.
+ * Handwritten digits by nsfwjs's MobileNetV2, a GraphModel: a head on its frozen features, and then the same
+ * head with MoLoRA at the pointwise convolutions of the last blocks and at the last product. The blocks
+ * before run once for each image.
  */
 export async function finetuneDigits(options: FinetuneOptions): Promise<FinetuneResult> {
   const {train, test, probeEpochs, epochs, batchSize, learningRate, seed, onNote = () => {}} = options;

@@ -15,7 +15,10 @@ export interface Block {
 export interface Program {
   /** Where it stands, such as `docs/files.md:12`. */
   name: string;
-  /** The page's own lines, empty where they are not of the program: so a line of an error is a line of the page. */
+  /**
+   * The page's own lines, empty where they are not of the program: so a line of an error is a line of the
+   * page.
+   */
   code: string;
   /** Why it is compiled and not run. */
   onlyCompiled?: string | undefined;
@@ -41,8 +44,8 @@ export function isFile({note}: Block): boolean {
 }
 
 /**
- * The programs of a page. Its `ts` blocks are one program, from top to bottom; `ts alone` is one of its own; `ts compiled: why` is
- * compiled behind those above it, and not run. What is a file is no program here.
+ * The programs of a page. Its `ts` blocks are one program, from top to bottom; `ts alone` is one of its own;
+ * `ts compiled: why` is compiled behind those above it, and not run. What is a file is no program here.
  *
  * @throws Error if a block is of no known kind, so that none is left out in silence.
  */
@@ -72,7 +75,10 @@ export function programsOf(root: string, page: string): Program[] {
   return joined.length === 0 ? programs : [program(joined), ...programs];
 }
 
-/** The blocks at their lines of the page. An import that is there already is left out: a reader sees it again where it is needed. */
+/**
+ * The blocks at their lines of the page. An import that is there already is left out: a reader
+ * sees it again where it is needed.
+ */
 function inPlace(blocks: Block[], length: number): string {
   const lines = Array<string>(length).fill('');
   const imports = new Set<string>();

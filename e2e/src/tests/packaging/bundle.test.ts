@@ -21,8 +21,8 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, {recursive: true, force: true}));
 
 /**
- * Bundles a program from the ESM builds, as a web bundler does, with whatever it takes to be side-effect free shaken off; runs it,
- * and returns what it prints.
+ * Bundles a program from the ESM builds, as a web bundler does, with whatever it takes to be side-effect free
+ * shaken off; runs it, and returns what it prints.
  */
 function bundleAndRun(imports: string, program: string) {
   const source = join(scratch, 'app/source.mjs');
@@ -101,7 +101,10 @@ test('the gradients come with the ops alone', () => {
 });
 
 describe('what a page pays for', () => {
-  /** The modules that a program takes in, and how many bytes it has in gzip, with tfjs as a script of the page's own. */
+  /**
+   * The modules that a program takes in, and how many bytes it has in gzip, with
+   * tfjs as a script of the page's own.
+   */
   function bundled(imports: string): {modules: string[]; gzip: number; external: string[]} {
     const result = buildSync({
       stdin: {contents: imports, resolveDir: join(scratch, 'app')},

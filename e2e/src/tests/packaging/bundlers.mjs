@@ -1,6 +1,7 @@
-// Builds with each of the bundlers that our users have, in a process of its own since some of them are ESM alone.
-//   node bundlers.mjs modules <folder>: each of <folder>/entries/*.mjs by every bundler into <folder>/built/<bundler>/*.cjs, for Node
-//   node bundlers.mjs page <folder> <bundler>: the page whose program is <folder>/main.js, for production, into <folder>/<bundler>
+// Builds with each of the bundlers that our users have, in a process of its own since some of them are ESM
+// alone. node bundlers.mjs modules <folder>: each of <folder>/entries/*.mjs by every bundler into
+// <folder>/built/<bundler>/*.cjs, for Node node bundlers.mjs page <folder> <bundler>: the page whose program
+// is <folder>/main.js, for production, into <folder>/<bundler>
 import {cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {promisify} from 'node:util';

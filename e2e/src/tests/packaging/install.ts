@@ -54,8 +54,9 @@ function linkPeers(root: string, folder: string, peers: string[]): void {
 }
 
 /**
- * Installs packed packages into an empty folder, each with the packages of ours that it depends on and its required peers, and
- * nothing else: what is missing from a manifest cannot be found from there. Peers come from this checkout, so no network is needed.
+ * Installs packed packages into an empty folder, each with the packages of ours that it depends on and its
+ * required peers, and nothing else: what is missing from a manifest cannot be found from there. Peers come
+ * from this checkout, so no network is needed.
  */
 export function install(
   root: string,

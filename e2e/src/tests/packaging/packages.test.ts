@@ -35,7 +35,10 @@ function typesProgram(entry: string, names: string[]): string {
   ].join('\n');
 }
 
-/** Optional peers that an entry cannot be imported without; those of kernels are asked for when they are there. */
+/**
+ * Optional peers that an entry cannot be imported without; those of kernels are asked for when they are
+ * there.
+ */
 const NEEDED: Record<string, string[]> = {'@tfjs-peft/layers/graph': ['@tensorflow/tfjs-converter']};
 
 describe.each(PACKAGES)('%s, packed and installed alone with its required peers', (name) => {

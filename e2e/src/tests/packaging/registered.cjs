@@ -1,5 +1,5 @@
-// Says what the modules of <folder>/built/*/*.cjs register with tfjs, by bundler and module, beside the same modules unbundled.
-//   node registered.cjs <folder>; prints JSON
+// Says what the modules of <folder>/built/*/*.cjs register with tfjs, by bundler and module, beside the same
+// modules unbundled. node registered.cjs <folder>; prints JSON
 const {readdirSync, realpathSync} = require('node:fs');
 const {createRequire} = require('node:module');
 const {join, parse} = require('node:path');

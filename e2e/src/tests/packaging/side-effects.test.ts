@@ -14,7 +14,10 @@ interface Statement {
 
 const DECLARATIONS = /^(Import|Export(All|Named|Default)|Variable|Function|Class)Declaration$/;
 
-/** Whether evaluating a module does something: a statement that declares nothing, or the import of another module for its effect. */
+/**
+ * Whether evaluating a module does something: a statement that declares nothing, or the import
+ * of another module for its effect.
+ */
 function hasEffect(code: string): boolean {
   const body = parseAst(code).body as unknown as Statement[];
   return body.some(({type, directive, specifiers, source}) => {

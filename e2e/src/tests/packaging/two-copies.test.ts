@@ -3,7 +3,9 @@ import {join} from 'node:path';
 
 const ROOT = join(__dirname, '../../../..');
 
-/** Loads the built packages twice, as `first` and `second`: the ESM and the CommonJS copy, in either order. */
+/**
+ * Loads the built packages twice, as `first` and `second`: the ESM and the CommonJS copy, in either order.
+ */
 const LOAD = `
   import {mkdtempSync, rmSync} from 'node:fs';
   import {createRequire} from 'node:module';

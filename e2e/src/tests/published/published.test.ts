@@ -98,7 +98,8 @@ describe('guesslang: the language of source code', () => {
 
   test('its dense layers, stored as uint8, learn behind a frozen part of strings, on cpu', async () => {
     await tf.setBackend('cpu');
-    // Stock tfjs runs this model with the flag only, and on one text at a time: else executeAsync frees the loop's tensor list early.
+    // Stock tfjs runs this model with the flag only, and on one text at a time: else executeAsync frees the
+    // loop's tensor list early.
     tf.env().set('KEEP_INTERMEDIATE_TENSORS', true);
     const model = await load('@vscode/vscode-languagedetection', 'model');
     expect(adapted(model, 'all-dense').map(({shape, dtype}) => [shape, dtype])).toEqual([

@@ -74,7 +74,10 @@ export function importsOf(root: string): Import[] {
     );
 }
 
-/** The groups of files that import each other in a circle (Tarjan's strongly connected components), as one circle each. */
+/**
+ * The groups of files that import each other in a circle (Tarjan's strongly connected
+ * components), as one circle each.
+ */
 export function circlesIn(imports: readonly Import[]): string[][] {
   const next = new Map<string, string[]>();
   for (const {from, to} of imports) if (to !== undefined) next.set(from, [...(next.get(from) ?? []), to]);

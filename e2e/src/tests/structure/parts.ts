@@ -17,7 +17,10 @@ const LAYERS_MODEL = `${LAYERS}/layers-model`;
 const GRAPH_MODEL = `${LAYERS}/graph-model`;
 const REPAIR = `${LAYERS}/repair`;
 
-/** Which part may import which. Tests, and what stands in a folder `testing`, are not bound by the floors of their own package. */
+/**
+ * Which part may import which. Tests, and what stands in a folder `testing`, are not bound by
+ * the floors of their own package.
+ */
 export const PARTS: Part[] = [
   {path: KERNELS, uses: []},
   {path: ROUTERS, uses: [KERNELS]},

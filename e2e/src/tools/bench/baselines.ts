@@ -22,8 +22,9 @@ function activated(z: tf.Tensor2D, {activation}: Composed): tf.Tensor2D {
 }
 
 /**
- * x W + b as a careful user of stock tfjs writes it: the fused product where no gradient is asked for, and the plain one where it
- * is, since the gradient of the fused op always computes the product for the frozen kernel too.
+ * x W + b as a careful user of stock tfjs writes it: the fused product where no gradient is asked
+ * for, and the plain one where it is, since the gradient of the fused op always computes the
+ * product for the frozen kernel too.
  */
 function product(x: tf.Tensor2D, {kernel, bias}: Composed, training: boolean): tf.Tensor2D {
   if (training) return tf.add(tf.matMul(x, kernel), bias);
@@ -65,8 +66,8 @@ export const molora =
   };
 
 /**
- * MoLoRA as it is often written, and as LiME's paper compares with: one expert after the other, each with factors of its own,
- * `lora_A_0` and so on.
+ * MoLoRA as it is often written, and as LiME's paper compares with: one expert after the other, each with
+ * factors of its own, `lora_A_0` and so on.
  */
 export const moloraLoop =
   (experts: number, rank: number, alpha: number): Baseline =>
@@ -107,7 +108,9 @@ function reached(p: tf.Tensor, theta: number): tf.Tensor {
   }))(p);
 }
 
-/** LiME over LoRA with the paper's defaults: gamma 0.7, temperature 0.5, Auto Top-K at 0.7, per-token maxima. */
+/**
+ * LiME over LoRA with the paper's defaults: gamma 0.7, temperature 0.5, Auto Top-K at 0.7, per-token maxima.
+ */
 export const lime =
   (experts: number, rank: number, alpha: number): Baseline =>
   (x, site, training) => {

@@ -5,7 +5,10 @@ type Weights = {[name: string]: Array};
 type Frozen = {kernel: Array; bias: Array};
 type State = {weights: Weights; first: Weights; second: Weights};
 
-/** An adapted projection; jax-js counts references, and every argument is used up by the call that it is passed to. */
+/**
+ * An adapted projection; jax-js counts references, and every argument is used up
+ * by the call that it is passed to.
+ */
 type Forward = (x: Array, weights: Weights, frozen: Frozen) => Array;
 
 const base = (x: Array, {kernel, bias}: Frozen) => np.matmul(x, kernel).add(bias);
@@ -40,8 +43,9 @@ export interface JaxInputs {
 }
 
 /**
- * A training step of jax-js, one jitted function of loss, gradients and Adam: mean((y - target)²) of x ∘ scale, with scale trained
- * beside the adapter. Returns the loss. Without a global Worker, as in Node, jax-js runs on one thread.
+ * A training step of jax-js, one jitted function of loss, gradients and Adam: mean((y - target)²) of x
+ * ∘ scale, with scale trained beside the adapter. Returns the loss. Without a global Worker, as in
+ * Node, jax-js runs on one thread.
  */
 export function jaxStep({adapter, options, tensors, weights}: JaxInputs): (() => number) | undefined {
   const forward = FORWARDS[adapter]?.(options);

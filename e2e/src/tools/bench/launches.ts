@@ -6,8 +6,8 @@ type Run = (...args: unknown[]) => tf.TensorInfo;
 const METHODS: Record<string, string> = {webgpu: 'runWebGPUProgram', webgl: 'runWebGLProgram'};
 
 /**
- * Counts the programs that the current backend starts on the GPU until `stop` is called. tfjs's own kernel calls would not do: some
- * start none, such as Reshape, and others several.
+ * Counts the programs that the current backend starts on the GPU until `stop` is called. tfjs's own kernel
+ * calls would not do: some start none, such as Reshape, and others several.
  *
  * @returns undefined where the backend is no GPU's.
  */

@@ -2,7 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import {countLaunches} from './launches.js';
 import type {Side} from './stock.js';
 
-/** One thing measured in two ways. Each function does its work once and returns what has to be disposed of. */
+/**
+ * One thing measured in two ways. Each function does its work once and returns what has to be disposed of.
+ */
 export interface Contest {
   ours: Work;
   baseline: Work;
@@ -23,7 +25,10 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** A GPU computes later; what it has been given runs in order, so that it is done with all once a value of it is here. */
+/**
+ * A GPU computes later; what it has been given runs in order, so that it is done
+ * with all once a value of it is here.
+ */
 async function settle(result: tf.TensorContainer): Promise<void> {
   const [first] = [result].flat();
   if (first instanceof tf.Tensor && tf.getBackend().startsWith('web')) await first.data();
@@ -39,8 +44,8 @@ async function once(work: Work): Promise<number> {
 }
 
 /**
- * Median milliseconds of both sides. The rounds are interleaved, so that a change in the machine's speed meets both, and each side
- * runs under its own set of kernels: `enter` swaps them in.
+ * Median milliseconds of both sides. The rounds are interleaved, so that a change in the machine's speed
+ * meets both, and each side runs under its own set of kernels: `enter` swaps them in.
  */
 export async function time(
   {ours, baseline}: Contest,
@@ -69,7 +74,10 @@ export interface Profile {
   peakBytes: number;
 }
 
-/** Launches of one run, see {@link countLaunches}, tfjs's kernel calls, and the peak bytes beyond those alive before. */
+/**
+ * Launches of one run, see {@link countLaunches}, tfjs's kernel calls, and the peak
+ * bytes beyond those alive before.
+ */
 export async function profile(work: Work): Promise<Profile> {
   const before = tf.memory().numBytes;
   const counter = countLaunches();

@@ -12,7 +12,10 @@ interface Compiler {
 
 const COMPILER: string = 'assemblyscript/asc';
 
-/** Multiply-adds into twelve vectors that do not wait for each other: enough to fill the pipeline, few enough for the registers. */
+/**
+ * Multiply-adds into twelve vectors that do not wait for each other: enough to fill the
+ * pipeline, few enough for the registers.
+ */
 const CHAINS = 12;
 
 const SOURCE = `

@@ -12,7 +12,10 @@ export interface SuiteOptions extends Partial<Rounds> {
   onRow?: (row: Row) => void;
   /** Rows and columns of the input, where the suite lets one choose. */
   size?: [rows: number, width: number] | undefined;
-  /** The weights of the model suite's model. Default: read from the package that has them, which a page cannot. */
+  /**
+   * The weights of the model suite's model. Default: read from the package that has them, which a page
+   * cannot.
+   */
   useLite?: UseLiteWeights;
 }
 
@@ -21,7 +24,10 @@ export type Suite = (options: SuiteOptions) => Promise<Row[]>;
 
 export const isGpu = (backend: string): boolean => backend.startsWith('web');
 
-/** Rounds that keep a suite under five minutes on two cores: plain JavaScript is slow, and so is a GPU that a CPU plays. */
+/**
+ * Rounds that keep a suite under five minutes on two cores: plain JavaScript is slow,
+ * and so is a GPU that a CPU plays.
+ */
 export function roundsOf({backend, rounds, warmup}: SuiteOptions): Rounds {
   const slow = backend === 'cpu' || isGpu(backend);
   return {rounds: rounds ?? (slow ? 3 : 21), warmup: warmup ?? (slow ? 1 : 3)};

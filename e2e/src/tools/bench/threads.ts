@@ -4,7 +4,10 @@ import * as tf from '@tensorflow/tfjs-core';
 
 const require = createRequire(import.meta.url);
 
-/** What a worker of tfjs's threaded wasm build runs in Node: the worker script that the package ships, told where its glue lies. */
+/**
+ * What a worker of tfjs's threaded wasm build runs in Node: the worker script that the package
+ * ships, told where its glue lies.
+ */
 function workerScript(folder: string): string {
   const glue = JSON.stringify(join(folder, 'tfjs-backend-wasm-threaded-simd.js'));
   const worker = JSON.stringify(join(folder, 'tfjs-backend-wasm-threaded-simd.worker.js'));
@@ -17,8 +20,9 @@ function workerScript(folder: string): string {
 }
 
 /**
- * Makes tfjs's wasm backend start with so many threads in Node, where tfjs 4.22 has none: its workers' scripts are Blobs, which Node's
- * workers refuse, and it takes at most half of the processors. To be called before that backend starts.
+ * Makes tfjs's wasm backend start with so many threads in Node, where tfjs 4.22 has none: its workers'
+ * scripts are Blobs, which Node's workers refuse, and it takes at most half of the processors. To be called
+ * before that backend starts.
  */
 export async function useThreads(count: number): Promise<void> {
   const folder = join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'wasm-out');

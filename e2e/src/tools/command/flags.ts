@@ -9,7 +9,10 @@ interface Bounds {
   most?: number;
 }
 
-/** What a command line gave, by flag; each question about a value refuses what does not fit, naming the flag and what it takes. */
+/**
+ * What a command line gave, by flag; each question about a value refuses what does not fit,
+ * naming the flag and what it takes.
+ */
 export class Given<T extends Flags> {
   constructor(
     private readonly values: Partial<Record<string, string | boolean>>,
@@ -84,7 +87,8 @@ export class Given<T extends Flags> {
  * Reads a command line.
  *
  * @param positionals whether arguments that are no flags are taken.
- * @throws InputError for an unknown or repeated flag, one without its value, or one with a value that takes none.
+ * @throws InputError for an unknown or repeated flag, one without its value, or
+ * one with a value that takes none.
  */
 export function parseFlags<const T extends Flags>(
   argv: string[],

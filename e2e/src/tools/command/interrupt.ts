@@ -1,4 +1,7 @@
-/** Signals by which a user or a system ends a program, with the exit code that says so: 128 and the signal's number. */
+/**
+ * Signals by which a user or a system ends a program, with the exit code that says
+ * so: 128 and the signal's number.
+ */
 const EXIT_CODES = {SIGHUP: 129, SIGINT: 130, SIGTERM: 143} as const;
 type Signal = keyof typeof EXIT_CODES;
 

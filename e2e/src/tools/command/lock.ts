@@ -15,7 +15,10 @@ interface Owner {
   started?: string;
 }
 
-/** When a process started, in the system's own unit; undefined where the system does not say, or the process is gone. */
+/**
+ * When a process started, in the system's own unit; undefined where the system does
+ * not say, or the process is gone.
+ */
 function startOf(pid: number): string | undefined {
   try {
     // The name, in parentheses, may hold anything; the 20th field behind it is the start.
@@ -54,8 +57,8 @@ function isStale(lock: string): boolean {
 }
 
 /**
- * Makes the folder this process's own until it ends: two runs would write over each other. The lock of a process that has died
- * is taken over.
+ * Makes the folder this process's own until it ends: two runs would write over each other. The lock of a
+ * process that has died is taken over.
  *
  * @throws InputError if another process has it, or if nothing can be written into it.
  */

@@ -30,7 +30,8 @@ function isStream(path: string): boolean {
 }
 
 /**
- * Makes a folder and those above it. Node's own way never ends where the system has no such folders, as in /proc.
+ * Makes a folder and those above it. Node's own way never ends where the system
+ * has no such folders, as in /proc.
  *
  * @returns the topmost folder that was made; undefined where all were there.
  */
@@ -45,7 +46,8 @@ export function makeFolders(folder: string): string | undefined {
 /**
  * Writes a file so that a reader, or a crash, sees the old one or the new one, never a part.
  *
- * @throws InputError that names the file if it cannot be written, such as on a full disk; nothing is left of it then.
+ * @throws InputError that names the file if it cannot be written, such as on a full
+ * disk; nothing is left of it then.
  */
 export function writeWhole(path: string, data: string | Uint8Array): void {
   const target = resolved(path);
@@ -84,7 +86,8 @@ export function writeJson(path: string, value: unknown): void {
 }
 
 /**
- * Tries whether a file could be written, and leaves it as it is: what would otherwise fail only after minutes of work.
+ * Tries whether a file could be written, and leaves it as it is: what would otherwise
+ * fail only after minutes of work.
  *
  * @throws InputError that names the option if not.
  */

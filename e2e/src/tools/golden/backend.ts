@@ -44,7 +44,10 @@ export const BACKENDS = Object.keys(LOADERS).join('|');
 
 const errors: string[] = [];
 
-/** Makes a backend current, with this project's kernels registered for it. Returns the name of the GPU, if it runs on one. */
+/**
+ * Makes a backend current, with this project's kernels registered for it. Returns the
+ * name of the GPU, if it runs on one.
+ */
 export async function useBackend(name: string): Promise<string | undefined> {
   const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
   if (!load) throw new Error(`unknown backend ${name}; known are ${Object.keys(LOADERS).join(', ')}`);

@@ -37,7 +37,10 @@ const SYSTEMS: Record<string, System> = {
 
 const NOT_EXPRESSIBLE = 'not expressible: ';
 
-/** Whether a case failed because the packages have no way to say what it does, and not because they or the data are wrong. */
+/**
+ * Whether a case failed because the packages have no way to say what it does, and not
+ * because they or the data are wrong.
+ */
 export function isNotExpressible({why}: CaseResult): boolean {
   return why.startsWith(NOT_EXPRESSIBLE);
 }
@@ -88,7 +91,10 @@ export function casesIn(folders: string[]): GoldenCase[] {
   return indexes.flatMap(readCases);
 }
 
-/** Runs every case in or below the folders on the current backend, through the public layers, routers and quantisers. */
+/**
+ * Runs every case in or below the folders on the current backend, through the
+ * public layers, routers and quantisers.
+ */
 export async function runGolden(folders: string[]): Promise<GoldenReport> {
   return runCases(casesIn(folders));
 }

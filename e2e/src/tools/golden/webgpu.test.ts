@@ -5,7 +5,10 @@ import {checkBackend, useBackend} from './backend.js';
 import {readCases} from './format.js';
 import {runCase} from './run.js';
 
-/** One of each way that an adapter uses the GPU; a shader takes SwiftShader up to a second, so that all cases would be too long. */
+/**
+ * One of each way that an adapter uses the GPU; a shader takes SwiftShader up to a second, so
+ * that all cases would be too long.
+ */
 const IDS = [
   'lora-dense',
   'ia3-attn',

@@ -70,7 +70,8 @@ export function pages(root: string): string[] {
 }
 
 /**
- * A page with all that lies between `<!-- generated: NAME -->` and `<!-- end -->` written anew from the registries.
+ * A page with all that lies between `<!-- generated: NAME -->` and `<!-- end -->`
+ * written anew from the registries.
  *
  * @throws Error if a marker names nothing that can be generated.
  */

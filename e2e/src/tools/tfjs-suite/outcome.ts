@@ -1,4 +1,7 @@
-/** One run of the specs. A failure outside of a spec (setting up a suite, an uncaught error) counts as one too. */
+/**
+ * One run of the specs. A failure outside of a spec (setting up a suite, an
+ * uncaught error) counts as one too.
+ */
 export interface Outcome {
   specs: number;
   failures: {name: string; message: string}[];
@@ -16,8 +19,8 @@ export interface SuiteReport {
 }
 
 /**
- * Specs that hold tfjs-core to a gradient which is wrong, or to have none; `kernels/gradients` supplies the right one, as the table of
- * gradients against central differences shows (docs/gradients.md).
+ * Specs that hold tfjs-core to a gradient which is wrong, or to have none; `kernels/gradients` supplies the
+ * right one, as the table of gradients against central differences shows (docs/gradients.md).
  */
 const CORRECTED = [
   /^mirrorPad \S+ \S+ grad$/,

@@ -4,7 +4,10 @@ import {compare, type Outcome, table} from './outcome.js';
 
 jest.setTimeout(300_000);
 
-/** What stock tfjs 4.22 fails on each backend: a figure that must come out again, or the suite isn't what it is taken for. */
+/**
+ * What stock tfjs 4.22 fails on each backend: a figure that must come out again, or the
+ * suite isn't what it is taken for.
+ */
 const STOCK_FAILURES = {cpu: 0, wasm: 334};
 /** More than this must not fail on wasm with our kernels. */
 const WASM_FAILURES = 215;

@@ -2,8 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig, Peft, UpgradableModel} from '@tfjs-peft/layers';
 
 /**
- * A frozen model that makes a vector of a text, and what the main job asks of it: nothing else in this folder knows which model it is,
- * or of what kind.
+ * A frozen model that makes a vector of a text, and what the main job asks of it: nothing else in this folder
+ * knows which model it is, or of what kind.
  */
 export interface Encoder {
   /** Width of a text's vector. */
@@ -22,7 +22,10 @@ export interface Encoder {
 
 /** A batch up to the first adapter. */
 export interface PreparedBatch {
-  /** Vectors of the texts, [texts, width]: synchronous, so that a gradient can be taken of what is made of them. */
+  /**
+   * Vectors of the texts, [texts, width]: synchronous, so that a gradient can
+   * be taken of what is made of them.
+   */
   vectors(training: boolean): tf.Tensor2D;
   /** What routers have added to the loss in the last {@link vectors} that was training. */
   losses(): tf.Scalar[];

@@ -8,7 +8,10 @@ import {loadUseLiteGraph, raggedTokens} from '../../../data/models/use-lite-grap
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
 import type {Encoder, PreparedBatch} from './encoder.js';
 
-/** USE-lite as its package ships it, a GraphModel that stock tfjs can only run by `executeAsync`, upgraded at its ten projections. */
+/**
+ * USE-lite as its package ships it, a GraphModel that stock tfjs can only run by `executeAsync`,
+ * upgraded at its ten projections.
+ */
 export class UseLiteShippedEncoder implements Encoder {
   readonly width = USE_LITE_WIDTH;
   readonly parameters: number;

@@ -1,4 +1,5 @@
-// The program of a page as a user of the packages writes it; pages.test.ts builds it with the users' bundlers.
+// The program of a page as a user of the packages writes it; pages.test.ts
+// builds it with the users' bundlers.
 import * as tf from '@tensorflow/tfjs';
 import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
@@ -17,13 +18,16 @@ const net = () => {
   });
 };
 
-/** Upgrades a small model on a backend, trains it, saves the adapter in the browser, and loads it into a fresh copy of the model. */
+/**
+ * Upgrades a small model on a backend, trains it, saves the adapter in the browser, and loads
+ * it into a fresh copy of the model.
+ */
 window.live = async (backend) => {
   await tf.setBackend(backend);
   await tf.ready();
   const model = net();
   const peft = await upgrade(model, {
-    adapter: {type: 'lora', rank: 2},
+    adapter: {type: 'lora', rank: 2, alpha: 16},
     targets: ['head'],
     seed: 2,
   });

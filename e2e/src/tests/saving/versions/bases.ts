@@ -4,7 +4,10 @@ import * as tf from '@tensorflow/tfjs';
 import {uniformNumbers} from '@tfjs-peft/routers';
 import {GraphWriter} from '../../dialects/graph-writer.js';
 
-/** Sites of every kind that a LayersModel had in the first version: lookup, projection, recurrent, convolution, scaling. */
+/**
+ * Sites of every kind that a LayersModel had in the first version: lookup, projection,
+ * recurrent, convolution, scaling.
+ */
 export function layersBase(): tf.LayersModel {
   const tokens = tf.input({shape: [6], name: 'tokens', dtype: 'int32'});
   const image = tf.input({shape: [6, 6, 3], name: 'image'});
@@ -64,7 +67,10 @@ export function graphInputs(): tf.NamedTensorMap {
   return {x: numbers([3, 8], 1, 2), image: numbers([3, 6, 6, 3], 1, 3)};
 }
 
-/** What a batch of three samples brings along for every router that reads it: three experts, sentence vectors of width 5. */
+/**
+ * What a batch of three samples brings along for every router that reads it: three
+ * experts, sentence vectors of width 5.
+ */
 export function contextOfBatch() {
   return {
     intuition: numbers([3, 3], 1, 4),

@@ -37,7 +37,9 @@ describe.each(versions)('what %s saved', (version) => {
   describe.each(['cpu', 'wasm'])('on %s', (backend) => {
     beforeAll(() => tf.setBackend(backend));
 
-    /** Loads a case onto the base of its kind, which must give what was saved, and not what it gave before. */
+    /**
+     * Loads a case onto the base of its kind, which must give what was saved, and not what it gave before.
+     */
     async function expectLoaded<M extends tf.LayersModel | tf.GraphModel>(
       model: M,
       from: string,

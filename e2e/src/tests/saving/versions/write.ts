@@ -1,4 +1,5 @@
-// node e2e/dist/tests/saving/versions/write.js FOLDER: writes the files of the present version that later versions must load.
+// node e2e/dist/tests/saving/versions/write.js FOLDER: writes the files of the present
+// version that later versions must load.
 import {existsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';

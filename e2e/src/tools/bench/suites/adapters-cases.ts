@@ -97,7 +97,10 @@ function unpacked(layer: PeftDense): Record<string, tf.Variable> {
   return weights;
 }
 
-/** A composed MoLoRA, and what the same model gives without it: in the upgraded one, our own MoLoRA with the same values. */
+/**
+ * A composed MoLoRA, and what the same model gives without it: in the upgraded one, our
+ * own MoLoRA with the same values.
+ */
 export interface LoopSide extends OwnedSide {
   without(ids: tf.Tensor): tf.Tensor;
 }
@@ -105,7 +108,8 @@ export interface LoopSide extends OwnedSide {
 /**
  * MoLoRA composed with a loop over experts.
  *
- * @param model `upgraded`: inside the upgraded model, so that nothing but the mixture differs from ours; `stock`: in the model as it was.
+ * @param model `upgraded`: inside the upgraded model, so that nothing but the mixture differs from ours;
+ * `stock`: in the model as it was.
  */
 export async function loopSide(
   model: 'upgraded' | 'stock',

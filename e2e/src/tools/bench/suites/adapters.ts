@@ -32,9 +32,9 @@ async function checkSame(name: string, ours: tf.Tensor, baseline: tf.Tensor): Pr
 }
 
 /**
- * Every adapter on USE-lite, batch 32 of 32 tokens (4 of 8 on a GPU), against our own MoLoRA: `step`, `peak-bytes` and `trainable`. LiME
- * also against a MoLoRA that loops over its experts: `lime/loop` with our kernels and repairs on both sides, `lime/stock-loop` with both
- * composed from stock ops.
+ * Every adapter on USE-lite, batch 32 of 32 tokens (4 of 8 on a GPU), against our own MoLoRA: `step`,
+ * `peak-bytes` and `trainable`. LiME also against a MoLoRA that loops over its experts: `lime/loop` with our
+ * kernels and repairs on both sides, `lime/stock-loop` with both composed from stock ops.
  */
 export const adaptersSuite: Suite = async (options) => {
   const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};

@@ -35,7 +35,10 @@ const PRODUCTS: Record<string, Product> = {
   '128x(32x32x128)/nn': {a: [128, 32, 32], b: [128, 32, 128], work: 128 * 32 * 32 * 128},
 };
 
-/** Products of every transposition and batched, against stock tfjs; `peak` is what one thread of this machine can do at most. */
+/**
+ * Products of every transposition and batched, against stock tfjs; `peak` is what one
+ * thread of this machine can do at most.
+ */
 export const gemmSuite: Suite = async (options) => {
   const rounds = roundsOf(options);
   const enter = kernelsFor(options.backend);

@@ -1,7 +1,10 @@
 import {useBackend} from '../../golden/backend.js';
 import {graphSuite} from './graph.js';
 
-/** Peak bytes that a step may take, as a share of the baseline's: the rebuild's for MoLoRA everywhere, else what all on the tape takes. */
+/**
+ * Peak bytes that a step may take, as a share of the baseline's: the rebuild's for MoLoRA everywhere, else
+ * what all on the tape takes.
+ */
 const BOUNDS = [
   ['molora', 1.05],
   ['last-block', 0.4],

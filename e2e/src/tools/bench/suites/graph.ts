@@ -137,9 +137,9 @@ async function crossingOf(model: GraphModel, adapter: AdapterConfig): Promise<st
 }
 
 /**
- * Training steps on USE-lite as its package ships it, batch 32 of 32 tokens, against the same adapter on its rebuild as a LayersModel;
- * `last-block`: with MoLoRA in the second of two blocks only, against MoLoRA everywhere with all on the tape;
- * `last-block/same-sites`: against the same sites with all on the tape.
+ * Training steps on USE-lite as its package ships it, batch 32 of 32 tokens, against the same adapter on its
+ * rebuild as a LayersModel; `last-block`: with MoLoRA in the second of two blocks only, against MoLoRA
+ * everywhere with all on the tape; `last-block/same-sites`: against the same sites with all on the tape.
  */
 export const graphSuite: Suite = async (options) => {
   const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};

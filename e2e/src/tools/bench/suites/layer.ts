@@ -25,7 +25,10 @@ async function checkSame(name: string, {forward}: Sides, x: tf.Tensor2D): Promis
     throw new Error(`${name}: ours and the baseline differ by ${off} of the largest output`);
 }
 
-/** One training step on mean((y - target)²) with Adam; with `scale`, x is a function of a trained vector and needs a gradient. */
+/**
+ * One training step on mean((y - target)²) with Adam; with `scale`, x is a function of a
+ * trained vector and needs a gradient.
+ */
 function stepOf(
   forward: Forward,
   trained: tf.Variable[],
@@ -53,8 +56,9 @@ function stepOf(
 }
 
 /**
- * Measures one case: `forward`, `forward-vs-bare`, `step`, `step-dx`, and the launches and peak bytes of `step-dx`, of which the
- * launches also without the optimizer's, which are the same on both sides (`launches-gradients`), and of the forward alone.
+ * Measures one case: `forward`, `forward-vs-bare`, `step`, `step-dx`, and the launches and peak bytes of
+ * `step-dx`, of which the launches also without the optimizer's, which are the same on both sides
+ * (`launches-gradients`), and of the forward alone.
  */
 async function measureCase(
   name: string,
@@ -126,8 +130,8 @@ async function measureCase(
 }
 
 /**
- * `step-dx/jax-js`: the same training step in jax-js, on one thread, from the same numbers. Undefined for the cases that
- * are not written for it.
+ * `step-dx/jax-js`: the same training step in jax-js, on one thread, from the same numbers. Undefined for the
+ * cases that are not written for it.
  */
 async function measureJax(name: string, x: tf.Tensor2D, options: SuiteOptions): Promise<Row | undefined> {
   const spec = LAYER_CASES[name]!;

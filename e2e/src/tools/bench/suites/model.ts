@@ -24,7 +24,10 @@ async function checkSame(name: string, ours: Side, baseline: Side, ids: tf.Tenso
   if (!(off <= 1e-4)) throw new Error(`${name}: ours and the baseline differ by ${off}`);
 }
 
-/** USE-lite with every Dense adapted, at batch 32 of 32 tokens (4 of 8 on a GPU), against adapters composed from stock ops on the same model. */
+/**
+ * USE-lite with every Dense adapted, at batch 32 of 32 tokens (4 of 8 on a GPU), against adapters composed
+ * from stock ops on the same model.
+ */
 export const modelSuite: Suite = async (options) => {
   const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};
   const enter = kernelsFor(options.backend);

@@ -48,7 +48,9 @@ async function checkGradients(
   return worst;
 }
 
-/** A case of lora, ia3, mov or molora: outputs, gates and gradients of the inputs and of every trained weight. */
+/**
+ * A case of lora, ia3, mov or molora: outputs, gates and gradients of the inputs and of every trained weight.
+ */
 export async function runAdapter(golden: GoldenCase, tensors: Map<string, Golden>): Promise<Deviations> {
   if (golden.config.site === 'router-losses') return runRouterLosses(golden, tensors);
   const form = formOf(golden, tensors);

@@ -20,8 +20,8 @@ interface BalanceData {
 }
 
 /**
- * A case of layers that LiME balances together: the losses of several calls of a model whose routers add theirs by a schedule, and
- * the gradients of the first call.
+ * A case of layers that LiME balances together: the losses of several calls of a model whose routers add
+ * theirs by a schedule, and the gradients of the first call.
  */
 export async function runBalance(golden: GoldenCase, tensors: Tensors): Promise<Deviations> {
   const config = golden.config as unknown as BalanceData;

@@ -82,7 +82,10 @@ const MODULES: Record<string, LimeModuleConfig['type']> = {
   lora_fa_embedding: 'lora-fa',
   slice: 'slice',
 };
-/** The data look `lora_b` up by the token's number, and keep `lora_a`; the layers call the factor at the input A. */
+/**
+ * The data look `lora_b` up by the token's number, and keep `lora_a`; the
+ * layers call the factor at the input A.
+ */
 const SWAPPED = {lora_a: 'lora_B', lora_b: 'lora_A'};
 /** Divides by at least so much, in the data and in ours. */
 const NORM_FLOOR = 1e-6;

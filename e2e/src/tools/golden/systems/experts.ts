@@ -17,7 +17,8 @@ async function checkForward(site: ExpertSite, x: tf.Tensor, tensors: Tensors): P
     const [kind, rest] = [name.slice(0, 4), name.slice(4)];
     if (kind !== 'out.' && kind !== 'aux.') continue;
     const got = (kind === 'out.' ? outputs : losses)[rest];
-    // A figure of the released code over anchors or candidates only, which has no gradient and steers nothing.
+    // A figure of the released code over anchors or candidates only, which has no gradient and steers
+    // nothing.
     if (!got && name === 'aux.load') continue;
     if (!got) throw new Error(`nothing computed for ${name}`);
     worst.add(name, deviation(name, await got.data(), want));

@@ -22,7 +22,10 @@ const denseSite: Build = (golden, tensors) => {
   };
 };
 
-/** An MLP block: adapters on the first branch before its activation, and on the output; the second branch is plain. */
+/**
+ * An MLP block: adapters on the first branch before its activation, and on the
+ * output; the second branch is plain.
+ */
 const mlpBlock: Build = (golden, tensors) => {
   const [activation, gate] = (golden.config.activations as string[]).map((name) =>
     activationOf(name, golden),
@@ -63,7 +66,9 @@ function scaledMlpBlock(
   };
 }
 
-/** The vector that is rescaled is the case's input itself: it goes through a projection that is the identity. */
+/**
+ * The vector that is rescaled is the case's input itself: it goes through a projection that is the identity.
+ */
 const scaledVector: Build = (golden, tensors) => {
   const {heads, headDim, dim} = golden.config as {heads?: number; headDim?: number; dim?: number};
   const width = golden.config.site === 'kv' ? heads! * headDim! : dim!;

@@ -34,7 +34,10 @@ function optionsOf(config: QuantConfig): QuantizeOptions {
   return {bits, symmetric, granularity, rounding, ...(zeroPoint === 'none' ? {} : {zeroPoint})};
 }
 
-/** The data store symmetric codes around 0, PackedWeight around the middle code: both less their zero point are the same. */
+/**
+ * The data store symmetric codes around 0, PackedWeight around the middle code: both
+ * less their zero point are the same.
+ */
 function stepsOf(packed: PackedWeight, tensors: Map<string, Golden>): {got: number[]; want: number[]} {
   const columns = packed.shape[1];
   const rows = packed.group === 'tensor' || packed.group === 'channel' ? packed.shape[0] : packed.group.group;
@@ -67,7 +70,10 @@ function checkErrors(
   }
 }
 
-/** Min-max quantisation: codes and zero points equal, scales and decoded weights within tolerance, errors as measured. */
+/**
+ * Min-max quantisation: codes and zero points equal, scales and decoded weights
+ * within tolerance, errors as measured.
+ */
 export function runQuant(golden: GoldenCase, tensors: Map<string, Golden>): Deviations {
   const config = golden.config as unknown as QuantConfig;
   const options = optionsOf(config);

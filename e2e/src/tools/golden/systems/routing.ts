@@ -83,7 +83,8 @@ export async function runIntuition(_golden: GoldenCase, tensors: Tensors): Promi
     deviation('out.embedding', await embedding.data(), tensorOf(tensors, 'out.embedding')),
   );
   forward.add('out.scores', deviation('out.scores', values, tensorOf(tensors, 'out.scores')));
-  // The released training batches carry scores at half precision, which we do not: this is their rounding, for the comparison.
+  // The released training batches carry scores at half precision, which we do not: this is
+  // their rounding, for the comparison.
   const halves = Array.from(values, halfPrecision);
   forward.add('out.intuition', deviation('out.intuition', halves, tensorOf(tensors, 'out.intuition')));
   tf.dispose([embedding, scores]);

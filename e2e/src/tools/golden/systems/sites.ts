@@ -46,7 +46,10 @@ function adapterConfig(golden: GoldenCase): AdapterConfig {
   }
 }
 
-/** The data keep experts apart, A as [E, in, r], and heads, as [h, E, width]; the layers keep both side by side. */
+/**
+ * The data keep experts apart, A as [E, in, r], and heads, as [h, E, width];
+ * the layers keep both side by side.
+ */
 function inLayerForm(name: string, {shape, data}: Golden): Golden {
   if (shape.length !== 3 || (name !== 'A' && name !== 'scaling')) return {shape, data};
   const [first, rows, width] = shape as [number, number, number];
@@ -68,10 +71,15 @@ export interface SiteOptions {
   activation?: string;
 }
 
-/** One adapted (or plain) projection of a case: a PeftDense over a Dense that holds the case's frozen kernel. */
+/**
+ * One adapted (or plain) projection of a case: a PeftDense over a Dense that holds the case's frozen kernel.
+ */
 export class GoldenSite {
   readonly layer: PeftDense;
-  /** The trained weights by the name that their gradient has in the case, and that gradient in the layer's form. */
+  /**
+   * The trained weights by the name that their gradient has in the case, and
+   * that gradient in the layer's form.
+   */
   readonly trained: {name: string; variable: tf.Variable; want: Golden}[] = [];
   readonly adapted: boolean;
   private readonly prefix: string;
@@ -146,7 +154,9 @@ export class GoldenSite {
     }
   }
 
-  /** Gates and probabilities that this site's router gives for an input, under the names that the case uses. */
+  /**
+   * Gates and probabilities that this site's router gives for an input, under the names that the case uses.
+   */
   route(x: tf.Tensor): Record<string, tf.Tensor> {
     const kernel = this.tensors.get(`param.${this.prefix}router`);
     if (!kernel) return {};

@@ -6,7 +6,10 @@ import {setTestEnvs} from '@tensorflow/tfjs-core/dist/jasmine_util.js';
 /** The bundler puts the name in. */
 declare const BACKEND: string;
 
-/** Small tensors must not go to the cpu backend, nor into uniforms: these are the settings of tfjs's own test runs. */
+/**
+ * Small tensors must not go to the cpu backend, nor into uniforms: these are the
+ * settings of tfjs's own test runs.
+ */
 const FLAGS: Record<string, Flags> = {
   webgl: {WEBGL_VERSION: 2, WEBGL_CPU_FORWARD: false, WEBGL_SIZE_UPLOAD_UNIFORM: 0},
   webgpu: {WEBGPU_CPU_FORWARD: false},

@@ -1,4 +1,7 @@
-/** Starts jasmine, with `describe`, `it` and the rest as globals: the specs call them on import, so this is imported first. */
+/**
+ * Starts jasmine, with `describe`, `it` and the rest as globals: the specs call them on
+ * import, so this is imported first.
+ */
 import jasmineRequire from 'jasmine-core/lib/jasmine-core/jasmine.js';
 
 const jasmine = jasmineRequire.core(jasmineRequire);
