@@ -1,7 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
-import {type Adapter, type AdapterView, defineAdapter, type SiteDims, upgrade} from '@tfjs-peft/layers';
-import type {AddWeight, Weight} from '@tfjs-peft/routers';
+import {
+  type Adapter,
+  type AdapterView,
+  type AddWeight,
+  defineAdapter,
+  type SiteDims,
+  upgrade,
+  type Weight,
+} from '@tfjs-peft/layers';
 
 interface ShiftConfig {
   type: 'shift';

@@ -13,6 +13,20 @@ orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
 
+// What a user of this package needs of those below it, so that nothing has to be imported from a package that was not installed.
+export {
+  BackendError,
+  ConfigError,
+  DuplicateNameError,
+  NoGradientError,
+  NoTargetError,
+  PeftError,
+  SafetensorsError,
+  ShapeError,
+  UnsupportedSiteError,
+  WeightMismatchError,
+} from '@tfjs-peft/kernels';
+export type {AddWeight, Init, RouterConfig, RouterContext, Weight} from '@tfjs-peft/routers';
 // By a star, since only so can another package add to the interface AdapterConfigs.
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';

@@ -11,6 +11,8 @@ import {
 } from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import * as kernels from '@tfjs-peft/kernels';
+import * as repair from '@tfjs-peft/layers/repair';
 import {chromiumMissing, openChromium} from '@tfjs-peft/testing/chromium';
 import {blocksOf, fileOf, isFile, type Program, programsOf} from './blocks.js';
 import {install, PACKAGES, pack} from './install.js';
@@ -127,6 +129,13 @@ test.each(PAGES)('prose of %s is at most 110 columns wide', (page) => {
     .split('\n')
     .filter((line, i) => line.length > 110 && !/^ *(\||<!-- generated)/.test(line) && !inCode.has(i));
   expect(long).toEqual([]);
+});
+
+test('docs/errors.md has a row for every class of errors', () => {
+  const classes = [...Object.keys(kernels), ...Object.keys(repair)].filter((name) => /Error$/.test(name));
+  expect(classes.length).toBeGreaterThan(9);
+  const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
+  expect(classes.filter((name) => name !== 'PeftError' && !rows.includes(name))).toEqual([]);
 });
 
 /** What GitHub calls the headings of a page. */
