@@ -65,4 +65,4 @@ test('CONTRIBUTING, taken literally, adds a router that passes every check at th
   } finally {
     rmSync(folder, {recursive: true, force: true});
   }
-}, 900_000);
+}, 1_800_000);
