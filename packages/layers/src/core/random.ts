@@ -10,9 +10,15 @@ export function hash32(text: string): number {
 }
 
 /**
- * A seed for one of many sites that share a user's seed, so that sites of one shape do not start alike.
+ * Derives the seed of one site from the user's seed, so that sites of one shape start with different values.
  *
- * @param key What tells the site from the others and is the same in every run, such as its index in the model.
+ * @param key Identifies the site and is the same in every run, such as its index in the model.
+ * @example
+ * ```ts
+ * import {deriveSeed} from '@tfjs-peft/layers';
+ *
+ * const seeds = ['dense_1', 'dense_2'].map((name) => deriveSeed(42, name));
+ * ```
  */
 export function deriveSeed(seed: number, key: string | number): number {
   return hash32(`${seed}/${key}`);

@@ -5,7 +5,9 @@ import {createAdapter} from './registry.js';
 
 const NO_VALUE: Weight = {
   read() {
-    throw new ConfigError('A weight that was only counted has no value. Add the adapter to a layer.');
+    throw new ConfigError(
+      'adapterShapes counts weights without values. Read weights in parts, not in build.',
+    );
   },
 };
 
@@ -17,9 +19,17 @@ export interface WeightShape {
 }
 
 /**
- * The weights of its own that an adapter would have at a site of these dimensions. It runs the `build` that layers run and makes no tensor.
+ * The weights that an adapter would have at a site with these widths, without those that it shares with other
+ * sites. It runs the same `build` as layers do and makes no tensor.
  *
- * @throws ConfigError if the config is not good.
+ * @throws ConfigError if the config is invalid.
+ * @example
+ * ```ts
+ * import {adapterShapes} from '@tfjs-peft/layers';
+ *
+ * const shapes = adapterShapes({type: 'lora', rank: 8}, {inputDim: 64, outputDim: 32});
+ * // lora_A [64, 8], lora_B [8, 32]
+ * ```
  */
 export function adapterShapes(config: AdapterConfig, dims: SiteDims): WeightShape[] {
   return declared(config, dims).flatMap(({trainable, ...weight}) =>
@@ -44,15 +54,19 @@ function declared(config: AdapterConfig, dims: SiteDims) {
   return weights;
 }
 
-/** The same, but asked at each weight whether there can be so many parameters, so that no number of a config makes a tensor too large. */
+/**
+ * Wraps `add` and refuses a weight that takes the adapter above {@link LIMITS}.parameters, before any tensor
+ * is made.
+ */
 export function bounded(type: string, {inputDim, outputDim}: SiteDims, add: AddWeight): AddWeight {
   let total = 0;
   return (name, shape, ...rest) => {
     total += sizeOf(shape);
     if (!(total <= LIMITS.parameters)) {
       throw new ConfigError(
-        `${type} adapter: with its weight '${name}' [${shape}] it has more than ${LIMITS.parameters} parameters at a site ` +
-          `[${inputDim}, ${outputDim}]. Set smaller options.`,
+        `${type} adapter: weight '${name}' [${shape}] takes it above ${LIMITS.parameters} parameters at a ` +
+          'site ' +
+          `[${inputDim}, ${outputDim}]. Set a smaller rank or fewer experts.`,
       );
     }
     return add(name, shape, ...rest);
@@ -60,9 +74,15 @@ export function bounded(type: string, {inputDim, outputDim}: SiteDims, add: AddW
 }
 
 /**
- * How many parameters an adapter would train at a site of these dimensions.
+ * The number of parameters that an adapter would train at a site with these widths.
  *
- * @throws ConfigError if the config is not good.
+ * @throws ConfigError if the config is invalid.
+ * @example
+ * ```ts
+ * import {countTrainable} from '@tfjs-peft/layers';
+ *
+ * const parameters = countTrainable({type: 'lora', rank: 8}, {inputDim: 64, outputDim: 32}); // 768
+ * ```
  */
 export function countTrainable(config: AdapterConfig, dims: SiteDims): number {
   return adapterShapes(config, dims)

@@ -10,7 +10,7 @@ export interface Scaled {
   alpha: number;
 }
 
-/** Where alpha is left out, it is so many times the rank: the same scale at every rank, of every adapter. */
+/** Default of alpha / rank, so that the scale is the same at every rank and for every adapter. */
 const DEFAULT_SCALE = 2;
 
 /**
@@ -23,26 +23,29 @@ export function checkScale(what: string, config: Partial<Scaled>, fallback: numb
   return {rank, alpha: checkPositive(what, 'alpha', config.alpha, DEFAULT_SCALE * rank)};
 }
 
-/** What the product A B is multiplied by. */
+/** The factor of the product A B. */
 export function scaleOf({rank, alpha}: Scaled): number {
   return alpha / rank;
 }
 
-/** The deviation of A's initial values, as the authors' code of MoV and MoLoRA has it for its LoRA too. */
+/** Standard deviation of A's initial values, from the authors' code of MoV and MoLoRA. */
 export const A_STDDEV = 0.02;
 
-/** Kaiming's uniform distribution with a = √5, as PyTorch starts a linear layer and most released LoRA code the factor A. */
+/**
+ * Kaiming's uniform distribution with a = √5, as in PyTorch's linear layers and the factor A of most released
+ * LoRA code.
+ */
 export function kaiming(inputDim: number): Init {
   const bound = 1 / Math.sqrt(inputDim);
   return {type: 'uniform', low: -bound, high: bound};
 }
 
 /**
- * The two factors `lora_A` [inputDim, down] and `lora_B` [up, outputDim], one of which starts at zero, so that the site starts
- * unchanged: B. Where A is looked up, it is A instead, and B starts from N(0, 1), as in Hugging Face's PEFT.
+ * Declares the factors `lora_A` [inputDim, down] and `lora_B` [up, outputDim]. B starts at zero, so the site
+ * starts unchanged. At a lookup, A starts at zero instead and B from N(0, 1), as in Hugging Face's PEFT.
  *
- * @param random How A starts.
- * @param fixed Keep the factor that does not start at zero as it is. Default false.
+ * @param random Initial values of A.
+ * @param fixed Freeze the factor that does not start at zero. Default false.
  */
 export function addFactors(
   add: AddWeight,
@@ -82,7 +85,10 @@ export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
 /** The least norm: of what float32 holds, and of textures of halves, where the squares of less are zero. */
 const leastNorm = (): number => (tf.backend().floatPrecision() === 16 ? 2 ** -12 : 1e-6);
 
-/** √x, but at least the least norm; where it is that, the gradient is 0, which would be without bounds otherwise. */
+/**
+ * √x, but at least the least norm; where it is that, the gradient is 0, which would be without bounds
+ * otherwise.
+ */
 function root(x: tf.Tensor): tf.Tensor {
   const rooted = tf.customGrad((...args) => {
     const [squares, save] = args as [tf.Tensor, tf.GradSaveFunc];

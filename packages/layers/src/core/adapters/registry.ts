@@ -9,50 +9,85 @@ export type AdapterConfigOf<Type extends string> = string extends Type
     ? AdapterConfigs[Type]
     : {type: Type} & Record<string, unknown>;
 
-/** All that there is to say about an adapter. `type` and `create` are enough; the rest is what lists, tables and tests are made of. */
+/**
+ * Defines an adapter type. Only `type` and `create` are required; lists, tables and tests are generated from
+ * the rest.
+ */
 export interface AdapterDefinition<Type extends string = string> {
-  /** What configs name it by. */
+  /** The name that configs use. */
   readonly type: Type;
   /**
-   * Checks a config, fills in its defaults, and makes the adapter; throws a ConfigError if the config is not good. `dims` are there
-   * where the site is known already, for options whose range depends on them.
+   * Checks a config, fills in its defaults and makes the adapter. Throws a ConfigError if the config is
+   * invalid. `dims` is set if the site is known, for options whose range depends on it.
    */
   create(config: AdapterConfigOf<Type>, dims?: SiteDims): Adapter;
-  /** The names of its options besides `type`. All have defaults. */
+  /** Names of its options, without `type`. All have defaults. */
   readonly options?: readonly string[];
-  /** The formula of its output, in a line of a table. */
+  /** One line about its output, for a table. */
   readonly summary?: string;
-  /** A learning rate of Adam to begin with. */
+  /** A learning rate of Adam to start with. */
   readonly learningRate?: number;
-  /** Small configs that reach all of its code and need no context. */
+  /** Small configs that cover all of its code and need no context. */
   readonly examples?: readonly AdapterConfigOf<Type>[];
 }
 
-/** Of this copy of the package. The list of our own closes it. */
+/** The adapters of this copy of the package. `list.ts` closes it. */
 export const adapters = new Registry<AdapterDefinition>('adapter');
 
 /**
- * Makes an adapter type known to configs. A second definition of one type replaces the first.
+ * Registers an adapter type for use in configs. A second definition of your own type replaces the first.
  *
- * @throws DuplicateNameError if a built-in adapter has that type; ConfigError if there is no type or no `create`.
+ * @throws DuplicateNameError if a built-in adapter has that type; ConfigError if `type` or `create` is
+ * missing.
  * @example
  * ```ts
- * defineAdapter({type: 'shift', create: (config) => new ShiftAdapter(config)});
+ * import {type Adapter, defineAdapter} from '@tfjs-peft/layers';
+ *
+ * // Scales the output by one learned vector.
+ * const scale = (): Adapter => {
+ *   let vector: ReturnType<Parameters<Adapter['build']>[1]>;
+ *   return {
+ *     type: 'scale',
+ *     build({outputDim}, add) {
+ *       vector = add('vector', [outputDim], {type: 'ones'});
+ *     },
+ *     parts: () => ({post: {table: vector.read()}}),
+ *     getConfig: () => ({type: 'scale'}) as never,
+ *   };
+ * };
+ * defineAdapter({type: 'scale', create: scale});
  * ```
  */
 export function defineAdapter<const Type extends string>(definition: AdapterDefinition<Type>): void {
   define(adapters, definition);
 }
 
-/** All definitions: the built-in ones first. */
+/**
+ * All adapter definitions, the built-in ones first.
+ *
+ * @example
+ * ```ts
+ * import {adapterDefinitions} from '@tfjs-peft/layers';
+ *
+ * const types = adapterDefinitions().map(({type}) => type); // ['lora', 'dora', …]
+ * ```
+ */
 export function adapterDefinitions(): AdapterDefinition[] {
   return adapters.values();
 }
 
 /**
- * Makes an adapter, without weights yet, from its config.
+ * Makes an adapter from its config, without weights.
  *
- * @throws ConfigError if the type is unknown, or an option unknown or out of range; it says which ones there are.
+ * @param dims Widths of the site, if known.
+ * @throws ConfigError if the type is unknown, or an option is unknown or out of range. It lists the known
+ * ones.
+ * @example
+ * ```ts
+ * import {createAdapter} from '@tfjs-peft/layers';
+ *
+ * const config = createAdapter({type: 'molora', experts: 4}).getConfig(); // with all defaults
+ * ```
  */
 export function createAdapter(config: AdapterConfig, dims?: SiteDims): Adapter {
   if (typeof config !== 'object' || config === null) {

@@ -10,14 +10,14 @@ import {
 } from '@tfjs-peft/routers';
 import type {AdapterView} from './adapter.js';
 
-/** A router config inside an adapter config: the adapter says how many experts there are. */
+/** A router config inside an adapter config. Leave out `experts`: the adapter sets it. */
 export type AdapterRouterConfig = RouterConfig extends infer C
   ? C extends {experts: number}
     ? Omit<C, 'experts'> & {experts?: number}
     : C
   : never;
 
-/** The router of an adapter with so many experts; soft merging by default. */
+/** Makes the router of an adapter; by default a softmax router, which merges all experts softly. */
 export function routerOf(
   what: string,
   experts: number,
@@ -32,23 +32,24 @@ export function routerOf(
   }
   if (given.experts !== undefined && given.experts !== experts) {
     throw new ConfigError(
-      `${what}: router.experts is ${describe(given.experts)}, but the adapter has ${experts} experts. Leave router.experts out.`,
+      `${what}: router.experts is ${describe(given.experts)}, but the adapter has ${experts} experts. ` +
+        'Leave out router.experts.',
     );
   }
   const router = createRouter({...given, experts} as RouterConfig);
   if (router.needs?.delta && !shows.delta) {
     throw new ConfigError(
-      `${what}: router ${describe(given.type)} reads the output of a module that all experts share, which there is none of here. ` +
-        'Set another router, or use it with lime.',
+      `${what}: router ${describe(given.type)} reads the output of a module that all experts share, ` +
+        'but this adapter has none. Set another router, or use a lime adapter.',
     );
   }
   return router;
 }
 
-/** What a router sees of an adapter where that is not what the adapter sees of its site. */
+/** Inputs of a router that differ from those of its adapter. */
 export type Streams = Partial<Pick<RouterView, 'input' | 'base' | 'delta' | 'context'>>;
 
-/** Routes a batch and shows the decision to the site. */
+/** Routes a batch and passes the decision to the site. */
 export function routeAt(router: Router, view: AdapterView, streams: Streams = {}): Routing {
   const {training, withLoss = training} = view;
   const {input = view.input, context = view.context, delta} = streams;
@@ -72,7 +73,7 @@ function leadingOutput({kernel, bias, project}: AdapterView, columns: number): T
   return bias === undefined ? h : tf.add(h, tf.slice(bias, [0], [columns]));
 }
 
-/** The router's config as an adapter's config carries it. */
+/** The router's config for the config of its adapter: without `experts`. */
 export function configOf(router: Router): AdapterRouterConfig {
   const {experts: _, ...config} = router.getConfig();
   return config;

@@ -1,8 +1,9 @@
 import type {CombineParts, Scale} from '@tfjs-peft/kernels';
 
 /**
- * Where a scaling adapter acts on the output: after the activation, l ∘ act(x W + b), which is the paper's feed-forward site; or
- * before it, act(l ∘ (x W + b)). For a linear projection, such as the keys' and values', the two are one.
+ * Where a scaling adapter acts: after the activation, l ∘ act(x W + b), as at the feed-forward site of the
+ * paper; or before it, act(l ∘ (x W + b)). For a linear projection, such as keys and values, both are the
+ * same.
  */
 export const SCALE_POSITIONS: readonly ScalePosition[] = ['after-activation', 'before-activation'];
 

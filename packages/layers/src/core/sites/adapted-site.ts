@@ -12,43 +12,55 @@ import {runSite, type SiteStage} from './run-site.js';
 import type {SharedPart, SharedShape} from './shared-weights.js';
 import type {UsageRecorder} from './usage.js';
 
-/** What a call of a site brings along. */
+/** Options of one call of a site. */
 export interface CallOptions {
   /** Default false. */
   training?: boolean;
-  /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
+  /** The mask from tfjs-layers; it is used if it has one entry per row of the routers' input. */
   mask?: unknown;
   /** Where to stop, without counting usage or losses. Default: at the site's output. */
   until?: SiteStage | undefined;
 }
 
 /**
- * The adapters of one frozen operation: any number of named ones, at most one of them active. It knows neither a layer nor a graph
- * node; who owns it lists its variables where they are looked for.
+ * The adapters of one frozen operation: any number of named ones, of which at most one is active. It knows
+ * neither layers nor graph nodes; its owner exposes the variables.
+ *
+ * @example
+ * ```ts
+ * import {PeftDense} from '@tfjs-peft/layers';
+ *
+ * const {site} = new PeftDense({units: 4, inputShape: [8]});
+ * site.add('default', {type: 'lora', rank: 2});
+ * const names = site.names; // ['default']
+ * ```
  */
 export class AdaptedSite {
-  /** Asked at every call for what the batch brings along; see {@link AnyPeft.setContext}. */
+  /** Returns the context of the batch, at every call; see {@link AnyPeft.setContext}. */
   context?: () => RouterContext | undefined;
-  /** Asked at every training call for what the losses of routers are multiplied by; with 0 they are not computed. Default: 1. */
+  /**
+   * Returns the factor of the routers' losses, at every training call; with 0 they are not computed. Default:
+   * 1.
+   */
   lossScale?: () => number;
-  /** Counts what the active adapter's router decides; see {@link AnyPeft.trackUsage}. */
+  /** Counts the decisions of the active adapter's router; see {@link AnyPeft.trackUsage}. */
   usage?: UsageRecorder;
   private readonly slots = new Map<string, AdapterSlot>();
   private readonly auxiliary = new AuxiliaryLoss();
   private activeSlot: AdapterSlot | null = null;
   private prefix: string | undefined;
 
-  /** @param label What errors call the site, such as `Layer 'dense_1'`. */
+  /** @param label Returns the name of the site in errors, such as `Layer 'dense_1'`. */
   constructor(
     private readonly operation: Operation,
     private readonly label: () => string,
   ) {}
 
   /**
-   * Says that the operation has its weights now: adapters that came before get theirs.
+   * Call this when the operation has its weights: adapters added before then get theirs.
    *
-   * @param scope Where the variables' names begin.
-   * @throws UnsupportedSiteError if one of them cannot act here.
+   * @param scope Prefix of the variables' names.
+   * @throws UnsupportedSiteError if an adapter cannot act here.
    */
   build(scope: VariableScope): void {
     for (const {adapter} of this.slots.values()) checkCompatible(adapter, this.operation.dims, this.label());
@@ -71,12 +83,12 @@ export class AdaptedSite {
     return [...this.slots.values()].flatMap((slot) => [...slot.weights.values()]);
   }
 
-  /** The variables that training changes: the active adapter's, save what it keeps fixed. */
+  /** The variables that training changes: the trainable ones of the active adapter. */
   get trainable(): tfl.LayerVariable[] {
     return this.activeSlot?.trainable ?? [];
   }
 
-  /** All adapters as they are to be saved. */
+  /** All adapters, in the form in which they are saved. */
   get records(): {adapter: string; active: boolean; config: AdapterConfig; shared: SharedShape[]}[] {
     return [...this.slots.values()].map((slot) => ({
       adapter: slot.name,
@@ -87,22 +99,23 @@ export class AdaptedSite {
   }
 
   /**
-   * Adds an adapter, without making it active. If the operation has no weights yet, the adapter's come with them.
+   * Adds an adapter without activating it. If the operation has no weights yet, those of the adapter are made
+   * later, with them.
    *
-   * @param name Any text that is not empty.
-   * @param seed Seed of the random initial values: the same seed gives the same values on every backend. Without one they differ
-   * every time. Sites of one model need seeds of their own; see `deriveSeed`.
-   * @param shared Shapes of the weights that it has in common with other sites. Default: those of this site alone.
-   * @throws DuplicateNameError if there is one of that name; ConfigError if the config is not good; UnsupportedSiteError if such an
-   * adapter cannot act here. The site is then unchanged.
+   * @param name Any non-empty string.
+   * @param seed Seed of the random initial values. The same seed gives the same values on every backend.
+   * Default: different every time. Give each site of a model its own seed; see `deriveSeed`.
+   * @param shared Shapes of the weights that it shares with other sites. Default: those of this site alone.
+   * @throws DuplicateNameError if an adapter has that name; ConfigError if the config is invalid;
+   * UnsupportedSiteError if the adapter cannot act here. The site is then unchanged.
    */
   add(name: string, config: AdapterConfig, seed?: number, shared?: readonly SharedShape[]): void {
     if (typeof name !== 'string' || name === '') {
-      throw new ConfigError(`${this.label()}: an adapter's name must be a text that is not empty.`);
+      throw new ConfigError(`${this.label()}: an adapter needs a name that is a non-empty string. Pass one.`);
     }
     if (this.slots.has(name)) {
       throw new DuplicateNameError(
-        `${this.label()} has an adapter '${name}' already. Choose another name, or remove that one first.`,
+        `${this.label()} already has an adapter '${name}'. Choose another name, or remove that one first.`,
       );
     }
     const built = this.prefix !== undefined;
@@ -114,7 +127,7 @@ export class AdaptedSite {
   }
 
   /**
-   * Removes an adapter and disposes its weights; if it was active, none is then.
+   * Removes an adapter and disposes its weights. If it was active, no adapter is active afterwards.
    *
    * @throws ConfigError if there is none of that name.
    */
@@ -142,7 +155,7 @@ export class AdaptedSite {
   }
 
   /**
-   * The variables of an adapter by the names that it gives them; empty until the operation has its weights.
+   * The variables of an adapter by their names in it; empty until the operation has its weights.
    *
    * @throws ConfigError if there is none of that name.
    */
@@ -168,7 +181,7 @@ export class AdaptedSite {
     return this.slot(name).adapter.getConfig();
   }
 
-  /** How many tokens the active adapter puts before the output's own. */
+  /** Number of tokens that the active adapter puts before the output. */
   get virtualTokens(): number {
     return this.activeSlot?.adapter.virtualTokens ?? 0;
   }
@@ -182,17 +195,17 @@ export class AdaptedSite {
     return this.slot(name).adapter;
   }
 
-  /** Whether the active adapter may add to the training loss. */
+  /** Whether the active adapter can add to the training loss. */
   get hasLoss(): boolean {
     return this.activeSlot?.adapter.hasLoss === true;
   }
 
-  /** How many tasks the active adapter's router knows; undefined if it does not look at them. */
+  /** Number of tasks that the active adapter's router knows; undefined if it does not read tasks. */
   get tasks(): number | undefined {
     return this.activeSlot?.adapter.tasks;
   }
 
-  /** What the active adapter's router added to the loss since the last time, a scalar. */
+  /** The loss of the active adapter's router since the last call, a scalar. */
   takeLoss(): tf.Scalar {
     return this.auxiliary.take();
   }
@@ -220,7 +233,10 @@ export class AdaptedSite {
     });
   }
 
-  /** What the batch brings along; while training with noise that the adapter's seed covers, unless the batch brings its own. */
+  /**
+   * The context of the batch. In training, it includes noise from the adapter's seed unless the batch sets
+   * its own.
+   */
   private contextOf(training: boolean): RouterContext | undefined {
     const context = this.context?.();
     const noise = training && context?.noise === undefined ? this.activeSlot?.noise : undefined;
@@ -235,7 +251,7 @@ export class AdaptedSite {
     const slot = this.slots.get(name);
     if (slot === undefined) {
       const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
-      throw new ConfigError(`${this.label()} has no adapter '${name}'. It has: ${known}.`);
+      throw new ConfigError(`${this.label()} has no adapter '${name}'. Use one of: ${known}.`);
     }
     return slot;
   }

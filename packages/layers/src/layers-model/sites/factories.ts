@@ -6,16 +6,19 @@ import {type DenseArgs, PeftDense} from './peft-dense.js';
 import type {PeftLayer} from './peft-layer.js';
 import {PeftWrapper} from './peft-wrapper.js';
 
-/** What a layer that has an adapter from the start is told besides the layer's arguments and the adapter's. */
+/** Options of a layer with an adapter, besides those of the layer and of the adapter. */
 export interface DropInArgs {
   /** Name of the adapter. Default `default`. */
   adapterName?: string;
   /**
-   * Train the kernel and bias together with the adapter. Default false: they are frozen, as everywhere in parameter-efficient tuning,
-   * at the values that `weights`, a loaded file or the initializer gave them. A network made from nothing wants true.
+   * Train the kernel and bias together with the adapter. Default false: they stay at the values from
+   * `weights`, a loaded file or the initializer. Set it to true for a network that is trained from scratch.
    */
   trainableBase?: boolean;
-  /** Seed of the adapter's random initial values (the kernel's seed is in its initializer). Default: different every time. */
+  /**
+   * Seed of the adapter's random initial values (the kernel's seed is in its initializer). Default: different
+   * every time.
+   */
   seed?: number;
 }
 
@@ -33,16 +36,22 @@ function withAdapter<L extends PeftLayer>(
 }
 
 /**
- * A layer with an adapter from the start, for a new model: a stock layer that is frozen, and beside it the adapter that is trained.
+ * Makes a layer with an adapter for a new model: a frozen stock layer and a trained adapter beside it.
  *
- * @param layer A new layer of any class that is a site: a Dense, Conv1D, Conv2D, Conv2DTranspose, SeparableConv2D, DepthwiseConv2D,
- * Embedding, LSTM, GRU or SimpleRNN, or one of a class that `registerSite` knows. It is used up: put what is returned into the model.
- * @param adapter The adapter's config, as {@link upgrade} takes it.
- * @throws ConfigError if the adapter's config or an option is not good; UnsupportedSiteError if the layer cannot carry an adapter. That
- * this adapter cannot act there is found when the layer is built.
+ * @param layer A new Dense, Conv1D, Conv2D, Conv2DTranspose, SeparableConv2D, DepthwiseConv2D, Embedding,
+ * LSTM, GRU or SimpleRNN, or a layer of a class passed to {@link registerSite}. Put the returned layer into
+ * the model, not this one.
+ * @param adapter The adapter's config, as in {@link upgrade}.
+ * @throws ConfigError if the adapter's config or an option is invalid; UnsupportedSiteError if the layer
+ * cannot carry an adapter. If this adapter cannot act on the layer, building the layer throws.
  * @example
  * ```ts
- * model.add(adapted(tf.layers.conv2d({filters: 8, kernelSize: 3}), {type: 'molora', experts: 4, rank: 2}));
+ * import * as tf from '@tensorflow/tfjs';
+ * import {adapted} from '@tfjs-peft/layers';
+ *
+ * const conv = tf.layers.conv2d({filters: 8, kernelSize: 3, inputShape: [16, 16, 3]});
+ * const model = tf.sequential();
+ * model.add(adapted(conv, {type: 'molora', experts: 4, rank: 2}));
  * ```
  */
 export function adapted(
@@ -58,7 +67,10 @@ export function adapted(
   return withAdapter(wrapper, adapter, more);
 }
 
-/** Arguments of a Dense with an adapter: a stock Dense's, the adapter's options, and {@link DropInArgs}. */
+/**
+ * Arguments of a Dense with an adapter: those of a stock Dense, the adapter's options, and {@link
+ * DropInArgs}.
+ */
 export type DropIn<Type extends keyof AdapterConfigs> = DenseArgs &
   Omit<AdapterConfigs[Type], 'type'> &
   DropInArgs;
@@ -89,7 +101,7 @@ type Camel<Text extends string> = Text extends `${infer Word}-${infer Rest}`
   ? `${Word}${Capitalize<Camel<Rest>>}`
   : Text;
 
-/** What a Dense with an adapter of each type is made by: `loraDense` for `lora`, and so on. */
+/** The factories of a Dense with an adapter: `loraDense` for `lora`, and so on. */
 type DenseFactories = {
   [Type in keyof AdapterConfigs as `${Camel<Type>}Dense`]: (args: DropIn<Type>) => PeftDense;
 };
@@ -97,7 +109,7 @@ type DenseFactories = {
 const factoryName = ({type}: AdapterDefinition) =>
   `${type.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())}Dense`;
 
-/** The factory of that name, whose adapter the registry has. */
+/** The factory of that name for the adapter in the registry. */
 function denseFactory<Name extends keyof DenseFactories>(name: Name): DenseFactories[Name] {
   return (given: DenseArgs & DropInArgs) => {
     const {type, options = []} = adapterDefinitions().find((definition) => factoryName(definition) === name)!;
@@ -115,6 +127,12 @@ function denseFactory<Name extends keyof DenseFactories>(name: Name): DenseFacto
  * A Dense layer with a LoRA adapter; see {@link LoraAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {loraDense} from '@tfjs-peft/layers';
+ *
+ * const layer = loraDense({units: 8, inputShape: [16], rank: 4});
+ * ```
  */
 export const loraDense = denseFactory('loraDense');
 
@@ -122,6 +140,12 @@ export const loraDense = denseFactory('loraDense');
  * A Dense layer with an (IA)³ vector; see {@link Ia3Adapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {ia3Dense} from '@tfjs-peft/layers';
+ *
+ * const layer = ia3Dense({units: 8, inputShape: [16]});
+ * ```
  */
 export const ia3Dense = denseFactory('ia3Dense');
 
@@ -129,6 +153,12 @@ export const ia3Dense = denseFactory('ia3Dense');
  * A Dense layer with a mixture of LoRA experts; see {@link MoloraAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {moloraDense} from '@tfjs-peft/layers';
+ *
+ * const layer = moloraDense({units: 8, inputShape: [16], experts: 4, rank: 2});
+ * ```
  */
 export const moloraDense = denseFactory('moloraDense');
 
@@ -136,6 +166,12 @@ export const moloraDense = denseFactory('moloraDense');
  * A Dense layer with a mixture of (IA)³ vectors; see {@link MovAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {movDense} from '@tfjs-peft/layers';
+ *
+ * const layer = movDense({units: 8, inputShape: [16], experts: 4});
+ * ```
  */
 export const movDense = denseFactory('movDense');
 
@@ -143,6 +179,12 @@ export const movDense = denseFactory('movDense');
  * A Dense layer with a DoRA adapter; see {@link DoraAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {doraDense} from '@tfjs-peft/layers';
+ *
+ * const layer = doraDense({units: 8, inputShape: [16], rank: 4});
+ * ```
  */
 export const doraDense = denseFactory('doraDense');
 
@@ -150,6 +192,12 @@ export const doraDense = denseFactory('doraDense');
  * A Dense layer with a LoRA-FA adapter; see {@link LoraFaAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {loraFaDense} from '@tfjs-peft/layers';
+ *
+ * const layer = loraFaDense({units: 8, inputShape: [16], rank: 8});
+ * ```
  */
 export const loraFaDense = denseFactory('loraFaDense');
 
@@ -157,12 +205,25 @@ export const loraFaDense = denseFactory('loraFaDense');
  * A Dense layer with a mixture of rank-one experts; see {@link Mor1eAdapter} for the options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {mor1eDense} from '@tfjs-peft/layers';
+ *
+ * const layer = mor1eDense({units: 8, inputShape: [16], r1: 2, r2: 4, intuition: false});
+ * ```
  */
 export const mor1eDense = denseFactory('mor1eDense');
 
 /**
- * A Dense layer with LiME, a mixture of modulators over a shared module; see {@link LimeAdapter} for the options and the formula.
+ * A Dense layer with LiME, a mixture of modulators over a shared module; see {@link LimeAdapter} for the
+ * options and the formula.
  *
  * @throws ConfigError if an option is unknown or out of range.
+ * @example
+ * ```ts
+ * import {limeDense} from '@tfjs-peft/layers';
+ *
+ * const layer = limeDense({units: 8, inputShape: [16], experts: 4});
+ * ```
  */
 export const limeDense = denseFactory('limeDense');

@@ -11,20 +11,20 @@ export interface LayerCall {
   training: boolean;
 }
 
-/** How layers of one class are sites. */
+/** Defines how layers of one class are sites. */
 export interface LayerSite {
-  /** What reports call it, such as `conv2d`. */
+  /** Its name in reports, such as `conv2d`. */
   kind: string;
   /**
-   * The frozen operation of a layer. It is asked for weights and widths only once the layer is built.
+   * The frozen operation of a layer. Its weights and widths are read only after the layer is built.
    *
-   * @throws UnsupportedSiteError if this layer has options under which it cannot carry an adapter.
+   * @throws UnsupportedSiteError if the options of this layer do not allow adapters.
    */
   operation(layer: tfl.layers.Layer): Operation;
-  /** The operation's input, of a call. Default: the first input, as float32. */
+  /** Returns the operation's input for a call. Default: the first input, as float32. */
   input?(call: LayerCall): tf.Tensor;
-  /** The mask of what routers see. Default: the one that tfjs-layers passes. */
+  /** Returns the mask of the routers' input. Default: the mask that tfjs-layers passes. */
   mask?(call: LayerCall): tf.Tensor | undefined;
-  /** What the layer gives, of the operation's adapted output. Default: that output. */
+  /** Returns the layer's output from the operation's adapted output. Default: that output. */
   finish?(output: tf.Tensor, call: LayerCall): tf.Tensor | tf.Tensor[];
 }

@@ -13,8 +13,17 @@ export type DenseArgs = Parameters<typeof tfl.layers.dense>[0];
 export type PeftDenseArgs = DenseArgs & Pick<PeftLayerArgs, 'trainableBase' | 'adapters'>;
 
 /**
- * A Dense layer with adapters; see {@link PeftLayer}. Input [..., dIn] of rank 2 or more, output [..., units], float32; masks pass
- * through, as with a stock Dense.
+ * A Dense layer with adapters; see {@link PeftLayer}. Input [..., dIn] of rank 2 or more, output [...,
+ * units], float32. Masks pass through, as with a stock Dense.
+ *
+ * @example
+ * ```ts
+ * import {PeftDense} from '@tfjs-peft/layers';
+ *
+ * const dense = new PeftDense({units: 4, inputShape: [8]});
+ * dense.addAdapter('default', {type: 'lora', rank: 2});
+ * dense.activate('default');
+ * ```
  */
 export class PeftDense extends PeftLayer {
   /** @nocollapse */
@@ -22,10 +31,10 @@ export class PeftDense extends PeftLayer {
   static override readonly kind: string = 'PeftDense';
 
   /**
-   * @param args Those of a stock Dense (`units`, `activation`, `useBias`, initializers, `inputShape`, ...), and
-   * {@link PeftDenseArgs}'s own. `weights` are the kernel and bias.
-   * @param dense The layer whose place this one takes; for {@link PeftDense.fromDense}.
-   * @throws ConfigError if a saved adapter is malformed or its config not good.
+   * @param args Arguments of a stock Dense (`units`, `activation`, `useBias`, initializers, `inputShape`,
+   * ...), and those of {@link PeftDenseArgs}. `weights` are the kernel and bias.
+   * @param dense The layer that this one replaces; for {@link PeftDense.fromDense}.
+   * @throws ConfigError if a saved adapter or its config is invalid.
    */
   constructor(args: PeftDenseArgs, dense?: tfl.layers.Layer) {
     const {adapters: _, trainableBase: __, weights: ___, ...denseArgs} = args;
@@ -34,7 +43,8 @@ export class PeftDense extends PeftLayer {
   }
 
   /**
-   * A layer with adapters around a stock Dense that is not built yet, which it uses up: its own name, arguments and input shape.
+   * Wraps a stock Dense that is not built yet and takes over its name, arguments and input shape. Do not use
+   * that Dense otherwise.
    *
    * @throws UnsupportedSiteError if it is not a stock Dense.
    */
@@ -43,8 +53,8 @@ export class PeftDense extends PeftLayer {
   }
 
   /**
-   * A layer that stands in for a built stock Dense: it has its name and runs it, and so shares its kernel and bias. The new layer is
-   * trainable even if the Dense was not, for that said only that the base is frozen.
+   * A replacement for a built stock Dense, with the same name, kernel and bias. It is trainable even if the
+   * Dense was not, because that only froze the base.
    *
    * @throws UnsupportedSiteError if it is not a stock Dense; ConfigError if it is not built.
    */
@@ -62,7 +72,7 @@ export class PeftDense extends PeftLayer {
 function nameAndUnits(dense: tfl.layers.Layer): {name: string; units: number} {
   if (dense.getClassName() !== 'Dense') {
     throw new UnsupportedSiteError(
-      `Layer '${dense.name}' is a ${dense.getClassName()}, but must be a Dense. Choose other targets.`,
+      `Layer '${dense.name}' is a ${dense.getClassName()}, not a Dense. Use PeftWrapper for other classes.`,
     );
   }
   return {name: dense.name, units: inside<{units: number}>(dense).units};

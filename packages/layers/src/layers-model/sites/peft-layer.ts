@@ -12,15 +12,15 @@ import type {LayerSite} from './layer-site.js';
 import {Resemblance} from './resemblance.js';
 import {decodeAdapters, encodeAdapter, type SavedAdapter} from './saved-adapters.js';
 
-/** Arguments of a layer with adapters, besides those of the layer that it runs. */
+/** Arguments of a layer with adapters, besides those of its stock layer. */
 export interface PeftLayerArgs {
   name?: string;
   trainable?: boolean;
   /** Values of the frozen weights. */
   weights?: tf.Tensor[];
-  /** Train the frozen weights too. Default false: they are frozen, whatever their values. */
+  /** Train the stock weights too. Default false: they are frozen. */
   trainableBase?: boolean;
-  /** Adapters as `getConfig` writes them; to make a layer, use {@link PeftLayer.addAdapter}. */
+  /** Adapters from `getConfig`. To add adapters to a new layer, use {@link PeftLayer.addAdapter}. */
   adapters?: SavedAdapter[];
 }
 
@@ -28,19 +28,30 @@ type Shape = tfl.Shape;
 type Tensors = tf.Tensor | tf.Tensor[];
 
 /**
- * A layer with any number of named adapters, of which at most one is active: a stock layer inside does the frozen work, an
- * {@link AdaptedSite} the rest. The stock weights are frozen unless `trainableBase` is set; only the active adapter's weights are
- * trainable. With no active adapter its outputs are the stock layer's, bit for bit, for it then runs the stock layer. What it does not
- * have itself it takes from the stock layer: `units`, `cell`, `kernel`, `resetStates`, and what its class does in an `apply` of its own.
+ * A layer with any number of named adapters, of which at most one is active. It contains a stock layer, which
+ * computes the frozen part, and an {@link AdaptedSite}, which computes the rest. The stock weights are frozen
+ * unless `trainableBase` is set; only the active adapter's weights are trainable. Without an active adapter
+ * it runs the stock layer, so the outputs are the same bit for bit. Members that it does not define come from
+ * the stock layer: `units`, `cell`, `kernel`, `resetStates`, and the `apply` of its class.
  *
- * The weights of an adapter are named `<layer>/<adapter>/<weight>`. `model.save` writes all adapters and which one is active, and
- * `tf.loadLayersModel` brings them back (import this package first: it registers the classes).
+ * The weights of an adapter are named `<layer>/<adapter>/<weight>`. `model.save` writes all adapters and
+ * which one is active; `tf.loadLayersModel` restores them (import this package first: it registers the
+ * classes).
+ *
+ * @example
+ * ```ts
+ * import {PeftDense, PeftLayer} from '@tfjs-peft/layers';
+ *
+ * const layer: PeftLayer = new PeftDense({units: 4});
+ * layer.addAdapter('a', {type: 'lora', rank: 2});
+ * layer.activate('a');
+ * ```
  */
 export abstract class PeftLayer extends tfl.layers.Layer {
   static readonly [SHARED_CLASS] = true;
   static readonly kind: string = 'PeftLayer';
 
-  /** Holds for layers of another copy of this package, too. */
+  /** Also true for layers of another copy of this package. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: a subclass's instanceof asks for the subclass.
     return isInstance(this, value);
@@ -52,14 +63,15 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   private readonly kindOfSite: LayerSite;
   private readonly operation: Operation;
   private readonly trainableBase: boolean;
-  /** Whether the stock weights are trained for now, beside or in place of an adapter's. */
+  /** Whether the stock weights are trained now, with or without an adapter. */
   private baseTrained = false;
   private readonly baseValues: tf.Tensor[] | undefined;
   private readonly resemblance: Resemblance;
 
   /**
-   * @param inner The stock layer, possibly one whose place this one takes.
-   * @throws ConfigError if a saved adapter is malformed or its config not good; UnsupportedSiteError if the layer is no site.
+   * @param inner The stock layer, which this layer may replace in a model.
+   * @throws ConfigError if a saved adapter or its config is invalid; UnsupportedSiteError if the layer cannot
+   * be a site.
    */
   protected constructor(args: PeftLayerArgs, inner: tfl.layers.Layer, kind: LayerSite) {
     super({name: args.name ?? inner.name, trainable: args.trainable ?? true});
@@ -88,7 +100,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     inputs: Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[],
     kwargs?: Record<string, unknown>,
   ): Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[] {
-    // A copy: stock RNNs write their states into it, and while training tfjs-layers hands one object to all layers.
+    // A copy: stock RNNs write their states into it, and while training tfjs-layers hands one object to all
+    // layers.
     return this.inner.apply.call(this, inputs, {...kwargs});
   }
 
@@ -106,7 +119,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     });
   }
 
-  // What users hang on a layer has its place at the stock layer: there it was before this one came, and there it stays.
+  // What users hang on a layer has its place at the stock layer: there it was before this one came, and there
+  // it stays.
 
   override setCallHook(hook: Parameters<tfl.layers.Layer['setCallHook']>[0]): void {
     this.inner.setCallHook(hook);
@@ -120,7 +134,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.inner.addLoss(losses);
   }
 
-  /** What the stock layer adds to the loss, and what the active adapter's router does. */
+  /** The losses of the stock layer and of the active adapter's router. */
   override get losses(): tfl.layers.Layer['losses'] {
     return this.site.hasLoss ? [...this.inner.losses, () => this.site.takeLoss()] : this.inner.losses;
   }
@@ -152,12 +166,12 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return {...super.getConfig(), trainableBase: this.trainableBase, adapters};
   }
 
-  /** What the site is, such as `dense`. */
+  /** Kind of the site, such as `dense`. */
   get kind(): string {
     return this.kindOfSite.kind;
   }
 
-  /** The stock layer that does the frozen work. */
+  /** The stock layer. */
   get stock(): tfl.layers.Layer {
     return this.inner;
   }
@@ -172,7 +186,10 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return this.inner.weights;
   }
 
-  /** The frozen weights, then those of the adapters in the order in which they were added, whichever is active. */
+  /**
+   * The frozen weights, then those of the adapters in the order in which they were added, whichever is
+   * active.
+   */
   override get weights(): tfl.LayerVariable[] {
     return [...this.base, ...this.site.weights];
   }
@@ -200,25 +217,29 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   /**
-   * Makes one adapter active, or none. A compiled model has to be compiled again before it trains the new one's weights.
+   * Makes one adapter active, or none. Compile a compiled model again before you train the weights of the new
+   * adapter.
    *
-   * @throws ConfigError if there is none of that name.
+   * @throws ConfigError if no adapter has that name.
    */
   activate(name: string | null): void {
     this.site.activate(name);
     this.listWeights();
   }
 
-  /** Lists the stock weights with those that are trained, or no longer; their `trainable` bits are the caller's. */
+  /**
+   * Lists the stock weights with those that are trained, or no longer; their `trainable` bits are the
+   * caller's.
+   */
   trainBase(trained: boolean): void {
     this.baseTrained = trained;
     this.listWeights();
   }
 
   /**
-   * The variables of an adapter by the names that it gives them; empty until the layer is built.
+   * The variables of an adapter by their names in it; empty until the layer is built.
    *
-   * @throws ConfigError if there is none of that name.
+   * @throws ConfigError if no adapter has that name.
    */
   adapterWeights(name: string): Map<string, tfl.LayerVariable> {
     return this.site.weightsOf(name);
@@ -227,13 +248,13 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   /**
    * The config of an adapter with all defaults filled in.
    *
-   * @throws ConfigError if there is none of that name.
+   * @throws ConfigError if no adapter has that name.
    */
   adapterConfig(name: string): AdapterConfig {
     return this.site.configOf(name);
   }
 
-  /** Asked at every call for what the batch brings along; see {@link AnyPeft.setContext}. */
+  /** Returns the context of the batch, at every call; see {@link AnyPeft.setContext}. */
   get context(): (() => RouterContext | undefined) | undefined {
     return this.site.context;
   }
@@ -243,7 +264,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     else this.site.context = context;
   }
 
-  /** Counts what the active adapter's router decides; see {@link AnyPeft.trackUsage}. */
+  /** Counts the decisions of the active adapter's router; see {@link AnyPeft.trackUsage}. */
   get usage(): UsageRecorder | undefined {
     return this.site.usage;
   }
@@ -254,15 +275,16 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   /**
-   * Takes over the weights of a stock layer that is built. They count as non-trainable here; the stock layer's own lists, and the
-   * `trainable` bits of the variables, stay as they are.
+   * Takes over the weights of a built stock layer. Here they are non-trainable; the stock layer's own lists
+   * and the `trainable` bits of the variables do not change.
    *
-   * @throws ConfigError if it is not built.
+   * @throws ConfigError if the stock layer is not built.
    */
   protected takePlace(): void {
     if (this.base.length === 0) {
       throw new ConfigError(
-        `${this.inner.getClassName()} layer '${this.name}' has no weights yet. Build the model first, e.g. call it once.`,
+        `${this.inner.getClassName()} layer '${this.name}' has no weights yet. ` +
+          'Build the model first: call model.predict once, or give its first layer an inputShape.',
       );
     }
     this.adoptBase(false);
@@ -276,14 +298,20 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.listWeights();
   }
 
-  /** What the names of this layer's weights start with; the stock ones have it from wherever the layer was built. */
+  /**
+   * What the names of this layer's weights start with; the stock ones have it from wherever the layer was
+   * built.
+   */
   private get weightPrefix(): string {
     const {originalName} = this.base[0]!;
     const end = originalName.lastIndexOf('/') + 1;
     return end > 0 ? originalName.slice(0, end) : `${this.name}/`;
   }
 
-  /** Files every variable where tfjs-layers looks for it; the setter of `trainable` leaves the non-trainable ones alone. */
+  /**
+   * Files every variable where tfjs-layers looks for it; the setter of `trainable` leaves the non-trainable
+   * ones alone.
+   */
   private listWeights(): void {
     const active = new Set(this.site.trainable);
     for (const variable of this.site.weights) variable.trainable = active.has(variable) && this.trainable;

@@ -6,14 +6,21 @@ import {siteOf} from './site-registry.js';
 
 /** Arguments of {@link PeftWrapper}. */
 export type PeftWrapperArgs = PeftLayerArgs & {
-  /** The stock layer: a Conv1D, Conv2D, Conv2DTranspose, SeparableConv2D, DepthwiseConv2D, Embedding, LSTM, GRU, SimpleRNN or Dense, or one of a registered class. */
+  /**
+   * The stock layer: a Conv1D, Conv2D, Conv2DTranspose, SeparableConv2D, DepthwiseConv2D, Embedding, LSTM,
+   * GRU, SimpleRNN or Dense, or one of a registered class.
+   */
   layer: tfl.layers.Layer;
 };
 
 /**
- * A layer of any class that is a site, with adapters; see {@link PeftLayer}.
+ * A layer with adapters around a stock layer of any class that can be a site; see {@link PeftLayer}.
  *
+ * @example
  * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {PeftWrapper} from '@tfjs-peft/layers';
+ *
  * const conv = new PeftWrapper({layer: tf.layers.conv2d({filters: 8, kernelSize: 3})});
  * conv.addAdapter('default', {type: 'lora', rank: 4});
  * conv.activate('default');
@@ -24,19 +31,23 @@ export class PeftWrapper extends PeftLayer {
   static readonly className: string = 'PeftWrapper';
   static override readonly kind: string = 'PeftWrapper';
 
-  /** @throws UnsupportedSiteError if the layer is of no class that is a site, or has options under which it cannot carry an adapter. */
+  /**
+   * @throws UnsupportedSiteError if the class of the layer cannot be a site, or its options do not allow
+   * adapters.
+   */
   constructor(args: PeftWrapperArgs) {
     const {layer} = args;
     const site = siteOf(layer);
     if (site === undefined) {
       throw new UnsupportedSiteError(
-        `Layer '${layer.name}' is a ${layer.getClassName()}, which cannot carry an adapter. Teach it by registerSite, or choose another.`,
+        `Layer '${layer.name}' is a ${layer.getClassName()}, which cannot carry an adapter. ` +
+          'Choose another layer, or register its class: registerSite.',
       );
     }
     super(args, layer, site);
   }
 
-  /** A layer that stands in for a built one: it has its name and runs it, and so shares its weights. */
+  /** A replacement for a built layer, with the same name and weights. */
   static standIn(layer: tfl.layers.Layer): PeftWrapper {
     const wrapper = new PeftWrapper({layer});
     wrapper.takePlace();
@@ -55,14 +66,16 @@ export class PeftWrapper extends PeftLayer {
     const entry = tf.serialization.SerializationMap.getMap().classNameMap[className];
     if (entry === undefined) {
       throw new ConfigError(
-        `Layer '${config.name}' wraps a ${className}, which is not registered. Call tf.serialization.registerClass with it first.`,
+        `Layer '${config.name}' wraps a ${className}, which is not registered. ` +
+          `Call tf.serialization.registerClass(${className}) before you load the model.`,
       );
     }
     const [layerClass, fromConfig] = entry;
     // A Bidirectional turns its second direction around by the outermost config.
     const {goBackwards} = config;
     const stock = goBackwards == null ? inner : {...inner, goBackwards};
-    // tfjs types what a registered class makes as any Serializable, and arguments of a class as those of its own.
+    // tfjs types what a registered class makes as any Serializable, and arguments of a class as those of its
+    // own.
     return new cls({...config, layer: fromConfig(layerClass, stock) as never} as never);
   }
 

@@ -22,22 +22,29 @@ const sites = new Registry<LayerSite>('site', {
 });
 
 /**
- * Makes layers of a class of your own sites: `upgrade` then takes them as targets, and a layer with adapters can be saved and loaded
- * (the class itself must be registered with tfjs too, as any custom layer must).
+ * Registers a layer class of your own as a site: `upgrade` can then target its layers, and layers with
+ * adapters can be saved and loaded. The class itself must also be registered with tfjs, like any custom
+ * layer.
  *
+ * @param className The result of the layer's `getClassName()`.
+ * @throws DuplicateNameError if it is a class of tfjs that is a site already.
+ * @example
  * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {registerSite} from '@tfjs-peft/layers';
+ *
+ * // A layer with a kernel [8, 3, 4] and the output [..., 3, 4].
  * registerSite('EinsumDense', {
  *   kind: 'einsumDense',
  *   operation: (layer) => ({
- *     get dims() { return {inputDim: 8, outputDim: 12}; },
- *     get frozen() { return {kernel: layer.weights[0].read().reshape([8, 12])}; },
+ *     dims: {inputDim: 8, outputDim: 12},
+ *     get frozen() {
+ *       return {kernel: tf.reshape(layer.weights[0]!.read(), [8, 12]) as tf.Tensor2D};
+ *     },
  *   }),
  *   finish: (y) => tf.reshape(y, [...y.shape.slice(0, -1), 3, 4]),
  * });
  * ```
- *
- * @param className What the layer's `getClassName()` gives.
- * @throws DuplicateNameError if it is one of tfjs's own classes that are sites already.
  */
 export function registerSite(className: string, site: LayerSite): void {
   sites.register(className, site);
@@ -48,7 +55,7 @@ export function siteClasses(): string[] {
   return sites.types();
 }
 
-/** How layers of this layer's class are sites; undefined if they are not. */
+/** The site definition for this layer's class; undefined if there is none. */
 export function siteOf(layer: tfl.layers.Layer): LayerSite | undefined {
   return sites.find(layer.getClassName());
 }

@@ -13,16 +13,27 @@ export interface DoraConfig {
   rank?: number;
   /** The change of the kernel is scaled by alpha / rank. Default 2 · rank. */
   alpha?: number;
-  /** Let the gradient pass through the norm too. Default false: it counts as a constant, as section 4.3 of the paper has it. */
+  /**
+   * Let the gradient flow through the norm too. Default false: the norm is a constant, as in section 4.3 of
+   * the paper.
+   */
   normGradient?: boolean;
 }
 
 const OPTIONS = ['rank', 'alpha', 'normGradient'] as const;
 
 /**
- * DoRA (Liu et al., arXiv 2402.09353, equation 5): y = act(c ∘ (x W + (alpha / rank) · (x A) B) + b), with c = m / |W + (alpha / rank)
- * A B|, the norm of each column. Weights `lora_A` [inputDim, rank] from U(±1/√inputDim), `lora_B` [rank, outputDim] zeros, and
- * `magnitude` m [outputDim], the norms of W's columns, so that the site starts unchanged. The bias is not scaled.
+ * DoRA (Liu et al., arXiv 2402.09353, equation 5): y = act(c ∘ (x W + (alpha / rank) · (x A) B) + b), with c
+ * = m / |W + (alpha / rank) A B|, the norm of each column. Weights `lora_A` [inputDim, rank] from
+ * U(±1/√inputDim), `lora_B` [rank, outputDim] zeros, and `magnitude` m [outputDim], the norms of W's columns,
+ * so the site starts unchanged. The bias is not scaled.
+ *
+ * @example
+ * ```ts
+ * import {DoraAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new DoraAdapter({type: 'dora', rank: 8});
+ * ```
  */
 export class DoraAdapter implements Adapter {
   readonly type = 'dora';
@@ -71,7 +82,7 @@ export class DoraAdapter implements Adapter {
   }
 }
 
-/** {@link columnNorms} as a constant: what runs inside the forward function of a custom gradient is not on the tape. */
+/** {@link columnNorms} as a constant: the forward function of a custom gradient is off the tape. */
 function constantNorms(change: Change): Tensor1D {
   const norms = tf.customGrad((a) => ({
     value: columnNorms(change),

@@ -15,8 +15,15 @@ export interface Ia3Config {
 const OPTIONS = ['position'] as const;
 
 /**
- * (IA)³ (Liu et al., arXiv 2205.05638): the output is rescaled by a learned vector, y = l ∘ act(x W + b). Weight `scaling`
- * [outputDim], ones, so that the site starts unchanged.
+ * (IA)³ (Liu et al., arXiv 2205.05638) rescales the output by a learned vector, y = l ∘ act(x W + b). Weight
+ * `scaling` [outputDim], ones, so the site starts unchanged.
+ *
+ * @example
+ * ```ts
+ * import {Ia3Adapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new Ia3Adapter({type: 'ia3'});
+ * ```
  */
 export class Ia3Adapter implements Adapter {
   readonly type = 'ia3';
@@ -24,7 +31,7 @@ export class Ia3Adapter implements Adapter {
   private readonly position: ScalePosition;
   private scaling!: Weight;
 
-  /** @throws ConfigError if an option is unknown, or the position is. */
+  /** @throws ConfigError if an option or the position is unknown. */
   constructor(config: Ia3Config) {
     checkOptions('ia3 adapter', config, ['type', ...OPTIONS]);
     this.position = checkChoice('ia3 adapter', 'position', config.position, SCALE_POSITIONS);

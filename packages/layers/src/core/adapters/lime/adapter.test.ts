@@ -207,7 +207,7 @@ it('refuses more experts than the output is wide, and a slice that is wider', ()
   );
   expect(() =>
     createAdapter({type: 'lime', experts: 2, over: {type: 'slice', rank: 4}}).build(dims, add),
-  ).toThrow(/slice of 4 columns.*3/);
+  ).toThrow(/over\.rank is 4.*3 columns/);
 });
 
 it.each(['molora', 'mov'] as const)('%s refuses a router that reads a shared module', (type) => {

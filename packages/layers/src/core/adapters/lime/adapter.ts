@@ -27,38 +27,49 @@ export interface LimeConfig {
   experts?: number;
   /** The module that the experts share. Default `{type: 'lora', rank: 4}`. */
   over?: LimeModuleConfig | LimePromptConfig;
-  /** Add the shared modulator, which all tokens get. Default true. */
+  /** Add the shared modulator, which acts on all tokens. Default true. */
   sharedModulator?: boolean;
-  /** `code` is as the released code has it; see {@link LimeAdapter}. Default `paper`. */
+  /** Follow the paper or the released code; see {@link LimeAdapter}. Default `paper`. */
   form?: Form;
-  /** Default `{type: 'zero'}`, LiME's own, without parameters. */
+  /** Default `{type: 'zero'}`, LiME's own router without parameters. */
   router?: AdapterRouterConfig;
 }
 
 const OPTIONS = ['experts', 'over', 'sharedModulator', 'form', 'router'] as const;
 
 /**
- * LiME (Kowsher et al., arXiv 2604.02338, equations 1 and 2): the experts share one module, with output d, and differ by a vector each,
+ * LiME (Kowsher et al., arXiv 2604.02338, equations 1 and 2): all experts share one module with output d;
+ * each expert scales it by a vector of its own,
  *
  *     y = act(z + d ∘ (Σ_e g_e p_e + γ p_s)),   z = x W + b
  *
- * Over `lora` and `lora-fa`, d = (alpha / rank) (x A) B; over `dora`, z and d are both scaled by c = magnitude / |W + (alpha / rank)
- * A B| (bias included, the gradient passing through the norm); over `slice`, d is a change of the first `rank` columns only.
+ * Over `lora` and `lora-fa`, d = (alpha / rank) (x A) B; over `dora`, z and d are both scaled by c =
+ * magnitude / |W + (alpha / rank) A B| (bias included, the gradient passing through the norm); over `slice`,
+ * d is a change of the first `rank` columns only.
  *
- * Weights: the module's, all of which start so that d = 0 and the site is unchanged; `modulators` p [experts, outputDim] from U(0.9,
- * 1.1), `shared_modulator` p_s [outputDim] from N(0, 0.1²), and `gamma` [1], zero. A padded token gets the module's frozen part alone.
+ * Weights: those of the module, which start with d = 0, so the site starts unchanged; `modulators` p
+ * [experts, outputDim] from U(0.9, 1.1), `shared_modulator` p_s [outputDim] from N(0, 0.1²), and `gamma` [1],
+ * zero. For a padded token, y is the module's frozen part.
  *
- * Over a `prompt`, an Embedding's output gets virtual tokens before it, z a base prompt and d a change of it; see {@link LimePromptConfig}.
+ * Over a `prompt`, virtual tokens go before the output of an Embedding; z is a base prompt and d a change of
+ * it; see {@link LimePromptConfig}.
  *
- * `form: 'code'` follows the released code (Kowsher/LiME): its normaliser and selection in the router, the sum of both streams as the
- * first one over DoRA, n-grams that are ignored over LoRA, and a slice that has no d: its columns are trained and modulated as they
- * are, x W_T ∘ (...), so that it does not start as the identity; and over LoRA at an Embedding, an A [outputDim, rank] that acts on the
- * vector that was looked up.
+ * `form: 'code'` follows the released code (Kowsher/LiME). The router uses its normaliser and selection; over
+ * DoRA, the first stream is the sum of both; over LoRA, n-grams are ignored. A slice has no d: its columns
+ * are trained and modulated directly, x W_T ∘ (...), so it does not start as the identity. Over LoRA at an
+ * Embedding, A [outputDim, rank] acts on the embedded vector.
+ *
+ * @example
+ * ```ts
+ * import {LimeAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new LimeAdapter({type: 'lime', experts: 4, over: {type: 'lora', rank: 4}});
+ * ```
  */
 export class LimeAdapter implements Adapter {
   readonly type = 'lime';
   readonly hasLoss: boolean;
-  /** What it reads of the site: a prompt looks at the tokens that it goes before. */
+  /** A prompt reads the output: the tokens that follow it. */
   readonly reads: 'input' | 'output';
   readonly virtualTokens: number;
   private readonly module: SharedModule | PromptModule;
@@ -69,7 +80,9 @@ export class LimeAdapter implements Adapter {
   private sharedModulator?: Weight;
   private gamma?: Weight;
 
-  /** @throws ConfigError if an option is unknown or out of range, in the module's or router's config too. */
+  /**
+   * @throws ConfigError if an option is unknown or out of range, also in the config of the module or router.
+   */
   constructor(config: LimeConfig) {
     const what = 'lime adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
@@ -109,7 +122,8 @@ export class LimeAdapter implements Adapter {
     const most = Math.max(needs?.base ?? 0, needs?.delta ?? 0);
     if (most > outputDim) {
       throw new UnsupportedSiteError(
-        `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. Leave the site out of targets, or set experts to at most ${outputDim} there by an override.`,
+        `lime adapter: the router reads ${most} columns, but the site's output has ${outputDim}. ` +
+          `Remove the site from targets, or set experts to at most ${outputDim} there by an override.`,
       );
     }
     const width = this.module instanceof PromptModule ? outputDim : (this.module.width ?? outputDim);
@@ -155,7 +169,10 @@ export class LimeAdapter implements Adapter {
     return tf.broadcastTo(tf.add(base, tf.mul(delta, factors)), shape);
   }
 
-  /** Σ_e g_e p_e + γ p_s as gates times a table: the shared modulator is in every row where the gates sum to 1, else a row of its own. */
+  /**
+   * Σ_e g_e p_e + γ p_s as gates times a table: the shared modulator is in every row where the gates sum to
+   * 1, else a row of its own.
+   */
   private modulation(
     gates: Tensor,
     {mask: given, replaces = false}: {mask?: Tensor | undefined; replaces?: boolean},
@@ -211,7 +228,8 @@ function stretched(table: Tensor2D, stretch: Tensor1D | undefined): Tensor2D {
 defineAdapter({
   type: 'lime',
   summary:
-    "one shared LoRA, DoRA, slice or prompt (`over`: `{type: 'prompt', virtualTokens}` at an Embedding), modulated by each expert",
+    "one shared LoRA, DoRA, slice or prompt (`over`: `{type: 'prompt', virtualTokens}` at an Embedding), " +
+    'modulated by each expert',
   options: OPTIONS,
   learningRate: 0.003,
   examples: [

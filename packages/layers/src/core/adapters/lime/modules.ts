@@ -18,7 +18,10 @@ export type LimeModuleConfig =
   | {type: 'lora' | 'dora' | 'lora-fa'; rank?: number; alpha?: number}
   | {type: 'slice'; rank?: number};
 
-/** What a shared module makes of a batch: the frozen output becomes alpha ∘ z + offset, its own output is stretch ∘ scale · h b. */
+/**
+ * Output of a shared module for a batch: the frozen output becomes alpha ∘ z + offset; its own is stretch ∘
+ * scale · h b.
+ */
 export interface Shared {
   h: Tensor;
   b: Tensor2D;
@@ -26,11 +29,14 @@ export interface Shared {
   alpha?: Tensor1D;
   offset?: Tensor1D;
   stretch?: Tensor1D;
-  /** The module's output stands for the frozen output's first columns, and is not added to them: a factor of 1 leaves a site alone. */
+  /**
+   * Whether the module's output replaces the first columns of the frozen output; a factor of 1 leaves the
+   * site unchanged.
+   */
   replaces?: boolean;
-  /** The leading columns of what a router takes for the frozen output. */
+  /** The leading columns of the router's first stream, the frozen output. */
   base?: Tensor;
-  /** The leading columns of what a router takes for the module's own output. */
+  /** The leading columns of the router's second stream, the module's own output. */
   delta?: Tensor;
 }
 
@@ -43,7 +49,7 @@ export interface SharedModule {
   getConfig(): LimeModuleConfig;
 }
 
-/** What LiME's experts can share. */
+/** Modules that LiME's experts can share. */
 export const MODULE_TYPES = ['lora', 'dora', 'lora-fa', 'slice', 'prompt'] as const;
 
 /** @throws ConfigError if the type is unknown, or an option unknown or out of range. */
@@ -117,7 +123,10 @@ class LowRank implements SharedModule {
   }
 }
 
-/** The first `rank` columns of the kernel get a change of their own, x D, which starts at zero: equation 1 of the paper with δ = x D. */
+/**
+ * The first `rank` columns of the kernel get a change of their own, x D, which starts at zero: equation 1 of
+ * the paper with δ = x D.
+ */
 class SliceDelta implements SharedModule {
   readonly width: number;
   private d!: Weight;
@@ -148,8 +157,9 @@ class SliceDelta implements SharedModule {
 }
 
 /**
- * The released form: the first `rank` columns W_T of the kernel and the whole bias are trained, and x W_T itself is modulated, so that
- * the site does not start unchanged. Routing reads the unmodulated product without the bias.
+ * The released form: the first `rank` columns W_T of the kernel and the whole bias are trained, and x W_T
+ * itself is modulated, so that the site does not start unchanged. Routing reads the unmodulated product
+ * without the bias.
  */
 class ReleasedSlice implements SharedModule {
   readonly width: number;
@@ -194,7 +204,8 @@ class ReleasedSlice implements SharedModule {
 function checkSlice(rank: number, {outputDim}: SiteDims): void {
   if (rank <= outputDim) return;
   throw new ConfigError(
-    `lime adapter: over a slice of ${rank} columns, but the site's output has ${outputDim}. Set rank to at most ${outputDim}.`,
+    `lime adapter: over.rank is ${rank}, but the site's output has ${outputDim} columns. ` +
+      `Set over.rank to at most ${outputDim}.`,
   );
 }
 

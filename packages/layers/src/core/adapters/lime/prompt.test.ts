@@ -188,7 +188,7 @@ describe('a prompt', () => {
     dense.build([null, 3]);
     expect(() => dense.addAdapter('default', lime())).toThrow(UnsupportedSiteError);
     expect(() => dense.addAdapter('default', lime())).toThrow(
-      /Layer 'dense_x'.*before those of an Embedding/,
+      /Layer 'dense_x'.*needs an Embedding/,
     );
   });
 

@@ -11,7 +11,7 @@ import {
 } from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
 
-/** LiME over virtual tokens that are put before a sequence of embedded ones. */
+/** LiME over virtual tokens before a sequence of embedded tokens. */
 export interface LimePromptConfig {
   type: 'prompt';
   /** Default 10. */
@@ -19,11 +19,11 @@ export interface LimePromptConfig {
   /** Train the base prompt too. Default false: only the change of it. */
   learnableBase?: boolean;
   /**
-   * What of the sequence routing sees besides the prompt: the `mean` of its unmasked tokens, the `first`, or the `last` unmasked one.
-   * Default `mean`; with `none` every sample is routed alike.
+   * What the router sees of the sequence, besides the prompt: the `mean` of its unmasked tokens, the `first`
+   * token, or the `last` unmasked one. With `none`, all samples are routed the same way. Default `mean`.
    */
   conditioning?: 'none' | 'mean' | 'first' | 'last';
-  /** Send that through a learned map, which starts as the identity. Default false. */
+  /** Pass that through a learned matrix, which starts as the identity. Default false. */
   inputProjection?: boolean;
 }
 
@@ -32,20 +32,20 @@ const OPTIONS = ['type', 'virtualTokens', 'learnableBase', 'conditioning', 'inpu
 /** Deviation of the base prompt's initial values. */
 const BASE_STDDEV = 0.02;
 
-/** The prompt as LiME sees it; the first axis is the batch, or 1 where all samples have it in common. */
+/** The prompt of a batch. The first axis is the batch, or 1 if all samples share the prompt. */
 export interface Prompt {
   /** The frozen output's part, [1, V, d]. */
   base: Tensor3D;
   /** The module's own output, [1, V, d]. */
   delta: Tensor3D;
-  /** What routing takes for the frozen output: the base prompt and what of the sequence conditions it, [batch or 1, V, d]. */
+  /** The router's first stream: the base prompt plus its condition from the sequence, [batch or 1, V, d]. */
   stream: Tensor3D;
 }
 
 /**
- * The released code's prompt (Kowsher/LiME): V virtual tokens z + d ∘ (Σ_e g_e p_e + γ p_s), of a base prompt z and a change d of it
- * that starts at zero. Weights `prompt_base` [V, d] from N(0, 0.02²), trained with `learnableBase` only, `prompt_delta` [V, d] zeros,
- * and with `inputProjection` `input_projection` [d, d].
+ * The released code's prompt (Kowsher/LiME): V virtual tokens z + d ∘ (Σ_e g_e p_e + γ p_s), of a base prompt
+ * z and a change d of it that starts at zero. Weights `prompt_base` [V, d] from N(0, 0.02²), trained with
+ * `learnableBase` only, `prompt_delta` [V, d] zeros, and with `inputProjection` `input_projection` [d, d].
  */
 export class PromptModule {
   readonly virtualTokens: number;
@@ -54,7 +54,7 @@ export class PromptModule {
   private delta!: Weight;
   private projection?: Weight;
 
-  /** @throws ConfigError if an option is unknown or out of range, or a projection has nothing to project. */
+  /** @throws ConfigError if an option is unknown or out of range, or there is nothing to project. */
   constructor(config: LimePromptConfig) {
     const what = 'lime adapter: over';
     checkOptions(what, config, OPTIONS);
@@ -83,11 +83,13 @@ export class PromptModule {
       this.projection = add('input_projection', [outputDim, outputDim], {type: 'identity'});
   }
 
-  /** @throws ShapeError if the embedded tokens are no batch of sequences. */
+  /** @throws ShapeError if the embedded tokens are not a batch of sequences. */
   read({input, context}: AdapterView): Prompt {
     if (input.rank !== 3) {
       throw new ShapeError(
-        `lime adapter: a prompt goes before sequences [batch, length, d], but the embedded input is [${input.shape}]. Embed sequences.`,
+        'lime adapter: a prompt needs sequences [batch, length, d], but the embedded input is ' +
+          `[${input.shape}]. ` +
+          'Pass sequences of tokens to the Embedding.',
       );
     }
     const base = tf.expandDims(this.base.read(), 0) as Tensor3D;

@@ -17,9 +17,17 @@ export interface LoraFaConfig {
 const OPTIONS = ['rank', 'alpha'] as const;
 
 /**
- * LoRA-FA (Zhang et al., arXiv 2308.03303): LoRA whose down projection stays as it started, y = act(x W + b + (alpha / rank) · (x A) B).
- * Weights `lora_A` [inputDim, rank] from U(±1/√inputDim), saved but not trained, and `lora_B` [rank, outputDim] zeros, so that the
- * site starts unchanged. Where A is looked up, in an Embedding, it is A that starts at zero and is trained, and B that stays.
+ * LoRA-FA (Zhang et al., arXiv 2308.03303): LoRA with a frozen down projection, y = act(x W + b + (alpha /
+ * rank) · (x A) B). Weights `lora_A` [inputDim, rank] from U(±1/√inputDim), saved but not trained, and
+ * `lora_B` [rank, outputDim] zeros, so the site starts unchanged. In an Embedding, A starts at zero and is
+ * trained, and B is frozen.
+ *
+ * @example
+ * ```ts
+ * import {LoraFaAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new LoraFaAdapter({type: 'lora-fa', rank: 16});
+ * ```
  */
 export class LoraFaAdapter implements Adapter {
   readonly type = 'lora-fa';

@@ -17,8 +17,15 @@ export interface LoraConfig {
 const OPTIONS = ['rank', 'alpha'] as const;
 
 /**
- * LoRA (Hu et al., arXiv 2106.09685): y = act(x W + b + (alpha / rank) · (x A) B). Weights `lora_A` [inputDim, rank] from
- * N(0, 0.02²) and `lora_B` [rank, outputDim] zeros, so that the site starts unchanged.
+ * LoRA (Hu et al., arXiv 2106.09685): y = act(x W + b + (alpha / rank) · (x A) B). Weights `lora_A`
+ * [inputDim, rank] from N(0, 0.02²) and `lora_B` [rank, outputDim] zeros, so the site starts unchanged.
+ *
+ * @example
+ * ```ts
+ * import {LoraAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new LoraAdapter({type: 'lora', rank: 8, alpha: 16});
+ * ```
  */
 export class LoraAdapter implements Adapter {
   readonly type = 'lora';

@@ -29,12 +29,20 @@ export interface MoloraConfig {
 const OPTIONS = ['experts', 'rank', 'alpha', 'router'] as const;
 
 /**
- * MoLoRA (Zadouri et al., arXiv 2309.05444): y = act(x W + b + (alpha / rank) Σ_e g_e(x) · (x A_e) B_e), with gates g from a
- * router that reads the site's input. The experts' outputs are mixed; their A and B are never averaged. The paper and the released
- * code (for-ai/parameter-efficient-moe, src/molora.py) agree at a Dense site.
+ * MoLoRA (Zadouri et al., arXiv 2309.05444): y = act(x W + b + (alpha / rank) Σ_e g_e(x) · (x A_e) B_e), with
+ * gates g from a router that reads the site's input. The experts' outputs are mixed; their A and B are never
+ * averaged. The paper and the released code (for-ai/parameter-efficient-moe, src/molora.py) agree at a Dense
+ * site.
  *
- * Weights: `lora_A` [inputDim, experts · rank], the experts side by side, from N(0, 0.02²); `lora_B` [experts · rank, outputDim]
- * zeros, so that the site starts unchanged; and the router's.
+ * Weights: `lora_A` [inputDim, experts · rank], the experts side by side, from N(0, 0.02²); `lora_B` [experts
+ * · rank, outputDim] zeros, so the site starts unchanged; and those of the router.
+ *
+ * @example
+ * ```ts
+ * import {MoloraAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new MoloraAdapter({type: 'molora', experts: 4, rank: 4, router: {type: 'top-k', topK: 2}});
+ * ```
  */
 export class MoloraAdapter implements Adapter {
   readonly type = 'molora';
@@ -45,8 +53,8 @@ export class MoloraAdapter implements Adapter {
   private b!: Weight;
 
   /**
-   * @throws ConfigError if an option is unknown, experts or rank is not an integer >= 1, alpha is not above 0, or the router's
-   * config is not good, such as topK above experts.
+   * @throws ConfigError if an option is unknown, experts or rank is not an integer >= 1, alpha is not above
+   * 0, or the router's config is invalid, such as topK above experts.
    */
   constructor(config: MoloraConfig) {
     const what = 'molora adapter';

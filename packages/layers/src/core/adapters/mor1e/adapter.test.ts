@@ -142,11 +142,11 @@ it('starts with every expert at 1, and both scalars at a half (algorithms: 32 ·
 });
 
 it.each<[AdapterConfig | object, RegExp]>([
-  [{type: 'mor1e', mode: 'flex', rank: 3}, /rank does not belong to mode 'flex'/],
-  [{type: 'mor1e', mode: '1v1', r1: 3}, /r1 does not belong to mode '1v1'/],
+  [{type: 'mor1e', mode: 'flex', rank: 3}, /rank is not an option of mode 'flex'/],
+  [{type: 'mor1e', mode: '1v1', r1: 3}, /r1 is not an option of mode '1v1'/],
   [{type: 'mor1e', mode: 'lora'}, /mode is 'lora'/],
-  [{type: 'mor1e', intuition: false, tokenGate: false}, /no gate is left/],
-  [{type: 'mor1e', intuition: false, clusters: 4}, /clusters are scores/],
+  [{type: 'mor1e', intuition: false, tokenGate: false}, /there are no gates/],
+  [{type: 'mor1e', intuition: false, clusters: 4}, /clusters needs the intuition/],
   [{type: 'mor1e', r1: 0}, /r1 is 0/],
   [{type: 'mor1e', topK: 2}, /unknown option 'topK'/],
 ])('refuses %p', (config, message) => {

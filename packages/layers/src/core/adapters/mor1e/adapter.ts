@@ -32,15 +32,18 @@ export interface Mor1eConfig {
   r2?: number;
   /** Experts of `1v1`. Default 32. */
   rank?: number;
-  /** Mix in the scores of each sample that the context brings as `intuition`. Default true. */
+  /** Mix in each sample's scores from the context's `intuition`. Default true. */
   intuition?: boolean;
   /** Mix in a softmax over the experts that reads the site's input. Default true. */
   tokenGate?: boolean;
-  /** Factor of the softmax. Default: the number of experts, so that every expert starts at 1; the released code has 32 always. */
+  /**
+   * Factor of the softmax. Default: the number of experts, so every expert starts at 1; the released code
+   * always uses 32.
+   */
   tokenFactor?: number;
   /** Factor of the scores. Default 4, as in the released code. */
   intuitionFactor?: number;
-  /** So many scores that a learned map takes to the experts. Default: none, there is a score for each expert. */
+  /** Number of scores, which a learned matrix maps to the experts. Default: no map, one score per expert. */
   clusters?: number;
 }
 
@@ -60,14 +63,23 @@ const OPTIONS = [
 const LOGIT_SCALE = 100;
 
 /**
- * Intuition-MoR1E, also called T-REX (arXiv 2404.08985; code RoyZry98/T-REX-Pytorch): a mixture of rank-one experts,
+ * Intuition-MoR1E, also called T-REX (arXiv 2404.08985; code RoyZry98/T-REX-Pytorch): a mixture of rank-one
+ * experts,
  *
  *     y = act(x W + b + g · Σ_ij G_ij (x a_i) b_j),   G = ω · f · softmax(x R) + (1 - ω) · 4 · c
  *
- * with ω and g the sigmoids of 100 times a learned scalar each, c the sample's intuition, and f the number of experts. In mode `1v1`
- * expert i is a_i b_i. Weights: `lora_A` [inputDim, r1] from U(±1/√inputDim), `lora_B` [r2, outputDim] zeros, so that the site starts
- * unchanged; `router` R [inputDim, E] zeros, `omega` and `gate` [1] zeros; with `clusters`, `mapper` [clusters, E] from
- * U(±1/√clusters), which is trained (the released code leaves it at random). Without intuition the first term keeps its ω.
+ * with ω and g the sigmoids of 100 times a learned scalar each, c the sample's intuition, and f the number of
+ * experts. In mode `1v1` expert i is a_i b_i. Weights: `lora_A` [inputDim, r1] from U(±1/√inputDim), `lora_B`
+ * [r2, outputDim] zeros, so that the site starts unchanged; `router` R [inputDim, E] zeros, `omega` and
+ * `gate` [1] zeros; with `clusters`, `mapper` [clusters, E] from U(±1/√clusters), which is trained (the
+ * released code leaves it at random). Without intuition the first term keeps its ω.
+ *
+ * @example
+ * ```ts
+ * import {Mor1eAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new Mor1eAdapter({type: 'mor1e', r1: 4, r2: 8, intuition: false});
+ * ```
  */
 export class Mor1eAdapter implements Adapter {
   readonly type = 'mor1e';
@@ -83,14 +95,16 @@ export class Mor1eAdapter implements Adapter {
   private omega!: Weight;
   private gate!: Weight;
 
-  /** @throws ConfigError if an option is unknown, out of range or of the other mode, or neither gate is left. */
+  /**
+   * @throws ConfigError if an option is unknown, out of range or of the other mode, or neither gate is left.
+   */
   constructor(config: Mor1eConfig) {
     const what = 'mor1e adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
     const mode = checkChoice(what, 'mode', config.mode, ['flex', '1v1'] as const);
     for (const option of mode === 'flex' ? (['rank'] as const) : (['r1', 'r2'] as const)) {
       if (config[option] !== undefined) {
-        throw new ConfigError(`${what}: ${option} does not belong to mode '${mode}'. Leave it out.`);
+        throw new ConfigError(`${what}: ${option} is not an option of mode '${mode}'. Leave it out.`);
       }
     }
     const rank = checkCount(what, 'rank', config.rank, {fallback: 32});
@@ -102,11 +116,14 @@ export class Mor1eAdapter implements Adapter {
     const intuition = checkBoolean(what, 'intuition', config.intuition, true);
     const tokenGate = checkBoolean(what, 'tokenGate', config.tokenGate, true);
     if (!intuition && !tokenGate) {
-      throw new ConfigError(`${what}: no gate is left. Leave intuition or tokenGate true.`);
+      throw new ConfigError(
+        `${what}: intuition and tokenGate are both false, so there are no gates. Set one of them to true.`,
+      );
     }
     if (!intuition && config.clusters !== undefined) {
       throw new ConfigError(
-        `${what}: clusters are scores of the intuition. Leave clusters out, or intuition true.`,
+        `${what}: clusters needs the intuition, but intuition is false. Leave out clusters, or set ` +
+          'intuition: true.',
       );
     }
     this.tokenFactor = checkPositive(what, 'tokenFactor', config.tokenFactor, this.experts);
@@ -134,7 +151,7 @@ export class Mor1eAdapter implements Adapter {
     this.gate = add('gate', [1], {type: 'zeros'});
   }
 
-  /** @throws ConfigError if the intuition is not there; ShapeError if it does not fit. */
+  /** @throws ConfigError if the context has no intuition; ShapeError if its shape does not fit. */
   parts(view: AdapterView): CombineParts {
     const {input, project} = view;
     const {h} = project({a: this.a.read() as Tensor2D});
@@ -167,7 +184,8 @@ export class Mor1eAdapter implements Adapter {
     const scores = context?.intuition;
     if (scores === undefined) {
       throw new ConfigError(
-        `${what}: the batch brings no intuition. Give one by peft.setContext({intuition}), or set intuition: false.`,
+        `${what}: the context of this batch has no intuition. ` +
+          'Set one before the batch, peft.setContext({intuition}), or set intuition: false.',
       );
     }
     const width = this.config.clusters ?? this.experts;
@@ -178,8 +196,9 @@ export class Mor1eAdapter implements Adapter {
       (scores.shape[0] !== batch && scores.shape[0] !== 1)
     ) {
       throw new ShapeError(
-        `${what}: the intuition has shape [${scores.shape}], but must be [${batch}, ${width}] or [1, ${width}] here. ` +
-          'Give a row of scores for each sample.',
+        `${what}: the intuition has shape [${scores.shape}], but must be [${batch}, ${width}] or [1, ` +
+          `${width}] here. ` +
+          'Pass one row of scores per sample.',
       );
     }
     if (this.mapper === undefined) return scores as Tensor2D;

@@ -41,8 +41,8 @@ describeAdapter({type: 'mov', experts: 3, form: 'code'}, released(1));
 describeAdapter({type: 'mov', experts: 2, form: 'code', heads: 7}, released(7));
 
 test.each<[object, RegExp]>([
-  [{heads: 2}, /heads divide the output.*form: 'code'/],
-  [{form: 'code', position: 'before-activation'}, /form 'code' rescales/],
+  [{heads: 2}, /heads needs form 'code'.*form: 'code'/],
+  [{form: 'code', position: 'before-activation'}, /form 'code' always acts after/],
   [{form: 'code', heads: 0}, /heads is 0/],
 ])('refuses %j', (options, message) => {
   expect(() => createAdapter({type: 'mov', ...options} as MovConfig)).toThrow(message);

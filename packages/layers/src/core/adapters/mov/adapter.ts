@@ -23,9 +23,12 @@ export interface MovConfig {
   experts?: number;
   /** Default `after-activation`. */
   position?: ScalePosition;
-  /** What the router reads: `paper`, the site's input; `code`, the output that is about to be rescaled. Default `paper`. */
+  /**
+   * Input of the router: the site's input (`paper`), or the output before rescaling (`code`). Default
+   * `paper`.
+   */
   form?: Form;
-  /** With form `code`: so many equal parts of the output are routed one by one, by one router. Default 1. */
+  /** With form `code`: number of equal parts of the output that one router routes separately. Default 1. */
   heads?: number;
   /** Default `{type: 'softmax'}`, which merges all experts softly. */
   router?: AdapterRouterConfig;
@@ -34,15 +37,23 @@ export interface MovConfig {
 const OPTIONS = ['experts', 'position', 'form', 'heads', 'router'] as const;
 
 /**
- * MoV, a mixture of (IA)³ vectors (Zadouri et al., arXiv 2309.05444): y = (Σ_e g_e(x) l_e) ∘ act(x W + b), with gates g from a
- * router that reads the site's input, as the paper's W_g of width d_m implies.
+ * MoV, a mixture of (IA)³ vectors (Zadouri et al., arXiv 2309.05444): y = (Σ_e g_e(x) l_e) ∘ act(x W + b),
+ * with gates g from a router that reads the site's input, as the paper's W_g of width d_m implies.
  *
- * `form: 'code'` is as the released code has it (for-ai/parameter-efficient-moe, src/mov.py): the router reads the vector that is about
- * to be rescaled, act(x W + b). At T5's keys and values, set `heads` to the number of heads: each head is then routed by itself, by
- * one router of the head's width. At the hidden vector of a feed-forward, leave it 1.
+ * `form: 'code'` follows the released code (for-ai/parameter-efficient-moe, src/mov.py): the router reads the
+ * vector before rescaling, act(x W + b). At T5's keys and values, set `heads` to the number of heads: one
+ * router of the head's width then routes each head separately. At the hidden vector of a feed-forward block,
+ * leave it at 1.
  *
- * Weights: `scaling` [experts, outputDim], ones, and the router's. It starts as the identity if the gates sum to 1, so not with
- * `topK` unless `renormalize` is set.
+ * Weights: `scaling` [experts, outputDim], ones, and those of the router. MoV starts as the identity if the
+ * gates sum to 1; with `topK`, they do so only if `renormalize` is set.
+ *
+ * @example
+ * ```ts
+ * import {MovAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new MovAdapter({type: 'mov', experts: 4});
+ * ```
  */
 export class MovAdapter implements Adapter {
   readonly type = 'mov';
@@ -56,8 +67,8 @@ export class MovAdapter implements Adapter {
   private scaling!: Weight;
 
   /**
-   * @throws ConfigError if an option is unknown or out of range, heads or a position before the activation does not go with the form,
-   * or the router's config is not good, such as topK above experts.
+   * @throws ConfigError if an option is unknown or out of range, `heads` or `position` is not allowed with
+   * the form, or the router's config is invalid, such as topK above experts.
    */
   constructor(config: MovConfig) {
     const what = 'mov adapter';
@@ -68,25 +79,27 @@ export class MovAdapter implements Adapter {
     this.heads = checkCount(what, 'heads', config.heads, {fallback: 1});
     if (this.form === 'paper' && this.heads > 1) {
       throw new ConfigError(
-        `${what}: heads divide the output, which form 'paper' does not read. Set form: 'code'.`,
+        `${what}: heads needs form 'code', whose router reads the output. Set form: 'code', or leave out ` +
+          'heads.',
       );
     }
     if (this.form === 'code' && this.position === 'before-activation') {
       throw new ConfigError(
-        `${what}: form 'code' rescales what the activation gave. Leave position out, or set form: 'paper'.`,
+        `${what}: form 'code' always acts after the activation. Leave out position, or set form: 'paper'.`,
       );
     }
     this.reads = this.form === 'code' ? 'output' : 'input';
     this.router = routerOf(what, experts, config.router);
     if (this.form === 'code' && this.router.needs?.base) {
       throw new ConfigError(
-        `${what}: this router reads the frozen output by itself. Set form: 'paper', or another router.`,
+        `${what}: this router reads the frozen output, which form 'code' does not provide. ` +
+          "Set form: 'paper', or another router.",
       );
     }
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
-  /** @throws ConfigError if the output cannot be divided into so many heads. */
+  /** @throws ConfigError if `heads` does not divide the output. */
   get tasks(): number | undefined {
     return this.router.tasks;
   }
@@ -94,7 +107,8 @@ export class MovAdapter implements Adapter {
   build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     if (outputDim % this.heads !== 0) {
       throw new ConfigError(
-        `mov adapter: heads is ${this.heads}, but the site's output of ${outputDim} columns is no multiple of it. Set heads so.`,
+        `mov adapter: heads is ${this.heads}, which does not divide the site's ${outputDim} columns. ` +
+          `Set heads to a divisor of ${outputDim}.`,
       );
     }
     this.scaling = add('scaling', [this.router.experts, outputDim], {type: 'ones'});
