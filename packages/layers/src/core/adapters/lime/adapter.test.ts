@@ -180,7 +180,7 @@ test('lime defaults: 4 experts over LoRA of rank 4, the paper’s router', () =>
 });
 
 it.each<[object, RegExp]>([
-  [{over: {type: 'bottleneck'}}, /over: type is 'bottleneck'.*lora, dora, lora-fa, slice, prompt/],
+  [{over: {type: 'bottleneck'}}, /over: type is 'bottleneck'.*'lora', 'dora', 'lora-fa', 'slice', 'prompt'/],
   [{over: {type: 'slice', alpha: 2}}, /unknown option 'alpha'/],
   [{over: {type: 'lora', rank: 0}}, /rank is 0/],
   [{over: 'lora'}, /over: the config is 'lora'/],

@@ -187,14 +187,12 @@ describe('a prompt', () => {
     const dense = new PeftWrapper({layer: tf.layers.dense({units: 4, name: 'dense_x'})});
     dense.build([null, 3]);
     expect(() => dense.addAdapter('default', lime())).toThrow(UnsupportedSiteError);
-    expect(() => dense.addAdapter('default', lime())).toThrow(
-      /Layer 'dense_x'.*needs an Embedding/,
-    );
+    expect(() => dense.addAdapter('default', lime())).toThrow(/Layer 'dense_x'.*needs an Embedding/);
   });
 
   it.each<[object, RegExp]>([
     [{virtualTokens: 0}, /virtualTokens is 0/],
-    [{conditioning: 'attention'}, /conditioning is 'attention'.*none, mean, first, last/],
+    [{conditioning: 'attention'}, /conditioning is 'attention'.*'none', 'mean', 'first', 'last'/],
     [{rank: 2}, /rank/],
   ])('refuses %p', (over, message) => {
     expect(() => createAdapter(lime(over))).toThrow(ConfigError);
