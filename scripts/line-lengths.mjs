@@ -1,12 +1,16 @@
 // Prose is at most 110 columns wide, as code is, which biome sees to: comments, and the pages but for their
 // tables, code and links.
-import {execFileSync} from 'node:child_process';
-import {existsSync, readFileSync} from 'node:fs';
+import {readdirSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {root} from './packages.mjs';
 
 const WIDTH = 110;
 
-/** Text of others, or written by tests. */
-const LEFT_OUT = /^e2e\/(golden|fixtures|saved)\/|api\.md$|^LICENSE$/;
+/** Folders of others' text, and of what is built. */
+const SKIPPED = /(^|\/)(node_modules|dist|out|coverage|\.git)$|^e2e\/(golden|fixtures|saved)$/;
+
+/** Files that programs write. */
+const LEFT_OUT = /\.generated\.ts$|api\.md$/;
 
 const isComment = (line) => /^\s*(\/\/|\/?\*|#)/.test(line) || /\s\/\/ /.test(line);
 
@@ -25,15 +29,18 @@ function proseOf(lines) {
 
 const commentsOf = (lines) => lines.flatMap((line, i) => (isComment(line) ? [[i + 1, line]] : []));
 
-// What git knows, or will know once it is added.
-const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-  encoding: 'utf8',
-});
-const files = listed.split('\0').filter((path) => /\.(ts|mjs|cjs|js|md|sh)$|^\.ci\//.test(path));
+/** Files below a folder that people write. */
+function filesIn(folder) {
+  return readdirSync(join(root, folder), {withFileTypes: true}).flatMap((entry) => {
+    const path = join(folder, entry.name).replaceAll('\\', '/');
+    if (entry.isDirectory()) return SKIPPED.test(path) ? [] : filesIn(path);
+    return /\.(ts|mjs|cjs|js|md|sh)$|^\.ci\//.test(path) && !LEFT_OUT.test(path) ? [path] : [];
+  });
+}
+
 let found = 0;
-for (const path of files) {
-  if (LEFT_OUT.test(path) || !existsSync(path)) continue;
-  const lines = readFileSync(path, 'utf8').split('\n');
+for (const path of filesIn('.')) {
+  const lines = readFileSync(join(root, path), 'utf8').split('\n');
   for (const [number, line] of path.endsWith('.md') ? proseOf(lines) : commentsOf(lines)) {
     if (line.length <= WIDTH || !/\s/.test(line.trim().replace(/^(\/\/|\/?\*+|-)\s*/, ''))) continue;
     console.error(`${path}:${number}: ${line.length} columns, at most ${WIDTH}`);
