@@ -1,4 +1,5 @@
-// Sizes of what a page loads: each entry point by itself, and the ways that the documents show. tfjs is not counted.
+// Sizes of what a page loads: each entry point by itself, and the ways that the
+// documents show. tfjs is not counted.
 import {packages, specifierOf} from './scripts/packages.mjs';
 
 const built = (name, entry) => `packages/${name}/dist/esm/${entry}.js`;

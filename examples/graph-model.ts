@@ -37,7 +37,8 @@ const peft = await upgrade(model, {
   seed: 1,
 });
 
-// tfjs has no `fit` for a GraphModel. `trainer` puts a new head behind any node, and trains as tfjs-layers does.
+// tfjs has no `fit` for a GraphModel. `trainer` puts a new head behind any
+// node, and trains as tfjs-layers does.
 const head = () => tf.layers.dense({units: 3, activation: 'softmax'});
 const options = {outputs: 'features', loss: 'categoricalCrossentropy', metrics: ['accuracy']};
 const training = trainer(model, {...options, head: head(), optimizer: tf.train.adam(0.02)});

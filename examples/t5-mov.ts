@@ -16,8 +16,8 @@ const gate = dense('wi_0', hidden, attended, 'gelu_new');
 const gated = tf.layers.multiply().apply([gate, dense('wi_1', hidden, attended)]) as Symbolic;
 const model = tf.model({inputs: x, outputs: dense('wo', width, gated)});
 
-// MoV as released: keys and values are scaled head by head, each head routed by itself; the hidden vector after its
-// activation.
+// MoV as released: keys and values are scaled head by head, each head routed by itself; the
+// hidden vector after its activation.
 const peft = await upgrade(model, {
   targets: ['key', 'value', 'wi_0'],
   adapter: {type: 'mov', experts: 8, form: 'code'},

@@ -1,5 +1,5 @@
-// Activations on four lanes, from polynomials: AssemblyScript's Mathf would bring tables in a data section, which would be copied
-// over tfjs's own static data.
+// Activations on four lanes, from polynomials: AssemblyScript's Mathf would bring tables in a data section,
+// which would be copied over tfjs's own static data.
 
 /** The order is that of ACTIVATIONS in src/types.ts. */
 export const LINEAR = 0;
@@ -59,8 +59,8 @@ function restMinus1(x: v128, n: v128): v128 {
 }
 
 /**
- * e^x, to 1e-7 relative. It saturates beyond e^-80 and e^80, so that what is made of it is no subnormal number, on which a CPU takes a
- * hundred times as long.
+ * e^x, to 1e-7 relative. It saturates beyond e^-80 and e^80, so that what is made of it is no subnormal
+ * number, on which a CPU takes a hundred times as long.
  */
 // @ts-ignore: decorator
 @inline
@@ -106,8 +106,8 @@ function bell(x: v128): v128 {
 }
 
 /**
- * The normal distribution from bell(x): its upper tail is bell(x) Q(1 / (1 + 0.35 |x| / sqrt 2)) / 2, with a polynomial Q fitted at
- * Chebyshev nodes (error of the product below 5e-8).
+ * The normal distribution from bell(x): its upper tail is bell(x) Q(1 / (1 + 0.35 |x| / sqrt 2)) / 2, with a
+ * polynomial Q fitted at Chebyshev nodes (error of the product below 5e-8).
  */
 // @ts-ignore: decorator
 @inline
@@ -124,7 +124,10 @@ function cumulative(x: v128, e: v128): v128 {
   return v128.bitselect(tail, f32x4.sub(splat(1), tail), f32x4.lt(x, splat(0)));
 }
 
-/** sqrt(2 / pi) (x + 0.044715 x^3), the argument of the tanh in gelu's approximation (Hendrycks and Gimpel 2016). */
+/**
+ * sqrt(2 / pi) (x + 0.044715 x^3), the argument of the tanh in gelu's
+ * approximation (Hendrycks and Gimpel 2016).
+ */
 // @ts-ignore: decorator
 @inline
 function geluArgument(x: v128): v128 {
@@ -177,7 +180,9 @@ export function activateInPlace(x: usize, end: usize, activation: i32): void {
   }
 }
 
-/** act' from the output for relu, relu6, elu, tanh and sigmoid, from the input for silu, gelu and geluTanh. */
+/**
+ * act' from the output for relu, relu6, elu, tanh and sigmoid, from the input for silu, gelu and geluTanh.
+ */
 function derivative(ref: v128, activation: i32): v128 {
   const one = splat(1);
   switch (activation) {

@@ -1,8 +1,9 @@
 // A step of Adam for one variable, in one pass over its numbers.
 
 /**
- * newM = beta1 m + (1 - beta1) g; newV = beta2 v + (1 - beta2) g²; newValue = value - rate newM / (sqrt(newV / correction2) + epsilon).
- * The complements of beta1 and beta2 are given, since 1 - beta2 loses three digits in float32.
+ * newM = beta1 m + (1 - beta1) g; newV = beta2 v + (1 - beta2) g²; newValue = value - rate newM /
+ * (sqrt(newV / correction2) + epsilon). The complements of beta1 and beta2 are given, since 1 -
+ * beta2 loses three digits in float32.
  */
 export function adam(
   value: usize, m: usize, v: usize, gradient: usize, newValue: usize, newM: usize, newV: usize, size: i32,

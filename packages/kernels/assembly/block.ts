@@ -1,7 +1,11 @@
-// The microkernels. Eight accumulators are as many as V8 keeps in registers: larger tiles, or an unrolled loop, spill and run at
-// half the speed. Each element is summed in the order of k in both, so their bits agree.
+// The microkernels. Eight accumulators are as many as V8 keeps in registers: larger tiles,
+// or an unrolled loop, spill and run at half the speed. Each element is summed in the order
+// of k in both, so their bits agree.
 
-/** s · b + c; in one rounding where the module is built for relaxed SIMD, and the processor has such an instruction. */
+/**
+ * s · b + c; in one rounding where the module is built for relaxed SIMD, and the
+ * processor has such an instruction.
+ */
 // @ts-ignore: decorator
 @inline
 function multiplyAdd(s: v128, b: v128, c: v128): v128 {
@@ -16,8 +20,9 @@ export const WIDE_ROW: usize = 64;
 /**
  * dst[0:2, 0:16] = x[0:2, 0:k] · q[0:k, 0:16] + h[0:2, 0:r] · g[0:r, 0:16], in one set of accumulators.
  *
- * Rows of x and h are `ldx` and `ldh` bytes apart; rows of q and g `ldq` and `ldg` bytes, so both packed panels (64) and plain
- * matrices serve. With 1 row the other repeats it, so dst must have room for 2 rows all the same.
+ * Rows of x and h are `ldx` and `ldh` bytes apart; rows of q and g `ldq` and `ldg` bytes, so
+ * both packed panels (64) and plain matrices serve. With 1 row the other repeats it, so dst must
+ * have room for 2 rows all the same.
  */
 export function block2x16(
   rows: i32,
@@ -63,8 +68,8 @@ export function block2x16(
 }
 
 /**
- * dst[0:4, 0:8] = x[0:4, 0:k] · q[0:k, 0:8], for the last columns where at most 8 remain. With fewer than 4 `rows` the others repeat
- * row 0.
+ * dst[0:4, 0:8] = x[0:4, 0:k] · q[0:k, 0:8], for the last columns where at most 8 remain. With fewer than 4
+ * `rows` the others repeat row 0.
  */
 export function block4x8(
   rows: i32, x: usize, ldx: usize, k: i32, q: usize, ldq: usize, dst: usize, ldd: usize,

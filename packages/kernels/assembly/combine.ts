@@ -1,11 +1,14 @@
-// post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output. `delta` [rows, dOut], if
-// there, stands for scale · h B.
+// post ∘ act( alpha ∘ (x W + bias) + beta ∘ scale · h B + offset ), tile by tile: one pass over the output.
+// `delta` [rows, dOut], if there, stands for scale · h B.
 import {activateInPlace, LINEAR} from './activations';
 import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
 import {addTile, addVector, copyRow, copyRows, multiplyColumns, multiplyTile, multiplyVector, TILE} from './tile';
 
-/** The arguments, as 32-bit words in the order of COMBINE_WORDS in src/backends/wasm/combine.ts. A pointer of 0 is absent. */
+/**
+ * The arguments, as 32-bit words in the order of COMBINE_WORDS in
+ * src/backends/wasm/combine.ts. A pointer of 0 is absent.
+ */
 @unmanaged
 class Combine {
   rows: i32;

@@ -1,6 +1,6 @@
-// What backpropagation through convolutions needs, NHWC. `sizes` points at the numbers of a window over an image, as i32:
-//   height, width, outHeight, outWidth, filterHeight, filterWidth, strideHeight, strideWidth, dilationHeight, dilationWidth,
-//   padTop, padLeft
+// What backpropagation through convolutions needs, NHWC. `sizes` points at the numbers of a window over an
+// image, as i32: height, width, outHeight, outWidth, filterHeight, filterWidth, strideHeight, strideWidth,
+// dilationHeight, dilationWidth, padTop, padLeft
 import {addScaled} from './vector';
 
 // @ts-ignore: decorator
@@ -9,7 +9,10 @@ function field(sizes: usize, index: i32): i32 {
   return load<i32>(sizes + (<usize>index << 2));
 }
 
-/** The patches of one image as rows: out [outHeight * outWidth, filterHeight * filterWidth * channels], zeros beyond the edge. */
+/**
+ * The patches of one image as rows: out [outHeight * outWidth, filterHeight * filterWidth *
+ * channels], zeros beyond the edge.
+ */
 export function patches(image: usize, out: usize, channels: i32, sizes: usize): void {
   const height = field(sizes, 0), width = field(sizes, 1);
   const outHeight = field(sizes, 2), outWidth = field(sizes, 3);
@@ -36,8 +39,9 @@ export function addTo(x: usize, out: usize, size: i32): void {
 }
 
 /**
- * Depthwise convolution of one image, backwards. With `toFilter` it adds to the filter's gradient [filterHeight, filterWidth,
- * channels, multiplier], reading x from `image`; else it adds to the image's gradient in `image`, reading the filter.
+ * Depthwise convolution of one image, backwards. With `toFilter` it adds to the filter's gradient
+ * [filterHeight, filterWidth, channels, multiplier], reading x from `image`; else it adds to the image's
+ * gradient in `image`, reading the filter.
  */
 export function depthwiseGradient(
   image: usize, dy: usize, filter: usize, channels: i32, multiplier: i32, toFilter: bool, sizes: usize,

@@ -1,6 +1,7 @@
 /**
- * Reads the lines of `bytes` bytes in the order of memory, so that they are in the cache when they are needed in another order, in
- * which the processor does not see them coming. `spare` gets 16 bytes of no meaning, without which the reads would be left out.
+ * Reads the lines of `bytes` bytes in the order of memory, so that they are in the cache when they are needed
+ * in another order, in which the processor does not see them coming. `spare` gets 16 bytes of no meaning,
+ * without which the reads would be left out.
  */
 export function fetch(from: usize, bytes: usize, spare: usize): void {
   let all: v128 = i32x4.splat(0);

@@ -11,7 +11,10 @@ const NARROW_ROW: usize = 32;
 /** Bytes of several A and B that stay in the second-level cache until they are used. */
 const AHEAD: usize = 524288;
 
-/** Whether A^T B is cheaper as the transpose of B^T A: then A, by far the larger, is packed as it lies in memory. */
+/**
+ * Whether A^T B is cheaper as the transpose of B^T A: then A, by far the
+ * larger, is packed as it lies in memory.
+ */
 function swaps(m: i32, n: i32, k: i32): bool {
   return <f64>n * <f64>(k + m) < <f64>k * <f64>m;
 }
@@ -24,9 +27,9 @@ export function gemmScratch(m: i32, n: i32, k: i32, transposeA: bool): usize {
 }
 
 /**
- * out[batch, m, n] = A · B for row-major float32 matrices. A is [m, k], or [k, m] with transposeA; B is [k, n] with rows `ldb`
- * floats apart, or [n, k] with transposeB. `strideA` and `strideB` are the bytes from one batch's matrix to the next, 0 to
- * share one.
+ * out[batch, m, n] = A · B for row-major float32 matrices. A is [m, k], or [k, m] with transposeA; B is [k,
+ * n] with rows `ldb` floats apart, or [n, k] with transposeB. `strideA` and `strideB` are the bytes from one
+ * batch's matrix to the next, 0 to share one.
  */
 export function gemm(
   a: usize, b: usize, out: usize,
@@ -39,7 +42,8 @@ export function gemm(
   const rowB = <usize>ldb << 2;
   // Whether B is one column that lies in memory as a vector, and A one row.
   const column = n == 1 && (transposeB || ldb == 1);
-  // So many small matrices are read ahead at once, where B is packed across its rows; a B that all share is in the cache anyway.
+  // So many small matrices are read ahead at once, where B is packed across its rows; a B that
+  // all share is in the cache anyway.
   const each = strideA + strideB;
   const ahead = transposeB && !transposeA && min(m, n) > 1 && strideB > 0 && each <= AHEAD / 4 ? <i32>(AHEAD / each) : 0;
   let fetched = 0;
@@ -68,8 +72,8 @@ export function gemm(
 }
 
 /**
- * h[rows, rank] = x · A and z[rows, columns] = x · W[:, :columns], for rows of W `ldw` floats apart and rank + columns at most 8: side by
- * side in one narrow tile, they cost as much as one of them.
+ * h[rows, rank] = x · A and z[rows, columns] = x · W[:, :columns], for rows of W `ldw` floats apart and rank
+ * + columns at most 8: side by side in one narrow tile, they cost as much as one of them.
  */
 export function gemmPair(
   x: usize, a: usize, rank: i32, w: usize, ldw: i32, columns: i32, h: usize, z: usize, rows: i32, k: i32, scratch: usize,

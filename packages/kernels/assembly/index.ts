@@ -1,4 +1,5 @@
-// The wasm module's exports. It runs on the memory of tfjs's wasm backend, so it must have neither static data nor a heap.
+// The wasm module's exports. It runs on the memory of tfjs's wasm backend, so it must
+// have neither static data nor a heap.
 export {activationGradient} from './activations';
 export {adam} from './adam';
 export {combine, combineScratch} from './combine';

@@ -1,4 +1,5 @@
-// Layer normalization over the last axis (Ba, Kiros & Hinton 2016), and its gradient: two passes over a row, which stays in the cache.
+// Layer normalization over the last axis (Ba, Kiros & Hinton 2016), and its gradient: two passes over a row,
+// which stays in the cache.
 import {laneSum, sum} from './vector';
 
 /** The mean square of the row's deviations from `mean`. */
@@ -20,7 +21,10 @@ function variance(x: usize, width: i32, mean: f32): f32 {
   return (total + laneSum(squares)) / <f32>width;
 }
 
-/** out = gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta, row by row. A gamma of 0 stands for ones, a beta of 0 for zeros. */
+/**
+ * out = gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta, row by row. A gamma of 0 stands
+ * for ones, a beta of 0 for zeros.
+ */
 export function layerNorm(x: usize, gamma: usize, beta: usize, out: usize, rows: i32, width: i32, epsilon: f32): void {
   for (; rows > 0; --rows) {
     const mean = sum(x, width) / <f32>width;
@@ -45,8 +49,8 @@ export function layerNorm(x: usize, gamma: usize, beta: usize, out: usize, rows:
 }
 
 /**
- * The gradient of x: with d = gamma ∘ dy and n the normalized row, (d - mean(d) - n mean(d ∘ n)) / sqrt(variance + epsilon). `row` is
- * room for one row of `width` floats.
+ * The gradient of x: with d = gamma ∘ dy and n the normalized row, (d - mean(d) - n mean(d ∘ n)) /
+ * sqrt(variance + epsilon). `row` is room for one row of `width` floats.
  */
 export function layerNormGradient(
   dy: usize, x: usize, gamma: usize, out: usize, rows: i32, width: i32, epsilon: f32, row: usize,

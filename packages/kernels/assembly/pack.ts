@@ -1,6 +1,9 @@
 // Panels of 16 or 8 columns, padded with zeros, in the order in which the microkernels read them.
 
-/** dst[k, 0:width] = src[k, 0:columns], width 16 or 8, rows of src `lds` bytes apart; columns beyond the matrix become zero. */
+/**
+ * dst[k, 0:width] = src[k, 0:columns], width 16 or 8, rows of src `lds` bytes apart;
+ * columns beyond the matrix become zero.
+ */
 export function packPanel(src: usize, lds: usize, k: i32, columns: i32, width: i32, dst: usize): void {
   if (columns >= width) {
     if (width == 16) {

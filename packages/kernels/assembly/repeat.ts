@@ -1,6 +1,9 @@
 // tf.tile as copies of growing blocks.
 
-/** One axis, outermost first: its size, how often it is repeated, and the bytes of one entry of it in the source. */
+/**
+ * One axis, outermost first: its size, how often it is repeated, and the bytes
+ * of one entry of it in the source.
+ */
 @unmanaged
 class Axis {
   size: i32;
@@ -12,7 +15,9 @@ const AXIS: usize = 12;
 /** Beyond this a block is copied as it is, so that its source stays in the first-level cache. */
 const BLOCK: usize = 16384;
 
-/** Tiles `count` axes at `axes` and returns the bytes written. The last axis holds whole entries: see tile.ts. */
+/**
+ * Tiles `count` axes at `axes` and returns the bytes written. The last axis holds whole entries: see tile.ts.
+ */
 export function tile(src: usize, dst: usize, axes: usize, count: i32): usize {
   const axis = changetype<Axis>(axes);
   let bytes: usize = 0;

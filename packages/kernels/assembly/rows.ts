@@ -1,9 +1,10 @@
-// Rows of a matrix picked out by their numbers, and added back: what turns a product per expert into a product of dense matrices.
+// Rows of a matrix picked out by their numbers, and added back: what turns a product per expert into a
+// product of dense matrices.
 import {addScaled} from './vector';
 
 /**
- * out[i] = scale · factors[list[i]] · src[list[i]], `width` floats a row, `out` without gaps. Rows of src are `lds` bytes apart,
- * factors `factorStride` bytes; a factors pointer of 0 stands for ones.
+ * out[i] = scale · factors[list[i]] · src[list[i]], `width` floats a row, `out` without gaps. Rows of src are
+ * `lds` bytes apart, factors `factorStride` bytes; a factors pointer of 0 stands for ones.
  */
 export function gatherRows(
   src: usize, lds: usize, list: usize, count: i32, width: i32,
@@ -20,7 +21,10 @@ export function gatherRows(
   }
 }
 
-/** out[list[i]] += factor · rows[i], `width` floats a row, `rows` without gaps. Rows of out are `ldo` bytes apart. */
+/**
+ * out[list[i]] += factor · rows[i], `width` floats a row, `rows` without gaps.
+ * Rows of out are `ldo` bytes apart.
+ */
 export function scatterAddRows(
   rows: usize, list: usize, count: i32, width: i32, factor: f32, out: usize, ldo: usize,
 ): void {

@@ -43,7 +43,9 @@ export function softmaxRows(x: usize, rows: i32, width: i32, scale: f32): void {
   }
 }
 
-/** out = scale · y ∘ (dy - dy · y), row by row: the gradient of softmax(scale · x) for x, from its values y. */
+/**
+ * out = scale · y ∘ (dy - dy · y), row by row: the gradient of softmax(scale · x) for x, from its values y.
+ */
 export function softmaxGradient(dy: usize, y: usize, out: usize, rows: i32, width: i32, scale: f32): void {
   for (; rows > 0; --rows) {
     const along = dot(dy, y, width);
@@ -62,8 +64,8 @@ function magnitude(row: usize, width: i32, floor: f32): f32 {
 }
 
 /**
- * p = softmax(weightA a / |a| + weightB b / |b|), |.| a row's largest magnitude or `floor`; gates = what of p is at least theta times the
- * row's largest, scaled to sum to 1. A gates pointer of 0 stands for none.
+ * p = softmax(weightA a / |a| + weightB b / |b|), |.| a row's largest magnitude or `floor`; gates = what of p
+ * is at least theta times the row's largest, scaled to sum to 1. A gates pointer of 0 stands for none.
  */
 export function streamGates(
   a: usize, b: usize, p: usize, gates: usize,
@@ -101,8 +103,8 @@ function streamGradient(dz: usize, x: usize, dx: usize, width: i32, weight: f32,
 }
 
 /**
- * da and db of streamGates from those of p and gates, the selection being constant. `row` is room for one row. Pointers of gates and
- * dGates of 0 stand for none.
+ * da and db of streamGates from those of p and gates, the selection being constant. `row` is room for one
+ * row. Pointers of gates and dGates of 0 stand for none.
  */
 export function streamGatesGradient(
   dp: usize, dGates: usize, a: usize, b: usize, p: usize, gates: usize, da: usize, db: usize,

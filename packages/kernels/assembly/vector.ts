@@ -1,4 +1,5 @@
-// Products in which one operand is a vector: bound by memory, so that the matrix is read once, in its own order.
+// Products in which one operand is a vector: bound by memory, so that the
+// matrix is read once, in its own order.
 
 /** out[i] = matrix[i, 0:k] · vector[0:k], rows of the matrix `ld` bytes apart. */
 export function rowProducts(matrix: usize, ld: usize, rows: i32, k: i32, vector: usize, out: usize): void {

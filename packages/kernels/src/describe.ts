@@ -2,8 +2,8 @@
 const MOST = {text: 80, entries: 8, depth: 3};
 
 /**
- * Shows a value in an error message, in at most about eighty characters. It takes anything: circular, endless or deeply nested values,
- * and objects that throw when read.
+ * Shows a value in an error message, in at most about eighty characters. It takes anything: circular, endless
+ * or deeply nested values, and objects that throw when read.
  *
  * @example
  * ```ts

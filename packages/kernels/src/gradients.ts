@@ -41,8 +41,8 @@ const patches = new PatchSet('gradients', () => [
 
 /**
  * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after
- * {@link unregister}, or where tfjs was imported later and has registered its own over them. Calling it again is
- * harmless.
+ * {@link unregister}, or where tfjs was imported later and has registered its own over
+ * them. Calling it again is harmless.
  */
 export function register(): void {
   patches.apply();

@@ -43,8 +43,8 @@ export type ScaleName = (typeof SCALES)[number];
 /**
  * How `h` [n, R1] becomes the tail's left factor before it meets `b` [R2, dOut].
  * - `none`: h itself, R1 = R2.
- * - `expert`: h holds E experts side by side (expert-major, R1 = R2 = E·r); each expert's block is multiplied by its gate, gates
- *   [n, E] (MoLoRA).
+ * - `expert`: h holds E experts side by side (expert-major, R1 = R2 = E·r); each expert's block is multiplied
+ *   by its gate, gates [n, E] (MoLoRA).
  * - `dense`: row n is h[n] · G[n] with G [R1, R2], gates [n, R1·R2] (MoR1E).
  */
 export type Mix = 'none' | 'expert' | 'dense';

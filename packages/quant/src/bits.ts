@@ -1,4 +1,6 @@
-/** Packs codes of `bits` bits each into bytes, the first code in the lowest bits, no padding between codes. */
+/**
+ * Packs codes of `bits` bits each into bytes, the first code in the lowest bits, no padding between codes.
+ */
 export function packBits(codes: ArrayLike<number>, bits: number): Uint8Array {
   if (bits === 8) return Uint8Array.from(codes);
   const bytes = new Uint8Array(Math.ceil((codes.length * bits) / 8));

@@ -1,12 +1,15 @@
 import {ConfigError, describe} from '@tfjs-peft/kernels';
 
 /**
- * Which weights share one scale and zero point: the whole matrix, one output channel (a column of [dIn, dOut]), or `group`
- * consecutive rows of one column.
+ * Which weights share one scale and zero point: the whole matrix, one output channel (a column of [dIn,
+ * dOut]), or `group` consecutive rows of one column.
  */
 export type Granularity = 'tensor' | 'channel' | {group: number};
 
-/** How the weights [rows, columns] fall into units: unit (⌊row / rowsPerUnit⌋, column or 0), row-major over `shape`. */
+/**
+ * How the weights [rows, columns] fall into units: unit (⌊row / rowsPerUnit⌋,
+ * column or 0), row-major over `shape`.
+ */
 export interface Units {
   /** Shape of the scale and zero tensors: [1, 1], [1, dOut] or [⌈dIn / group⌉, dOut]. */
   shape: [number, number];

@@ -22,8 +22,9 @@ export interface GridOptions {
 }
 
 /**
- * The min-max grid of weights between `low` and `high` (MP-ISMoE eq. 2): s = (high - low) / (2^n - 1), z = R(2^n - 1 - high / s).
- * Symmetric grids have s = max(|low|, |high|) / (2^(n-1) - 1) around the middle code 2^(n-1), so that one formula decodes both.
+ * The min-max grid of weights between `low` and `high` (MP-ISMoE eq. 2): s = (high - low) / (2^n - 1), z =
+ * R(2^n - 1 - high / s). Symmetric grids have s = max(|low|, |high|) / (2^(n-1) - 1) around the middle code
+ * 2^(n-1), so that one formula decodes both.
  */
 export function minMaxGrid(low: number, high: number, options: GridOptions): Grid {
   const {bits, symmetric, rounding, zeroPoint} = options;

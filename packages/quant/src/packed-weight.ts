@@ -21,7 +21,9 @@ export function unpackCodes(packed: PackedWeight): Uint8Array {
   return unpackBits(packed.data, packed.bits, packed.shape[0] * packed.shape[1]);
 }
 
-/** The weights that a packed weight stands for (MP-ISMoE eq. 3: w_d = s (w_q - z)), row-major [dIn · dOut]. */
+/**
+ * The weights that a packed weight stands for (MP-ISMoE eq. 3: w_d = s (w_q - z)), row-major [dIn · dOut].
+ */
 export function dequantize(packed: PackedWeight): Float32Array {
   const [rows, columns] = packed.shape;
   const units = unitsOf(packed.shape, packed.group);

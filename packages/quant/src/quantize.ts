@@ -85,8 +85,8 @@ function unitRanges(values: ArrayLike<number>, [rows, columns]: readonly [number
  *
  * @param values the weights, row-major [dIn · dOut], float32 or plain numbers.
  * @param shape [dIn, dOut], as of a Dense kernel.
- * @throws ConfigError for an unknown or impossible option and for a weight that is not finite; ShapeError where `values` do not
- * fill `shape`.
+ * @throws ConfigError for an unknown or impossible option and for a weight that is not finite; ShapeError
+ * where `values` do not fill `shape`.
  */
 export function quantize(
   values: ArrayLike<number>,

@@ -1,4 +1,7 @@
-/** `floor` is the bracket printed in eqs 1 and 2 of MP-ISMoE; it loses up to a whole step where the others lose half. */
+/**
+ * `floor` is the bracket printed in eqs 1 and 2 of MP-ISMoE; it loses up to a whole
+ * step where the others lose half.
+ */
 export type Rounding = 'half-even' | 'half-up' | 'floor';
 
 export const ROUNDINGS: Record<Rounding, (value: number) => number> = {

@@ -18,9 +18,9 @@ export function keepTopK(p: tf.Tensor, k: number): tf.Tensor {
 }
 
 /**
- * `p` times a 0/1 mask computed from it. The mask is a constant of the gradient, so comparisons may compute it:
- * tfjs has no gradient of them and would throw if they were on the tape, but what runs in the forward function of
- * a custom gradient is off the tape.
+ * `p` times a 0/1 mask computed from it. The mask is a constant of the gradient, so comparisons may compute
+ * it: tfjs has no gradient of them and would throw if they were on the tape, but what runs in the forward
+ * function of a custom gradient is off the tape.
  */
 export function keepMasked(p: tf.Tensor, makeMask: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   const masked = tf.customGrad((...args) => {

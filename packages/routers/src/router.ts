@@ -56,8 +56,8 @@ export interface Routing {
 }
 
 /**
- * The definition that a method follows where its paper and the code that its authors released differ. Each option
- * `form` says what differs.
+ * The definition that a method follows where its paper and the code that its authors released differ. Each
+ * option `form` says what differs.
  */
 export type Form = (typeof FORMS)[number];
 

@@ -28,9 +28,9 @@ export interface Weight {
  * Declares a float32 weight. Adapters and routers declare all their weights through it, so the same code
  * creates a layer's variables and counts parameters without creating any.
  *
- * @param trainable Whether training may change it. Default true. `'shared'`: no, and all sites of the adapter have
- * it in common. It is as large as the largest of them asks for, and each reads the leading part of the shape that
- * it gave. Its `init` is `heUniform` with a seed, from which it is drawn again wherever it is needed: it is never
- * saved.
+ * @param trainable Whether training may change it. Default true. `'shared'`: no, and all sites of the adapter
+ * have it in common. It is as large as the largest of them asks for, and each reads the leading part of the
+ * shape that it gave. Its `init` is `heUniform` with a seed, from which it is drawn again wherever it is
+ * needed: it is never saved.
  */
 export type AddWeight = (name: string, shape: number[], init: Init, trainable?: boolean | 'shared') => Weight;

@@ -3,8 +3,8 @@ import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
 
 /**
- * Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. As matrices of rows, of whatever rank `t` is:
- * stock webgl and webgpu pad no tensor of rank 5 or more.
+ * Spreads `t` along one axis to `size`, element i at begin + i·stride, zeros elsewhere. As matrices of rows,
+ * of whatever rank `t` is: stock webgl and webgpu pad no tensor of rank 5 or more.
  */
 export function spread(t: tf.Tensor, axis: number, begin: number, stride: number, size: number): tf.Tensor {
   const [before, count, after] = [t.shape.slice(0, axis), t.shape[axis]!, t.shape.slice(axis + 1)];

@@ -5,8 +5,8 @@ import {runPeftKernel} from './kernels.js';
 import {ACTIVATION_RANKS, checkTensor} from './shapes.js';
 
 /**
- * Keeps the k largest entries of each row and sets the others to 0, in one kernel, and one for the gradient. Of
- * equal entries the one with the lower index counts as larger. Which ones are kept is a constant of the
+ * Keeps the k largest entries of each row and sets the others to 0, in one kernel, and one for the gradient.
+ * Of equal entries the one with the lower index counts as larger. Which ones are kept is a constant of the
  * gradient: it is 0 for the others.
  *
  * @param p [..., E], float32, such as a router's probabilities.

@@ -7,7 +7,10 @@ export function listNames(names: readonly string[], most = 8): string {
   return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-/** What an error says, and what lies behind it: fetch says no more than that it failed. Not by instanceof: it may be of another realm. */
+/**
+ * What an error says, and what lies behind it: fetch says no more than that it failed. Not by instanceof: it
+ * may be of another realm.
+ */
 export function reasonOf(error: unknown): string {
   const {message, cause} = (error ?? {}) as {message?: unknown; cause?: {message?: unknown; code?: unknown}};
   if (typeof message !== 'string') return describe(error);

@@ -44,8 +44,8 @@ interface AdaptedNode {
 }
 
 /**
- * A GraphModel under upgrade. While an adapter is active its sites' nodes run our code, see {@link Interception}; while none is, the
- * graph is the stock one, node by node.
+ * A GraphModel under upgrade. While an adapter is active its sites' nodes run our code, see
+ * {@link Interception}; while none is, the graph is the stock one, node by node.
  */
 export class AdaptedGraphModel implements AdaptedModel {
   readonly label = 'the GraphModel';
@@ -67,7 +67,9 @@ export class AdaptedGraphModel implements AdaptedModel {
   private readonly tracking = new UsageTracking();
   private activeName: string | null = null;
 
-  /** @throws ConfigError if the model is not loaded, disposed, or built by another version of tfjs-converter. */
+  /**
+   * @throws ConfigError if the model is not loaded, disposed, or built by another version of tfjs-converter.
+   */
   constructor(readonly model: GraphModel) {
     registerNodes();
     this.executor = executorOf(model);

@@ -6,8 +6,8 @@ import {attribute, type Executor, type GraphNode} from './internals.js';
 /** What is known of the shape of a product, or of what nodes that reshape make of it. */
 export interface Axes {
   /**
-   * The last axes, which the product's columns are. `unknown` where that shows only when it runs, `mixed` where they are no axes of
-   * their own, `any` where whoever made the graph vouches for them.
+   * The last axes, which the product's columns are. `unknown` where that shows only when it runs, `mixed`
+   * where they are no axes of their own, `any` where whoever made the graph vouches for them.
    */
   columns: number[] | 'unknown' | 'mixed' | 'any';
   /** How many axes there are, at least. */
@@ -16,7 +16,9 @@ export interface Axes {
   whole: boolean;
 }
 
-/** The attribute of a placeholder that stands for a shape which nobody looked at: see {@link Axes.columns}. */
+/**
+ * The attribute of a placeholder that stands for a shape which nobody looked at: see {@link Axes.columns}.
+ */
 export const ANY_SHAPE = 'anyShape';
 
 /** What a node that keeps its input's columns makes of its axes; undefined for a node of another op. */
@@ -83,7 +85,10 @@ function reshaped(executor: Executor, node: GraphNode, width: number): Axes {
   return {columns: lastAxes(sizes, whole, width), rank: sizes.length, whole};
 }
 
-/** The last axes of a shape that have together as many entries as a row has columns; several, only where all of them are known. */
+/**
+ * The last axes of a shape that have together as many entries as a row has columns; several,
+ * only where all of them are known.
+ */
 function lastAxes(sizes: number[], whole: boolean, width: number): Axes['columns'] {
   const axes: number[] = [];
   let count = 1;

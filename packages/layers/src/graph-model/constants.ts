@@ -26,7 +26,10 @@ export function isAdding({op}: GraphNode): boolean {
   return op === 'Add' || op === 'AddV2';
 }
 
-/** The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it gets something computed. */
+/**
+ * The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it
+ * gets something computed.
+ */
 export function constantAt(executor: Executor, node: GraphNode, input: number): Constant | undefined {
   let source = node.inputs[input];
   while (source !== undefined && (isPassing(source) || isFloatCast(source))) source = source.inputs[0];
@@ -43,7 +46,10 @@ function isFloatCast(node: GraphNode): boolean {
   return node.op === 'Cast' && attribute(node, 'dtype') === 'float32' && node.inputs[0]?.op === 'Const';
 }
 
-/** The one node that takes this one's output; undefined if there are others, or the output is one of the model's own. */
+/**
+ * The one node that takes this one's output; undefined if there are others, or the
+ * output is one of the model's own.
+ */
 export function soleConsumer(executor: Executor, node: GraphNode): GraphNode | undefined {
   const consumers = new Set(node.children);
   if (consumers.size !== 1 || executor.graph.outputs.includes(node)) return undefined;

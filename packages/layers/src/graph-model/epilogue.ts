@@ -11,7 +11,9 @@ export interface Epilogue {
   activation?: SiteActivation;
   /** Nodes behind, whose work the site does. */
   absorbed: Absorbed[];
-  /** The last axes of the last of these nodes' output, which the columns are; undefined if that is not known. */
+  /**
+   * The last axes of the last of these nodes' output, which the columns are; undefined if that is not known.
+   */
   tail: number[] | undefined;
 }
 
@@ -73,8 +75,8 @@ export function fusedEpilogue(executor: Executor, node: GraphNode, width: number
 }
 
 /**
- * The bias and activation in nodes behind a product, as far as nobody else looks at what lies between. A bias is found behind a
- * Reshape too, where the converter leaves it for a product of rank 3.
+ * The bias and activation in nodes behind a product, as far as nobody else looks at what lies between. A bias
+ * is found behind a Reshape too, where the converter leaves it for a product of rank 3.
  *
  * @param width Columns of the product.
  * @param axes The axes of the output.

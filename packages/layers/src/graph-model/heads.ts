@@ -13,14 +13,16 @@ interface Head {
 }
 
 /**
- * The heads that trainers put behind a GraphModel. They belong to the adapter with which they were trained: each adapter has values of
- * its own for them. While a layer has those of one adapter, the others' are kept beside.
+ * The heads that trainers put behind a GraphModel. They belong to the adapter with which they
+ * were trained: each adapter has values of its own for them. While a layer has those of one
+ * adapter, the others' are kept beside.
  */
 export class Heads {
   private readonly byAdapter = new Map<string, Map<string, Head>>();
 
   /**
-   * Makes a layer's variables those of an adapter's head: they get the values that the adapter has for it, if it has some that fit.
+   * Makes a layer's variables those of an adapter's head: they get the values that the adapter has
+   * for it, if it has some that fit.
    *
    * @param name What the head is called.
    * @throws WeightMismatchError if they have other shapes, and no layer has them.

@@ -3,12 +3,16 @@ import {shared} from '@tfjs-peft/kernels';
 import type {GraphNode} from './internals.js';
 
 /**
- * The op of every node of a loaded model that runs our code; files of the first version have it too. tfjs has one table of ops for all
- * models; so a node says itself which code: by a number in a model that is upgraded, in full in one that was saved with its adapters.
+ * The op of every node of a loaded model that runs our code; files of the first version have it too. tfjs has
+ * one table of ops for all models; so a node says itself which code: by a number in a model that is upgraded,
+ * in full in one that was saved with its adapters.
  */
 export const SITE_OP = 'TfjsPeftSite';
 
-/** The op of such nodes in files. Where it is not registered, tfjs says no more than its name: so that says what to do. */
+/**
+ * The op of such nodes in files. Where it is not registered, tfjs says no more than
+ * its name: so that says what to do.
+ */
 export const SAVED_SITE_OP = `${SITE_OP} (import @tfjs-peft/layers/graph)`;
 
 /** All ops that files have, those of 0.1.0 among them. */
@@ -23,13 +27,16 @@ interface Table {
   readonly runs: Map<number, WeakRef<RunNode>>;
 }
 
-/** One table for an ESM and a CJS copy of this package, of whose two registrations the later one holds for both. */
+/**
+ * One table for an ESM and a CJS copy of this package, of whose two
+ * registrations the later one holds for both.
+ */
 const table = shared('layers.graph-nodes', (): Table => ({next: 1, runs: new Map()}));
 
 /**
- * Nodes of one graph that run other code than their own op's; the graph, and the order in which the executor runs it, stay as they
- * are. Other models are not concerned: a node is changed in the executor's own copy of this one model, and `save` writes the file that
- * the model was loaded from.
+ * Nodes of one graph that run other code than their own op's; the graph, and the order in which the executor
+ * runs it, stay as they are. Other models are not concerned: a node is changed in the executor's own copy of
+ * this one model, and `save` writes the file that the model was loaded from.
  */
 export class Interception {
   private readonly originals = new Map<

@@ -4,8 +4,8 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {looksLikeGraphModel} from '../core/lifecycle/kinds.js';
 
 /**
- * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered here so that one file says
- * what of the library's inside this package leans on.
+ * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered here
+ * so that one file says what of the library's inside this package leans on.
  */
 export interface GraphNode {
   readonly name: string;
@@ -18,7 +18,10 @@ export interface GraphNode {
   readonly inputs: GraphNode[];
   /** Nodes that take an output of this one; as often as they do. */
   readonly children: GraphNode[];
-  /** Which of the inputs each parameter of the op is, and whether it is a tensor or numbers that are read from one. */
+  /**
+   * Which of the inputs each parameter of the op is, and whether it is a tensor
+   * or numbers that are read from one.
+   */
   readonly inputParams:
     | Record<string, {type: string; inputIndexStart?: number; inputIndexEnd?: number}>
     | undefined;
@@ -55,8 +58,8 @@ export interface GraphModelInternals {
 }
 
 /**
- * The node that an op from outside runs for. Were it not there, the value itself, which is new in every run: then nothing is known of
- * the run before.
+ * The node that an op from outside runs for. Were it not there, the value itself, which is new in every run:
+ * then nothing is known of the run before.
  */
 export function runningNode(value: object): object {
   return (value as {node?: GraphNode}).node ?? value;
@@ -123,7 +126,9 @@ export function withWeights(model: GraphModel): tf.io.ModelArtifacts {
   return artifacts;
 }
 
-/** What the file stores each constant as: `uint8`, `uint16` or `float16` where the converter has quantised it. */
+/**
+ * What the file stores each constant as: `uint8`, `uint16` or `float16` where the converter has quantised it.
+ */
 export function storedTypes(model: GraphModel): ReadonlyMap<string, string> {
   const specs = artifactsOf(model)?.weightSpecs ?? [];
   return new Map(specs.map(({name, dtype, quantization}) => [name, quantization?.dtype ?? dtype]));

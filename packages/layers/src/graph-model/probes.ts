@@ -70,8 +70,8 @@ interface Probe {
 }
 
 /**
- * Runs of a model that ask for nodes within a site, such as what an activation gets: there the site's work is done node by node, in a copy
- * of what lies behind. All others run as ever.
+ * Runs of a model that ask for nodes within a site, such as what an activation gets: there the site's work is
+ * done node by node, in a copy of what lies behind. All others run as ever.
  */
 export class Probes {
   private readonly executor: RunningExecutor;

@@ -4,7 +4,9 @@ import {checkOptions} from '@tfjs-peft/routers';
 import {askHandler, oneHandler} from '../core/io/storage-location.js';
 import {splitWeights} from '../core/io/weight-bytes.js';
 
-/** Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves. */
+/**
+ * Where a model is: an address or path that tfjs has a handler for, a handler, or the artifacts themselves.
+ */
 export type ArtifactSource = string | tf.io.IOHandler | tf.io.IOHandlerSync | tf.io.ModelArtifacts;
 
 /** What tfjs's own loaders take that says how an address is fetched. */
@@ -18,7 +20,10 @@ const FETCHING = [
   'fromTFHub',
 ] as const;
 
-/** How deep a topology may nest, such as models in models: no recursion over it comes near the end of the stack. */
+/**
+ * How deep a topology may nest, such as models in models: no recursion over it
+ * comes near the end of the stack.
+ */
 const DEEPEST = 200;
 
 /**
@@ -49,8 +54,8 @@ export function checkLoadOptions(source: ArtifactSource, options: unknown): void
 /**
  * Reads the artifacts of a model.
  *
- * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing; WeightMismatchError if the weights
- *   take more bytes than there are.
+ * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing;
+ * WeightMismatchError if the weights take more bytes than there are.
  */
 export async function loadArtifacts(
   source: ArtifactSource,
@@ -60,7 +65,8 @@ export async function loadArtifacts(
     const {fromTFHub, ...fetching} = options;
     const address = fromTFHub ? hubAddress(source) : source;
     const handlers = tf.io.getLoadHandlers(address, fetching);
-    // tfjs itself tries http where nothing else feels responsible, which a file name without a scheme needs in a browser.
+    // tfjs itself tries http where nothing else feels responsible, which a file name
+    // without a scheme needs in a browser.
     const handler =
       handlers.length === 0 ? tf.io.http(address, fetching) : oneHandler(handlers, address, 'load');
     return loadWith(handler, `'${address}'`, address);
@@ -113,7 +119,9 @@ function checkDepth(topology: object, what: string): void {
   }
 }
 
-/** A weight's spec is believed only as far as there are bytes: what is built for it is as large as it says. */
+/**
+ * A weight's spec is believed only as far as there are bytes: what is built for it is as large as it says.
+ */
 function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: string): void {
   if (weightSpecs === undefined) return;
   const isShape = (shape: unknown) =>

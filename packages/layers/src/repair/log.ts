@@ -12,7 +12,10 @@ export interface Repair {
 
 export type Log = (rule: string, where: string, what: string) => void;
 
-/** A model that tfjs cannot run and that no rule repairs; the message names the layer or node, and the way out. */
+/**
+ * A model that tfjs cannot run and that no rule repairs; the message names the layer or node, and the way
+ * out.
+ */
 export class UnsupportedModelError extends PeftError {
   static override readonly kind = 'UnsupportedModelError';
 }

@@ -1,7 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import {type AdapterConfig, adapted, adapterDefinitions, createAdapter, type PeftDense} from '../index.js';
 
-/** The example configs of every adapter, each with the least that reaches all of its code; all of them start as the identity. */
+/**
+ * The example configs of every adapter, each with the least that reaches all of its code;
+ * all of them start as the identity.
+ */
 export const ADAPTERS = adapterDefinitions().flatMap(({examples = []}) => examples as AdapterConfig[]);
 
 /** Whether an adapter can act where the output can only be scaled. */

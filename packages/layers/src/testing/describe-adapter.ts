@@ -33,7 +33,10 @@ function build(config: AdapterConfig, args: Partial<DenseArgs>, shape: number[])
   return layer;
 }
 
-/** Gives every weight of the layer, base and adapter, a repeatable value around its initial kind, and returns them in doubles. */
+/**
+ * Gives every weight of the layer, base and adapter, a repeatable value around its initial
+ * kind, and returns them in doubles.
+ */
 function fill(layer: PeftDense): Map<string, {variable: LayerVariable; values: Float64Array}> {
   const named: [string, LayerVariable][] = [
     ...layer.base.map((variable, i): [string, LayerVariable] => [['kernel', 'bias'][i]!, variable]),
@@ -64,8 +67,8 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 }
 
 /**
- * Holds a layer with this adapter against the adapter's formula in double precision: outputs, and the gradients of the input and
- * of every weight of the adapter against central differences of the formula.
+ * Holds a layer with this adapter against the adapter's formula in double precision: outputs, and the
+ * gradients of the input and of every weight of the adapter against central differences of the formula.
  */
 export function describeAdapter(config: AdapterConfig, formula: (site: DoubleSite) => Matrix): void {
   describe.each(['cpu', 'wasm'])(`${JSON.stringify(config)} on %s`, (backend) => {

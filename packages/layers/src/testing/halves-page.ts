@@ -14,7 +14,10 @@ const page = {
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
     return tf.backend().floatPrecision();
   },
-  /** Loads a file into a model that has computed already, so that its weights lie in textures. Gives the error, or nothing. */
+  /**
+   * Loads a file into a model that has computed already, so that its weights lie in
+   * textures. Gives the error, or nothing.
+   */
   async load(stored: Stored, net: HalvesNet = {}, options: LoadOptions = {}): Promise<string> {
     const model = halvesNet(net);
     await (model.predict(tf.ones([1, 8])) as tf.Tensor).data();

@@ -15,7 +15,10 @@ export function dense(name: string, units: number, seed: number, more: object = 
   });
 }
 
-/** dense_1 (relu), dense_10 (without bias), dense_100: names that are substrings of each other, first and last layers included. */
+/**
+ * dense_1 (relu), dense_10 (without bias), dense_100: names that are substrings of each
+ * other, first and last layers included.
+ */
 export function sequential(): tfl.Sequential {
   return tfl.sequential({
     name: 'sequential',
@@ -66,7 +69,9 @@ export function nested(width = 6, seed = 0): tfl.LayersModel {
   });
 }
 
-/** A Dense over the last axis of rank 3, one inside TimeDistributed, an LSTM in both directions, and a head. */
+/**
+ * A Dense over the last axis of rank 3, one inside TimeDistributed, an LSTM in both directions, and a head.
+ */
 export function timeDistributed(): tfl.LayersModel {
   const x = tfl.input({shape: [3, 4], name: 'steps'});
   const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
@@ -89,7 +94,8 @@ export function timeDistributed(): tfl.LayersModel {
 }
 
 /**
- * A nested model that is used twice, once more inside TimeDistributed, and one of whose layers the outer model uses by itself too.
+ * A nested model that is used twice, once more inside TimeDistributed, and one of whose layers the outer
+ * model uses by itself too.
  */
 export function reused(): tfl.LayersModel {
   const apply = (layer: tfl.layers.Layer, y: tfl.SymbolicTensor) => layer.apply(y) as tfl.SymbolicTensor;
@@ -227,7 +233,10 @@ export function compile(model: tfl.LayersModel, optimizer: string | tf.Optimizer
   model.compile({optimizer, loss: 'meanSquaredError', metrics: ['mae']});
 }
 
-/** Every variable that is reachable from the model's layers, with its state: what must not change, or must come back. */
+/**
+ * Every variable that is reachable from the model's layers, with its state: what
+ * must not change, or must come back.
+ */
 export function snapshot(
   model: tfl.LayersModel,
 ): {name: string; id: number; bytes: string; trainable: boolean}[] {
@@ -253,7 +262,10 @@ export async function copy(model: tfl.LayersModel): Promise<tfl.LayersModel> {
   return tfl.loadLayersModel(tf.io.fromMemory(saved!));
 }
 
-/** Everything of a model that a refused call must leave alone, and that detach must bring back: objects by identity. */
+/**
+ * Everything of a model that a refused call must leave alone, and that detach must
+ * bring back: objects by identity.
+ */
 export function fingerprint(model: tfl.LayersModel): unknown[] {
   const {layers, models} = mapModel(model);
   return [

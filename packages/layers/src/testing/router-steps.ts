@@ -6,7 +6,10 @@ import {normal} from './sites.js';
 /** The example configs of every built-in router. */
 export const ROUTERS = routerDefinitions().flatMap(({examples = []}) => examples as AdapterRouterConfig[]);
 
-/** Loss of a training step of LiME with that router, and the gradients of all weights that are trained, on the active backend. */
+/**
+ * Loss of a training step of LiME with that router, and the gradients of all weights that
+ * are trained, on the active backend.
+ */
 export async function routerStep(router: AdapterRouterConfig): Promise<number[]> {
   const layer = new PeftDense({units: 6, kernelInitializer: tf.initializers.ones()});
   layer.addAdapter('default', {type: 'lime', experts: 3, router}, 1);
@@ -36,7 +39,10 @@ export async function routerStep(router: AdapterRouterConfig): Promise<number[]>
   return (await Promise.all(read.map((tensor) => tensor.data()))).flatMap((data) => Array.from(data));
 }
 
-/** The largest difference of two steps, over the largest figure of the first; infinite if one has other figures than the other. */
+/**
+ * The largest difference of two steps, over the largest figure of the first; infinite if one
+ * has other figures than the other.
+ */
 export function stepDeviation(want: number[], got: number[]): number {
   if (want.length !== got.length || !got.every(Number.isFinite)) return Number.POSITIVE_INFINITY;
   return Math.max(...want.map((value, i) => Math.abs(value - got[i]!))) / Math.max(...want.map(Math.abs));

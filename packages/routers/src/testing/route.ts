@@ -43,8 +43,9 @@ export function expectRows(got: tf.Tensor, want: number[][], digits = 5): void {
 }
 
 /**
- * Holds the gradient of `loss` by `at` against differences of its values. A coordinate whose slopes to the two sides differ lies at a
- * kink or jump (a maximum or a selection that changes hands) and has none; of those there may be one in ten.
+ * Holds the gradient of `loss` by `at` against differences of its values. A coordinate whose slopes to the
+ * two sides differ lies at a kink or jump (a maximum or a selection that changes hands) and has none; of
+ * those there may be one in ten.
  */
 export function expectGradient(loss: () => tf.Tensor, at: tf.Variable, tolerance = 5e-3): void {
   const {grads} = tf.variableGrads(() => tf.sum(loss()) as tf.Scalar, [at]);

@@ -59,7 +59,10 @@ function withValue<C>(config: C, [key, ...rest]: (string | number)[], value: unk
   return copy as C;
 }
 
-/** What becomes of a config: 'good', or the message of its typed error. Any other error fails, and so does what takes long. */
+/**
+ * What becomes of a config: 'good', or the message of its typed error. Any other error
+ * fails, and so does what takes long.
+ */
 function outcome(run: () => unknown): string {
   const start = performance.now();
   try {

@@ -11,7 +11,9 @@ interface T5 {
 
 const HEAD_DIM = 64;
 
-/** T5 v1.1: so many encoder layers and as many decoder layers, of which each has a second attention module. */
+/**
+ * T5 v1.1: so many encoder layers and as many decoder layers, of which each has a second attention module.
+ */
 const T5_SIZES: Record<string, T5> = {
   base: {layers: 12, heads: 12, d: 768, dFf: 2048},
   large: {layers: 24, heads: 16, d: 1024, dFf: 2816},

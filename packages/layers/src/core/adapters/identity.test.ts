@@ -12,7 +12,10 @@ import {MODULE_TYPES} from './lime/modules.js';
 /** Adapters that take a router. */
 const MIXTURES = new Set(['molora', 'mov', 'lime']);
 
-/** Every adapter with experts, by every router and site: a generated matrix, of which each cell is the identity, a formula, or refused. */
+/**
+ * Every adapter with experts, by every router and site: a generated matrix, of which each cell is the
+ * identity, a formula, or refused.
+ */
 const ADAPTERS: Record<string, (router: AdapterRouterConfig) => AdapterConfig> = {
   molora: (router) => ({type: 'molora', experts: 3, rank: 2, router}),
   mov: (router) => ({type: 'mov', experts: 3, router}),
@@ -183,7 +186,8 @@ describe.each(SITES)('a $name', (site) => {
       const prompt = tf.expandDims(layer.adapterWeights('default').get('prompt_base')!.read(), 0);
       expect(tensorDeviation(got, tf.concat([tf.tile(prompt, [2, 1, 1]), base], 1))).toBeLessThan(2e-6);
     } else if (name.startsWith('mov')) {
-      // All vectors start at one, so MoV scales by the sum of the gates: not the identity where that is not 1.
+      // All vectors start at one, so MoV scales by the sum of the gates: not
+      // the identity where that is not 1.
       factors.rows = sums;
       factors.place = name === 'mov' ? 'post' : 'alpha';
       delete layer.usage;

@@ -1,5 +1,8 @@
 // biome-ignore-all assist/source/organizeImports: the order is that of tables and messages.
-/** Every built-in adapter, in the order of tables and messages: one line each, by which it is defined and exported. */
+/**
+ * Every built-in adapter, in the order of tables and messages: one line each, by
+ * which it is defined and exported.
+ */
 import {adapters} from './registry.js';
 
 export * from './lora/adapter.js';

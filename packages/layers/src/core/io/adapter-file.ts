@@ -39,15 +39,22 @@ export interface AdapterFile {
   /** Sites whose config is another one. A list, since a site may be called `__proto__`. */
   overrides: {site: string; adapter: AdapterConfig}[];
   sites: FileSite[];
-  /** Shapes of the weights that all sites have in common, which are drawn again and not saved. Default: there are none. */
+  /**
+   * Shapes of the weights that all sites have in common, which are drawn again and
+   * not saved. Default: there are none.
+   */
   shared?: FileWeight[];
   /** Layers that were trained in full, and heads of trainers, whose weights are in the file too. */
   trained: FileLayer[];
-  /** The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes. */
+  /**
+   * The frozen weights that the adapter was trained with; `sha256` is over all their names, shapes and bytes.
+   */
   base: {
     sha256: string;
     weights: BaseWeight[];
-    /** The device that saved the file keeps weights as halves, so that the hashes may be of rounded values. */
+    /**
+     * The device that saved the file keeps weights as halves, so that the hashes may be of rounded values.
+     */
     halves?: true;
   };
   /** SHA-256 over the names, shapes and bytes of the adapter's weights. */
@@ -72,7 +79,9 @@ export const WEIGHTS_FILE = 'adapter_model.safetensors';
 /** No node of a graph can be called so, and no site. */
 const HEAD = 'head:';
 
-/** What a head that a trainer put behind a GraphModel is called among the layers that were trained in full. */
+/**
+ * What a head that a trainer put behind a GraphModel is called among the layers that were trained in full.
+ */
 export function headName(name: string): string {
   return HEAD + name;
 }

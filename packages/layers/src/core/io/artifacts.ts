@@ -23,7 +23,8 @@ export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
 /**
  * The other way round.
  *
- * @throws ConfigError if a handler gave nothing, or something else; WeightMismatchError if the weights do not fit their data.
+ * @throws ConfigError if a handler gave nothing, or something else; WeightMismatchError if
+ * the weights do not fit their data.
  */
 export function fromArtifacts(given: unknown, from: StorageLocation): StoredFile {
   if (typeof given !== 'object' || given === null || !('modelTopology' in given)) {

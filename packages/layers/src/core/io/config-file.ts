@@ -11,7 +11,8 @@ export const FORMAT = 'tfjs-peft';
  * Reads the text of an `adapter_config.json`.
  *
  * @param place Names the file in messages.
- * @throws ConfigError if it is no JSON, larger or deeper than such a file can be, has a key twice, or a field is not as it must be.
+ * @throws ConfigError if it is no JSON, larger or deeper than such a file can be, has a key twice,
+ * or a field is not as it must be.
  */
 export function parseConfig(content: Uint8Array | string, place: string): AdapterFile {
   const text = typeof content === 'string' ? content : textOf(content, place);

@@ -1,6 +1,9 @@
 import {decodeText} from './text-encoding.js';
 
-/** What files look like that are taken for an adapter's by mistake: their first bytes, or the first letters of their text. */
+/**
+ * What files look like that are taken for an adapter's by mistake: their first bytes, or
+ * the first letters of their text.
+ */
 const BYTES: [number[], string][] = [
   [[0x1f, 0x8b], 'compressed by gzip: unpack it first'],
   [[0x50, 0x4b, 0x03, 0x04], 'a zip archive, such as PyTorch writes (.bin, .pt): convert it to safetensors'],

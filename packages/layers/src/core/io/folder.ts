@@ -10,8 +10,8 @@ type Path = typeof import('node:path');
 export interface NewFile {
   bytes: Uint8Array;
   /**
-   * Whether it may take the place of a file of its name that is there already: if save wrote that one. Gets the first bytes of it;
-   * throws if they are nothing that it knows. Default: always.
+   * Whether it may take the place of a file of its name that is there already: if save wrote that one. Gets
+   * the first bytes of it; throws if they are nothing that it knows. Default: always.
    */
   mayReplace?: (existing: Uint8Array) => boolean | Promise<boolean>;
   /** Leave the file out if it may not, where that is no reason to give up. Default false. */
@@ -25,11 +25,13 @@ export type Files = ReadonlyMap<string, NewFile>;
 const HEAD_BYTES = LIMITS.json + 8;
 
 /**
- * Writes files into a folder, which is made if it is not there. Each is written beside its place first and then renamed, so that a
- * reader, or a crash, never meets half a file; what a writer that was killed left behind is removed.
+ * Writes files into a folder, which is made if it is not there. Each is written beside its place
+ * first and then renamed, so that a reader, or a crash, never meets half a file; what a writer that
+ * was killed left behind is removed.
  *
  * @returns Paths of the files that were written.
- * @throws ConfigError outside of Node, if the folder cannot be written to, or has a file of such a name that is somebody else's.
+ * @throws ConfigError outside of Node, if the folder cannot be written to, or has a file of
+ * such a name that is somebody else's.
  */
 export async function writeFolder(folder: string, files: Files): Promise<string[]> {
   const fs = node<Fs>('node:fs/promises', folder);
@@ -101,7 +103,8 @@ async function readHead(place: string): Promise<{head: Uint8Array; size: number}
 /**
  * Reads a file of a folder.
  *
- * @param check Gets the first bytes and the size of a large file before the rest is read, to throw if that is not worth it.
+ * @param check Gets the first bytes and the size of a large file before the rest is read,
+ * to throw if that is not worth it.
  * @throws ConfigError outside of Node, or if the file is not there.
  */
 export async function readFromFolder(

@@ -29,7 +29,9 @@ export interface GraphDef {
   library?: {function?: {signature?: {name?: string}; nodeDef?: NodeDef[]}[]};
 }
 
-/** The node that an input names: `node`, `node:1` or `node:output:1`, and `^node` where it is a control input. */
+/**
+ * The node that an input names: `node`, `node:1` or `node:output:1`, and `^node` where it is a control input.
+ */
 export function nodeOf(input: string): string {
   return input.replace(/^\^/, '').split(':')[0]!;
 }
@@ -56,7 +58,10 @@ export function encodeString(text: string): string {
 
 const FLOAT: AttrValue = {type: 'DT_FLOAT'};
 
-/** Changes a graph node by node. Constants that are added or changed are collected here, apart from the weights of the file. */
+/**
+ * Changes a graph node by node. Constants that are added or changed are collected here,
+ * apart from the weights of the file.
+ */
 export class GraphEditor {
   /** New and changed constants, in full precision however the file stored them. */
   readonly constants = new Map<string, StoredWeight>();
@@ -76,7 +81,8 @@ export class GraphEditor {
   /**
    * Adds a node of float32.
    *
-   * @returns Its name, to be used as an input of others: the one that was wanted, with a number behind it if that is taken.
+   * @returns Its name, to be used as an input of others: the one that was wanted, with a
+   * number behind it if that is taken.
    */
   add(wanted: string, op: string, input: string[], attr: Record<string, AttrValue> = {}): string {
     return this.define(wanted, {op, input, attr: {T: FLOAT, ...attr}});

@@ -1,8 +1,8 @@
 import {LIMITS} from '@tfjs-peft/routers';
 
 /**
- * Why a text is not to be parsed as JSON: it is longer, deeper or has more values than a file of an adapter can have. Undefined if it is
- * fine, or no JSON at all. Nothing is allocated for it.
+ * Why a text is not to be parsed as JSON: it is longer, deeper or has more values than a file of an adapter
+ * can have. Undefined if it is fine, or no JSON at all. Nothing is allocated for it.
  */
 export function excess(text: string): string | undefined {
   if (text.length > LIMITS.json) return `is longer than ${LIMITS.json} letters`;
@@ -31,8 +31,8 @@ export function excess(text: string): string | undefined {
 }
 
 /**
- * The first key that some object of a JSON text has twice, or undefined. `JSON.parse` keeps the last of them without a word, so two
- * readers of one file may see different tensors.
+ * The first key that some object of a JSON text has twice, or undefined. `JSON.parse` keeps the last of them
+ * without a word, so two readers of one file may see different tensors.
  *
  * @param text Valid JSON; check it with `JSON.parse` before.
  */

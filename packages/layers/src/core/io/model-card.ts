@@ -4,7 +4,10 @@ import {encodeText} from './text-encoding.js';
 
 const SIGNED = /\n<!-- Written by tfjs-peft, SHA-256 ([0-9a-f]{64})\. -->\n$/;
 
-/** A README for a saved adapter: what it is, and how to use it. Its last line tells later saves whether anybody has changed it since. */
+/**
+ * A README for a saved adapter: what it is, and how to use it. Its last line tells later saves whether
+ * anybody has changed it since.
+ */
 export async function modelCard(file: AdapterFile): Promise<string> {
   const body = bodyOf(file);
   return `${body}\n<!-- Written by tfjs-peft, SHA-256 ${await sha256(encodeText(body))}. -->\n`;

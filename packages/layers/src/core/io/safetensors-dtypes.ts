@@ -9,8 +9,8 @@ export interface Codec {
 }
 
 /**
- * Types that can be read. Those that are missing have no tfjs tensor to hold them (64-bit and unsigned 32-bit integers) or elements
- * of less than 16 bits of float.
+ * Types that can be read. Those that are missing have no tfjs tensor to hold them (64-bit and unsigned 32-bit
+ * integers) or elements of less than 16 bits of float.
  */
 export const CODECS: ReadonlyMap<string, Codec> = new Map<string, Codec>([
   ['F64', {size: 8, dtype: 'float32', read: (view, at) => view.getFloat64(at, true)}],

@@ -5,12 +5,13 @@ import {LENGTH_BYTES, METADATA} from './safetensors.js';
 import {encodeText} from './text-encoding.js';
 
 /**
- * Writes float32 tensors as a safetensors file, in the map's order, behind a header padded so that the data is aligned to 8 bytes.
- * {@link readSafetensors} reads what it writes, with the same names, shapes, values and texts.
+ * Writes float32 tensors as a safetensors file, in the map's order, behind a header padded so that
+ * the data is aligned to 8 bytes. {@link readSafetensors} reads what it writes, with the same
+ * names, shapes, values and texts.
  *
- * @throws SafetensorsError, before anything is written, if a name is no text or is `__metadata__`, which the format reserves; a shape is no
- * list of sizes or does not fit its values; values are no Float32Array; metadata is not of texts; or the header would be longer than what
- * {@link readSafetensors} takes.
+ * @throws SafetensorsError, before anything is written, if a name is no text or is `__metadata__`, which the
+ * format reserves; a shape is no list of sizes or does not fit its values; values are no Float32Array;
+ * metadata is not of texts; or the header would be longer than what {@link readSafetensors} takes.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, {shape: readonly number[]; values: Float32Array}>,
@@ -18,7 +19,8 @@ export function writeSafetensors(
 ): Uint8Array {
   if (!isMap(tensors)) throw new SafetensorsError('The tensors must be a Map of names to shapes and values.');
   if (!isMap(metadata)) throw new SafetensorsError('The metadata must be a Map of texts to texts.');
-  // Joined by hand, because an object literal would lose a tensor called __proto__ and reorder one called '1'.
+  // Joined by hand, because an object literal would lose a tensor called
+  // __proto__ and reorder one called '1'.
   const fields: string[] = [];
   if (metadata.size > 0) {
     const texts = [...metadata].map(([key, text]) => `${quoted(key)}:${quoted(text)}`);

@@ -21,12 +21,14 @@ export const METADATA = '__metadata__';
 export const LENGTH_BYTES = 8;
 
 /**
- * Reads a safetensors file. Types F32, F16, BF16 and F64 become float32, I32, I16, I8, U16 and U8 int32, BOOL bool.
+ * Reads a safetensors file. Types F32, F16, BF16 and F64 become float32, I32, I16,
+ * I8, U16 and U8 int32, BOOL bool.
  *
- * Nothing is returned unless the whole file is sound: the header must be JSON without duplicate keys, and the tensors must cover
- * the bytes behind it without gap or overlap.
+ * Nothing is returned unless the whole file is sound: the header must be JSON without duplicate keys, and the
+ * tensors must cover the bytes behind it without gap or overlap.
  *
- * @throws SafetensorsError naming the tensor and the problem if the file is truncated, malformed or has a type not listed above.
+ * @throws SafetensorsError naming the tensor and the problem if the file is truncated,
+ * malformed or has a type not listed above.
  */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const {entries, metadata, dataStart} = readHead(bytes, bytes.byteLength);
@@ -198,7 +200,8 @@ function checkCoverage(entries: readonly Entry[], available: number): void {
 }
 
 function readTensor({codec, shape, begin, end}: Entry, bytes: Uint8Array, dataStart: number): StoredTensor {
-  // Element by element through a view: the data of a file need not be aligned to its type, and `slice` of a Node Buffer is no copy.
+  // Element by element through a view: the data of a file need not be aligned to its type, and
+  // `slice` of a Node Buffer is no copy.
   const view = new DataView(bytes.buffer, bytes.byteOffset + dataStart + begin, end - begin);
   const length = (end - begin) / codec.size;
   const Values = {float32: Float32Array, int32: Int32Array, bool: Uint8Array}[codec.dtype];

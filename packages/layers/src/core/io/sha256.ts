@@ -1,6 +1,6 @@
 /**
- * SHA-256 as hexadecimal digits. Web Crypto computes it where there is one; browsers have it on https pages only, and apps may have none,
- * so there is a plain implementation for the rest.
+ * SHA-256 as hexadecimal digits. Web Crypto computes it where there is one; browsers have it on https pages
+ * only, and apps may have none, so there is a plain implementation for the rest.
  */
 export async function sha256({buffer, byteOffset, byteLength}: ArrayBufferView): Promise<string> {
   const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
@@ -12,7 +12,10 @@ export async function sha256({buffer, byteOffset, byteLength}: ArrayBufferView):
 
 const BLOCK = 64;
 
-/** The first 32 bits behind the point of the roots of the first primes, of which the standard makes its constants. */
+/**
+ * The first 32 bits behind the point of the roots of the first primes, of which
+ * the standard makes its constants.
+ */
 const PRIMES = firstPrimes(64);
 const CONSTANTS = Int32Array.from(PRIMES, (prime) => fraction(Math.cbrt(prime)));
 const START = Int32Array.from(PRIMES.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));

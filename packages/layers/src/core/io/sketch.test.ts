@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import {fitsSketch, sketchOf} from './sketch.js';
 
-/** A value as a half: to the nearest, or towards zero as some GPUs round; what is too small is kept, or flushed to zero. */
+/**
+ * A value as a half: to the nearest, or towards zero as some GPUs round; what is too
+ * small is kept, or flushed to zero.
+ */
 function half(value: number, {nearest, flush}: {nearest: boolean; flush: boolean}): number {
   const size = Math.abs(value);
   if (size >= 65520) return Math.sign(value) * Number.POSITIVE_INFINITY;

@@ -1,6 +1,7 @@
 /**
- * What is left of a weight's values when a GPU keeps them as halves (float16): a few sums that rounding changes little and other values
- * change much. Many phones have such textures, and read weights back rounded, so that their SHA-256 is another than the file's.
+ * What is left of a weight's values when a GPU keeps them as halves (float16): a few sums that rounding
+ * changes little and other values change much. Many phones have such textures, and read weights back rounded,
+ * so that their SHA-256 is another than the file's.
  */
 
 const SUMS = 16;
@@ -8,7 +9,9 @@ const SUMS = 16;
 /** The largest half; GPUs make infinities of what is above. */
 const LARGEST = 65504;
 
-/** Sixteen sums, each of a sixteenth of the values with signs of their own, as float32 in hexadecimal digits. */
+/**
+ * Sixteen sums, each of a sixteenth of the values with signs of their own, as float32 in hexadecimal digits.
+ */
 export function sketchOf(values: ArrayLike<number>): string {
   const view = new DataView(new ArrayBuffer(4 * SUMS));
   sumsOf(values).forEach((sum, i) => {
@@ -22,14 +25,14 @@ export function isSketch(text: unknown): boolean {
 }
 
 /**
- * Whether values can be those of a sketch, either of them rounded to halves in whatever direction. Other values pass where they differ by
- * less than about one percent of their norm.
+ * Whether values can be those of a sketch, either of them rounded to halves in whatever direction. Other
+ * values pass where they differ by less than about one percent of their norm.
  */
 export function fitsSketch(values: ArrayLike<number>, sketch: string): boolean {
   let squares = 0;
   for (let i = 0; i < values.length; i++) squares += clamped(values[i]!) ** 2;
-  // Rounding changes a value by at most 2^-10 of itself, or 2^-14 where halves are too small to be normal numbers. The signs make of
-  // many such changes about as much as one in a sum; twice that leaves room.
+  // Rounding changes a value by at most 2^-10 of itself, or 2^-14 where halves are too small to be normal
+  // numbers. The signs make of many such changes about as much as one in a sum; twice that leaves room.
   const room = 2 ** -9 * Math.sqrt(squares) + 2 ** -14 * (1 + Math.sqrt(values.length) / 4);
   const view = new DataView(new ArrayBuffer(4));
   return sumsOf(values).every((sum, i) => {
@@ -41,7 +44,8 @@ export function fitsSketch(values: ArrayLike<number>, sketch: string): boolean {
 function sumsOf(values: ArrayLike<number>): Float64Array {
   const sums = new Float64Array(SUMS);
   for (let i = 0; i < values.length; i++) {
-    // A hash of the position (the finisher of MurmurHash3), so that neither sum nor sign follows the layout of a weight.
+    // A hash of the position (the finisher of MurmurHash3), so that neither sum nor
+    // sign follows the layout of a weight.
     let hash = Math.imul(i ^ (i >>> 16), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
     hash ^= hash >>> 16;

@@ -5,7 +5,10 @@ import {reasonOf} from '../messages.js';
 /** Where something is stored: a folder or URL, or one of tfjs's IO handlers. */
 export type StorageLocation = string | tf.io.IOHandler;
 
-/** A module of Node, or undefined outside of it. Asked for at run time and not imported, so that bundles for browsers do not look for it. */
+/**
+ * A module of Node, or undefined outside of it. Asked for at run time and not imported, so that bundles for
+ * browsers do not look for it.
+ */
 export function nodeModule<T>(module: string): T | undefined {
   const process = globalThis.process as {getBuiltinModule?(id: string): unknown} | undefined;
   return process?.getBuiltinModule?.(module) as T | undefined;
@@ -19,8 +22,8 @@ export function folderOf(location: StorageLocation): string | undefined {
 }
 
 /**
- * The path in a file URL: decoded, and without the slash before a drive's letter. As in the file handler of tfjs-node, file://adapter is
- * a folder here and not on a host.
+ * The path in a file URL: decoded, and without the slash before a drive's letter. As in the file handler of
+ * tfjs-node, file://adapter is a folder here and not on a host.
  */
 function pathOf(path: string): string {
   let decoded = path.replace(/^localhost(?=\/)/i, '');
@@ -33,8 +36,8 @@ function pathOf(path: string): string {
 }
 
 /**
- * The folder on the web that a text means, or undefined. A path without a scheme is one where there are no folders: relative to the page.
- * What ends in .json is a model's that tfjs saved there.
+ * The folder on the web that a text means, or undefined. A path without a scheme is one where there are no
+ * folders: relative to the page. What ends in .json is a model's that tfjs saved there.
  */
 export function webFolderOf(location: StorageLocation): string | undefined {
   if (typeof location !== 'string') return undefined;
@@ -43,7 +46,10 @@ export function webFolderOf(location: StorageLocation): string | undefined {
   return (web || relative) && !/\.json$/i.test(splitUrl(location).path) ? location : undefined;
 }
 
-/** The address of a file in a folder on the web: the query stays behind the path; a fragment is of no use to a server. */
+/**
+ * The address of a file in a folder on the web: the query stays behind the path; a
+ * fragment is of no use to a server.
+ */
 export function addressIn(folder: string, name: string): string {
   const {path, query} = splitUrl(folder);
   return `${path.replace(/\/+$/, '')}/${name}${query}`;

@@ -35,7 +35,10 @@ export interface SaveResult {
   tensors: number;
   /** Bytes of all tensors. */
   bytes: number;
-  /** Paths of the files, where they went into a folder. A README.md that is the user's own stays as it is and is not among them. */
+  /**
+   * Paths of the files, where they went into a folder. A README.md that is the user's own
+   * stays as it is and is not among them.
+   */
   files: string[];
 }
 
@@ -45,8 +48,8 @@ const EMBEDDED = 'config';
 /**
  * Stores an adapter.
  *
- * @throws ConfigError if nothing can be stored in such a place, the folder has files of these names that are not ours, or a weight is not
- * finite.
+ * @throws ConfigError if nothing can be stored in such a place, the folder has files of these names that are
+ * not ours, or a weight is not finite.
  */
 export async function store(to: StorageLocation, {file, weights}: StoredFile): Promise<SaveResult> {
   checkFinite(weights, 'save');
@@ -62,7 +65,10 @@ export async function store(to: StorageLocation, {file, weights}: StoredFile): P
   return {tensors, bytes, files: []};
 }
 
-/** The three files of an adapter. Only what save wrote itself gives its place to them; a README.md that it did not write stays. */
+/**
+ * The three files of an adapter. Only what save wrote itself gives its place to them; a
+ * README.md that it did not write stays.
+ */
 async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map<string, NewFile>> {
   const metadata = new Map([
     ['format', FORMAT],
@@ -105,8 +111,8 @@ async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map
 /**
  * Fetches what {@link store} stored, checked for soundness in itself.
  *
- * @throws ConfigError if there is nothing, or the config is malformed; SafetensorsError if the weights are; WeightMismatchError if
- * the two do not fit, or a weight is not finite.
+ * @throws ConfigError if there is nothing, or the config is malformed; SafetensorsError if the weights are;
+ * WeightMismatchError if the two do not fit, or a weight is not finite.
  */
 export async function fetchStored(from: StorageLocation): Promise<StoredFile> {
   const found = await read(from);
@@ -173,7 +179,8 @@ async function fromFiles(
   const embedded = metadata.get(EMBEDDED);
   if (embedded === undefined) return {file, weights};
   const own = parseConfig(embedded, `The config in ${WEIGHTS_FILE}`);
-  // Two files cannot be replaced at one stroke. If the writer died in between, the weights' own copy of the config is the right one.
+  // Two files cannot be replaced at one stroke. If the writer died in between, the weights' own copy of the
+  // config is the right one.
   if (own.weightsSha256 !== file.weightsSha256 && own.weightsSha256 === (await digest(weights))) {
     return {file: own, weights};
   }
@@ -189,7 +196,10 @@ async function fromFiles(
   return {file, weights};
 }
 
-/** Reads the weights; the error says of which file it speaks, and what that is if it is something else altogether. */
+/**
+ * Reads the weights; the error says of which file it speaks, and what that is if
+ * it is something else altogether.
+ */
 function about<T>(place: string, bytes: Uint8Array, run: () => T): T {
   try {
     return run();

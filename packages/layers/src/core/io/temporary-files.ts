@@ -8,18 +8,25 @@ type Path = typeof import('node:path');
 const OLD_MS = 60 * 60 * 1000;
 
 /**
- * The name of a file until it is whole. It says which machine and process write it, so that another one can tell whether these still live.
+ * The name of a file until it is whole. It says which machine and process write it, so that another one can
+ * tell whether these still live.
  */
 export function temporaryName(name: string): string {
   const chance = Math.random().toString(36).slice(2);
   return `${name}.${machine()}-${process.pid}-${chance}.tmp`;
 }
 
-/** Names of files that are being written; those of earlier versions too, which say a time and a chance number only. */
+/**
+ * Names of files that are being written; those of earlier versions too, which say
+ * a time and a chance number only.
+ */
 const TEMPORARY =
   /^(?:adapter_model\.safetensors|adapter_config\.json|README\.md|model\.json|group1-shard1of1\..*bin)\.([0-9a-z]+)-(?:(\d+)-)?[0-9a-z]*\.tmp$/;
 
-/** Removes what writers of our files left in a folder when they were killed. It never throws: the files are no harm. */
+/**
+ * Removes what writers of our files left in a folder when they were killed. It
+ * never throws: the files are no harm.
+ */
 export async function removeLeftovers(folder: string): Promise<void> {
   const fs = nodeModule<Fs>('node:fs/promises');
   const path = nodeModule<Path>('node:path');

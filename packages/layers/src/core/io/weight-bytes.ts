@@ -47,7 +47,10 @@ export function joinWeights(
   return {weightSpecs: list.map(({spec}) => spec), weightData: data.buffer};
 }
 
-/** The bytes of all weights in one piece, whether the artifacts hold them or stream them; none if they do neither. */
+/**
+ * The bytes of all weights in one piece, whether the artifacts hold them or
+ * stream them; none if they do neither.
+ */
 export async function weightBytes(artifacts: tf.io.ModelArtifacts): Promise<Uint8Array> {
   const {weightData, getWeightStream} = artifacts;
   if (weightData !== undefined) return new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
@@ -74,7 +77,10 @@ function byteLength(spec: tf.io.WeightsManifestEntry, data: Uint8Array, offset: 
   return end - offset;
 }
 
-/** A copy of a topology, which is JSON. Its arrays are those of this realm, where structuredClone's need not be: tfjs asks instanceof. */
+/**
+ * A copy of a topology, which is JSON. Its arrays are those of this realm, where structuredClone's need not
+ * be: tfjs asks instanceof.
+ */
 export function copyTopology<T>(topology: object): T {
   return JSON.parse(JSON.stringify(topology)) as T;
 }

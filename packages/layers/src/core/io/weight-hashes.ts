@@ -4,7 +4,9 @@ import {encodeText} from './text-encoding.js';
 /** Numbers in memory, or the bytes of texts. */
 export type Values = ArrayBufferView & ArrayLike<number>;
 
-/** A weight to be hashed; the values are fetched when their turn comes, so that not all are in memory at once. */
+/**
+ * A weight to be hashed; the values are fetched when their turn comes, so that not all are in memory at once.
+ */
 export interface Hashable {
   name: string;
   shape: number[];

@@ -39,8 +39,8 @@ export interface FileVariables<F extends FileLayer = FileLayer> {
 }
 
 /**
- * A model under upgrade, whatever its kind: all that {@link Peft} and its files know of it. Its changes are synchronous and all or
- * nothing.
+ * A model under upgrade, whatever its kind: all that {@link Peft} and its files know of it. Its changes are
+ * synchronous and all or nothing.
  */
 export interface AdaptedModel {
   /** What errors call the model, and its layers or nodes. */
@@ -84,7 +84,10 @@ export interface AdaptedModel {
 
   /** The variables that training changes now. */
   trainableVariables(): tf.Variable[];
-  /** Counts from now on how each site's experts are used, telling so many tasks apart; or, with null, no longer. */
+  /**
+   * Counts from now on how each site's experts are used, telling so many tasks
+   * apart; or, with null, no longer.
+   */
   trackUsage(tasks: number | null): void;
   /** How many tasks the counts tell apart; null if nothing is tracked. */
   readonly trackedTasks: number | null;

@@ -5,7 +5,10 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {type Peft, upgrade} from '../../index.js';
 import {compile, dense, inputsOf, predict, sequential, timeDistributed, train} from '../../testing/models.js';
 
-/** What users hang on layers stays there through an upgrade, and begins or ends with it where it came or went meanwhile. */
+/**
+ * What users hang on layers stays there through an upgrade, and begins or ends with it
+ * where it came or went meanwhile.
+ */
 const LORA = {type: 'lora', rank: 2} as const;
 const BY_TASK = {type: 'molora', experts: 2, rank: 1, router: {type: 'task'}} as const;
 

@@ -59,7 +59,10 @@ const adapterWith = (name: string, fields: object) =>
   edited(name, (c) => ({...c, adapter: {...c.adapter, ...fields}}));
 const fileWith = (name: string, fields: object) => edited(name, (c) => ({...c, ...fields}));
 
-/** The error of loading a place; the model stays as it was, and the answer comes at once and from little memory. */
+/**
+ * The error of loading a place; the model stays as it was, and the answer comes at once and from little
+ * memory.
+ */
 async function refusal(from: string | tf.io.IOHandler): Promise<PeftError> {
   const model = sequential();
   const before = fingerprint(model);

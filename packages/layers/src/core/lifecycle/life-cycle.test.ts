@@ -167,7 +167,8 @@ describe.each(cases)('$label in $model', ({adapter, model: kind, make, targets})
     expect(again.trainableWeights.map(({originalName}) => originalName)).toEqual(
       model.trainableWeights.map(({originalName}) => originalName),
     );
-    // Not bit for bit: a loaded model is not upgraded, so its LayerNormalization is not the one kernel that an upgrade makes of it.
+    // Not bit for bit: a loaded model is not upgraded, so its LayerNormalization is not the one
+    // kernel that an upgrade makes of it.
     const [loaded, saved] = [await predict(again), await predict(model)];
     expect(loaded.length).toBe(saved.length);
     loaded.forEach((value, i) => {

@@ -23,7 +23,9 @@ export function inTurn<T>(model: object, run: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** GraphModels in training. (A LayersModel knows this itself.) Kept per model: heads train without an upgrade. */
+/**
+ * GraphModels in training. (A LayersModel knows this itself.) Kept per model: heads train without an upgrade.
+ */
 const trained = shared('layers.trained', () => new WeakSet<object>());
 
 /**

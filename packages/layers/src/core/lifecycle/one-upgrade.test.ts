@@ -12,7 +12,10 @@ import {DIALECTS, X_SHAPE} from '../../graph-model/testing/graphs.js';
 import {compile, inputsOf, nested, predict, sequential, train} from '../../testing/models.js';
 import {disposeOptimizer} from '../tfjs/recompile.js';
 
-/** What holds of an upgrade whatever the kind of model: calls one after the other, removing, and the end of the model. */
+/**
+ * What holds of an upgrade whatever the kind of model: calls one after the other,
+ * removing, and the end of the model.
+ */
 const LORA = {type: 'lora', rank: 2} as const;
 const MOLORA = {type: 'molora', experts: 2, rank: 2} as const;
 

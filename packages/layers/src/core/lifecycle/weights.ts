@@ -30,7 +30,10 @@ export function layerVariables({path, layer}: LocatedLayer): FileVariables {
   return {file: {name: path, weights: describe(variables)}, variables};
 }
 
-/** Names, shapes and hashes of the model's frozen weights, save those of some layers that were trained in full. */
+/**
+ * Names, shapes and hashes of the model's frozen weights, save those of some
+ * layers that were trained in full.
+ */
 export async function baseWeights(
   state: AdaptedModel,
   trained: readonly FileLayer[],

@@ -18,7 +18,10 @@ export function isAdapterWeight(variable: tfl.LayerVariable): boolean {
 /** Where a layer's variables are named: `prefix` is what all of them start with. */
 export interface VariableScope {
   prefix: string;
-  /** Whether tfjs-layers is inside the layer's own name scope, so that it puts the prefix before new names by itself. */
+  /**
+   * Whether tfjs-layers is inside the layer's own name scope, so that it puts the
+   * prefix before new names by itself.
+   */
   entered: boolean;
 }
 
@@ -29,7 +32,9 @@ export class AdapterSlot {
   /** What it has in common with the adapter's other sites, by name. Empty until `build`. */
   readonly parts = new Map<string, SharedPart>();
   private readonly fixed = new Set<tfl.LayerVariable>();
-  /** Uniform numbers of a shape, the same ones in the same order for the same seed; undefined without a seed. */
+  /**
+   * Uniform numbers of a shape, the same ones in the same order for the same seed; undefined without a seed.
+   */
   readonly noise?: (shape: number[]) => tf.Tensor;
 
   constructor(
@@ -117,14 +122,16 @@ function initialTensor(init: Init, shape: number[], {kernel, bias}: FrozenBase, 
 
 function createVariable(name: string, {prefix, entered}: VariableScope, value: tf.Tensor): tfl.LayerVariable {
   const variable = new tfl.LayerVariable(value, 'float32', entered ? name : prefix + name);
-  // Files are matched by originalName, so it may not depend on whether the adapter came before or after the layer was built.
+  // Files are matched by originalName, so it may not depend on whether the adapter came
+  // before or after the layer was built.
   (variable as {originalName: string}).originalName = prefix + name;
   return variable;
 }
 
 /**
- * tfjs-layers takes only letters, digits and `-._/` in a weight's name, and the first must be a letter or digit. Everything else,
- * and the dot that marks it, becomes its code point between dots, so that different adapter names stay different.
+ * tfjs-layers takes only letters, digits and `-._/` in a weight's name, and the first must be a letter or
+ * digit. Everything else, and the dot that marks it, becomes its code point between dots, so that different
+ * adapter names stay different.
  */
 export function escapeName(name: string): string {
   const escaped = Array.from(name, (c) =>

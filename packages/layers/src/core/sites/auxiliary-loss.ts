@@ -2,11 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {checkNumber} from '@tfjs-peft/routers';
 
 /**
- * Losses that a layer's router adds while a gradient is being taken. tfjs-layers asks a layer for them once per use of it after the
- * forward pass, as scalars; the first question gets the sum over all uses, further ones zero.
+ * Losses that a layer's router adds while a gradient is being taken. tfjs-layers asks a layer for
+ * them once per use of it after the forward pass, as scalars; the first question gets the sum
+ * over all uses, further ones zero.
  *
- * The scalars are kept, since TimeDistributed and the like tidy up behind each call; a loop of one's own that never asks holds those
- * of one step at most.
+ * The scalars are kept, since TimeDistributed and the like tidy up behind each call; a loop of one's own that
+ * never asks holds those of one step at most.
  */
 export class AuxiliaryLoss {
   private kept: tf.Tensor[] = [];

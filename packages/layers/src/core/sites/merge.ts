@@ -25,9 +25,9 @@ export type Merged = {
 class AsksForBatch extends Error {}
 
 /**
- * Works an adapter into the frozen weights, where that is exact: where nothing but its low-rank tail is computed from the batch. It is
- * asked for its parts as for a batch that is the unit matrix, whose outputs are the rows of a kernel, and the result is compared with the
- * site's own on random input.
+ * Works an adapter into the frozen weights, where that is exact: where nothing but its low-rank tail is
+ * computed from the batch. It is asked for its parts as for a batch that is the unit matrix, whose outputs
+ * are the rows of a kernel, and the result is compared with the site's own on random input.
  *
  * @returns Tensors that belong to the caller.
  * @throws UnsupportedSiteError if it is not exact.
@@ -73,7 +73,10 @@ const BY_BATCH = 'its gates depend on the input';
 
 type Refuse = (why: string) => UnsupportedSiteError;
 
-/** What an adapter is shown as a batch: with as many rows as the site has inputs, so that gates fit the rows of the kernel. */
+/**
+ * What an adapter is shown as a batch: with as many rows as the site has inputs, so that
+ * gates fit the rows of the kernel.
+ */
 interface Batch {
   /** What routers see. */
   input: tf.Tensor2D;
@@ -96,7 +99,10 @@ function batchOf(
 const randomBatch = (adapter: Adapter, operation: Operation, seed: number): Batch =>
   batchOf(adapter, operation, (shape) => tf.randomUniform(shape, -1, 1, 'float32', seed) as tf.Tensor2D);
 
-/** The unit matrix, by which each A is itself. What routers see is beside the point once it is known that they do not look. */
+/**
+ * The unit matrix, by which each A is itself. What routers see is beside the point once
+ * it is known that they do not look.
+ */
 const unitBatch = (adapter: Adapter, operation: Operation): Batch => ({
   ...randomBatch(adapter, operation, 1),
   times: (a) => a,
@@ -135,8 +141,8 @@ function partsOf(adapter: Adapter, {frozen}: Operation, batch: Batch, refuse: Re
 }
 
 /**
- * How far an adapter's gates, scales and offsets move with the batch, and from row to row: 0 if it does not look. One of the batches holds
- * no numbers, which shows through weights that are still zero.
+ * How far an adapter's gates, scales and offsets move with the batch, and from row to row: 0 if it does not
+ * look. One of the batches holds no numbers, which shows through weights that are still zero.
  */
 function dependenceOf(adapter: Adapter, operation: Operation, refuse: Refuse): tf.Tensor {
   const batches = [
@@ -223,8 +229,9 @@ function multiplyOut(
 }
 
 /**
- * How far the merged operation is from the site itself, on random input and in parts of the largest output: an adapter from outside may
- * do more with what it is handed than its parts say. 0 for what is no plain product, whose inputs are of shapes that are not known.
+ * How far the merged operation is from the site itself, on random input and in parts of the largest output:
+ * an adapter from outside may do more with what it is handed than its parts say. 0 for what is no plain
+ * product, whose inputs are of shapes that are not known.
  */
 async function deviationOf(
   operation: Operation,

@@ -11,7 +11,10 @@ import type {Adapter, AdapterView} from '../adapters/adapter.js';
 import {contextOf} from './call-context.js';
 import type {Operation} from './operation.js';
 
-/** What comes before a site's output: x W with the adapter's part, or that and the bias, as the activation gets it. */
+/**
+ * What comes before a site's output: x W with the adapter's part, or that and the
+ * bias, as the activation gets it.
+ */
 export type SiteStage = 'product' | 'bias';
 
 /** What one run of a site brings along. */
@@ -21,7 +24,9 @@ export interface SiteRun {
   training: boolean;
   /** Whether a router's loss is wanted. Default: as `training`. */
   withLoss?: boolean;
-  /** The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see. */
+  /**
+   * The mask that tfjs-layers passes along; it counts where it has an entry for each row of what routers see.
+   */
   mask?: unknown;
   context?: RouterContext | undefined;
   /** Where to stop. Default: at the site's output. */
@@ -95,7 +100,10 @@ function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label,
   return post === undefined ? y : combine({z: y, post});
 }
 
-/** The expression without what comes behind it: the activation, its scale and, for the product alone, the bias. */
+/**
+ * The expression without what comes behind it: the activation, its scale and,
+ * for the product alone, the bias.
+ */
 function stage(operation: Operation, x: tf.Tensor, parts: CombineParts, until: SiteStage): tf.Tensor {
   const {post: _, offset, ...inside} = parts;
   const {kernel, bias} = operation.frozen;

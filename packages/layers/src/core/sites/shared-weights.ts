@@ -25,10 +25,11 @@ export interface SharedPart extends Weight {
 const parts = new Map<string, {tensor: tf.Tensor; users: number}>();
 
 /**
- * The leading part of a shared weight. Its values follow from the shape of the whole and from `init`, so they are stored nowhere: the
- * same come again in every process, on every backend.
+ * The leading part of a shared weight. Its values follow from the shape of the whole and from `init`, so they
+ * are stored nowhere: the same come again in every process, on every backend.
  *
- * @throws ConfigError if the init is not drawn from a seed of its own, or the whole is smaller than the part, or too large.
+ * @throws ConfigError if the init is not drawn from a seed of its own, or the whole is
+ * smaller than the part, or too large.
  */
 export function takeShared(name: string, shape: number[], init: Init, whole: number[] = shape): SharedPart {
   if (init.type !== 'heUniform' || init.seed === undefined) {

@@ -22,7 +22,8 @@ export interface SiteUsage extends ExpertUsage {
 }
 
 /**
- * Sums over the tokens that a site has routed, by adapter, kept where the backend has them: a few small ops a call, and no reading back.
+ * Sums over the tokens that a site has routed, by adapter, kept where the backend has them: a few small ops a
+ * call, and no reading back.
  */
 export class UsageRecorder {
   private readonly sums = new Map<string, tf.Tensor2D>();

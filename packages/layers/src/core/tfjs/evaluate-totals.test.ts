@@ -119,7 +119,8 @@ describe('evaluation', () => {
     const model = tasks(names);
     await upgrade(model, CONFIG);
     model.compile({optimizer: tf.train.sgd(0.05), loss: 'meanSquaredError'});
-    // The first output learns what is right for both; the second is taught the opposite of what it is validated with.
+    // The first output learns what is right for both; the second is taught the
+    // opposite of what it is validated with.
     const [good, bad] = [tf.ones([8, 3]), tf.fill([8, 4], 40)];
     const {history} = await model.fit(xs(), [good, bad], {
       epochs: 12,

@@ -10,8 +10,9 @@ interface Testing {
 }
 
 /**
- * Makes `evaluate`, `evaluateDataset` and what `fit` calls `val_…` of a model with several outputs agree with `metricsNames`, as they do
- * while training. tfjs-layers gives the sums of the first, the first two, … losses before the losses themselves, for one name, `loss`.
+ * Makes `evaluate`, `evaluateDataset` and what `fit` calls `val_…` of a model with several outputs agree with
+ * `metricsNames`, as they do while training. tfjs-layers gives the sums of the first, the first two, … losses
+ * before the losses themselves, for one name, `loss`.
  *
  * @returns Undoes it.
  */

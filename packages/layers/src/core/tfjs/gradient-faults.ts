@@ -42,7 +42,10 @@ export function flowOfKernel(
 /** A gradient that stock tfjs has, but wrong. */
 interface Fault {
   kernel: string;
-  /** For which attributes and operands it is wrong, or may be where a graph does not tell the shapes; always, by default. */
+  /**
+   * For which attributes and operands it is wrong, or may be where a graph does not
+   * tell the shapes; always, by default.
+   */
   when?(flow: Flow): boolean;
   /** Nobody has a right one. */
   final?: true;
@@ -60,7 +63,10 @@ function isBroadcast(shape: readonly number[], other: readonly number[]): boolea
   return !tf.util.arraysEqual(shape as number[], together);
 }
 
-/** Whether an operand that carries a gradient may be smaller than the other, so that its gradient has to be summed up. */
+/**
+ * Whether an operand that carries a gradient may be smaller than the other, so that
+ * its gradient has to be summed up.
+ */
 function mayBeSmaller({shape, carries}: Flow): boolean {
   return [0, 1].some((input) => {
     if (!carries(input)) return false;
@@ -199,7 +205,10 @@ const SUPPLIED: ReadonlySet<string> = new Set([
   'MaxPoolWithArgmax',
 ]);
 
-/** Kernels that a gradient runs for an input, which the wasm backend lacks, or has wrong, without `@tfjs-peft/kernels/wasm-training`. */
+/**
+ * Kernels that a gradient runs for an input, which the wasm backend lacks, or has wrong, without
+ * `@tfjs-peft/kernels/wasm-training`.
+ */
 const BACKWARD: Readonly<Record<string, Record<number, string>>> = {
   Conv1D: {1: 'Conv2DBackpropFilter'},
   Conv2D: {1: 'Conv2DBackpropFilter'},
@@ -215,7 +224,10 @@ const BACKWARD: Readonly<Record<string, Record<number, string>>> = {
   GatherV2: {0: 'UnsortedSegmentSum'},
 };
 
-/** Whether a kernel is one that gradients run and that the wasm backend lacks without `@tfjs-peft/kernels/wasm-training`. */
+/**
+ * Whether a kernel is one that gradients run and that the wasm backend lacks without
+ * `@tfjs-peft/kernels/wasm-training`.
+ */
 export function isBackward(kernel: string): boolean {
   return Object.values(BACKWARD).some((byInput) => Object.values(byInput).includes(kernel));
 }
@@ -230,7 +242,10 @@ export interface FoundFault {
   by: string | null;
 }
 
-/** Kernels whose values, and so the gradients that run them, are wrong on the wasm backend without `@tfjs-peft/kernels/wasm-training`. */
+/**
+ * Kernels whose values, and so the gradients that run them, are wrong on the wasm backend without
+ * `@tfjs-peft/kernels/wasm-training`.
+ */
 function wrongOnWasm(flow: Flow): string | undefined {
   const {op, attribute} = flow;
   if (op === 'MaxPool') return 'MaxPoolGrad';

@@ -2,8 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 
 /**
- * The parts of tfjs-layers 4.22 that its types hide and an upgrade in place needs. They are gathered here so that one file says
- * what of the library's inside this package leans on.
+ * The parts of tfjs-layers 4.22 that its types hide and an upgrade in place needs. They are gathered here so
+ * that one file says what of the library's inside this package leans on.
  */
 export type Layer = tfl.layers.Layer;
 
@@ -25,7 +25,10 @@ export interface LayerInternals {
   invokeCallHook(...args: Parameters<Layer['call']>): void;
 }
 
-/** Fields of a model. A Sequential keeps its layers twice: in itself, and in the functional model that it builds of them. */
+/**
+ * Fields of a model. A Sequential keeps its layers twice: in itself, and in the
+ * functional model that it builds of them.
+ */
 export interface ContainerInternals {
   layers: Layer[];
   layersByDepth: Record<string, Layer[]>;
@@ -48,7 +51,10 @@ export interface VariableInternals {
   val: tf.Variable;
 }
 
-/** Fields of a Bidirectional: the layer that it was made of, which only its config shows, and the two that run. */
+/**
+ * Fields of a Bidirectional: the layer that it was made of, which only its
+ * config shows, and the two that run.
+ */
 export interface BidirectionalInternals {
   layer: Layer;
   forwardLayer: Layer;
@@ -60,8 +66,8 @@ export function isBidirectional(layer: Layer): layer is Layer & BidirectionalInt
 }
 
 /**
- * A layer, model or weight of tfjs-layers by fields that its types hide. The only cast to what is private there: whoever asks says which
- * fields, in an interface beside.
+ * A layer, model or weight of tfjs-layers by fields that its types hide. The only cast to what is private
+ * there: whoever asks says which fields, in an interface beside.
  */
 export function inside<Fields extends object>(of: Layer | tfl.LayersModel | tfl.LayerVariable): Fields {
   return of as unknown as Fields;

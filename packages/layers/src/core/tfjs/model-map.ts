@@ -14,7 +14,10 @@ export interface LocatedLayer {
   layer: Layer;
   /** Names from the outermost model inwards, joined by `/`; unique within a model. */
   path: string;
-  /** The layer's own name, its path, and its wrapper's name and path: each of them names this layer and no other, or both directions. */
+  /**
+   * The layer's own name, its path, and its wrapper's name and path: each of them names this layer and no
+   * other, or both directions.
+   */
   names: readonly string[];
   /** Names and paths of the models around it. */
   around: readonly string[];
@@ -28,13 +31,16 @@ export interface ModelMap {
   models: Container[];
   /** The models, and the inner ones through which Sequentials run. */
   containers: Container[];
-  /** Every layer that is not a model, a TimeDistributed or a Bidirectional, once, in the order of `model.layers`. */
+  /**
+   * Every layer that is not a model, a TimeDistributed or a Bidirectional,
+   * once, in the order of `model.layers`.
+   */
   layers: LocatedLayer[];
 }
 
 /**
- * Maps a model: nested models, the contents of TimeDistributed and both directions of Bidirectional are entered, a layer that is used several times comes once, under
- * the path that is met first.
+ * Maps a model: nested models, the contents of TimeDistributed and both directions of Bidirectional are
+ * entered, a layer that is used several times comes once, under the path that is met first.
  */
 export function mapModel(model: Layer): ModelMap {
   const models: Container[] = [];
@@ -88,13 +94,19 @@ export function mapModel(model: Layer): ModelMap {
   return {models, containers, layers};
 }
 
-/** {@link withParts} of a layer; and, of one direction of a Bidirectional, what the two were made of, which is what is saved of them. */
+/**
+ * {@link withParts} of a layer; and, of one direction of a Bidirectional, what the two were made
+ * of, which is what is saved of them.
+ */
 export function partsAt({layer, holder}: LocatedLayer): Layer[] {
   const parts = withParts(layer);
   return isBidirectional(holder) ? [...withParts(holder.layer), ...parts] : parts;
 }
 
-/** A layer and everything inside it that holds weights: wrapped layers, both directions of an RNN, its cells, a composite's parts. */
+/**
+ * A layer and everything inside it that holds weights: wrapped layers, both directions of an
+ * RNN, its cells, a composite's parts.
+ */
 export function withParts(layer: Layer): Layer[] {
   const found = new Set<Layer>();
   const visit = (part: Layer) => {

@@ -21,9 +21,10 @@ export interface Preparation {
 const made = shared('layers.optimizers', () => new WeakSet<tf.Optimizer>());
 
 /**
- * Compiles models again when their trainable weights change. `compile` takes a snapshot of the trainable weights, and optimizers keep
- * their moments by position in it, so neither the snapshot nor the optimizer may stay: the model gets a fresh optimizer of the same
- * class and settings, with its own loss and metrics. When the upgrade ends, the optimizer that it began with comes back.
+ * Compiles models again when their trainable weights change. `compile` takes a snapshot of the trainable
+ * weights, and optimizers keep their moments by position in it, so neither the snapshot nor the optimizer may
+ * stay: the model gets a fresh optimizer of the same class and settings, with its own loss and metrics. When
+ * the upgrade ends, the optimizer that it began with comes back.
  */
 export class Recompiler {
   private readonly originals = new Map<Container, Compiled>();
@@ -60,7 +61,10 @@ export class Recompiler {
     };
   }
 
-  /** Disposes the optimizers that wait for the end of the upgrade, and those of this class: the models are about to be disposed. */
+  /**
+   * Disposes the optimizers that wait for the end of the upgrade, and those of this class: the
+   * models are about to be disposed.
+   */
   release(): void {
     for (const [model, {optimizer, owned}] of this.originals) {
       const current = optimizerOf(model)!;

@@ -6,7 +6,8 @@ type Call = Layer['call'];
  * Wraps a layer's `call`.
  *
  * @param around Receives the original call and returns its replacement.
- * @returns A function that removes the wrapper. If others have wrapped it since, it then only passes calls on.
+ * @returns A function that removes the wrapper. If others have wrapped it
+ * since, it then only passes calls on.
  */
 export function wrapCall(layer: Layer, around: (call: Call) => Call): () => void {
   const own = Object.getOwnPropertyDescriptor(layer, 'call');

@@ -16,7 +16,8 @@ const INPUT = 'input';
  * Cuts a site out of a graph.
  *
  * @param definitionOf A node's definition in the file.
- * @returns The fragment, and which input of the graph each of its inputs is: what the site is fed with, and its constants.
+ * @returns The fragment, and which input of the graph each of its inputs is: what the
+ * site is fed with, and its constants.
  */
 export function cutFragment(
   executor: Executor,

@@ -16,7 +16,8 @@ export interface MergeableSite {
 }
 
 /**
- * The file of a model with an adapter worked into its weights: a plain GraphModel that needs none of our packages.
+ * The file of a model with an adapter worked into its weights: a plain GraphModel
+ * that needs none of our packages.
  *
  * @throws UnsupportedSiteError if an adapter cannot be merged exactly.
  */

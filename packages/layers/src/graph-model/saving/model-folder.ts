@@ -17,7 +17,10 @@ import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 
 const TOPOLOGY = 'model.json';
 
-/** What our model.json starts with, so that a later save knows that it may replace it. Loaders look at no such key. */
+/**
+ * What our model.json starts with, so that a later save knows that it may replace
+ * it. Loaders look at no such key.
+ */
 const SAVED_BY = '{"savedBy":"tfjs-peft",';
 
 /**
@@ -25,7 +28,8 @@ const SAVED_BY = '{"savedBy":"tfjs-peft",';
  *
  * @param to A folder (Node), which gets `model.json` and its weights; or what tfjs's own `save` takes.
  * @returns Paths of the files, where they went into a folder.
- * @throws ConfigError if nothing can be stored in such a place, or the folder has a model that was not stored by this function.
+ * @throws ConfigError if nothing can be stored in such a place, or the folder has a model that
+ * was not stored by this function.
  */
 export async function storeModel(to: StorageLocation, artifacts: tf.io.ModelArtifacts): Promise<string[]> {
   const folder = folderOf(to);
@@ -43,7 +47,8 @@ export async function storeModel(to: StorageLocation, artifacts: tf.io.ModelArti
 
 function filesOf({weightData, weightSpecs, ...rest}: tf.io.ModelArtifacts): Files {
   const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData ?? []));
-  // A name that there was not before: until model.json changes, in one stroke, the old one goes on naming weights of its own.
+  // A name that there was not before: until model.json changes, in one stroke, the old one
+  // goes on naming weights of its own.
   const chance = Math.random().toString(36).slice(2, 10);
   const weights = `group1-shard1of1.${Date.now().toString(36)}-${chance}.bin`;
   const {getWeightStream: _, ...json} = rest;
@@ -63,7 +68,9 @@ function filesOf({weightData, weightSpecs, ...rest}: tf.io.ModelArtifacts): File
   ]);
 }
 
-/** The weights that an earlier save put into the folder, which are of no use when another model.json is there. */
+/**
+ * The weights that an earlier save put into the folder, which are of no use when another model.json is there.
+ */
 async function weightsOf(folder: string): Promise<string[]> {
   try {
     const text = decodeText(await readFromFolder(folder, TOPOLOGY, () => {}));

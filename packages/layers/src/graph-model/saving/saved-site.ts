@@ -9,8 +9,8 @@ import {FragmentSite} from './fragment.js';
 import {decodeRecord, type SiteRecord} from './site-record.js';
 
 /**
- * A site of a model that was saved with its adapters. All its weights are inputs of its node, and so belong to the model; it keeps
- * none of its own.
+ * A site of a model that was saved with its adapters. All its weights are inputs of its node, and so belong
+ * to the model; it keeps none of its own.
  */
 class SavedSite {
   private readonly fragment: FragmentSite;
@@ -56,15 +56,18 @@ class SavedSite {
   }
 }
 
-/** By the nodes that say them, and let go with these: a site keeps the sizes of its model's constants, which the record does not say. */
+/**
+ * By the nodes that say them, and let go with these: a site keeps the sizes of its model's constants, which
+ * the record does not say.
+ */
 const sites = new WeakMap<object, SavedSite>();
 
 /**
  * Runs a node that says all of its site.
  *
  * @param node The node, an object of one model alone.
- * @throws ConfigError if the record is not what this version writes, or its adapter is not known here; WeightMismatchError if the model lacks a
- * weight of it.
+ * @throws ConfigError if the record is not what this version writes, or its adapter is not known here;
+ * WeightMismatchError if the model lacks a weight of it.
  */
 export function runSaved(node: object, record: string, inputs: tf.Tensor[]): tf.Tensor {
   const site = sites.get(node) ?? new SavedSite(decodeRecord(record));

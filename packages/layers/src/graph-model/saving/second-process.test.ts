@@ -25,8 +25,8 @@ function folder(): string {
 }
 
 /**
- * Loads the model of a folder in another process, with stock tfjs and nothing else but what `first` says. Gives its output, and which modules
- * it loaded that are not installed packages.
+ * Loads the model of a folder in another process, with stock tfjs and nothing else but what `first` says.
+ * Gives its output, and which modules it loaded that are not installed packages.
  */
 function elsewhere(place: string, x: number[], first = ''): {y: number[]; loaded: string[]} {
   const program = `

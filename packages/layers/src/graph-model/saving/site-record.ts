@@ -4,7 +4,10 @@ import type {NodeDef} from '../../core/io/graph-editor.js';
 import {excess} from '../../core/io/json.js';
 import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 
-/** A site's own nodes as a small graph, from which the site can be recognised again where it is saved in one node. */
+/**
+ * A site's own nodes as a small graph, from which the site can be recognised
+ * again where it is saved in one node.
+ */
 export interface Fragment {
   /** The definitions of the site's node and of those behind it, as far as the site does their work. */
   nodes: NodeDef[];
@@ -28,7 +31,8 @@ export interface SiteRecord {
 export const RECORD = 'peft';
 
 /**
- * A record as a text. The executor hands texts to ops of others in lower case, and hexadecimal digits stand that.
+ * A record as a text. The executor hands texts to ops of others in lower case,
+ * and hexadecimal digits stand that.
  */
 export function encodeRecord(record: SiteRecord): string {
   const bytes = encodeText(JSON.stringify(record));

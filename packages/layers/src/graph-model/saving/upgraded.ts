@@ -21,8 +21,9 @@ export interface SiteToSave extends MergeableSite {
 }
 
 /**
- * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as constants. It loads by
- * `tf.loadGraphModel` where this package is imported; elsewhere it loads too, and fails when it first runs, by an error that names this package.
+ * The file of a model with its adapter: each site is a node of ours, which gets the adapter's weights as
+ * constants. It loads by `tf.loadGraphModel` where this package is imported; elsewhere it loads too, and
+ * fails when it first runs, by an error that names this package.
  */
 export async function upgradedArtifacts(
   source: tf.io.ModelArtifacts,

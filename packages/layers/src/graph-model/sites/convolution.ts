@@ -108,7 +108,8 @@ export const matchTransposed: MatchNode = (executor, node) => {
   const {weight, source} = matched;
   const {window, bias, activation} = source;
   const matrix = new CachedMatrix(weight, transposedMatrix);
-  // The node says for each call how large its output is. An operation runs in the same turn as it gets its input.
+  // The node says for each call how large its output is. An operation runs in
+  // the same turn as it gets its input.
   let outputs: Pair;
   const operation = transposedConvolution({
     window,

@@ -18,7 +18,10 @@ interface Projection {
   y: string;
 }
 
-/** What an equation of two operands does, the one at `weightIndex` being a weight; a text if it is not a projection: why not. */
+/**
+ * What an equation of two operands does, the one at `weightIndex` being a weight; a text if
+ * it is not a projection: why not.
+ */
 function readEquation(equation: string, weightIndex: number): Projection | string {
   const [terms, y] = equation.replace(/\s/g, '').split('->') as [string, string | undefined];
   const operands = terms.split(',');
@@ -51,8 +54,8 @@ function inOrder(x: tf.Tensor, order: number[] | undefined): tf.Tensor {
 }
 
 /**
- * An Einsum with a constant that is one product, such as `abc,cde->abde` and `abcd,cde->abe`: run as that, and so also on backends
- * that have no Einsum.
+ * An Einsum with a constant that is one product, such as `abc,cde->abde` and `abcd,cde->abe`: run as that,
+ * and so also on backends that have no Einsum.
  */
 export const matchEinsum: MatchNode = (executor, node) => {
   const equation = attribute<string>(node, 'equation') ?? '';

@@ -13,7 +13,10 @@ export interface NodeSite {
   bias?: Constant;
   /** Nodes behind it, whose work the site does while it has an adapter. */
   absorbed: readonly Absorbed[];
-  /** The last axes of the output of the last of these nodes, which the columns are; undefined if that is not known. */
+  /**
+   * The last axes of the output of the last of these nodes, which the columns
+   * are; undefined if that is not known.
+   */
   tail: number[] | undefined;
   /** The weight as the node has it, of a kernel as a matrix. Default: in the weight's own shape. */
   restore?(kernel: tf.Tensor2D): tf.Tensor;

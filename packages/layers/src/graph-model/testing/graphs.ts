@@ -2,7 +2,10 @@ import {GraphBuilder} from './builder.js';
 
 const [TIME, WIDTH, HEADS, SIZE, OUT] = [3, 4, 2, 3, 5] as const;
 
-/** Two projections with biases, relu between them, x [-1, 3, 4] to y [-1, 3, 5], as each way to write them in Python is converted. */
+/**
+ * Two projections with biases, relu between them, x [-1, 3, 4] to y [-1, 3, 5], as each way to
+ * write them in Python is converted.
+ */
 export const DIALECTS: Record<string, () => GraphBuilder> = {
   tensordot: () => {
     const graph = new GraphBuilder();

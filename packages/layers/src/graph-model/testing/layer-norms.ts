@@ -2,7 +2,10 @@ import {GraphBuilder} from './builder.js';
 
 const WIDTH = 4;
 
-/** What a form of a layer norm is written with: the names of nodes and constants, and what writes one more node. */
+/**
+ * What a form of a layer norm is written with: the names of nodes and
+ * constants, and what writes one more node.
+ */
 interface Parts {
   x: string;
   mean: string;

@@ -10,8 +10,8 @@ export interface NodeCase {
   kind: string;
   shape: [number, number];
   /**
-   * How a low-rank change of the site is a change of its constant, of the shape of `w`: what is to be added to `w` for A B. Undefined
-   * where the site can only be scaled.
+   * How a low-rank change of the site is a change of its constant, of the shape of `w`: what is to be added
+   * to `w` for A B. Undefined where the site can only be scaled.
    */
   change?: (a: tf.Tensor2D, b: tf.Tensor2D) => tf.Tensor;
 }
@@ -123,7 +123,10 @@ function transposed({filter, strides, padding, explicit, to, behind}: Transposed
   };
 }
 
-/** The change of a filter [height, width, outputs, channels] of that of its matrix [window · channels, outputs]. */
+/**
+ * The change of a filter [height, width, outputs, channels] of that of its
+ * matrix [window · channels, outputs].
+ */
 const ofTransposed = (filter: number[]) => (a: tf.Tensor2D, b: tf.Tensor2D) =>
   tf.transpose(tf.reshape(tf.matMul(a, b), [filter[0]!, filter[1]!, filter[3]!, filter[2]!]), [0, 1, 3, 2]);
 

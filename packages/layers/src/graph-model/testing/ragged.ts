@@ -4,8 +4,9 @@ import {GraphBuilder} from './builder.js';
 const [SAMPLES, VALUES, WIDTH] = [3, 8, 4] as const;
 
 /**
- * A graph whose inputs have no row for each sample: 8 values and the sample [0, 3) of each. What is not 0 is found by Where, goes through
- * a product, and is summed for each sample, y [3, 4]. The Where is needed behind the product too.
+ * A graph whose inputs have no row for each sample: 8 values and the sample [0, 3) of each. What is
+ * not 0 is found by Where, goes through a product, and is summed for each sample, y [3, 4]. The Where
+ * is needed behind the product too.
  *
  * @param dynamicBehind Whether another Where depends on the product.
  */

@@ -3,12 +3,16 @@ import {uniformNumbers} from '@tfjs-peft/routers';
 import type {GraphTrainer} from '../../graph.js';
 import type {GraphInputs} from '../training/inputs.js';
 
-/** Of a variable's size: the largest says most where nothing bends, the smaller ones reach over fewer kinks. */
+/**
+ * Of a variable's size: the largest says most where nothing bends, the smaller ones reach over fewer kinks.
+ */
 const STEPS = [2 ** -6, 2 ** -8, 2 ** -10, 2 ** -12, 2 ** -14];
 
 /** How the gradient of a whole model compares with central differences. */
 export interface Slope {
-  /** The variable that was moved along its own gradient, or 'all' for all variables along a random direction. */
+  /**
+   * The variable that was moved along its own gradient, or 'all' for all variables along a random direction.
+   */
   moved: string;
   gradient: number;
   /** That of the steps that comes closest. */
@@ -18,8 +22,8 @@ export interface Slope {
 }
 
 /**
- * Compares the gradient of a smooth loss, the outputs times random numbers, with central differences. The loss is summed in double
- * precision off the backend, so that only the outputs themselves are rounded.
+ * Compares the gradient of a smooth loss, the outputs times random numbers, with central differences. The
+ * loss is summed in double precision off the backend, so that only the outputs themselves are rounded.
  */
 export async function slopes(training: GraphTrainer, inputs: GraphInputs): Promise<Slope[]> {
   const variables = training.trainableVariables();

@@ -3,7 +3,10 @@ import {type Attribute, GraphBuilder} from './builder.js';
 /** Images [height, width, channels] that the graphs take. */
 export const IMAGE = [8, 8, 3] as const;
 
-/** Writes the layers of image models as the converter folds them: each with its bias and its activation in one node. */
+/**
+ * Writes the layers of image models as the converter folds them: each with its
+ * bias and its activation in one node.
+ */
 class ImageGraph extends GraphBuilder {
   constructor() {
     super();

@@ -3,7 +3,9 @@ import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import {checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import type {GraphInputs} from './inputs.js';
 
-/** Targets of a {@link GraphTrainer}, one for each output: in the outputs' order, or by the outputs' names. */
+/**
+ * Targets of a {@link GraphTrainer}, one for each output: in the outputs' order, or by the outputs' names.
+ */
 export type GraphTargets = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 
 /** A batch to train on or to evaluate. Its tensors are disposed when it was used, as `fitDataset` does. */
@@ -13,8 +15,9 @@ export interface GraphBatch {
   /** Targets, with a row for each sample. */
   ys: GraphTargets;
   /**
-   * How much each sample counts in the loss: [samples], or of the shape of the loss's values, such as [samples, steps]. One tensor for
-   * all outputs, a list, or by the outputs' names; outputs without any count all samples alike. Metrics do not look at them.
+   * How much each sample counts in the loss: [samples], or of the shape of the loss's values, such as
+   * [samples, steps]. One tensor for all outputs, a list, or by the outputs' names; outputs without any count
+   * all samples alike. Metrics do not look at them.
    */
   sampleWeights?: GraphTargets;
   /** What the batch brings along for routers; see {@link AnyPeft.setContext}. */
@@ -36,10 +39,16 @@ export type GraphPair =
   | readonly [xs: GraphInputs, ys: GraphTargets]
   | readonly [xs: GraphInputs, ys: GraphTargets, sampleWeights: GraphTargets];
 
-/** Batches one after the other, once: what a generator function gives, say. `return` is called if not all are asked for. */
+/**
+ * Batches one after the other, once: what a generator function gives, say. `return` is
+ * called if not all are asked for.
+ */
 export type GraphIterator = Iterator<GraphBatch> | AsyncIterator<GraphBatch>;
 
-/** Batches as often as they are asked for. `tf.data.Dataset` is one, of any pipeline that gives {@link GraphBatch}es. */
+/**
+ * Batches as often as they are asked for. `tf.data.Dataset` is one, of any pipeline
+ * that gives {@link GraphBatch}es.
+ */
 export type GraphDataset =
   | {
       iterator(): Promise<{next(): Promise<IteratorResult<GraphBatch | tf.TensorContainer>>}>;
@@ -49,8 +58,9 @@ export type GraphDataset =
   | AsyncIterable<GraphBatch>;
 
 /**
- * What a {@link GraphTrainer} takes for data: a dataset, run anew for each epoch; an array of batches, whose tensors stay the caller's; a
- * function that gives a dataset or an iterator, called for each epoch; an iterator, which can be run once; or all samples.
+ * What a {@link GraphTrainer} takes for data: a dataset, run anew for each epoch; an array of batches, whose
+ * tensors stay the caller's; a function that gives a dataset or an iterator, called for each epoch; an
+ * iterator, which can be run once; or all samples.
  */
 export type GraphData =
   | GraphDataset

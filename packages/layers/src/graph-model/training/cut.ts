@@ -11,22 +11,32 @@ export interface Cut {
   readonly outputs: Endpoint[];
   /** The nodes that depend on what is trained and that some output needs, in the order of the graph. */
   readonly trainable: ReadonlySet<GraphNode>;
-  /** Those of them through which a gradient flows from the outputs to what is trained: no shapes, indices, truth values. */
+  /**
+   * Those of them through which a gradient flows from the outputs to what is trained:
+   * no shapes, indices, truth values.
+   */
   readonly carrying: ReadonlySet<GraphNode>;
   /** What is trained. */
   readonly sources: readonly GraphNode[];
   /** What follows what is trained, whether or not a gradient comes to it from the outputs. */
   readonly differentiable: ReadonlySet<GraphNode>;
-  /** The endpoints in front that the trainable part takes, or that are asked for; each once, and no constant. */
+  /**
+   * The endpoints in front that the trainable part takes, or that are asked for; each once, and no constant.
+   */
   readonly crossing: Endpoint[];
   /** Whether some node in front runs only by `executeAsync`. */
   readonly dynamic: boolean;
 }
 
-/** What tfjs-converter runs only asynchronously: control flow, outputs whose shape depends on values, tables. */
+/**
+ * What tfjs-converter runs only asynchronously: control flow, outputs whose shape depends on values, tables.
+ */
 const ASYNCHRONOUS = new Set(['control', 'dynamic', 'hash_table']);
 
-/** Ops whose output is constant, but for jumps: it follows no small change of the input, so no gradient reaches what is before. */
+/**
+ * Ops whose output is constant, but for jumps: it follows no small change of the input, so no
+ * gradient reaches what is before.
+ */
 const CONSTANT_OUTPUTS = new Set([
   'Shape',
   'ShapeN',
@@ -124,12 +134,13 @@ export function reachedFrom(endpoints: readonly Endpoint[]): Set<GraphNode> {
 /**
  * Cuts a graph into the front, which trained weights cannot change, and the trainable part.
  *
- * The front may be as dynamic as it likes: it runs before the gradient is taken. The trainable part runs on the tape, which tfjs
- * does synchronously only.
+ * The front may be as dynamic as it likes: it runs before the gradient is taken. The trainable part runs on
+ * the tape, which tfjs does synchronously only.
  *
  * @param sources Nodes whose output changes with what is trained. Without any, everything is in front.
  * @param outputs Endpoints to compute.
- * @throws NoGradientError if a dynamic op lies in the trainable part; it names op and node, and the source before it.
+ * @throws NoGradientError if a dynamic op lies in the trainable part; it names op
+ * and node, and the source before it.
  */
 export function cutGraph(executor: Executor, sources: readonly GraphNode[], outputs: Endpoint[]): Cut {
   const isConstant = ({name}: GraphNode) => Object.hasOwn(executor.weightMap, name);

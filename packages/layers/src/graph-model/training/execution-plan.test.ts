@@ -20,7 +20,9 @@ async function upgraded(model: GraphModel): Promise<Peft<GraphModel>> {
   return peft;
 }
 
-/** Checks what a trainer computes against tfjs's own executor, node by node, and tells which kernels it took. */
+/**
+ * Checks what a trainer computes against tfjs's own executor, node by node, and tells which kernels it took.
+ */
 async function compare(model: GraphModel, variables: tf.Variable[]): Promise<string[]> {
   const x = X();
   const own = trainer(model);
@@ -132,7 +134,8 @@ describe('the nodes of a graph that are trained', () => {
     const model = await DIALECTS.tensordot!().load();
     const peft = await upgraded(model);
     const kernels = await compare(model, peft.trainableVariables());
-    // So tfjs calls an op that brings its gradient along, as our reshapes do. One is left, behind the last site.
+    // So tfjs calls an op that brings its gradient along, as our reshapes do.
+    // One is left, behind the last site.
     expect(kernels.filter((name) => name === 'unnamed scope')).toHaveLength(1);
   });
 });

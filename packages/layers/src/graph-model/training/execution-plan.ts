@@ -39,8 +39,8 @@ export class PlainPlan implements ExecutionPlan {
 }
 
 /**
- * Fewer nodes that give the same: until the gradient is through, tfjs keeps what each node gives and the gradient of it, even if the
- * node does nothing. The graph is left as it is.
+ * Fewer nodes that give the same: until the gradient is through, tfjs keeps what each node gives and the
+ * gradient of it, even if the node does nothing. The graph is left as it is.
  */
 export class FusedPlan implements ExecutionPlan {
   /** Nodes that run other code than their op's, or none, since another does their work. */

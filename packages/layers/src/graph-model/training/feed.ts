@@ -22,8 +22,8 @@ interface TfjsBatch {
 }
 
 /**
- * Data as tfjs-layers takes a dataset: each batch is prepared when it is handed out, and given back when the next one is asked for.
- * tfjs-layers asks for more passes than it runs, and ends none.
+ * Data as tfjs-layers takes a dataset: each batch is prepared when it is handed out, and given back when the
+ * next one is asked for. tfjs-layers asks for more passes than it runs, and ends none.
  */
 export class Feed {
   private last: {batch: GraphBatch; prepared?: PreparedBatch; key?: tf.Tensor} | undefined;

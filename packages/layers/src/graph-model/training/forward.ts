@@ -34,7 +34,8 @@ export class Forward {
    * @param sites Those of them that an adapter is active at.
    * @param absorbed Nodes whose work a site does, and which of their inputs they hand on.
    * @param chains The sites node by node: of one within which an output lies, each does its own work.
-   * @throws ConfigError if there is no such node; NoGradientError if a dynamic op comes behind what is trained.
+   * @throws ConfigError if there is no such node; NoGradientError if a dynamic
+   * op comes behind what is trained.
    */
   constructor(
     private readonly model: GraphModel,

@@ -12,9 +12,9 @@ export interface GraphCall {
 }
 
 /**
- * A GraphModel's outputs as a layer of tfjs-layers, so that losses, metrics, callbacks and heads are tfjs-layers' own. Its input says
- * how many samples there are, and stands for a batch: what the graph takes, which need not have a row for each sample, was prepared
- * before.
+ * A GraphModel's outputs as a layer of tfjs-layers, so that losses, metrics, callbacks and heads are
+ * tfjs-layers' own. Its input says how many samples there are, and stands for a batch: what the graph takes,
+ * which need not have a row for each sample, was prepared before.
  */
 export class GraphLayer extends tfl.layers.Layer {
   /** @nocollapse */
@@ -31,7 +31,8 @@ export class GraphLayer extends tfl.layers.Layer {
 
   /** Says what is trained now. */
   setVariables(variables: readonly TrainedVariable[]): void {
-    // tfjs-layers reads and trains weights by the fields of TrainedVariable; its class has private ones besides.
+    // tfjs-layers reads and trains weights by the fields of TrainedVariable;
+    // its class has private ones besides.
     this.trainableWeights = variables as unknown as Variables;
   }
 

@@ -6,7 +6,9 @@ import {inside} from '../../core/tfjs/internals.js';
 
 type LossFunction = (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
 
-/** Fields of a LayersModel that its types hide: its losses, and beside them the functions that are reported. */
+/**
+ * Fields of a LayersModel that its types hide: its losses, and beside them the functions that are reported.
+ */
 interface Compiled {
   lossFunctions: LossFunction[];
   metricsTensors: [fn: LossFunction, output: number][];
@@ -16,8 +18,9 @@ interface Compiled {
 }
 
 /**
- * The LayersModel through which a graph is trained: one whose outputs are called as one likes, whose losses look at the weights of
- * samples, and may have values of different shapes, which tfjs-layers adds as they are.
+ * The LayersModel through which a graph is trained: one whose outputs are called as one
+ * likes, whose losses look at the weights of samples, and may have values of different
+ * shapes, which tfjs-layers adds as they are.
  */
 export class InnerModel extends tfl.LayersModel {
   /** By the data of the targets, for tfjs-layers hands on targets and nothing with them. */
@@ -40,7 +43,10 @@ export class InnerModel extends tfl.LayersModel {
     inside.metricsNames = inside.getDedupedMetricsNames();
   }
 
-  /** How much the samples of some targets count from now on. One for each output, undefined where all count alike. */
+  /**
+   * How much the samples of some targets count from now on. One for each output,
+   * undefined where all count alike.
+   */
   weigh(targets: readonly tf.Tensor[], weights: readonly (tf.Tensor | undefined)[]): void {
     for (const {dataId} of targets) this.sampleWeights.set(dataId, weights);
   }

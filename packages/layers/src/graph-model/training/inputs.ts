@@ -7,8 +7,8 @@ import {executorOf} from '../internals.js';
 import {parseEndpoint} from './endpoint.js';
 
 /**
- * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too, and what is before them is
- * then not run: so the frozen part need run only once for each sample.
+ * Inputs of a GraphModel, as `predict` takes them. By name, nodes in the middle of the graph can be fed too,
+ * and what is before them is then not run: so the frozen part need run only once for each sample.
  */
 export type GraphInputs = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 

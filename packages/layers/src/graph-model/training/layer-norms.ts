@@ -18,7 +18,9 @@ export interface LayerNormNodes {
   beta: Constant;
 }
 
-/** What is known of a norm before gamma and beta: where x, its mean and the reciprocal of its deviation are. */
+/**
+ * What is known of a norm before gamma and beta: where x, its mean and the reciprocal of its deviation are.
+ */
 interface Moments {
   x: Endpoint;
   mean: GraphNode;
@@ -31,12 +33,16 @@ interface Moments {
 /** Symbols of {@link Polynomial}s. */
 const [X, MEAN, SCALE] = ['x', 'mean', 'scale'];
 
-/** How many nodes a norm's end can lie behind the root: products by gamma and by x, a difference, a sum, and some that hand on. */
+/**
+ * How many nodes a norm's end can lie behind the root: products by gamma and by x, a
+ * difference, a sum, and some that hand on.
+ */
 const REACH = 6;
 
 /**
- * The layer norms among some nodes. They are known by what they compute, gamma ∘ (x - mean) / sqrt(variance + epsilon) + beta, however
- * that is put into products and sums: TensorFlow 1, Keras and Keras 3 each have a form of their own.
+ * The layer norms among some nodes. They are known by what they compute, gamma ∘ (x - mean) /
+ * sqrt(variance + epsilon) + beta, however that is put into products and sums: TensorFlow 1, Keras and
+ * Keras 3 each have a form of their own.
  *
  * @param nodes Those that run; a norm whose nodes are not all among them is none.
  * @param visible Nodes whose outputs are asked for.

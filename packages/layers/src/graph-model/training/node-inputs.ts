@@ -40,7 +40,10 @@ export function inputsOfKind(node: GraphNode, kinds: readonly InputKind[]): numb
   return inputKindsOf(node).flatMap((edge, i) => (kinds.includes(edge) ? [i] : []));
 }
 
-/** The inputs without which a node cannot be run: all up to the last that it takes something from. Control inputs come behind these. */
+/**
+ * The inputs without which a node cannot be run: all up to the last that it takes something from. Control
+ * inputs come behind these.
+ */
 export function runInputs(node: GraphNode): Endpoint[] {
   const edges = inputKindsOf(node);
   const count = edges.reduce((last, edge, i) => (edge === 'order' ? last : i + 1), 0);

@@ -12,8 +12,8 @@ type ClassWeight = Record<number, number>;
 /** Options of {@link trainer}: those of `compile`, and what comes behind the graph. */
 export interface TrainerOptions {
   /**
-   * As in `model.compile`: one for all outputs, a list, or by the outputs' names. Needed by `fit`; without one, `gradients` takes any
-   * function of the outputs.
+   * As in `model.compile`: one for all outputs, a list, or by the outputs' names. Needed by `fit`; without
+   * one, `gradients` takes any function of the outputs.
    */
   loss?: tfl.ModelCompileArgs['loss'];
   /** As in `model.compile`: a name or an optimizer, which stays the caller's. Default `'adam'`. */
@@ -21,20 +21,24 @@ export interface TrainerOptions {
   /** As in `model.compile`: those of all outputs, or by the outputs' names. */
   metrics?: tfl.ModelCompileArgs['metrics'];
   /**
-   * Nodes to compute, of the middle of the graph too; `name:1` for a node's second output; or outputs of the model's signature.
-   * Default: the model's outputs. What is given by output, and what histories say, is by these names; by the signature's where the
-   * outputs are the model's; and by a head's where it was given one.
+   * Nodes to compute, of the middle of the graph too; `name:1` for a node's second output; or
+   * outputs of the model's signature. Default: the model's outputs. What is given by output, and
+   * what histories say, is by these names; by the signature's where the outputs are the model's; and
+   * by a head's where it was given one.
    */
   outputs?: string | string[];
   /**
-   * A layer, or a LayersModel, to put behind the output; with several outputs one that takes all of them, or a list with one for each,
-   * null to leave an output as it is. What is trainable in it is trained. A layer without weights gets them when the first batch comes.
-   * Its values belong to the active adapter, which saves them and gives them back; the layer stays the caller's.
+   * A layer, or a LayersModel, to put behind the output; with several outputs one that takes all of them, or
+   * a list with one for each, null to leave an output as it is. What is trainable in it is trained. A layer
+   * without weights gets them when the first batch comes. Its values belong to the active adapter, which
+   * saves them and gives them back; the layer stays the caller's.
    */
   head?: Layer | (Layer | null)[];
 }
 
-/** Options of {@link GraphTrainer.fit}: those of `model.fitDataset`, and for arrays those of {@link Batching}. */
+/**
+ * Options of {@link GraphTrainer.fit}: those of `model.fitDataset`, and for arrays those of {@link Batching}.
+ */
 export interface GraphFitOptions extends Batching {
   /** Default 1. */
   epochs?: number;
@@ -43,7 +47,10 @@ export interface GraphFitOptions extends Batching {
   batchesPerEpoch?: number;
   /** Data to evaluate after each epoch; its figures are named `val_…`. */
   validationData?: GraphData;
-  /** Of all samples in arrays, which part to keep for validation: the last ones, before any shuffling. Instead of `validationData`. */
+  /**
+   * Of all samples in arrays, which part to keep for validation: the last ones, before any
+   * shuffling. Instead of `validationData`.
+   */
   validationSplit?: number;
   /** Batches to evaluate after each epoch. Default: all. */
   validationBatches?: number;
@@ -53,7 +60,10 @@ export interface GraphFitOptions extends Batching {
   callbacks?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['callbacks'];
   /** Default 1: progress on the console, as tfjs-layers shows it. */
   verbose?: 0 | 1;
-  /** How much the samples of each class count in the loss: for the only output, a list, or by the outputs' names. */
+  /**
+   * How much the samples of each class count in the loss: for the only output,
+   * a list, or by the outputs' names.
+   */
   classWeight?: ClassWeight | ClassWeight[] | Record<string, ClassWeight>;
   yieldEvery?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['yieldEvery'];
 }

@@ -8,7 +8,10 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {type TrainerOptions, trainer, upgrade} from '../../graph.js';
 import {GraphBuilder} from '../testing/builder.js';
 
-/** x [-1, 8] to boxes [-1, 4], scores [-1, 3] and steps [-1, 2, 3], by the names of a signature that are not those of the nodes. */
+/**
+ * x [-1, 8] to boxes [-1, 4], scores [-1, 3] and steps [-1, 2, 3], by the names of a signature
+ * that are not those of the nodes.
+ */
 async function several(): Promise<GraphModel> {
   const graph = new GraphBuilder();
   graph.input('x', [-1, 8]);

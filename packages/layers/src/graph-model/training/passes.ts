@@ -2,8 +2,8 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {type BatchIterator, checkBatch, disposeBatch, type GraphBatch, type Source} from './batches.js';
 
 /**
- * The passes over some data, one after the other. A pass starts when its first batch is asked for, and is ended, by `return` if it has
- * one, when it is left early.
+ * The passes over some data, one after the other. A pass starts when its first batch is asked for, and is
+ * ended, by `return` if it has one, when it is left early.
  */
 export class Passes {
   private running: BatchIterator | undefined;

@@ -1,4 +1,7 @@
-/** A sum of products of symbols: how often each product is in it. The order of factors and summands does not matter. */
+/**
+ * A sum of products of symbols: how often each product is in it. The order of
+ * factors and summands does not matter.
+ */
 export type Polynomial = ReadonlyMap<string, number>;
 
 const TIMES = '\n';

@@ -15,15 +15,20 @@ export interface GradientGap {
   kernel: string;
   /** Whether importing what `by` names closes the gap. */
   supplied: boolean;
-  /** `@tfjs-peft/kernels/gradients`, `@tfjs-peft/kernels/wasm-training`, or null where nothing closes the gap. */
+  /**
+   * `@tfjs-peft/kernels/gradients`, `@tfjs-peft/kernels/wasm-training`, or null where nothing closes the gap.
+   */
   by: string | null;
-  /** Of an op that no gradient can pass by nature: the outputs and the trained nodes that get none because of it. */
+  /**
+   * Of an op that no gradient can pass by nature: the outputs and the trained
+   * nodes that get none because of it.
+   */
   ends?: {outputs: string[]; trained: string[]};
 }
 
 /**
- * The ops between what is trained and the outputs through which no right gradient flows now, and those that end it, where an output or
- * something that is trained gets none because of them.
+ * The ops between what is trained and the outputs through which no right gradient flows now, and those that
+ * end it, where an output or something that is trained gets none because of them.
  *
  * @param replaced Nodes that run other code than their op's, or none: those that are trained among them.
  */
@@ -60,7 +65,10 @@ function flows(cut: Cut, node: GraphNode, input: number): boolean {
   return cut.differentiable.has(source) && (!endsGradient(source) || cut.sources.includes(source));
 }
 
-/** The nodes that tfjs asks for a gradient: those between what is trained and the outputs, whether or not it can be other than 0. */
+/**
+ * The nodes that tfjs asks for a gradient: those between what is trained and the outputs,
+ * whether or not it can be other than 0.
+ */
 function tapeOf(cut: Cut): Set<GraphNode> {
   const before = new Set(cut.outputs.map(({node}) => node));
   for (const node of before) {
@@ -138,7 +146,8 @@ function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
 }
 
 /**
- * What tfjs said when it took a gradient, with the nodes that it can be about: an op may run kernels that its name does not tell.
+ * What tfjs said when it took a gradient, with the nodes that it can be about: an op may run
+ * kernels that its name does not tell.
  */
 export function explain(error: unknown, cut: Cut): unknown {
   const message = (error as Error)?.message;

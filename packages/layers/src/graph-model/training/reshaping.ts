@@ -2,7 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {attribute, type GraphNode} from '../internals.js';
 import {type Endpoint, inputOf} from './endpoint.js';
 
-/** The shape that a node which only reshapes gives one of a shape, by its second input if it has one; undefined for other nodes. */
+/**
+ * The shape that a node which only reshapes gives one of a shape, by its second input if it has one;
+ * undefined for other nodes.
+ */
 const SHAPES: Record<string, (shape: number[], node: GraphNode, param: tf.Tensor) => number[]> = {
   Reshape: (shape, _, wanted) =>
     tf.util.inferFromImplicitShape(Array.from(wanted.dataSync()), tf.util.sizeFromShape(shape)),
@@ -44,8 +47,8 @@ export class Reshapes {
 }
 
 /**
- * A tensor in another shape, without keeping it for the gradient: tfjs's own Reshape keeps the whole tensor to know its shape, and a
- * converted model reshapes around every product.
+ * A tensor in another shape, without keeping it for the gradient: tfjs's own Reshape keeps the whole tensor
+ * to know its shape, and a converted model reshapes around every product.
  */
 export function reshape(x: tf.Tensor, to: number[]): tf.Tensor {
   const {shape: from} = x;

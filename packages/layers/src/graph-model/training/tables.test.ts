@@ -11,7 +11,10 @@ import {GraphBuilder} from '../testing/builder.js';
 const WORDS = ['a', 'b', 'c', 'ü'];
 const RESOURCE = 17;
 
-/** Words in a table of the model's initializer, whose numbers are rows of an embedding, and a product: tokens [-1] to y [-1, 3]. */
+/**
+ * Words in a table of the model's initializer, whose numbers are rows of an embedding, and a
+ * product: tokens [-1] to y [-1, 3].
+ */
 async function withTable(): Promise<GraphModel> {
   const graph = new GraphBuilder();
   graph.input('tokens', [-1], 'DT_STRING');

@@ -10,12 +10,13 @@ type ExecutorClass = new (graph: object) => RunningExecutor;
 const PLACEHOLDER = 'tfjs-peft/cut';
 
 /**
- * The trainable part of a cut graph, as a graph with an executor of its own: it takes the crossing tensors and runs synchronously, on a gradient
- * tape if there is one. tfjs's own executor can be fed in the middle of a graph too, but not behind a dynamic node, nor at two outputs
- * of one node, and it takes the type of a comparison's operands for that of its result.
+ * The trainable part of a cut graph, as a graph with an executor of its own: it takes the crossing tensors
+ * and runs synchronously, on a gradient tape if there is one. tfjs's own executor can be fed in the middle of
+ * a graph too, but not behind a dynamic node, nor at two outputs of one node, and it takes the type of a
+ * comparison's operands for that of its result.
  *
- * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights are the model's. It has
- * only the nodes that it needs by its {@link ExecutionPlan}.
+ * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights
+ * are the model's. It has only the nodes that it needs by its {@link ExecutionPlan}.
  */
 export class TrainableSubgraph {
   private readonly executor: RunningExecutor;

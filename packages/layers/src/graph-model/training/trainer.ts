@@ -32,14 +32,17 @@ import {TrainedGraph} from './trained-graph.js';
 type Layer = tfl.layers.Layer;
 
 /**
- * Trains what a GraphModel carries: the active adapter of its upgrade, weights that were replaced by variables, and new heads.
+ * Trains what a GraphModel carries: the active adapter of its upgrade, weights that were replaced by
+ * variables, and new heads.
  *
- * The graph runs in two parts. What trained weights cannot change runs first, off the gradient tape, by `executeAsync` where the graph
- * is dynamic there; the rest runs synchronously on the tape. Losses, metrics, callbacks and history are those of tfjs-layers.
+ * The graph runs in two parts. What trained weights cannot change runs first, off the gradient tape, by
+ * `executeAsync` where the graph is dynamic there; the rest runs synchronously on the tape. Losses, metrics,
+ * callbacks and history are those of tfjs-layers.
  *
  * Import `@tfjs-peft/kernels/gradients` too: without it tfjs has no right gradient of many converted models.
  *
- * @throws ConfigError if the model is no loaded GraphModel, an option is unknown, or a node is not in the graph.
+ * @throws ConfigError if the model is no loaded GraphModel, an option is
+ * unknown, or a node is not in the graph.
  */
 export function trainer(model: GraphModel, options: TrainerOptions = {}): GraphTrainer {
   return new GraphTrainer(model, options);
@@ -101,8 +104,8 @@ export class GraphTrainer {
   }
 
   /**
-   * Set to true in a callback, it ends `fit` after the batch that is running, as `stopTraining` of a LayersModel does. While `fit` runs,
-   * the GraphModel's own `stopTraining` does the same.
+   * Set to true in a callback, it ends `fit` after the batch that is running, as `stopTraining` of a
+   * LayersModel does. While `fit` runs, the GraphModel's own `stopTraining` does the same.
    */
   get stopTraining(): boolean {
     return this.headed?.inner.stopTraining ?? false;
@@ -112,22 +115,26 @@ export class GraphTrainer {
     if (this.headed !== undefined) this.headed.inner.stopTraining = stop;
   }
 
-  /** What training changes now: the active adapter, variables among the graph's weights, and heads as far as they have weights yet. */
+  /**
+   * What training changes now: the active adapter, variables among the graph's weights, and heads
+   * as far as they have weights yet.
+   */
   trainableVariables(): tf.Variable[] {
     const heads = this.layers.flatMap((head) => head?.trainableWeights ?? []);
     return [...this.graph.variables, ...heads].map((variable) => variable.read() as tf.Variable);
   }
 
   /**
-   * Names of the tensors that what is trained takes from the frozen part. Computed once for each sample, by `model.execute(inputs,
-   * names)`, they can be fed in place of the inputs wherever this trainer takes some.
+   * Names of the tensors that what is trained takes from the frozen part. Computed once for each sample, by
+   * `model.execute(inputs, names)`, they can be fed in place of the inputs wherever this trainer takes some.
    */
   get crossing(): string[] {
     return this.graph.parts().forward.cut.crossing.map(endpointName);
   }
 
   /**
-   * The ops through which a gradient has to flow now, but does not, or not right. Empty: the model can be trained.
+   * The ops through which a gradient has to flow now, but does not, or not right.
+   * Empty: the model can be trained.
    *
    * @throws NoGradientError if a dynamic op comes behind what is trained.
    */
@@ -138,11 +145,12 @@ export class GraphTrainer {
   /**
    * Trains.
    *
-   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used, in any of the forms of
-   * {@link GraphData}; or `{xs, ys}` with all samples.
+   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used, in any of
+   * the forms of {@link GraphData}; or `{xs, ys}` with all samples.
    * @returns Losses and metrics by epoch, as `model.fitDataset` gives them.
-   * @throws ConfigError if there is no loss, no batch, or nothing to train, an option or a key of a batch is unknown, data that can be
-   * run once are needed twice, or the model is being trained; NoGradientError if no right gradient flows.
+   * @throws ConfigError if there is no loss, no batch, or nothing to train, an option or a key of a batch
+   * is unknown, data that can be run once are needed twice, or the model is being trained;
+   * NoGradientError if no right gradient flows.
    *
    * @example
    * await training.fit({xs, ys}, {epochs: 3, batchSize: 16, validationSplit: 0.1, seed: 1});
@@ -193,8 +201,8 @@ export class GraphTrainer {
   }
 
   /**
-   * Loss and metrics on some data, by their names, without what routers add to the loss. With several outputs, `loss` is the sum of
-   * their losses, and each has its own `<output>_loss`, as `fit` reports them.
+   * Loss and metrics on some data, by their names, without what routers add to the loss. With several
+   * outputs, `loss` is the sum of their losses, and each has its own `<output>_loss`, as `fit` reports them.
    *
    * @throws ConfigError if there is no loss or no batch, or an option or a key of a batch is unknown.
    */
@@ -246,8 +254,8 @@ export class GraphTrainer {
   }
 
   /**
-   * The gradient of a loss with respect to {@link trainableVariables}, for loops of one's own; what routers add to the loss is in it.
-   * `optimizer.applyGradients(grads)` takes it as it is.
+   * The gradient of a loss with respect to {@link trainableVariables}, for loops of one's own; what routers
+   * add to the loss is in it. `optimizer.applyGradients(grads)` takes it as it is.
    *
    * @param fn The loss, a scalar, of the outputs behind their heads.
    * @throws ConfigError if there is nothing to train; NoGradientError if no right gradient flows.
@@ -297,7 +305,9 @@ export class GraphTrainer {
     }
   }
 
-  /** The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have. */
+  /**
+   * The graph's outputs and the heads as one LayersModel. The first batch says what shapes the outputs have.
+   */
   private build(batch: PreparedBatch): HeadedModel {
     if (this.headed === undefined) {
       const outputs = this.graph.run(batch, false);

@@ -45,17 +45,23 @@ const SHARED: ReadonlySet<string> = new Set([
   '_stateful',
 ]);
 
-/** Methods that act on the layer's place in the graph, and so on the stand-in whose place that is. All others act on the layer itself. */
+/**
+ * Methods that act on the layer's place in the graph, and so on the stand-in whose place that is. All others
+ * act on the layer itself.
+ */
 const ON_STAND_IN: ReadonlySet<string> = new Set(['addInboundNode', 'setMaskMetadata', 'calculateLosses']);
 
 /**
- * Lets one layer look like another, whose work it does: it has all of its fields and methods that it has not itself. So methods of the
- * other's class run on it too, such as an `apply` that does more than tfjs's.
+ * Lets one layer look like another, whose work it does: it has all of its fields and methods that it has not
+ * itself. So methods of the other's class run on it too, such as an `apply` that does more than tfjs's.
  */
 export class Resemblance {
   /** The stand-in's own members, in itself and in its classes. */
   private readonly own: ReadonlySet<string>;
-  /** Whether the inner layer's class has an `apply` of its own, which runs on the stand-in and may leave fields there. */
+  /**
+   * Whether the inner layer's class has an `apply` of its own, which runs on the
+   * stand-in and may leave fields there.
+   */
   private readonly hasApply: boolean;
 
   /** @param outer As its constructor has made it; fields that it gets later are the inner layer's. */

@@ -4,8 +4,9 @@ import {isSharedShapes} from '../../core/io/adapter-file.js';
 import type {SharedShape} from '../../core/sites/shared-weights.js';
 
 /**
- * An adapter in a layer's config. tfjs-layers rewrites the case of every key and string on saving and loading, except for strings
- * under a key called `name`; so all there is to say is one JSON text under that key.
+ * An adapter in a layer's config. tfjs-layers rewrites the case of every key and string on
+ * saving and loading, except for strings under a key called `name`; so all there is to say
+ * is one JSON text under that key.
  */
 export type SavedAdapter = {name: string};
 
@@ -25,7 +26,8 @@ export function encodeAdapter({adapter, active, config, shared = []}: AdapterRec
 /**
  * What the adapters in a layer's config say.
  *
- * @throws ConfigError if one is not what {@link encodeAdapter} writes. The adapters' own configs are not looked at.
+ * @throws ConfigError if one is not what {@link encodeAdapter} writes. The
+ * adapters' own configs are not looked at.
  */
 export function decodeAdapters(layerName: string, adapters: unknown): AdapterRecord[] {
   if (adapters == null) return [];

@@ -29,7 +29,10 @@ function peftDense(
   return layer;
 }
 
-/** Reloads the model and holds the copy against it: outputs bit for bit, names and trainability of all weights. */
+/**
+ * Reloads the model and holds the copy against it: outputs bit for bit, names
+ * and trainability of all weights.
+ */
 async function expectSameAfterReload(model: tf.LayersModel, x: tf.Tensor): Promise<tf.LayersModel> {
   const {copy} = await reloaded(model, (handler) => tf.loadLayersModel(handler));
   const facts = (m: tf.LayersModel) =>

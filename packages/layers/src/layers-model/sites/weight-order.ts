@@ -14,9 +14,10 @@ export function rememberOrder(model: {weights: Variable[]}): void {
 }
 
 /**
- * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and files, whichever adapter is active:
- * the base's weights as they were before the upgrade, then those of adapters as they came. Stock's order is that of training, what is
- * trained now before all else; models without adapters keep it.
+ * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and
+ * files, whichever adapter is active: the base's weights as they were before the upgrade, then those
+ * of adapters as they came. Stock's order is that of training, what is trained now before all else;
+ * models without adapters keep it.
  */
 export function orderWeights(): void {
   const {prototype} = tfl.LayersModel;
@@ -37,7 +38,10 @@ function compare(a: Variable, b: Variable): number {
   return later(a) - later(b) || rank(a) - rank(b) || a.id - b.id;
 }
 
-/** Wrappers that list the weights of what they wrap in the order of their own `getWeights`, until this is undone. */
+/**
+ * Wrappers that list the weights of what they wrap in the order of their own
+ * `getWeights`, until this is undone.
+ */
 export class WrapperOrder {
   private readonly wrappers = new Set<Layer>();
 

@@ -4,7 +4,8 @@ import {isBidirectional, type Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 /**
- * Whether both directions of every Bidirectional carry the same adapter: a saved one knows a single config for the two.
+ * Whether both directions of every Bidirectional carry the same adapter: a saved one
+ * knows a single config for the two.
  *
  * @throws UnsupportedSiteError naming the direction that differs.
  */

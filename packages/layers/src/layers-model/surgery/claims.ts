@@ -2,7 +2,9 @@ import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
-/** Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen. */
+/**
+ * Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen.
+ */
 const owners = shared('layers.owners', () => new WeakMap<Layer, {readonly name: string}>());
 
 /** The layers with weights that belong to the upgrade of one model, and so to no other. */

@@ -13,10 +13,11 @@ interface LayerRecord {
 /**
  * Freezes layers and brings them back exactly as they were.
  *
- * Neither of tfjs-layers' two ways to freeze holds alone. A weight whose `trainable` is false but which is listed as trainable is
- * revived by `model.trainable = true`; one that is only listed as non-trainable is still trained by `optimizer.minimize` without a
- * variable list. So a frozen weight is moved to the other list and marked too. BatchNormalization changes its moving statistics in
- * every `fit`, trainable or not, and so runs in inference mode while it is frozen.
+ * Neither of tfjs-layers' two ways to freeze holds alone. A weight whose `trainable` is false but which is
+ * listed as trainable is revived by `model.trainable = true`; one that is only listed as non-trainable is
+ * still trained by `optimizer.minimize` without a variable list. So a frozen weight is moved to the other
+ * list and marked too. BatchNormalization changes its moving statistics in every `fit`, trainable or not, and
+ * so runs in inference mode while it is frozen.
  */
 export class Freezer {
   private readonly layers = new Map<Layer, LayerRecord>();
@@ -40,7 +41,8 @@ export class Freezer {
   /**
    * Freezes layers; those that are frozen already stay so.
    *
-   * @param layers With their parts, outer ones first: the setter of a wrapper's `trainable` changes its parts'.
+   * @param layers With their parts, outer ones first: the setter of a wrapper's `trainable` changes its
+   * parts'.
    */
   freeze(layers: readonly Layer[]): void {
     const fresh = layers.filter((layer) => !this.frozen.has(layer));
@@ -62,7 +64,10 @@ export class Freezer {
     }
   }
 
-  /** Makes frozen layers trainable in full, whatever they were before; all but the weights that they do not train themselves. */
+  /**
+   * Makes frozen layers trainable in full, whatever they were before; all but the weights
+   * that they do not train themselves.
+   */
   train(layers: readonly Layer[]): void {
     const thawed = layers.filter((layer) => this.frozen.delete(layer));
     for (const layer of thawed) restoreLists(layer, this.layers.get(layer)!);

@@ -18,8 +18,8 @@ const seen = shared('layers.models-seen', () => new WeakSet<Container>());
 const forget = new FinalizationRegistry<WeakRef<Container>>((model) => models.delete(model));
 
 /**
- * Lets models be found by the layers that they list. tfjs keeps no such list, and a layer does not know its models; but each asks for the
- * name of its class while it is made.
+ * Lets models be found by the layers that they list. tfjs keeps no such list, and a layer does not know its
+ * models; but each asks for the name of its class while it is made.
  */
 export function knowModels(): void {
   const {prototype} = tfl.LayersModel;
@@ -37,8 +37,8 @@ export function knowModels(): void {
 }
 
 /**
- * Models that list some of these layers or models themselves, and are none of these; among them the models inside Sequentials. Of those
- * that were made since this package was imported.
+ * Models that list some of these layers or models themselves, and are none of these; among them the models
+ * inside Sequentials. Of those that were made since this package was imported.
  */
 export function modelsListing(layers: ReadonlySet<Layer>): Container[] {
   const all = [...models].flatMap((model) => model.deref() ?? []);
@@ -68,7 +68,10 @@ export function sharedWith(model: tfl.LayersModel): SharedWith[] {
   });
 }
 
-/** Leaves out the models inside Sequentials, of these or others, also such as their Sequential has replaced since. */
+/**
+ * Leaves out the models inside Sequentials, of these or others, also such as
+ * their Sequential has replaced since.
+ */
 function outermost(listing: readonly Container[], others: readonly Container[]): Container[] {
   const inside = new Set([...listing, ...others].map(({name}) => `${name}_model`));
   return listing.filter(({name}) => !inside.has(name));

@@ -29,8 +29,9 @@ function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | u
 }
 
 /**
- * Lets LayerNormalization layers run through one kernel while an adapter is active. Stock's copies mean, variance, gamma and beta to the
- * input's size, and keeps all four until the gradient is through. Layers that have a `call` of their own are left alone.
+ * Lets LayerNormalization layers run through one kernel while an adapter is active. Stock's copies mean,
+ * variance, gamma and beta to the input's size, and keeps all four until the gradient is through. Layers that
+ * have a `call` of their own are left alone.
  */
 export class FusedLayerNorms {
   private readonly releases = new Map<Layer, () => void>();

@@ -15,7 +15,10 @@ interface ReplacedLayer {
 /** Puts one layer in another's place, in all models that list it. */
 export type Replace = (from: Layer, to: Layer, holder: Layer) => void;
 
-/** The layers of a model that carry adapters. Its user may take some out of the model, move them, and put them back. */
+/**
+ * The layers of a model that carry adapters. Its user may take some out of the
+ * model, move them, and put them back.
+ */
 export class LayerSites {
   private readonly all = new Set<ReplacedLayer>();
   private here = new Map<string, ReplacedLayer>();

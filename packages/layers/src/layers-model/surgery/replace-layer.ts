@@ -13,10 +13,12 @@ import {
 const templates = shared('layers.templates', () => new WeakMap<Layer, Layer>());
 
 /**
- * Puts one layer in another's place, behind the same symbolic tensors, so that the models around it stay the user's own objects.
- * The executor follows `sourceLayer` of the tensors; saving, summaries and weight lists follow the containers' lists.
+ * Puts one layer in another's place, behind the same symbolic tensors, so that the models around it stay the
+ * user's own objects. The executor follows `sourceLayer` of the tensors; saving, summaries and weight lists
+ * follow the containers' lists.
  *
- * The two layers share their lists of graph nodes: a use that is added later counts for whichever of them is in place.
+ * The two layers share their lists of graph nodes: a use that is added later counts
+ * for whichever of them is in place.
  *
  * @param containers All models that may list the layer.
  */
@@ -46,7 +48,10 @@ function replaceIn(layers: Layer[], from: Layer, to: Layer): void {
   for (let i = 0; i < layers.length; i++) if (layers[i] === from) layers[i] = to;
 }
 
-/** A Bidirectional is saved by the config of the layer that it was made of, from which both directions are made again. */
+/**
+ * A Bidirectional is saved by the config of the layer that it was made of, from
+ * which both directions are made again.
+ */
 function replaceDirection(holder: Layer & BidirectionalInternals, from: Layer, to: Layer): void {
   const template = templates.get(holder) ?? holder.layer;
   templates.set(holder, template);

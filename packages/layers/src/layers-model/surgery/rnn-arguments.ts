@@ -3,8 +3,9 @@ import type {Layer} from '../../core/tfjs/internals.js';
 type Apply = Layer['apply'];
 
 /**
- * Lets stock RNNs, and Bidirectionals, be trained beside one that starts from given states. While training, tfjs-layers hands one object of
- * arguments to all layers, and an RNN writes its states into it; the next RNN then takes them for its own and throws.
+ * Lets stock RNNs, and Bidirectionals, be trained beside one that starts from given states. While training,
+ * tfjs-layers hands one object of arguments to all layers, and an RNN writes its states into it; the next RNN
+ * then takes them for its own and throws.
  */
 export class RnnArguments {
   private readonly layers = new Map<Layer, Apply>();

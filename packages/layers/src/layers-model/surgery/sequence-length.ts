@@ -27,8 +27,8 @@ interface SizedUse extends LayerUse {
 }
 
 /**
- * Whether a planned site has room for the virtual tokens of its adapter, if that has any: the shapes of all that follows are computed
- * anew. Where a length is not fixed, there is nothing to compute.
+ * Whether a planned site has room for the virtual tokens of its adapter, if that has any: the shapes of all
+ * that follows are computed anew. Where a length is not fixed, there is nothing to compute.
  *
  * @param containers All models around the layer.
  * @throws UnsupportedSiteError naming the layer that needs the length as it was.

@@ -31,7 +31,10 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, {recursive: true}));
 
-/** A model, what an adapter targets in it, and layers that it trains in full: with moving averages, nested, in both directions. */
+/**
+ * A model, what an adapter targets in it, and layers that it trains in full: with moving
+ * averages, nested, in both directions.
+ */
 const cases: [string, () => tfl.LayersModel, string[], (string | RegExp)[]][] = [
   ['a head', sequential, ['dense_1'], ['dense_100']],
   ['a BatchNormalization and a LayerNormalization', normalized, ['first'], [/norm/, 'head']],

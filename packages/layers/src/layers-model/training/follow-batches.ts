@@ -16,8 +16,8 @@ const NAMES = ['predictLoop', 'testLoop', 'fitLoop'] as const;
 const DEFAULT_BATCH = 32;
 
 /**
- * Gives every batch that `predict`, `evaluate` and `fit` cut from a call's samples its own rows of a context that has a row for each of
- * them, in the order in which the batch has them.
+ * Gives every batch that `predict`, `evaluate` and `fit` cut from a call's samples its own rows of a context
+ * that has a row for each of them, in the order in which the batch has them.
  */
 export class BatchFollower {
   private readonly models = new Set<Container>();
@@ -34,7 +34,9 @@ export class BatchFollower {
     else if ('fitLoop' in model) this.undo.push(this.followLoops(loops as Loops));
   }
 
-  /** A Sequential runs a model inside it, which is another one whenever the Sequential is built or compiled. */
+  /**
+   * A Sequential runs a model inside it, which is another one whenever the Sequential is built or compiled.
+   */
   private followInner(sequential: {model: Loops | null}): () => void {
     let {model} = sequential;
     const followed = (inner: Loops | null) => (inner === null ? () => {} : this.followLoops(inner));
@@ -66,7 +68,10 @@ export class BatchFollower {
       testLoop: loops.testLoop,
       fitLoop: loops.fitLoop,
     };
-    /** Where the samples of validation begin in the context: behind those of training, if `fit` has split them. */
+    /**
+     * Where the samples of validation begin in the context: behind those of
+     * training, if `fit` has split them.
+     */
     let validationFrom: number | undefined;
 
     loops.predictLoop = (inputs, batchSize = DEFAULT_BATCH) => {

@@ -36,7 +36,8 @@ export function sourceAt(path: unknown, layers: readonly LocatedLayer[], inputs:
 }
 
 /**
- * The first layer of a model that an input feeds and that is called once a batch, and which of that layer's inputs are the input's.
+ * The first layer of a model that an input feeds and that is called once a batch, and which of
+ * that layer's inputs are the input's.
  *
  * @throws ConfigError if there is none.
  */

@@ -31,7 +31,10 @@ interface Engine {
   gradients(f: () => tf.Tensor, xs: tf.Tensor[], ...rest: unknown[]): unknown;
 }
 
-/** A kernel that a step ran between what is trained and the loss, and the layer that ran it; none where it was the loss. */
+/**
+ * A kernel that a step ran between what is trained and the loss, and the layer that
+ * ran it; none where it was the loss.
+ */
 export interface Ran {
   by: Named | undefined;
   flow: Flow;
@@ -76,7 +79,10 @@ function followCalls(layers: readonly Named[]): {running: Named[]; restore(): vo
   };
 }
 
-/** For each node of a tape that lies between some tensors and a result, which of its inputs follow these tensors. */
+/**
+ * For each node of a tape that lies between some tensors and a result, which of
+ * its inputs follow these tensors.
+ */
 function between(tape: readonly TapeNode[], from: readonly tf.Tensor[], to: tf.Tensor) {
   const following = new Set(from.map(({id}) => id));
   const carrying = new Map<TapeNode, boolean[]>();

@@ -59,7 +59,10 @@ function behind(sources: readonly Layer[], containers: readonly Container[]): Se
   return found;
 }
 
-/** The layers behind what is trained of whose class and settings it is known that no right gradient flows through them now. */
+/**
+ * The layers behind what is trained of whose class and settings it is known that no right
+ * gradient flows through them now.
+ */
 export function findLayerGaps(
   layers: readonly Named[],
   trained: readonly Layer[],

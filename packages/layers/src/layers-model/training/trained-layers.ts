@@ -17,9 +17,10 @@ interface Trained {
 }
 
 /**
- * Layers that adapters train in full beside their own weights. As what is trained belongs to an adapter, each has a copy, made of the
- * base's values, that is in the layer while that adapter is active. What is exchanged is the variable behind each of the layer's
- * weights: no values are copied, and an optimizer's moments stay with the variable that they are of.
+ * Layers that adapters train in full beside their own weights. As what is trained belongs to an adapter, each
+ * has a copy, made of the base's values, that is in the layer while that adapter is active. What is exchanged
+ * is the variable behind each of the layer's weights: no values are copied, and an optimizer's moments stay
+ * with the variable that they are of.
  */
 export class TrainedLayers {
   private readonly layers = new Map<Layer, Trained>();
@@ -47,7 +48,10 @@ export class TrainedLayers {
     }
   }
 
-  /** Layers that are trained now have come into the model: their values are the adapter's, and the base's are those of this moment. */
+  /**
+   * Layers that are trained now have come into the model: their values are the adapter's, and the
+   * base's are those of this moment.
+   */
   adopt(adapter: string, places: readonly LocatedLayer[]): void {
     for (const at of places) {
       const own = variablesOf(at);
@@ -121,7 +125,10 @@ function copyOf(variable: tf.Variable, adapter: string): tf.Variable {
   return tf.tidy(() => tf.variable(tf.clone(variable), false, `${variable.name}@${adapter}`, variable.dtype));
 }
 
-/** Of the variables of one weight, the one in the layer alone is as trainable as the layer says: an optimizer without a list takes all. */
+/**
+ * Of the variables of one weight, the one in the layer alone is as trainable as the layer says: an optimizer
+ * without a list takes all.
+ */
 function exchange(variable: Variable, value: tf.Variable): void {
   const fields = inside<VariableInternals>(variable);
   if (fields.val === value) return;

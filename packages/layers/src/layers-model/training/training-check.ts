@@ -25,7 +25,10 @@ function subjectOf({lossFunctions, collectedTrainableWeights}: Trained): unknown
 const isSame = (a: readonly unknown[], b: readonly unknown[] | undefined): boolean =>
   a.length === b?.length && a.every((value, i) => value === b[i]);
 
-/** Checks gradients when a model begins to train: what is known beforehand, and the kernels that the first step runs. */
+/**
+ * Checks gradients when a model begins to train: what is known beforehand, and the
+ * kernels that the first step runs.
+ */
 export class TrainingCheck {
   private readonly models = new Set<Trained>();
   /** Of which models, as they were, a first step was found right. */

@@ -12,9 +12,10 @@ import {type Log, UnsupportedModelError} from '../log.js';
 const OPS = new Set(['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3']);
 
 /**
- * A FusedBatchNorm node in training mode normalises by the statistics of its own input. The converter's executor never reads
- * `is_training` and takes the node's mean and variance inputs, which are empty then: NaN, or wrong without a word. tf_keras writes
- * every LayerNormalization with an epsilon of 1.001e-5 or more so. Rewritten into the stock ops that say the same.
+ * A FusedBatchNorm node in training mode normalises by the statistics of its own input. The converter's
+ * executor never reads `is_training` and takes the node's mean and variance inputs, which are empty then:
+ * NaN, or wrong without a word. tf_keras writes every LayerNormalization with an epsilon of 1.001e-5 or more
+ * so. Rewritten into the stock ops that say the same.
  */
 export function computeBatchStatistics(
   editor: GraphEditor,
@@ -43,7 +44,8 @@ export function computeBatchStatistics(
 function normalisesByBatch(node: NodeDef, shapes: ReadonlyMap<string, number[]>): boolean {
   const isTraining = node.attr?.is_training?.b;
   if (isTraining !== undefined) return isTraining;
-  // true is TensorFlow's default, which a converter may strip; empty statistics then tell a training node from an old inference one.
+  // true is TensorFlow's default, which a converter may strip; empty statistics then tell a training node
+  // from an old inference one.
   const mean = dataInputs(node)[3];
   return mean !== undefined && shapes.get(nodeOf(mean))?.[0] === 0;
 }
@@ -63,7 +65,8 @@ function rewrite(editor: GraphEditor, node: NodeDef): void {
       : editor.add(at(name), 'Reshape', [vector, perChannel], {Tshape: {type: 'DT_INT32'}});
 
   const mean = editor.add(at('mean'), 'Mean', [x, axes], keep);
-  // The deviations are squared by Square: the stock gradient of SquaredDifference does not reduce what it broadcast.
+  // The deviations are squared by Square: the stock gradient of SquaredDifference
+  // does not reduce what it broadcast.
   const centered = editor.add(at('centered'), 'Sub', [x, mean]);
   const squared = editor.add(at('squared'), 'Square', [centered]);
   const variance = editor.add(at('variance'), 'Mean', [squared, axes], keep);

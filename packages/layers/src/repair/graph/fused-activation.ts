@@ -9,7 +9,10 @@ import type {Log} from '../log.js';
 
 type Unfuse = (editor: GraphEditor, node: NodeDef, x: string, at: (name: string) => string) => void;
 
-/** Activations that oneDNN fuses and the executor of tfjs has no name for, in stock ops. The node keeps its name: it is the last of them. */
+/**
+ * Activations that oneDNN fuses and the executor of tfjs has no name for, in stock ops. The node keeps its
+ * name: it is the last of them.
+ */
 const UNFUSE: Record<string, Unfuse> = {
   // x/2 (1 + erf(x / sqrt 2))
   GeluExact(editor, node, x, at) {
@@ -45,8 +48,9 @@ export function fusedOps(node: NodeDef): string[] {
 }
 
 /**
- * `_FusedMatMul [BiasAdd, GeluExact]` loads and fails when it runs (`Activation geluexact has not been implemented`). The activation
- * is taken out of the node; its product and bias stay fused, which every backend has.
+ * `_FusedMatMul [BiasAdd, GeluExact]` loads and fails when it runs
+ * (`Activation geluexact has not been implemented`). The activation is taken out of the node; its product and
+ * bias stay fused, which every backend has.
  */
 export function unfuseActivations(editor: GraphEditor, log: Log): void {
   for (const node of editor.graph.node.slice()) {

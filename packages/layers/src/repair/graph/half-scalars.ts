@@ -5,16 +5,22 @@ import type {Log} from '../log.js';
 const ADD = new Set(['Add', 'AddV2', 'Maximum']);
 const ROOT = new Set(['Rsqrt', 'Sqrt']);
 
-/** What was rounded to 0 was below half of float16's least number, 2.98e-8; BERT's own epsilon is among what it can have been. */
+/**
+ * What was rounded to 0 was below half of float16's least number, 2.98e-8; BERT's own
+ * epsilon is among what it can have been.
+ */
 const EPSILON = 1e-12;
-/** What has no finite float16, above 65504, is most often this: the lowest float, added to the scores of padding. */
+/**
+ * What has no finite float16, above 65504, is most often this: the lowest
+ * float, added to the scores of padding.
+ */
 const LARGEST = 3.4028234663852886e38;
 const INFINITY_BITS = 0x7c00;
 
 /**
- * `--quantize_float16` rounds scalars too. A LayerNormalization's epsilon of 1e-12 becomes 0, and a row of equal values NaN; a mask's
- * -3.4e38 becomes -Infinity, and every token that is not masked NaN. An epsilon that the file says is float16 and 0, under a square
- * root, is 1e-12 again, and an infinite scalar is finite.
+ * `--quantize_float16` rounds scalars too. A LayerNormalization's epsilon of 1e-12 becomes 0, and a row of
+ * equal values NaN; a mask's -3.4e38 becomes -Infinity, and every token that is not masked NaN. An epsilon
+ * that the file says is float16 and 0, under a square root, is 1e-12 again, and an infinite scalar is finite.
  *
  * @param bits the first float16 of a weight, as the file has it.
  */

@@ -2,12 +2,14 @@ import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from '../../core/io/
 import {type Log, UnsupportedModelError} from '../log.js';
 
 /**
- * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. A round of it may wait without end in tfjs: for what
- * enters as a constant, which only the first round gets, and, by a control input, for the output of a Switch that the loop does not
- * take. The body of every recurrent layer has both. A constant is read from outside the loop instead, and nothing waits for a Switch: control
- * inputs say no more than an order, which data gives too.
+ * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. A round of it may wait
+ * without end in tfjs: for what enters as a constant, which only the first round gets, and, by a control
+ * input, for the output of a Switch that the loop does not take. The body of every recurrent layer has both.
+ * A constant is read from outside the loop instead, and nothing waits for a Switch: control inputs say no
+ * more than an order, which data gives too.
  *
- * @throws UnsupportedModelError naming a loop whose body reads what is computed outside and enters as a constant.
+ * @throws UnsupportedModelError naming a loop whose body reads what is computed
+ * outside and enters as a constant.
  */
 export function openLoops(editor: GraphEditor, log: Log): void {
   const {node: nodes} = editor.graph;

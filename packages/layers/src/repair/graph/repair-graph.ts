@@ -42,7 +42,10 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
   return editedArtifacts(artifacts, editor, data ?? (await weightBytes(artifacts)));
 }
 
-/** A rule rewrites the nodes of the main graph only; a node in need inside a function is not left wrong in silence. */
+/**
+ * A rule rewrites the nodes of the main graph only; a node in need inside a
+ * function is not left wrong in silence.
+ */
 function refuseInFunctions(graph: GraphDef): void {
   for (const {signature, nodeDef = []} of graph.library?.function ?? []) {
     const node = nodeDef.find(({op, attr}) => /^FusedBatchNorm/.test(op) && attr?.is_training?.b === true);

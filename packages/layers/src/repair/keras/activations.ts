@@ -22,7 +22,10 @@ const KNOWN = new Set([
   'tanh',
 ]);
 
-/** Activations that tfjs knows by another name, and those that it does not know: an error of ours names the layer. */
+/**
+ * Activations that tfjs knows by another name, and those that it does not know:
+ * an error of ours names the layer.
+ */
 export const activations: LayerRule = (layer, log) => {
   const {config} = layer;
   for (const key of KEYS) {
@@ -50,7 +53,8 @@ function activationName(value: unknown): string | undefined {
 }
 
 /**
- * Keras 3 gave a name another function: its `hard_sigmoid` is relu6(x + 3) / 6, that of Keras 2 and tfjs 0.2 x + 0.5.
+ * Keras 3 gave a name another function: its `hard_sigmoid` is relu6(x + 3) / 6, that
+ * of Keras 2 and tfjs 0.2 x + 0.5.
  *
  * @throws UnsupportedModelError naming the layer.
  */

@@ -1,7 +1,10 @@
 import {UnsupportedModelError} from '../log.js';
 import {type ContainerRule, type LayerConfig, layersOf, nameOf, wrappedIn} from './config.js';
 
-/** A causal Conv1D loads and fails when it predicts. It is a valid one on steps with zeros in front, which a layer of ours adds. */
+/**
+ * A causal Conv1D loads and fails when it predicts. It is a valid one on steps with zeros in
+ * front, which a layer of ours adds.
+ */
 export const causalConvolutions: ContainerRule = (container, log) => {
   const layers = layersOf(container);
   for (const layer of layers.slice()) {

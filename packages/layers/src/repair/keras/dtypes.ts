@@ -1,7 +1,9 @@
 import {UnsupportedModelError} from '../log.js';
 import {type LayerRule, nameOf} from './config.js';
 
-/** Keras 3 writes a dtype as a policy object (tfjs#8358); tfjs computes in float32, whatever the policy mixed. */
+/**
+ * Keras 3 writes a dtype as a policy object (tfjs#8358); tfjs computes in float32, whatever the policy mixed.
+ */
 export const dtypes: LayerRule = (layer, log) => {
   const {dtype} = layer.config;
   const policy = dtype as {class_name?: string; config?: {name?: unknown}} | null | undefined;

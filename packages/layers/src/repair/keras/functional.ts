@@ -13,8 +13,9 @@ import {isKeras3Node, type Keras3Node, tensorsIn} from './tensors.js';
 const QUIET: ReadonlySet<unknown> = new Set([null, undefined, false]);
 
 /**
- * How Keras 3 joins the layers of a functional model, in the form of Keras 2: calls as lists of `[layer, node, tensor, kwargs]`, and
- * models inside counted from 1, as tfjs does, whose models have a node of their own before anyone calls them (tfjs#8489).
+ * How Keras 3 joins the layers of a functional model, in the form of Keras 2: calls as lists of
+ * `[layer, node, tensor, kwargs]`, and models inside counted from 1, as tfjs does, whose models have a node
+ * of their own before anyone calls them (tfjs#8489).
  */
 export const convertNodes: ContainerRule = (container, log) => {
   const {config} = container;

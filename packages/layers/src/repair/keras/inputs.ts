@@ -1,6 +1,9 @@
 import {isContainer, isLayerConfig, type LayerRule, layersOf, nameOf} from './config.js';
 
-/** Keras 3 says `batch_shape` where tfjs reads `batch_input_shape`, and a built Sequential may carry its input's shape alone (tfjs#8328). */
+/**
+ * Keras 3 says `batch_shape` where tfjs reads `batch_input_shape`, and a built Sequential may carry its
+ * input's shape alone (tfjs#8328).
+ */
 export const convertInputs: LayerRule = (layer, log) => {
   const {config} = layer;
   if (Array.isArray(config.batch_shape)) {

@@ -7,9 +7,9 @@ import {type Keras3Node, keras3Nodes, sameTensor, tensorRef, tensorsIn} from './
 const MASK_OPS = new Set(['NotEqual', 'Any']);
 
 /**
- * Keras 3 writes a mask as nodes of its own (`NotEqual` of the tokens and 0) and hands it to every layer by a keyword. tfjs computes
- * the same mask from the Embedding's `mask_zero` and hands it on by itself, so nodes and keywords go, after a check that tfjs
- * would come to the very same mask.
+ * Keras 3 writes a mask as nodes of its own (`NotEqual` of the tokens and 0) and hands it to every layer by a
+ * keyword. tfjs computes the same mask from the Embedding's `mask_zero` and hands it on by itself, so nodes
+ * and keywords go, after a check that tfjs would come to the very same mask.
  */
 export const dropMasks: ContainerRule = (container, log) => {
   const layers = layersOf(container);

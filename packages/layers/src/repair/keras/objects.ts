@@ -7,7 +7,10 @@ interface SerializedObject {
   config: Record<string, unknown>;
 }
 
-/** Initializers, regularizers and constraints: small objects inside a layer's config that tfjs must have a class for. */
+/**
+ * Initializers, regularizers and constraints: small objects inside a layer's config
+ * that tfjs must have a class for.
+ */
 export const objects: LayerRule = (layer, log) => {
   for (const [key, value] of Object.entries(layer.config)) {
     if (!isObject(value)) continue;

@@ -16,7 +16,10 @@ const ACTIVATIONS: Record<string, string> = {
   Tanh: 'tanh',
 };
 
-/** A functional Keras 3 model may call functions on its tensors: `x + y` is a node `Add` with two arguments instead of a list. */
+/**
+ * A functional Keras 3 model may call functions on its tensors: `x + y` is a node `Add` with
+ * two arguments instead of a list.
+ */
 export const convertOps: ContainerRule = (container, log) => {
   for (const layer of layersOf(container)) {
     const nodes = keras3Nodes(layer);

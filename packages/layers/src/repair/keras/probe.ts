@@ -16,8 +16,9 @@ export interface ExpectedWeight {
 const SPARE = 1_000_000;
 
 /**
- * The weights of every layer that is no model, under the names of the models around it and its own. They are asked of tfjs-layers
- * itself, by building the model once with zeros, so that classes from outside the library are right too.
+ * The weights of every layer that is no model, under the names of the models around it and its own.
+ * They are asked of tfjs-layers itself, by building the model once with zeros, so that classes from
+ * outside the library are right too.
  *
  * @param numbers How many numbers the file has: a model that asks for more than twice as many is not built.
  * @throws WeightMismatchError that names the weight that is too much.
@@ -64,7 +65,10 @@ type AddWeight = (
   ...rest: unknown[]
 ) => tfl.LayerVariable;
 
-/** Loads a model whose layers may make so many numbers; no layer is asked for a tensor before its size is known. */
+/**
+ * Loads a model whose layers may make so many numbers; no layer is asked for a
+ * tensor before its size is known.
+ */
 async function withBudget<T>(most: number, inFile: number, load: () => Promise<T>): Promise<T> {
   // Its types declare addWeight protected.
   const prototype = tfl.layers.Layer.prototype as unknown as {addWeight: AddWeight};

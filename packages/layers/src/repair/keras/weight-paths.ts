@@ -13,8 +13,9 @@ export function namesIn(key: string): string[] {
 }
 
 /**
- * Where a `.keras` file keeps the weights of each layer: `layers/<class in snake case>[_<how many before it>]`, nested in models.
- * The classes and their order are those of the file, so that this is asked before any rule changes them.
+ * Where a `.keras` file keeps the weights of each layer:
+ * `layers/<class in snake case>[_<how many before it>]`, nested in models. The classes and their order are
+ * those of the file, so that this is asked before any rule changes them.
  */
 export function kerasPaths(model: LayerConfig): Map<string, string> {
   const paths = new Map<string, string>();

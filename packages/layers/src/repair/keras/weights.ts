@@ -6,17 +6,21 @@ import {namesIn} from './weight-paths.js';
 
 type Spec = tf.io.WeightsManifestEntry;
 
-/** Where weights of a `.keras` file are: the layer's path, what is inside the layer, and which of its weights it is. */
+/**
+ * Where weights of a `.keras` file are: the layer's path, what is inside the
+ * layer, and which of its weights it is.
+ */
 const VARS = /^(?<layer>(?:layers\/[^/]+\/)*layers\/[^/]+)(?:\/(?<inside>.*))?\/vars\/(?<index>\d+)$/;
 
 /**
- * The names that tfjs looks for, for the weights of a file. Keras names them by layer in an h5 file, with the models, wrappers and
- * cells around a weight or without, and by class and position in a `.keras` file (tfjs#8494); the order within a layer is the same
- * everywhere, and shapes are checked.
+ * The names that tfjs looks for, for the weights of a file. Keras names them by layer in an h5 file, with the
+ * models, wrappers and cells around a weight or without, and by class and position in a `.keras` file
+ * (tfjs#8494); the order within a layer is the same everywhere, and shapes are checked.
  *
- * @returns the specs under the names of tfjs, in the file's order; `undefined` in place of a weight that is nobody's: the state of a
- *   random generator.
- * @throws WeightMismatchError naming a weight that no layer takes, one that is not in the file, or one of another shape.
+ * @returns the specs under the names of tfjs, in the file's order; `undefined` in place of a weight that is
+ * nobody's: the state of a random generator.
+ * @throws WeightMismatchError naming a weight that no layer takes, one that is not in
+ * the file, or one of another shape.
  */
 export function renameWeights(
   specs: readonly Spec[],
@@ -76,14 +80,18 @@ function layerByPath(name: string, paths: ReadonlyMap<string, string>): string |
   return paths.get(VARS.exec(pathOf(name))!.groups!.layer!);
 }
 
-/** The layer whose own name and, where several layers have it, the names of the models around it, are in the weight's name. */
+/**
+ * The layer whose own name and, where several layers have it, the names of the models
+ * around it, are in the weight's name.
+ */
 function layerByName(
   name: string,
   expected: ReadonlyMap<string, readonly ExpectedWeight[]>,
   full: (key: string) => boolean,
 ): string | undefined {
   const parts = name.split('/').slice(0, -1);
-  // A second Keras session in one process counts its names on: batch_normalization_1_1/gamma is of batch_normalization_1.
+  // A second Keras session in one process counts its names on:
+  // batch_normalization_1_1/gamma is of batch_normalization_1.
   const counted = parts.map((part) => part.replace(/_\d+$/, ''));
   for (const candidates of [parts, counted]) {
     for (const part of candidates) {
@@ -97,8 +105,8 @@ function layerByName(
 }
 
 /**
- * A Bidirectional's weights are sorted by name in a `.keras` file, so that the backward ones come first. Of several layers inside
- * any other wrapper or cell the order cannot be known.
+ * A Bidirectional's weights are sorted by name in a `.keras` file, so that the backward ones come first. Of
+ * several layers inside any other wrapper or cell the order cannot be known.
  */
 function inLayerOrder(key: string, specs: readonly Spec[]): Spec[] {
   const place = ({name}: Spec) => {

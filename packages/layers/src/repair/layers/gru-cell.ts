@@ -2,7 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 
-/** Arguments of {@link ResetAfterGRUCell}: those of Keras's GRUCell that matter once the weights are trained. */
+/**
+ * Arguments of {@link ResetAfterGRUCell}: those of Keras's GRUCell that matter once the weights are trained.
+ */
 export interface ResetAfterGRUCellArgs {
   name?: string;
   trainable?: boolean;
@@ -16,14 +18,16 @@ export interface ResetAfterGRUCellArgs {
 }
 
 /**
- * Keras's GRU as it is by default, with `reset_after: true` (Cho et al. 2014, v3 of the paper; the form of cuDNN), which tfjs-layers
- * refuses: the reset gate scales the recurrent product after it is made, and both products have a bias.
+ * Keras's GRU as it is by default, with `reset_after: true` (Cho et al. 2014, v3 of the paper; the
+ * form of cuDNN), which tfjs-layers refuses: the reset gate scales the recurrent product after it is
+ * made, and both products have a bias.
  *
  *     z, r = recurrentActivation(x W + b + h U + c)      the first two thirds of the columns
  *     n = activation(x W + b + r ∘ (h U + c))            the last third
  *     h' = z ∘ h + (1 - z) ∘ n
  *
- * W is [inputDim, 3 units], U [units, 3 units], and the bias [2, 3 units] holds b and c. Use it as the cell of `tf.layers.rnn`.
+ * W is [inputDim, 3 units], U [units, 3 units], and the bias [2, 3 units] holds b and c. Use
+ * it as the cell of `tf.layers.rnn`.
  */
 export class ResetAfterGRUCell extends tfl.layers.RNNCell {
   static readonly className: string = 'PeftResetAfterGRUCell';

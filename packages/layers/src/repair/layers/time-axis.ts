@@ -51,7 +51,10 @@ abstract class TimeAxisLayer extends tfl.layers.Layer {
   }
 }
 
-/** Keras's ZeroPadding1D, which tfjs-layers lacks: zeros before and after the steps of [batch, steps, features]. */
+/**
+ * Keras's ZeroPadding1D, which tfjs-layers lacks: zeros before and after the
+ * steps of [batch, steps, features].
+ */
 export class ZeroPadding1D extends TimeAxisLayer {
   static readonly className: string = 'PeftZeroPadding1D';
 
@@ -71,7 +74,10 @@ export class ZeroPadding1D extends TimeAxisLayer {
   }
 }
 
-/** Keras's Cropping1D, which tfjs-layers lacks: the steps of [batch, steps, features] without the first and last ones. */
+/**
+ * Keras's Cropping1D, which tfjs-layers lacks: the steps of [batch, steps, features]
+ * without the first and last ones.
+ */
 export class Cropping1D extends TimeAxisLayer {
   static readonly className: string = 'PeftCropping1D';
 

@@ -1,6 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 
-/** A graph of few nodes, as the converter writes it: constants with values, other nodes with op, inputs and attributes. */
+/**
+ * A graph of few nodes, as the converter writes it: constants with values, other
+ * nodes with op, inputs and attributes.
+ */
 export interface SmallGraph {
   inputs: Record<string, number[]>;
   constants?: Record<string, {shape: number[]; values: number[]; dtype?: 'float32' | 'int32'}>;

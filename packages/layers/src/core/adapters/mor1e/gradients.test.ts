@@ -5,7 +5,10 @@ import {normal} from '../../../testing/sites.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 
-/** Sites where the intuition takes part, since its two scalars and the map of its scores are trained with the rest. */
+/**
+ * Sites where the intuition takes part, since its two scalars and the map of its
+ * scores are trained with the rest.
+ */
 it.each<[Mor1eConfig, string[]]>([
   [{type: 'mor1e', r1: 2, r2: 2}, ['lora_A', 'lora_B', 'router', 'omega', 'gate']],
   [{type: 'mor1e', r1: 2, r2: 2, clusters: 5}, ['mapper', 'router', 'omega', 'gate']],

@@ -39,7 +39,8 @@ test('MoV as released is expressible at T5’s keys and values, head by head, an
     seed: 2,
   });
   const size = WIDTH / HEADS;
-  // Keys and values: [heads, E, kv] vectors and one router [kv, E] for all heads; feed-forward: [E, d_ff] and [d_ff, E].
+  // Keys and values: [heads, E, kv] vectors and one router [kv, E] for all heads;
+  // feed-forward: [E, d_ff] and [d_ff, E].
   const attention = HEADS * EXPERTS * size + size * EXPERTS;
   expect(peft.report().trainable).toBe(2 * attention + 2 * EXPERTS * HIDDEN);
 

@@ -15,7 +15,9 @@ import {defineAdapter} from '../registry.js';
 /** Config of {@link VeraAdapter}. */
 export interface VeraConfig {
   type: 'vera';
-  /** Columns of A. They cost a trained number each, so there are more than in LoRA. Default 256, as in PEFT. */
+  /**
+   * Columns of A. They cost a trained number each, so there are more than in LoRA. Default 256, as in PEFT.
+   */
   rank?: number;
   /** What the entries of d start from. Default 0.1, as in PEFT. */
   dInitial?: number;
@@ -26,11 +28,13 @@ export interface VeraConfig {
 const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey'] as const;
 
 /**
- * VeRA (Kopiczko et al., arXiv 2310.11454, equation 2): y = act(x W + bias + b ∘ ((d ∘ (x A)) B)), with random matrices A and B that
- * stay as they are, and of which all sites have the leading part that they need, as in PEFT. Trained are two vectors a site.
+ * VeRA (Kopiczko et al., arXiv 2310.11454, equation 2): y = act(x W + bias + b ∘ ((d ∘ (x A)) B)), with
+ * random matrices A and B that stay as they are, and of which all sites have the leading part that they need,
+ * as in PEFT. Trained are two vectors a site.
  *
- * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so that the site starts unchanged. Shared
- * and never saved: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the largest site, from He's uniform distribution.
+ * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so that the
+ * site starts unchanged. Shared and never saved: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of
+ * the largest site, from He's uniform distribution.
  */
 export class VeraAdapter implements Adapter {
   readonly type = 'vera';

@@ -74,7 +74,10 @@ function sizesOf(
   return tf.backend_util.computeConv2DInfo(image.shape, filterShape as Shape4D, strides, dilations, pad);
 }
 
-/** A convolution that has a gradient with dilations too, which tfjs refuses: every so many rows and columns become images of their own. */
+/**
+ * A convolution that has a gradient with dilations too, which tfjs refuses: every so many rows and columns
+ * become images of their own.
+ */
 function convolve(x: tf.Tensor4D, filter: tf.Tensor4D, window: Window): tf.Tensor4D {
   const {strides, pad, dilations} = window;
   if (!isDilated(window)) return tf.conv2d(x, filter, strides, pad);
@@ -90,7 +93,9 @@ function convolve(x: tf.Tensor4D, filter: tf.Tensor4D, window: Window): tf.Tenso
   return tf.batchToSpaceND(convolved, dilations, [rows.crops, columns.crops]);
 }
 
-/** A convolution; one whose window is a single point and moves by one is a plain product over the channels. */
+/**
+ * A convolution; one whose window is a single point and moves by one is a plain product over the channels.
+ */
 class Convolution implements Operation {
   readonly base?: (x: tf.Tensor) => tf.Tensor;
   readonly project?: (x: tf.Tensor, a: tf.Tensor2D) => tf.Tensor;
@@ -133,16 +138,16 @@ class Convolution implements Operation {
 }
 
 /**
- * A convolution. As in Hugging Face's PEFT, A is a convolution with the kernel's own window to R channels, and B acts on those
- * channels alone. Routers see the mean of the input over each window.
+ * A convolution. As in Hugging Face's PEFT, A is a convolution with the kernel's own window to R channels,
+ * and B acts on those channels alone. Routers see the mean of the input over each window.
  */
 export function convolution(source: ConvolutionSource): Operation {
   return new Convolution(source);
 }
 
 /**
- * A depthwise convolution, in which no output is a product of all channels: only its output can be scaled. Routers see the mean of the
- * input over each window.
+ * A depthwise convolution, in which no output is a product of all channels: only its output can be scaled.
+ * Routers see the mean of the input over each window.
  */
 export function depthwiseConvolution({window, kernel, bias, activation}: ConvolutionSource): Operation {
   return {

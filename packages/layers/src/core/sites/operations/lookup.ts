@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Operation} from '../operation.js';
 
 /**
- * A lookup y = W[ids] in a frozen table. As in Hugging Face's PEFT a low-rank change is A[ids] B, in which A starts at zero and B at
- * random. Routers see the vector that was looked up.
+ * A lookup y = W[ids] in a frozen table. As in Hugging Face's PEFT a low-rank change is A[ids] B, in which A
+ * starts at zero and B at random. Routers see the vector that was looked up.
  *
  * @param table Asked at every call.
  */

@@ -80,7 +80,10 @@ class TransposedConvolution implements Operation {
     return tf.conv2dTranspose(x, filter, shape, strides, this.padding(shape, filter.shape));
   }
 
-  /** The padding in numbers where stock wasm gets 'same' wrong in the gradient, which is a convolution: zeros where strides leave gaps. */
+  /**
+   * The padding in numbers where stock wasm gets 'same' wrong in the gradient, which is a convolution: zeros
+   * where strides leave gaps.
+   */
   private padding(shape: Shape4D, filter: Shape4D): Window['pad'] {
     const {pad, size, strides} = this.source.window;
     if (pad !== 'same' || strides.every((stride, i) => stride <= size[i]!)) return pad;
@@ -101,8 +104,8 @@ class TransposedConvolution implements Operation {
 }
 
 /**
- * A transposed convolution. A is one with the kernel's own window to R channels, and B acts on those channels alone. Routers see the mean of
- * the pixels that reach each of the output's.
+ * A transposed convolution. A is one with the kernel's own window to R channels, and B acts on those channels
+ * alone. Routers see the mean of the pixels that reach each of the output's.
  */
 export function transposedConvolution(source: TransposedSource): Operation {
   return new TransposedConvolution(source);

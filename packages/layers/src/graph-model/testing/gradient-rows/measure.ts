@@ -12,7 +12,10 @@ const STEPS = [
 /** A wrong gradient is wrong along nearly all of them. */
 const DIRECTIONS = 4;
 
-/** What a gradient comes to: as the central differences say; otherwise; or tfjs throws; or the values cannot be had. */
+/**
+ * What a gradient comes to: as the central differences say; otherwise; or tfjs
+ * throws; or the values cannot be had.
+ */
 export type Measured = 'right' | 'wrong' | 'throws' | 'no forward';
 
 /** A row's model, whose trained inputs are variables. */

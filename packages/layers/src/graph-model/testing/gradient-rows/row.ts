@@ -34,8 +34,8 @@ export interface GradientRow {
 }
 
 /**
- * Different numbers, evenly spread and in random order, so that no two are within a finite difference of each other, nor is any from 0.
- * Inputs differ by their seed.
+ * Different numbers, evenly spread and in random order, so that no two are within a finite difference of each
+ * other, nor is any from 0. Inputs differ by their seed.
  */
 function spread(shape: number[], seed: number, [low, high]: [number, number] = [-1, 1]): number[] {
   const size = tf.util.sizeFromShape(shape);

@@ -5,7 +5,10 @@ import {GRADIENT_ROWS} from './index.js';
 import {type Measured, RowModel} from './measure.js';
 import {type GradientRow, NODE} from './row.js';
 
-/** What is registered: tfjs alone, `@tfjs-peft/kernels/gradients` too, and `@tfjs-peft/kernels/wasm-training` besides. */
+/**
+ * What is registered: tfjs alone, `@tfjs-peft/kernels/gradients` too, and
+ * `@tfjs-peft/kernels/wasm-training` besides.
+ */
 export type Stage = 'stock' | 'gradients' | 'wasm-training';
 export type TableBackend = 'cpu' | 'wasm';
 

@@ -7,7 +7,10 @@ import {ADAPTERS as EXAMPLES, scalesOnly} from '../../../testing/adapters.js';
 import {inputOf, SITE_CASES, type SiteCase, standIn} from '../../../testing/layer-sites.js';
 import {disturb, normal} from '../../../testing/sites.js';
 
-/** Every adapter, but what counts as a constant in the gradient: DoRA's norm, and the selection of LiME's own router. */
+/**
+ * Every adapter, but what counts as a constant in the gradient: DoRA's norm, and
+ * the selection of LiME's own router.
+ */
 const ADAPTERS: AdapterConfig[] = [
   ...EXAMPLES.filter(({type}) => type !== 'dora' && type !== 'lime'),
   {type: 'dora', rank: 2, alpha: 2, normGradient: true},
