@@ -119,6 +119,9 @@ describe.each(RUNS)('%s', (_, config, run) => {
     expect(outcome(() => run(config as never))).toBe('good');
   });
 
+  // An adapter may have no number.
+  if (paths.length === 0) return;
+
   it.each(paths.map((path) => [path.join('.'), path] as const))('bounds %s at once', (_, path) => {
     const key = String(path.at(-1));
     const given = (value: unknown) => outcome(() => run(withValue(config, path, value) as never));

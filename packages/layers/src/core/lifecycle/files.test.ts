@@ -243,7 +243,7 @@ describe('a file is refused, and the model left alone:', () => {
   test("that does not fit the model's adapter of that name", async () => {
     const load = (peft: Peft) => (from: unknown) => peft.load(from as string);
     for (const [config, message] of [
-      [{adapter: {...molora, alpha: 3}}, /"alpha":3.*"alpha":16.*\{name: 'other'\}/],
+      [{adapter: {...molora, alpha: 3}}, /"alpha":3.*"alpha":4.*\{name: 'other'\}/],
       [{adapter: molora, targets: ['inner']}, /site 'head' does not carry this adapter/],
       [{adapter: molora, targets: ['inner'], alsoTrain: ['head']}, /site 'head' does not carry this adapter/],
       [
@@ -434,7 +434,7 @@ describe('a folder', () => {
     await original.save(`file://${place}`);
     expect((await readdir(place)).sort()).toEqual(['README.md', CONFIG, WEIGHTS]);
     const card = await readFile(join(place, 'README.md'), 'utf8');
-    expect(card).toContain('`{"type":"molora","experts":2,"rank":2,"alpha":16,"router":{"type":"softmax"');
+    expect(card).toContain('`{"type":"molora","experts":2,"rank":2,"alpha":4,"router":{"type":"softmax"');
     expect(card).toContain('`inner/deep/dense_2` (5 x 4)');
     const {tensors, metadata} = readSafetensors(await readFile(join(place, WEIGHTS)));
     expect([...tensors.keys()].slice(0, 3)).toEqual([
