@@ -25,7 +25,7 @@ const list = (folder: string, ending: string) =>
     .map((name) => `${folder}/${name}`);
 
 const PAGES = [
-  ...['README.md', 'FEATURES.md', 'CONTRIBUTING.md', 'SECURITY.md'],
+  ...['README.md', 'FEATURES.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'],
   ...list('docs', '.md'),
   ...PACKAGES.map((name) => `packages/${name}/README.md`),
 ];
