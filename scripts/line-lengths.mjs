@@ -16,14 +16,16 @@ const isComment = (line) => /^\s*(\/\/|\/?\*|#)/.test(line) || /\s\/\/ /.test(li
 
 /**
  * The lines of a page that are neither code nor rows of a table, each with its number; links count by their
- * text.
+ * text, and marks of what is generated not at all.
  */
 function proseOf(lines) {
   let code = false;
   return lines.flatMap((line, i) => {
     const fence = /^\s*```/.test(line);
     if (fence) code = !code;
-    return code || fence || /^\s*\|/.test(line) ? [] : [[i + 1, line.replaceAll(/\]\([^)]*\)/g, ']')]];
+    return code || fence || /^\s*\|/.test(line)
+      ? []
+      : [[i + 1, line.replaceAll(/\]\([^)]*\)|<!--.*?-->/g, ']')]];
   });
 }
 

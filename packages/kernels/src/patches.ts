@@ -58,7 +58,7 @@ interface Patched<T extends object> {
   active?: {ours: T; stock: T | undefined} | undefined;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: slots hold values of many types, and each patch knows that of its own slot.
+// biome-ignore lint/suspicious/noExplicitAny: each patch knows the type of its own slot.
 export type AnyPatch = Patch<any>;
 type AnyPatched = Patched<AnyPatch extends Patch<infer T> ? T : never>;
 

@@ -13,7 +13,8 @@ orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
 
-// What a user of this package needs of those below it, so that nothing has to be imported from a package that was not installed.
+// What a user of this package needs of those below it, so that nothing has to be imported from
+// a package that was not installed.
 export {
   BackendError,
   ConfigError,

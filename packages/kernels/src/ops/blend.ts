@@ -21,7 +21,8 @@ export interface BlendInputs extends BlendAttrs {
 /**
  * Gates that blend a row of each token with one of its sample, in one kernel:
  *
- *     σ(slope · gate) · (σ(slope · share) · tokenFactor · token + (1 - σ(slope · share)) · sampleFactor · sample)
+ *     σ(slope · gate) · (σ(slope · share) · tokenFactor · token
+ *                        + (1 - σ(slope · share)) · sampleFactor · sample)
  *
  * A term that is left out is 0. Gradients flow to all that is given.
  *

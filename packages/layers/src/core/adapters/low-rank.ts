@@ -68,9 +68,9 @@ export interface Change {
 }
 
 /**
- * The Euclidean norm of each column of kernel + scale · a b, [dOut], without making that matrix:
- * |w + s A b|² = |w|² + b · (2 s Aᵀw + s² AᵀA b). Columns that are zero have the least norm of {@link root}, so that nothing divides by
- * zero.
+ * The Euclidean norm of each column of kernel + scale · a b, [dOut], without making that matrix: |w + s A b|²
+ * = |w|² + b · (2 s Aᵀw + s² AᵀA b). Columns that are zero have the least norm of {@link root}, so that
+ * nothing divides by zero.
  */
 export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
   return tf.tidy(() => {

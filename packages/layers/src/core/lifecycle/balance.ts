@@ -78,7 +78,8 @@ export function balanceScale(schedule: BalanceSchedule, step: number, sites = 1)
  *
  * const model = tf.sequential({layers: [tf.layers.dense({units: 4, inputShape: [8]})]});
  * const router = {type: 'noisy-top-k'} as const; // has a balance loss
- * const peft = await upgrade(model, {targets: [/dense/], adapter: {type: 'molora', experts: 4, rank: 2, router}});
+ * const adapter = {type: 'molora', experts: 4, rank: 2, router} as const;
+ * const peft = await upgrade(model, {targets: [/dense/], adapter});
  * model.compile({optimizer: 'adam', loss: 'meanSquaredError'});
  * await model.fit(tf.ones([16, 8]), tf.ones([16, 4]), {
  *   verbose: 0,

@@ -164,7 +164,8 @@ export class AdaptedSite {
   }
 
   /**
-   * What an adapter has in common with its other sites, by the names that it gives; empty until the operation has its weights.
+   * What an adapter has in common with its other sites, by the names that it gives; empty
+   * until the operation has its weights.
    *
    * @throws ConfigError if there is none of that name.
    */
