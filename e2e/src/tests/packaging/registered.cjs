@@ -58,12 +58,18 @@ const ours = (registry, before) =>
     .map(([key]) => key)
     .sort();
 
+/** The gradients that the ops bring along, each registered when its op first runs on a tape, or by an entry of a backend. */
+function broughtAlong() {
+  const shared = globalThis[Symbol.for('@tfjs-peft/shared')];
+  return [...(shared?.get('kernels.op-gradients')?.keys() ?? [])];
+}
+
 function registeredBy(load) {
   reset();
   const {createAdapter, createRouter} = load();
   return {
     kernels: ours(kernels, stock.kernels),
-    gradients: ours(gradients, stock.gradients),
+    gradients: [...new Set([...ours(gradients, stock.gradients), ...broughtAlong()])].sort(),
     classes: Object.keys(classes).filter((name) => !Object.hasOwn(stock.classes, name)),
     ops: [...ops],
     adam: adam.applyGradients !== stock.step,

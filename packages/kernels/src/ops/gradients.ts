@@ -3,6 +3,7 @@ import {gradientPatch} from '../gradient-patches.js';
 import {hasOptionalInputs, type KernelAttrs, type KernelInputs, type KernelName} from '../kernel-map.js';
 import {type CallAttrs, unpackInputs} from '../kernel-registry.js';
 import type {AnyPatch} from '../patches.js';
+import {shared} from '../shared.js';
 import {SharedGradients} from './shared-gradients.js';
 
 /** A node of the tape whose gradients are asked for. */
@@ -26,7 +27,8 @@ type Functions<Name extends KernelName> = {
   [Input in keyof KernelInputs<Name>]?: (() => tf.Tensor) | undefined;
 };
 
-const gradients = new Map<KernelName, AnyPatch>();
+/** Shared, so that an entry point of one copy of this package registers those of another copy's ops too. */
+const gradients = shared('kernels.op-gradients', () => new Map<KernelName, AnyPatch>());
 
 /**
  * Says how a kernel's gradients are computed, each by a function that runs only if it is asked for.
@@ -47,7 +49,7 @@ export function definePeftGradient<Name extends KernelName>(
       ...(saves.outputs && {outputsToSave: saves.outputs}),
       gradFunc: (dy, saved, attrs, dys) => {
         const names = packed ? attrs.names! : inputsToSave;
-        const shared = new SharedGradients();
+        const ofNode = new SharedGradients();
         const functions: Record<string, (() => tf.Tensor) | undefined> = gradientsOf({
           dy,
           dys,
@@ -56,13 +58,13 @@ export function definePeftGradient<Name extends KernelName>(
           outputs: saved.slice(names.length),
           attrs,
           leading: attrs.leading,
-          shared,
+          shared: ofNode,
         });
         // tfjs calls packed inputs by their numbers.
         const keyed = packed
           ? names.map((name, i): [string, () => tf.Tensor] => [String(i), functions[name]!])
           : Object.entries(functions).map(([name, func]): [string, () => tf.Tensor] => [name, func!]);
-        const ending = shared.endingWith(keyed.map(([, func]) => func));
+        const ending = ofNode.endingWith(keyed.map(([, func]) => func));
         return Object.fromEntries(keyed.map(([key], i) => [key, ending[i]!]));
       },
     },

@@ -1,4 +1,4 @@
-import type {Activation, Mix} from '../types.js';
+import {type Activation, type Mix, SCALES} from '../types.js';
 import {activationReference} from './activations.js';
 import {at, generate, type Matrix, matMulReference} from './matrix.js';
 
@@ -77,9 +77,7 @@ export function combineReference(
   }: {scale?: number; mix?: Mix; activation?: Activation; heads?: Partial<Record<ScaleName, number>>} = {},
 ): Matrix {
   const {x, kernel, bias, h, b, gates, offset} = inputs;
-  const [pre, alpha, beta, post] = (['pre', 'alpha', 'beta', 'post'] as const).map((name) =>
-    scaleAt(inputs, name, heads[name]),
-  );
+  const [pre, alpha, beta, post] = SCALES.map((name) => scaleAt(inputs, name, heads[name]));
   const base =
     inputs.z ??
     matMulReference(

@@ -2,7 +2,7 @@ import {pick, randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import type {CombineAttrs} from '../kernel-attrs.js';
 import type {CombineReferenceInputs} from '../reference/combine.js';
 import {type Matrix, matrix} from '../reference/matrix.js';
-import {ACTIVATIONS, type Activation, type Mix} from '../types.js';
+import {ACTIVATIONS, type Activation, type Mix, SCALES} from '../types.js';
 
 /**
  * One case of the combine op: float32-representable inputs, so that reference and kernel see the same
@@ -53,7 +53,7 @@ function build(spec: Spec): CombineCase {
     inputs.b = make(r2, dOut);
     if (mix !== 'none') inputs.gates = make(rows, mix === 'dense' ? r1 * r2 : experts, 0, 1);
   }
-  for (const name of ['pre', 'alpha', 'beta', 'post'] as const) {
+  for (const name of SCALES) {
     const width = name === 'pre' ? dIn : dOut;
     if (spec.scales[name] === 'vector') inputs[name] = make(1, width, 0.5, 1.5);
     if (spec.scales[name] === 'table') {

@@ -4,10 +4,10 @@ import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine} from '../ops/combine.js';
 import {combineReference} from '../reference/combine.js';
 import type {Matrix} from '../reference/matrix.js';
-import type {CombineInputs, Scale} from '../types.js';
+import {type CombineInputs, SCALES, type Scale} from '../types.js';
 import type {CombineCase} from './combine-cases.js';
 
-const VECTORS = new Set(['bias', 'offset', 'pre', 'alpha', 'beta', 'post']);
+const VECTORS = new Set<string>(['bias', 'offset', ...SCALES]);
 const PER_ROW = new Set(['x', 'z', 'h', 'gates', 'preGates', 'alphaGates', 'betaGates', 'postGates']);
 
 function toTensor(name: string, m: Matrix, {leading, options}: CombineCase): tf.Tensor {
@@ -33,7 +33,7 @@ export function runCombine(tensors: Record<string, tf.Tensor>, options: CombineC
   const {x, kernel, bias, z, h, b, gates, offset} = tensors;
   const {heads, ...rest} = options;
   const inputs: Record<string, unknown> = {x, kernel, bias, z, h, b, gates, offset, ...rest};
-  for (const name of ['pre', 'alpha', 'beta', 'post'] as const) {
+  for (const name of SCALES) {
     const perRow = tensors[`${name}Gates`];
     const scale =
       perRow === undefined
