@@ -107,12 +107,29 @@ export function peftKernelPatches(
 }
 
 /**
- * Gives a backend kernels of ours, which it need not have been imported for: for backends other than those
- * that have an entry point here. What the backend lacks is composed of tfjs's ops. Calling it again replaces
- * them.
+ * Gives a backend kernels for the ops of this package. It is for backends that have no entry point here, and the
+ * backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call replaces the
+ * kernels of the first.
  *
- * @param backendName The name under which the backend is registered in tfjs.
- * @param kernels Kernels by name, each of which works on the backend's own tensors; see {@link PeftKernels}.
+ * @param backendName The name of the backend in tfjs.
+ * @param kernels Kernels by name. A kernel gets tensors of the backend, all float32 matrices or vectors, whose
+ * shapes fit each other.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {registerPeftKernels} from '@tfjs-peft/kernels';
+ *
+ * const run = (name: string, inputs: tf.NamedTensorInfoMap, backend: object, attrs = {}) =>
+ *   tf.getKernel(name, 'node').kernelFunc({inputs, attrs, backend}) as tf.TensorInfo;
+ *
+ * // The sums of the columns of a, or of a ∘ b, by kernels that the backend has.
+ * registerPeftKernels('node', {
+ *   PeftColumnSum: ({inputs: {a, b}, backend}) => {
+ *     const x = b === undefined ? a : run('Multiply', {a, b}, backend);
+ *     return run('Sum', {x}, backend, {axis: [0], keepDims: false});
+ *   },
+ * });
+ * ```
  */
 export function registerPeftKernels(backendName: string, kernels: PeftKernels): void {
   const patches = new PatchSet(`kernels of ${backendName}`, () => peftKernelPatches(backendName, kernels));
