@@ -83,7 +83,15 @@ test.each(PROGRAMS.filter(({onlyCompiled}) => onlyCompiled === undefined).map(({
   },
 );
 
+/** Where the files that pages show are compiled and run: here, or in contributing.test.ts. */
+const SHOWN: Record<string, RegExp> = {
+  'docs/getting-started.md': /^page\//,
+  'CONTRIBUTING.md': /^packages\//,
+};
+
 test.each(PAGES)('what %s shows of a file is what the file says', (page) => {
+  const elsewhere = blocksOf(read(page)).filter((block) => isFile(block) && !/^examples\//.test(block.note));
+  expect(elsewhere.filter(({note}) => !SHOWN[page]?.test(note))).toEqual([]);
   for (const {note, code} of blocksOf(read(page))
     .filter(isFile)
     .filter(({note}) => /^examples/.test(note)))
