@@ -51,11 +51,27 @@ export function describeNodes(
   executor: Executor,
   stored: ReadonlyMap<string, string>,
 ): Described<LocatedNode>[] {
+  const outputs = outputNodes(executor);
   const own = Object.values(executor.graph.nodes).flatMap((node) => {
     const described = describeNode(executor, node, stored);
-    return described === undefined ? [] : [described];
+    return described === undefined ? [] : [{...described, output: outputs.has(node)}];
   });
   return [...own, ...describeFunctions(executor)];
+}
+
+/** The nodes with weights of which the model's outputs are made, by nodes that take nothing else that is computed. */
+function outputNodes(executor: Executor): ReadonlySet<GraphNode> {
+  const found = new Set<GraphNode>();
+  const visit = (node: GraphNode): void => {
+    if (Object.hasOwn(MATCHERS, node.op)) {
+      found.add(node);
+      return;
+    }
+    const computed = node.inputs.filter((_, input) => constantAt(executor, node, input) === undefined);
+    if (computed.length === 1) visit(computed[0]!);
+  };
+  for (const output of executor.graph.outputs) visit(output);
+  return found;
 }
 
 /** Nodes that control flow runs, where no adapter can be: which model, and which turn of a loop, they run for is known to none. */

@@ -66,7 +66,8 @@ describe.each(Object.keys(DIALECTS))('a graph in the dialect %s', (dialect) => {
 
   it('is inspected', async () => {
     const model = await DIALECTS[dialect]!().load();
-    const {sites} = inspect(model);
+    const {sites, adaptedOutputs} = inspect(model);
+    expect(adaptedOutputs).toEqual([sites[1]!.name]);
     expect(sites.map(({status}) => status)).toEqual(['adapted', 'adapted']);
     expect(sites.map(({shape}) => shape)).toEqual([
       [4, 6],

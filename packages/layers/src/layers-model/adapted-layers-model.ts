@@ -38,6 +38,7 @@ import {Freezer} from './surgery/freeze.js';
 import {modelsListing, modelsSharing, sharedWith} from './surgery/known-models.js';
 import {FusedLayerNorms} from './surgery/layer-norm.js';
 import {LayerSites} from './surgery/layer-sites.js';
+import {outputLayers} from './surgery/output-layers.js';
 import {replaceLayer} from './surgery/replace-layer.js';
 import {RnnArguments} from './surgery/rnn-arguments.js';
 import {checkRoom} from './surgery/sequence-length.js';
@@ -129,7 +130,7 @@ export class AdaptedLayersModel implements AdaptedModel {
 
   plan(config: AnyUpgradeConfig & AlsoTrain): Plan<LocatedLayer> {
     const select: Select<LocatedLayer> = (targets, alsoTrain) =>
-      selectLayers(this.layers, this.isSite, targets, alsoTrain);
+      selectLayers(this.layers, this.isSite, outputLayers(this.model), targets, alsoTrain);
     const plan = planUpgrade(this.noun, select, config, [...this.adapters.keys()]);
     const {containers} = mapModel(this.model);
     for (const site of plan.sites) checkRoom(site, containers);
@@ -161,7 +162,7 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   select(targets?: Targets, alsoTrain?: Target[]): Selected<LocatedLayer>[] {
-    return selectLayers(this.layers, this.isSite, targets, alsoTrain);
+    return selectLayers(this.layers, this.isSite, outputLayers(this.model), targets, alsoTrain);
   }
 
   /** With layers that the user has put into the model since, and without those that were taken out of it. */
@@ -169,14 +170,21 @@ export class AdaptedLayersModel implements AdaptedModel {
     const {sites, selected} = this.adapters.get(name)!;
     const before = new Map(selected.map((row) => [row.info.name, row]));
     const trained = new Set(this.trained.of(name).map(({layer}) => layer));
-    return selectLayers(this.layers, this.isSite, () => true).map((row): Selected<LocatedLayer> => {
-      const {path, layer} = row.at;
-      const known = this.added.has(layer) ? undefined : before.get(path);
-      const apart = known?.status === 'unsupported' ? 'unsupported' : 'frozen';
-      const status = sites.has(path) ? 'adapted' : trained.has(this.stock(row.at).layer) ? 'trained' : apart;
-      const reason = known?.status === status ? known.reason : 'put into the model since the upgrade';
-      return {...row, status, reason};
-    });
+    return selectLayers(this.layers, this.isSite, new Set(), () => true).map(
+      (row): Selected<LocatedLayer> => {
+        const {path, layer} = row.at;
+        const known = this.added.has(layer) ? undefined : before.get(path);
+        const apart = known?.status === 'unsupported' ? 'unsupported' : 'frozen';
+        const status = sites.has(path)
+          ? 'adapted'
+          : trained.has(this.stock(row.at).layer)
+            ? 'trained'
+            : apart;
+        const reason = known?.status === status ? known.reason : 'put into the model since the upgrade';
+        const adaptedOutput = status === 'adapted' && known?.adaptedOutput === true;
+        return {...row, status, reason, ...(adaptedOutput && {adaptedOutput})};
+      },
+    );
   }
 
   /**

@@ -43,6 +43,11 @@ export interface Report {
    * import. `fit` throws while there are any. For a GraphModel, see its trainer's `preflight`.
    */
   gaps: LayerGap[];
+  /**
+   * Adapted layers or nodes that give the model's outputs, which `'all-dense'` and `'all-projections'` select too.
+   * A head that is not trained yet is better named in `alsoTrain`, and left out of `targets`.
+   */
+  adaptedOutputs: string[];
   /** The report as a table. */
   toString(): string;
 }
@@ -81,6 +86,7 @@ export function makeReport(
   const base = state.parameters;
   const total = base + sum([...counts.values()].map((count) => count.total));
   const {sharedWith, gaps} = state;
+  const adaptedOutputs = selected.filter((row) => row.adaptedOutput).map(({info}) => info.name);
   const share = total === 0 ? 0 : trainable / total;
   return {
     adapter,
@@ -91,7 +97,9 @@ export function makeReport(
     share,
     sharedWith,
     gaps,
-    toString: () => toText(state.noun, adapter, rows, {trainable, total, share, sharedWith, gaps}),
+    adaptedOutputs,
+    toString: () =>
+      toText(state.noun, adapter, rows, {trainable, total, share, sharedWith, gaps, adaptedOutputs}),
   };
 }
 
@@ -113,7 +121,8 @@ function toText(
     share,
     sharedWith,
     gaps,
-  }: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith' | 'gaps'>,
+    adaptedOutputs,
+  }: Pick<Report, 'trainable' | 'total' | 'share' | 'sharedWith' | 'gaps' | 'adaptedOutputs'>,
 ): string {
   // A node's name says little, so its row shows the op and how its weight is stored.
   const columns: [string, (row: ReportSite) => string][] = [
@@ -139,7 +148,19 @@ function toText(
   const others = sharedWith.map(
     ({model, layers}) => `Model '${model}' shares ${listNames(layers)}: this adapter changes it too.`,
   );
-  return [`${title}:`, ...lines, end, ...others, ...gaps.map(describeGap)].join('\n');
+  const heads = adaptedOutputs.length === 0 ? [] : [describeOutputs(noun, adaptedOutputs)];
+  return [`${title}:`, ...lines, end, ...heads, ...others, ...gaps.map(describeGap)].join('\n');
+}
+
+function describeOutputs(noun: LayerOrNode, names: readonly string[]): string {
+  const instead =
+    noun === 'layer'
+      ? ' To train a new head in full, name it in alsoTrain instead.'
+      : ' A new head belongs to a trainer.';
+  return (
+    `Warning: ${listNames(names)} ${names.length === 1 ? 'gives an output' : 'give outputs'} of the model and carries the adapter too, ` +
+    `since a preset of targets takes in every ${noun} of its kind. To leave it as it is, list the other ${noun}s in targets.${instead}`
+  );
 }
 
 function number(value: number): string {

@@ -80,6 +80,8 @@ export interface Selected<At = Candidate> {
    */
   status: 'adapted' | 'trained' | 'unsupported' | 'frozen';
   reason: string;
+  /** Whether it is adapted because of a preset, though it gives an output of the model. */
+  adaptedOutput?: boolean;
 }
 
 /** Why a candidate cannot carry an adapter. */
@@ -95,6 +97,8 @@ export interface Refusal {
 /** A candidate with weights, before targets are applied. */
 export interface Described<At = Candidate> extends Pick<Selected<At>, 'at' | 'info' | 'dims'> {
   refusal?: Refusal | undefined;
+  /** Whether it gives an output of the model, by itself or through what has no weights. Default false. */
+  output?: boolean;
 }
 
 /** What errors call the candidates of a model. */
@@ -145,9 +149,9 @@ export function selectTargets<At extends Candidate>(
     }
     const match = firstMatch(targets, candidate);
     if (refusal === undefined) {
-      return match === undefined
-        ? {at, info, dims, status: 'frozen', reason: 'no target matches'}
-        : {at, info, dims, status: 'adapted', reason: match};
+      if (match === undefined) return {at, info, dims, status: 'frozen', reason: 'no target matches'};
+      const adaptedOutput = typeof targets === 'string' && candidate.output === true;
+      return {at, info, dims, status: 'adapted', reason: match, ...(adaptedOutput && {adaptedOutput})};
     }
     return {at, info, status: match === undefined ? 'frozen' : 'unsupported', reason: refusal.reason};
   });

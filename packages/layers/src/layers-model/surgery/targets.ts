@@ -18,16 +18,21 @@ import {siteClasses, siteOf} from '../sites/site-registry.js';
 /** Gives the layer as a PeftLayer if an upgrade of the same model put it there. */
 export type IsSite = (layer: Layer) => PeftLayer | undefined;
 
-/** {@link selectTargets} for the layers of a model that have weights. */
+/**
+ * {@link selectTargets} for the layers of a model that have weights.
+ *
+ * @param outputs The layers that give the model's outputs.
+ */
 export function selectLayers(
   layers: readonly LocatedLayer[],
   isSite: IsSite,
+  outputs: ReadonlySet<Layer>,
   targets?: Targets,
   alsoTrain?: Target[],
 ): Selected<LocatedLayer>[] {
   const described = layers
     .filter(({layer}) => layer.weights.length > 0)
-    .map((at) => describeLayer(at, isSite));
+    .map((at) => ({...describeLayer(at, isSite), output: outputs.has(at.layer)}));
   return selectTargets('layer', described, targets, alsoTrain);
 }
 

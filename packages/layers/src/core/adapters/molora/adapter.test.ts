@@ -30,7 +30,7 @@ describeAdapter(
 );
 describeAdapter(
   {type: 'molora', experts: 4, rank: 2, router: {type: 'softmax', topK: 2, renormalize: true}},
-  molora(2, 8, {topK: 2, renormalize: true}),
+  molora(2, 2, {topK: 2, renormalize: true}),
 );
 
 test.each([
@@ -73,12 +73,12 @@ test('outputs and gradients are the same whether all experts are computed or the
   }
 });
 
-test('molora defaults: 4 experts of rank 4, alpha 16, soft merging', () => {
+test('molora defaults: 4 experts of rank 4, alpha 8, soft merging', () => {
   const config: MoloraConfig = {
     type: 'molora',
     experts: 4,
     rank: 4,
-    alpha: 16,
+    alpha: 8,
     router: {type: 'softmax', temperature: 1, renormalize: false},
   };
   expect(createAdapter({type: 'molora'}).getConfig()).toEqual(config);
