@@ -44,8 +44,8 @@ export interface LocatedNode extends Candidate {
 }
 
 /**
- * The nodes of a graph that can be sites, or might be thought so, in the order of the file. The graph must be as it was loaded: what a
- * node can be depends on its neighbours.
+ * The nodes of a graph that can be sites, or might be thought so, in the order of the file. The graph must be
+ * as it was loaded: what a node can be depends on its neighbours.
  */
 export function describeNodes(
   executor: Executor,
@@ -59,7 +59,10 @@ export function describeNodes(
   return [...own, ...describeFunctions(executor)];
 }
 
-/** The nodes with weights of which the model's outputs are made, by nodes that take nothing else that is computed. */
+/**
+ * The nodes with weights of which the model's outputs are made, by nodes that
+ * take nothing else that is computed.
+ */
 function outputNodes(executor: Executor): ReadonlySet<GraphNode> {
   const found = new Set<GraphNode>();
   const visit = (node: GraphNode): void => {
@@ -74,7 +77,10 @@ function outputNodes(executor: Executor): ReadonlySet<GraphNode> {
   return found;
 }
 
-/** Nodes that control flow runs, where no adapter can be: which model, and which turn of a loop, they run for is known to none. */
+/**
+ * Nodes that control flow runs, where no adapter can be: which model, and which turn of a
+ * loop, they run for is known to none.
+ */
 function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
   return Object.entries(graph.functions ?? {}).flatMap(([name, {nodes}]) =>
     Object.values(nodes)

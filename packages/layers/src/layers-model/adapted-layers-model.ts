@@ -51,8 +51,8 @@ import {TrainedLayers} from './training/trained-layers.js';
 import {TrainingCheck} from './training/training-check.js';
 
 /**
- * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed to bring the model back.
- * Its changes are synchronous and all or nothing.
+ * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed
+ * to bring the model back. Its changes are synchronous and all or nothing.
  */
 export class AdaptedLayersModel implements AdaptedModel {
   readonly noun = 'layer';
@@ -188,8 +188,8 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   /**
-   * Takes note of what the user has done to the model: of layers that were taken out or moved; and of those that were put in, which
-   * belong to the active adapter if it trains them.
+   * Takes note of what the user has done to the model: of layers that were taken out or moved; and of those
+   * that were put in, which belong to the active adapter if it trains them.
    */
   refresh(): void {
     if (!this.begun) return;
@@ -252,7 +252,9 @@ export class AdaptedLayersModel implements AdaptedModel {
     );
   }
 
-  /** Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at. */
+  /**
+   * Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at.
+   */
   activate(name: string | null): void {
     const {sites} = (name === null ? undefined : this.adapters.get(name)) ?? {sites: new Map()};
     this.trained.activate(name);

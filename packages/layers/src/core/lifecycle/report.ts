@@ -65,7 +65,8 @@ export function trainedNow(state: AdaptedModel, name: string): ReadonlyMap<strin
 
 /**
  * @param sites The sites that carry the adapter; empty if none is chosen yet.
- * @param now Number of parameters trained in each, if known. Default: all that the adapter and its layers train.
+ * @param now Number of parameters trained in each, if known. Default: all that
+ * the adapter and its layers train.
  */
 export function makeReport(
   state: AdaptedModel,

@@ -178,7 +178,10 @@ export function takesIn(targets: Targets, candidate: Described): boolean {
   return firstMatch(targets, candidate) !== undefined;
 }
 
-/** Whether an entry of targets is the name of this very candidate: it is an error then if it cannot be adapted. */
+/**
+ * Whether an entry of targets is the name of this very candidate: it is an
+ * error then if it cannot be adapted.
+ */
 export function isNamed(targets: Targets | undefined, {at}: Pick<Described, 'at'>): boolean {
   return Array.isArray(targets) && targets.some((entry) => typeof entry === 'string' && names(entry, at));
 }
