@@ -107,13 +107,13 @@ export function peftKernelPatches(
 }
 
 /**
- * Gives a backend kernels for the ops of this package. It is for backends that have no entry point here, and the
- * backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call replaces the
- * kernels of the first.
+ * Gives a backend kernels for the ops of this package. It is for backends that have no entry point here, and
+ * the backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call
+ * replaces the kernels of the first.
  *
  * @param backendName The name of the backend in tfjs.
- * @param kernels Kernels by name. A kernel gets tensors of the backend, all float32 matrices or vectors, whose
- * shapes fit each other.
+ * @param kernels Kernels by name. A kernel gets tensors of the backend, all float32 matrices or vectors,
+ * whose shapes fit each other.
  * @example
  * ```ts
  * import * as tf from '@tensorflow/tfjs-core';

@@ -58,7 +58,10 @@ const ours = (registry, before) =>
     .map(([key]) => key)
     .sort();
 
-/** The gradients that the ops bring along, each registered when its op first runs on a tape, or by an entry of a backend. */
+/**
+ * The gradients that the ops bring along, each registered when its op first runs on a
+ * tape, or by an entry of a backend.
+ */
 function broughtAlong() {
   const shared = globalThis[Symbol.for('@tfjs-peft/shared')];
   return [...(shared?.get('kernels.op-gradients')?.keys() ?? [])];

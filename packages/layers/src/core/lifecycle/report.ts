@@ -44,8 +44,8 @@ export interface Report {
    */
   gaps: LayerGap[];
   /**
-   * Adapted layers or nodes that give the model's outputs, which `'all-dense'` and `'all-projections'` select too.
-   * A head that is not trained yet is better named in `alsoTrain`, and left out of `targets`.
+   * Adapted layers or nodes that give the model's outputs, which `'all-dense'` and `'all-projections'` select
+   * too. A head that is not trained yet is better named in `alsoTrain`, and left out of `targets`.
    */
   adaptedOutputs: string[];
   /** The report as a table. */

@@ -12,8 +12,9 @@ interface UseOfTensors extends LayerUse {
 }
 
 /**
- * The layers with weights that give a model's outputs: by themselves, or through layers without weights that take nothing else, such as
- * an activation. Nested models and the layer inside of a TimeDistributed are entered.
+ * The layers with weights that give a model's outputs: by themselves, or through layers
+ * without weights that take nothing else, such as an activation. Nested models and the layer
+ * inside of a TimeDistributed are entered.
  */
 export function outputLayers(model: tfl.LayersModel): ReadonlySet<Layer> {
   const found = new Set<Layer>();
