@@ -47,7 +47,7 @@ describe('the command line', () => {
     const out = fresh();
     for (const [args, why] of [
       [['--router', 'nope'], /--router: no "nope"; choose from softmax, top-k, noisy-top-k, .*composite\n/],
-      [['--adapter', 'nope'], /--adapter: no "nope"; choose from lora, .*lime\n/],
+      [['--adapter', 'nope'], /--adapter: no "nope"; choose from lora, .*lime, .*\n/],
       [['--experts', '1e9'], /--experts: "1e9" is not a whole number above 0 and at most 65536/],
       [['--rank', '1e9'], /--rank: "1e9" is not/],
       [['--batch', '1e9'], /--batch: "1e9" is not/],

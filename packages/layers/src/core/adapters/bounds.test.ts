@@ -14,7 +14,9 @@ import {ADAPTERS as EXAMPLES} from '../../testing/adapters.js';
 
 /** Every adapter and router, with all of their numbers. */
 const ADAPTERS: AdapterConfig[] = [
-  ...EXAMPLES.map((example) => createAdapter(example).getConfig()),
+  ...EXAMPLES.map((example) => createAdapter(example).getConfig()).filter(
+    (config) => numbersOf(config).length > 0,
+  ),
   {type: 'mor1e', r1: 2, r2: 2, tokenFactor: 2, intuitionFactor: 2, clusters: 3},
   {type: 'lime', experts: 2, over: {type: 'prompt', virtualTokens: 2}},
 ];

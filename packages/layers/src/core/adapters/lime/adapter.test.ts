@@ -159,7 +159,7 @@ test('lime defaults: 4 experts over LoRA of rank 4, the paper’s router', () =>
   expect(config).toMatchObject({
     type: 'lime',
     experts: 4,
-    over: {type: 'lora', rank: 4, alpha: 16},
+    over: {type: 'lora', rank: 4, alpha: 8},
     sharedModulator: true,
     form: 'paper',
     router: {
