@@ -6,12 +6,30 @@ import * as webgpu from './webgpu.js';
 
 const BACKENDS = [cpu, wasm, webgl, webgpu];
 
-/** Registers the kernels of all backends; done by importing this module. Calling it again is harmless. */
+/**
+ * Registers the kernels of all backends; done by importing this module. Calling it again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/auto';
+ *
+ * register();
+ * ```
+ */
 export function register(): void {
   for (const backend of BACKENDS) backend.register();
 }
 
-/** Takes the kernels of all backends out, and puts back what was tfjs's own. */
+/**
+ * Takes the kernels of all backends out, and puts back what was tfjs's own.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/auto';
+ *
+ * unregister();
+ * ```
+ */
 export function unregister(): void {
   for (const backend of BACKENDS) backend.unregister();
 }

@@ -17,12 +17,28 @@ const patches = new PatchSet('cpu', () => [
  * Registers our kernels for tfjs's `cpu` backend, which may be imported before or after, `tf.train.adam` by
  * one kernel a variable, and a Cumsum and Cumprod that take negative axes; done by importing this module.
  * Calling it again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/cpu';
+ *
+ * register();
+ * ```
  */
 export function register(): void {
   patches.apply();
 }
 
-/** Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own. */
+/**
+ * Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/cpu';
+ *
+ * unregister();
+ * ```
+ */
 export function unregister(): void {
   patches.restore();
 }

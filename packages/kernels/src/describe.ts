@@ -35,6 +35,13 @@ function isRegExp(value: object): boolean {
 /**
  * Whether a value is a list or a plain object. Prototypes are not compared by identity: each realm has its
  * own.
+ *
+ * @example
+ * ```ts
+ * import {isPlain} from '@tfjs-peft/kernels';
+ *
+ * const plain = [isPlain({}), isPlain(new Map())]; // [true, false]
+ * ```
  */
 export function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true;
@@ -42,11 +49,30 @@ export function isPlain(value: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
+/**
+ * Shortens a text for an error message, to at most eighty characters.
+ *
+ * @example
+ * ```ts
+ * import {shortened} from '@tfjs-peft/kernels';
+ *
+ * const text = shortened('x'.repeat(1000));
+ * ```
+ */
 export function shortened(text: string): string {
   return text.length > MOST.text ? `${text.slice(0, MOST.text)}…` : text;
 }
 
-/** The class of an object, for a message. */
+/**
+ * The class of an object, for a message.
+ *
+ * @example
+ * ```ts
+ * import {className} from '@tfjs-peft/kernels';
+ *
+ * const name = className(new Map()); // 'Map'
+ * ```
+ */
 export function className(value: object): string {
   return shortened(String(value.constructor?.name || 'object'));
 }

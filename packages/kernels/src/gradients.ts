@@ -40,15 +40,31 @@ const patches = new PatchSet('gradients', () => [
 ]);
 
 /**
- * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after
- * {@link unregister}, or where tfjs was imported later and has registered its own over
- * them. Calling it again is harmless.
+ * Registers the gradients. Importing `@tfjs-peft/kernels/gradients` does so; call it after {@link
+ * unregister}, or where tfjs was imported later and has registered its own over them. Calling it again is
+ * harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/gradients';
+ *
+ * register();
+ * ```
  */
 export function register(): void {
   patches.apply();
 }
 
-/** Puts tfjs's own gradients back. */
+/**
+ * Puts tfjs's own gradients back.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/gradients';
+ *
+ * unregister();
+ * ```
+ */
 export function unregister(): void {
   patches.restore();
 }

@@ -110,7 +110,7 @@ function combineComplaint(sizes: Sizes, attrs: CombineAttrs, shapes: Shapes): st
 
 function checkActivation(activation: unknown): undefined {
   if (!(ACTIVATIONS as readonly unknown[]).includes(activation))
-    throw new ConfigError(`activation '${activation}' is none of ${ACTIVATIONS.join(', ')}.`);
+    throw new ConfigError(`activation is '${activation}', but must be one of ${ACTIVATIONS.join(', ')}.`);
 }
 
 const ranks = ({experts, all}: Sizes): string | undefined =>

@@ -111,24 +111,13 @@ export function peftKernelPatches(
  * the backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call
  * replaces the kernels of the first.
  *
- * @param backendName The name of the backend in tfjs.
- * @param kernels Kernels by name. A kernel gets tensors of the backend, all float32 matrices or vectors,
- * whose shapes fit each other.
+ * @param backendName The name under which the backend is registered in tfjs.
+ * @param kernels Kernels by name, each of which works on the backend's own tensors; see {@link PeftKernels}.
  * @example
  * ```ts
- * import * as tf from '@tensorflow/tfjs-core';
  * import {registerPeftKernels} from '@tfjs-peft/kernels';
  *
- * const run = (name: string, inputs: tf.NamedTensorInfoMap, backend: object, attrs = {}) =>
- *   tf.getKernel(name, 'node').kernelFunc({inputs, attrs, backend}) as tf.TensorInfo;
- *
- * // The sums of the columns of a, or of a ∘ b, by kernels that the backend has.
- * registerPeftKernels('node', {
- *   PeftColumnSum: ({inputs: {a, b}, backend}) => {
- *     const x = b === undefined ? a : run('Multiply', {a, b}, backend);
- *     return run('Sum', {x}, backend, {axis: [0], keepDims: false});
- *   },
- * });
+ * registerPeftKernels('my-backend', {}); // all kernels composed of tfjs's ops
  * ```
  */
 export function registerPeftKernels(backendName: string, kernels: PeftKernels): void {
@@ -137,7 +126,16 @@ export function registerPeftKernels(backendName: string, kernels: PeftKernels): 
   patches.apply();
 }
 
-/** Takes out what {@link registerPeftKernels} has given a backend. */
+/**
+ * Takes out what {@link registerPeftKernels} has given a backend.
+ *
+ * @example
+ * ```ts
+ * import {unregisterPeftKernels} from '@tfjs-peft/kernels';
+ *
+ * unregisterPeftKernels('my-backend');
+ * ```
+ */
 export function unregisterPeftKernels(backendName: string): void {
   new PatchSet(`kernels of ${backendName}`, () => []).restore();
 }

@@ -172,6 +172,13 @@ export function withdraw({slot, reason}: AnyPatch): void {
 
 /**
  * Applies all patches again where tfjs, imported later, has written over them. For the packages of tfjs-peft.
+ *
+ * @example
+ * ```ts
+ * import {reapplyPatches} from '@tfjs-peft/kernels';
+ *
+ * reapplyPatches();
+ * ```
  */
 export function reapplyPatches(): void {
   for (const one of [...patched.values()]) applyTo(one);
@@ -179,6 +186,13 @@ export function reapplyPatches(): void {
 
 /**
  * Why a kernel's or gradient's function is one of ours; empty if it is not. For the packages of tfjs-peft.
+ *
+ * @example
+ * ```ts
+ * import {patchReasons} from '@tfjs-peft/kernels';
+ *
+ * const reasons = patchReasons(undefined); // []
+ * ```
  */
 export function patchReasons(func: object | undefined): readonly Reason[] {
   return (func as {[MARK]?: readonly Reason[]} | undefined)?.[MARK] ?? [];

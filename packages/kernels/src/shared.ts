@@ -10,6 +10,12 @@ const SHARED = Symbol.for('@tfjs-peft/shared');
  *
  * @param name Names the state; all copies ask for it by this name.
  * @param make Makes it for the first copy that asks.
+ * @example
+ * ```ts
+ * import {shared} from '@tfjs-peft/kernels';
+ *
+ * const names = shared('my-package.names', () => new Set<string>());
+ * ```
  */
 export function shared<T>(name: string, make: () => T): T {
   const holder = globalThis as {[SHARED]?: Map<string, unknown>};
@@ -31,6 +37,13 @@ export interface SharedClass {
  * Whether a value was made by this class, or a subclass of it, of whichever copy: what `instanceof` asks of
  * the classes here. A subclass without a `kind` of its own is one of the caller's, and is compared as any
  * class is.
+ *
+ * @example
+ * ```ts
+ * import {isInstance, PeftError} from '@tfjs-peft/kernels';
+ *
+ * const ours = isInstance(PeftError, new PeftError('')); // true
+ * ```
  */
 export function isInstance(type: SharedClass, value: unknown): boolean {
   if (!Object.hasOwn(type, 'kind')) return Function.prototype[Symbol.hasInstance].call(type, value);

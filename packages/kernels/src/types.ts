@@ -22,6 +22,13 @@ export type Activation = (typeof ACTIVATIONS)[number];
 /**
  * Whether the derivative is computed from the activation's `output` or from its `input`; the op saves the one
  * that is needed.
+ *
+ * @example
+ * ```ts
+ * import {gradientFrom} from '@tfjs-peft/kernels';
+ *
+ * const saved = gradientFrom('relu'); // 'output'
+ * ```
  */
 export function gradientFrom(activation: Activation): 'output' | 'input' {
   return activation === 'silu' || activation === 'gelu' || activation === 'geluTanh' ? 'input' : 'output';

@@ -34,6 +34,13 @@ const patches = new PatchSet('wasm-training', () => [
 
 /**
  * Puts our kernels in place of the stock ones; done by importing this module. Calling it again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/wasm-training';
+ *
+ * register();
+ * ```
  */
 export function register(): void {
   patches.apply();
@@ -42,6 +49,13 @@ export function register(): void {
 /**
  * Puts the stock kernels, and the stock gradient of Tile, back: also those that `@tfjs-peft/kernels/wasm` has
  * replaced for training.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/wasm-training';
+ *
+ * unregister();
+ * ```
  */
 export function unregister(): void {
   patches.restore();

@@ -22,6 +22,13 @@ const patches = new PatchSet('wasm', () => [
  * one kernel a variable, a fast Tile with a fast gradient, an Identity and a Cast that copy nothing where
  * nothing changes, and stock kernels kept within their tensors; done by importing this module. Calling it
  * again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/wasm';
+ *
+ * register();
+ * ```
  */
 export function register(): void {
   patches.apply();
@@ -29,6 +36,13 @@ export function register(): void {
 
 /**
  * Takes them out, so that the ops run on stock kernels, and puts the stock kernels and Tile's gradient back.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/wasm';
+ *
+ * unregister();
+ * ```
  */
 export function unregister(): void {
   patches.restore();

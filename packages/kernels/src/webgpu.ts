@@ -19,12 +19,28 @@ const patches = new PatchSet('webgpu', () => [
  * Registers our kernels for tfjs's `webgpu` backend, which may be imported before or after, `tf.train.adam`
  * by one kernel a variable, a Cumsum and Cumprod that take negative axes, and a Transpose that is right for
  * integers; done by importing this module. Calling it again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {register} from '@tfjs-peft/kernels/webgpu';
+ *
+ * register();
+ * ```
  */
 export function register(): void {
   patches.apply();
 }
 
-/** Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own. */
+/**
+ * Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own.
+ *
+ * @example
+ * ```ts
+ * import {unregister} from '@tfjs-peft/kernels/webgpu';
+ *
+ * unregister();
+ * ```
+ */
 export function unregister(): void {
   patches.restore();
 }

@@ -2,6 +2,7 @@ import {ShapeError} from '@tfjs-peft/kernels';
 import {unitAt, unitsOf} from './granularity.js';
 import {dequantize, type PackedWeight} from './packed-weight.js';
 
+/** The difference between weights w and their packed form w_d; see {@link quantizationError}. */
 export interface QuantizationError {
   /** Mean of (w - w_d)² over all weights: Error_q of MP-ISMoE, eq. 4. */
   mse: number;
@@ -14,16 +15,25 @@ export interface QuantizationError {
 }
 
 /**
- * How far a packed weight is from the weights it was made of, in float64.
+ * Measures in float64 how far a packed weight is from the original weights.
  *
- * @param values the original weights, row-major.
- * @throws ShapeError where their number is not that of the packed weight.
+ * @param values The original weights, row-major.
+ * @throws ShapeError if their number differs from that of the packed weight.
+ * @example
+ * ```ts
+ * import {quantizationError, quantize} from '@tfjs-peft/quant';
+ *
+ * const values = [0.1, -0.2, 0.3, 0.4];
+ * const {mse, max} = quantizationError(values, quantize(values, [2, 2], {bits: 4}));
+ * ```
  */
 export function quantizationError(values: ArrayLike<number>, packed: PackedWeight): QuantizationError {
   const [rows, columns] = packed.shape;
   if (values.length !== rows * columns) {
     throw new ShapeError(
-      `quantizationError: ${values.length} values cannot be compared with a packed weight of shape [${rows}, ${columns}]. Give the values that it was made of.`,
+      `quantizationError: there are ${values.length} values, but the packed weight has shape [${rows}, ` +
+        `${columns}]. ` +
+        'Pass the values from which it was made.',
     );
   }
   const decoded = dequantize(packed);

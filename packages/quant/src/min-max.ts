@@ -1,7 +1,7 @@
 import {ROUNDINGS, type Rounding} from './rounding.js';
 
 /**
- * What the zero point does where a unit's range leaves zero out.
+ * The zero point of a unit whose range does not contain zero.
  * - `include-zero`: the range is widened to hold zero, so every weight stays within half a step.
  * - `paper`: clamped to the code range, as eq. 2 of MP-ISMoE prints it. A one-sided unit saturates.
  * - `free`: not clamped; the whole code range covers the unit's own range.
@@ -24,7 +24,7 @@ export interface GridOptions {
 /**
  * The min-max grid of weights between `low` and `high` (MP-ISMoE eq. 2): s = (high - low) / (2^n - 1), z =
  * R(2^n - 1 - high / s). Symmetric grids have s = max(|low|, |high|) / (2^(n-1) - 1) around the middle code
- * 2^(n-1), so that one formula decodes both.
+ * 2^(n-1), so one formula decodes both.
  */
 export function minMaxGrid(low: number, high: number, options: GridOptions): Grid {
   const {bits, symmetric, rounding, zeroPoint} = options;

@@ -8,21 +8,37 @@ export interface PackedWeight {
   bits: number;
   /** Which weights share a scale. */
   group: Granularity;
-  /** One a unit, row-major over the units (see {@link unitsOf}). */
+  /** One per unit, row-major over the units (see {@link unitsOf}). */
   scale: Float32Array;
-  /** One a unit; 2^(bits-1) throughout where the grid is symmetric. */
+  /** One per unit; always 2^(bits-1) if the grid is symmetric. */
   zero: Int32Array;
   /** The codes, row-major, `bits` bits each, the first in the lowest bits of the first byte. */
   data: Uint8Array;
 }
 
-/** The codes of a packed weight, row-major [dIn · dOut]. */
+/**
+ * The codes of a packed weight, row-major [dIn · dOut].
+ *
+ * @example
+ * ```ts
+ * import {quantize, unpackCodes} from '@tfjs-peft/quant';
+ *
+ * const codes = unpackCodes(quantize([0, 1, 2, 3], [2, 2], {bits: 2}));
+ * ```
+ */
 export function unpackCodes(packed: PackedWeight): Uint8Array {
   return unpackBits(packed.data, packed.bits, packed.shape[0] * packed.shape[1]);
 }
 
 /**
- * The weights that a packed weight stands for (MP-ISMoE eq. 3: w_d = s (w_q - z)), row-major [dIn · dOut].
+ * Decodes a packed weight (MP-ISMoE eq. 3: w_d = s (w_q - z)), row-major [dIn · dOut].
+ *
+ * @example
+ * ```ts
+ * import {dequantize, quantize} from '@tfjs-peft/quant';
+ *
+ * const values = dequantize(quantize([0, 1, 2, 3], [2, 2]));
+ * ```
  */
 export function dequantize(packed: PackedWeight): Float32Array {
   const [rows, columns] = packed.shape;
@@ -38,7 +54,16 @@ export function dequantize(packed: PackedWeight): Float32Array {
   return values;
 }
 
-/** Bytes that a packed weight occupies: codes, scales and zero points. */
+/**
+ * The number of bytes of a packed weight: codes, scales and zero points.
+ *
+ * @example
+ * ```ts
+ * import {packedBytes, quantize} from '@tfjs-peft/quant';
+ *
+ * const bytes = packedBytes(quantize([0, 1, 2, 3], [2, 2], {bits: 4})); // 2 + 2 · 8
+ * ```
+ */
 export function packedBytes({data, scale, zero}: PackedWeight): number {
   return data.byteLength + scale.byteLength + zero.byteLength;
 }

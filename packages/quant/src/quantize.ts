@@ -13,16 +13,17 @@ import {encode, type GridOptions, minMaxGrid, type ZeroPoint} from './min-max.js
 import type {PackedWeight} from './packed-weight.js';
 import {ROUNDINGS, type Rounding} from './rounding.js';
 
+/** Options of {@link quantize}. */
 export interface QuantizeOptions {
   /** Width of a code, 2 to 8. Default 8. */
   bits?: number;
-  /** A grid around zero that needs no zero point, at the price of one code. Default false. */
+  /** Use a grid around zero. It needs no zero point, but leaves one code unused. Default false. */
   symmetric?: boolean;
   /** Which weights share a scale. Default 'channel'. */
   granularity?: Granularity;
   /** Default 'half-even'. `floor` (the paper's brackets) is not defined for symmetric grids. */
   rounding?: Rounding;
-  /** What happens to units whose weights are all on one side of zero. Default 'include-zero'. */
+  /** Zero point of units whose weights all have the same sign. Default 'include-zero'. */
   zeroPoint?: ZeroPoint;
 }
 
@@ -39,7 +40,9 @@ function checked(options: QuantizeOptions): GridOptions & {granularity: Granular
   const zeroPoint = checkChoice(what, 'zeroPoint', given.zeroPoint, ZERO_POINTS);
   if (symmetric && rounding === 'floor') {
     throw new ConfigError(
-      `${what}: rounding 'floor' is not defined for symmetric grids, whose largest weight sits on a boundary. Set rounding: 'half-even'.`,
+      `${what}: rounding 'floor' is not defined for symmetric grids, whose largest weight is on a ` +
+        'boundary. ' +
+        "Set rounding: 'half-even'.",
     );
   }
   return {bits, symmetric, granularity, rounding, zeroPoint};
@@ -54,13 +57,15 @@ function checkValues(values: ArrayLike<number>, [rows, columns]: readonly [numbe
     values.length !== rows * columns
   ) {
     throw new ShapeError(
-      `quantize: ${values.length} values do not fill a matrix of shape [${rows}, ${columns}]. Give rows · columns values.`,
+      `quantize: ${values.length} values do not fill a matrix of shape [${rows}, ${columns}]. ` +
+        'Pass rows · columns values.',
     );
   }
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) {
       throw new ConfigError(
-        `quantize: weight (${Math.floor(i / columns)}, ${i % columns}) is ${describe(values[i])}, but only finite weights have a code. Repair the weights first.`,
+        `quantize: weight (${Math.floor(i / columns)}, ${i % columns}) is ${describe(values[i])}, ` +
+          'but only finite weights have a code. Repair the weights first.',
       );
     }
   }
@@ -81,12 +86,18 @@ function unitRanges(values: ArrayLike<number>, [rows, columns]: readonly [number
 }
 
 /**
- * Affine min-max quantisation of a matrix (MP-ISMoE, AAAI-26, eqs 1 and 2).
+ * Quantises a matrix by an affine min-max grid (MP-ISMoE, AAAI-26, eqs 1 and 2).
  *
- * @param values the weights, row-major [dIn · dOut], float32 or plain numbers.
+ * @param values The weights, row-major [dIn · dOut], float32 or plain numbers.
  * @param shape [dIn, dOut], as of a Dense kernel.
- * @throws ConfigError for an unknown or impossible option and for a weight that is not finite; ShapeError
- * where `values` do not fill `shape`.
+ * @throws ConfigError if an option is unknown or out of range, or a weight is not finite; ShapeError if
+ * `values` do not fill `shape`.
+ * @example
+ * ```ts
+ * import {quantize} from '@tfjs-peft/quant';
+ *
+ * const packed = quantize([0.1, -0.2, 0.3, 0.4], [2, 2], {bits: 4, granularity: 'channel'});
+ * ```
  */
 export function quantize(
   values: ArrayLike<number>,

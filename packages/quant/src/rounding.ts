@@ -1,6 +1,6 @@
 /**
- * `floor` is the bracket printed in eqs 1 and 2 of MP-ISMoE; it loses up to a whole
- * step where the others lose half.
+ * `floor` is the bracket in eqs 1 and 2 of MP-ISMoE; its error is up to a whole step, that of the others half
+ * a step.
  */
 export type Rounding = 'half-even' | 'half-up' | 'floor';
 

@@ -15,6 +15,7 @@ import * as kernels from '@tfjs-peft/kernels';
 import * as repair from '@tfjs-peft/layers/repair';
 import {chromiumMissing, openChromium} from '@tfjs-peft/testing/chromium';
 import {blocksOf, fileOf, isFile, type Program, programsOf} from './blocks.js';
+import {examplesOf} from './docstrings.js';
 import {install, PACKAGES, pack} from './install.js';
 
 const ROOT = join(__dirname, '../../../..');
@@ -31,6 +32,7 @@ const PAGES = [
 ];
 const EXAMPLES = list('examples', '.ts').map((name): Program => ({name, code: read(name)}));
 const PROGRAMS = [...EXAMPLES, ...PAGES.flatMap((page) => programsOf(ROOT, page))];
+const DOCSTRINGS = examplesOf(ROOT);
 /** Files of the page that docs/getting-started.md makes. */
 const PAGE = blocksOf(read('docs/getting-started.md')).filter(({note}) => note.startsWith('page/'));
 
@@ -59,7 +61,7 @@ beforeAll(() => {
   install(ROOT, tarballs, PACKAGES, app, [...tfjs, '@types/node', 'undici-types']);
   writeFileSync(join(app, 'package.json'), '{"private": true, "type": "module"}');
   writeFileSync(join(app, 'tsconfig.json'), JSON.stringify(TSCONFIG));
-  for (const {name, code} of PROGRAMS) writeFileSync(join(app, fileOf(name)), code);
+  for (const {name, code} of [...PROGRAMS, ...DOCSTRINGS]) writeFileSync(join(app, fileOf(name)), code);
   mkdirSync(join(app, 'page'));
   for (const {note, code} of PAGE) writeFileSync(join(app, note), code);
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
@@ -82,6 +84,19 @@ test.each(PROGRAMS.filter(({onlyCompiled}) => onlyCompiled === undefined).map(({
     expect(run.stdout.trim()).not.toBe('');
   },
 );
+
+test('every @example of a docstring runs', () => {
+  // In one process, and those that take our kernels out come last.
+  const run = DOCSTRINGS.filter(({onlyCompiled}) => onlyCompiled === undefined);
+  const last = run.filter(({code}) => code.includes('unregister'));
+  const files = [...run.filter((program) => !last.includes(program)), ...last].map(({name}) => fileOf(name));
+  const lines = ['@tensorflow/tfjs', ...files.map((file) => `./${file.replace(/ts$/, 'js')}`)];
+  const all = join(app, 'built/all.js');
+  writeFileSync(all, lines.map((line) => `await import('${line}');`).join('\n'));
+  const folder = mkdtempSync(join(app, 'run-'));
+  const {status, stderr} = spawnSync(process.execPath, [all], {cwd: folder, encoding: 'utf8'});
+  expect({status, stderr: status === 0 ? '' : stderr}).toEqual({status: 0, stderr: ''});
+});
 
 /** Where the files that pages show are compiled and run: here, or in contributing.test.ts. */
 const SHOWN: Record<string, RegExp> = {

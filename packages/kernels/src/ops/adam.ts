@@ -66,7 +66,8 @@ function checkMoments(moments: Moment[], updates: Update[]): void {
     if (tf.util.arraysEqual(moment.shape, value.shape) && (owner ?? value) === value) continue;
     const whose = owner === undefined || owner === value ? '' : ` of variable '${owner.name}'`;
     throw new ShapeError(
-      `tf.train.adam: the moments at place ${at} are those${whose} [${moment.shape}], but the variable there is '${value.name}' ` +
+      `tf.train.adam: the moments at place ${at} are those${whose} [${moment.shape}], but the variable ` +
+        `there is '${value.name}' ` +
         `[${value.shape}]. An optimizer goes with one list of variables: make a new one for other variables.`,
     );
   }
@@ -143,12 +144,28 @@ const patches = new PatchSet('adam', () => [ADAM]);
  * either kind work for both. Where the backend has no such kernel, or a variable or gradient is not float32,
  * the stock method runs. A step for other variables than those that the moments belong to is a ShapeError,
  * before anything is changed. Done by importing an entry point of a backend; calling it again is harmless.
+ *
+ * @example
+ * ```ts
+ * import {registerAdam} from '@tfjs-peft/kernels';
+ *
+ * registerAdam();
+ * ```
  */
 export function registerAdam(): void {
   patches.apply();
 }
 
-/** Puts the stock method back, whichever entry points have brought ours. */
+/**
+ * Puts the stock method back, whichever entry points have brought ours.
+ *
+ * @example
+ * ```ts
+ * import {unregisterAdam} from '@tfjs-peft/kernels';
+ *
+ * unregisterAdam();
+ * ```
+ */
 export function unregisterAdam(): void {
   withdraw(ADAM);
 }

@@ -28,6 +28,16 @@ export interface BlendInputs extends BlendAttrs {
  *
  * @returns [rows, E], float32.
  * @throws ConfigError if there is neither term; ShapeError if a rank, dtype or size does not fit.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {blendGates} from '@tfjs-peft/kernels';
+ *
+ * const zero = tf.zeros([1]) as tf.Tensor1D;
+ * const [token, sample] = [tf.ones([6, 4]) as tf.Tensor2D, tf.ones([2, 4]) as tf.Tensor2D];
+ * const factors = {tokenFactor: 1, sampleFactor: 1, slope: 1};
+ * const gates = blendGates({rows: 6, token, sample, share: zero, gate: zero, ...factors});
+ * ```
  */
 export function blendGates({token, sample, share, gate, ...attrs}: BlendInputs): tf.Tensor2D {
   const {rows} = attrs;

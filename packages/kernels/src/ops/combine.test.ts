@@ -66,7 +66,7 @@ describe('combine refuses', () => {
       'an unknown activation',
       () => combine({x: x(), kernel: kernel(), activation: 'cubic' as never}),
       ConfigError,
-      /'cubic' is none of linear/,
+      /activation is 'cubic'.*one of: linear/,
     ],
     [
       'beta without a tail',

@@ -29,6 +29,16 @@ import {choosesSparse} from './sparse.js';
  *
  * @returns [..., dOut], float32, with the leading axes of `x` or `z`.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if parts contradict each other.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {combine} from '@tfjs-peft/kernels';
+ *
+ * // A Dense layer with LoRA: x W + 2 · (x A) B.
+ * const x = tf.ones([2, 4]);
+ * const h = tf.matMul(x, tf.ones([4, 1]));
+ * const y = combine({x, kernel: tf.ones([4, 3]), h, b: tf.ones([1, 3]), scale: 2});
+ * ```
  */
 export function combine(inputs: CombineInputs): tf.Tensor {
   const {x, kernel, bias, z, h, b, gates, offset} = inputs;
@@ -39,7 +49,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
   const rows = leadingSize(base.shape);
   if (!ACTIVATIONS.includes(activation)) {
     throw new ConfigError(
-      `combine: activation ${describe(activation)} is none of ${ACTIVATIONS.join(', ')}.`,
+      `combine: activation is ${describe(activation)}. Set it to one of: ${ACTIVATIONS.join(', ')}.`,
     );
   }
   checkVector('bias', bias, outputDim);
@@ -147,11 +157,12 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
     return;
   }
   if (mix !== 'expert')
-    throw new ConfigError(`combine: mix ${describe(mix)} is none of none, expert, dense.`);
+    throw new ConfigError(`combine: mix is ${describe(mix)}. Set it to 'none', 'expert' or 'dense'.`);
   checkSize('combine', "b's first axis", b.shape[0], width, `h [${h.shape}]`);
   if (count === 0 || width % count !== 0) {
     throw new ShapeError(
-      `combine: h [${h.shape}] holds the experts' ranks side by side, so its last axis must be a multiple of the ${count} ` +
+      `combine: h [${h.shape}] holds the experts' ranks side by side, so its last axis must be a multiple ` +
+        `of the ${count} ` +
         `gates of [${gates.shape}].`,
     );
   }
@@ -210,12 +221,14 @@ function scaleInputs(
 function checkHeads(name: ScaleName, heads: number, gates: tf.Tensor, width: number): void {
   if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
     throw new ConfigError(
-      `combine: ${name}.heads is ${heads}, but must be a whole number that divides the ${width} columns it scales.`,
+      `combine: ${name}.heads is ${heads}, but must be a whole number that divides the ${width} columns it ` +
+        'scales.',
     );
   }
   if (gates.rank < 3 || gates.shape[gates.rank - 2] !== heads) {
     throw new ShapeError(
-      `combine: ${name}.gates has shape [${gates.shape}], but with heads ${heads} must be [..., ${heads}, E]. Reshape it.`,
+      `combine: ${name}.gates has shape [${gates.shape}], but with heads ${heads} must be [..., ${heads}, ` +
+        'E]. Reshape it.',
     );
   }
 }

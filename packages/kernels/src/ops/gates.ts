@@ -14,6 +14,13 @@ import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, shapedAs} from './sh
  * @param temperature Divides the logits; above 0. Default 1.
  * @returns [..., E], of which each row sums to 1.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if the temperature is not above 0.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {softmaxGates} from '@tfjs-peft/kernels';
+ *
+ * const gates = softmaxGates(tf.ones([2, 5, 8]), tf.zeros([8, 4])); // [2, 5, 4], 1/4 each
+ * ```
  */
 export function softmaxGates(x: tf.Tensor, kernel: tf.Tensor2D, temperature = 1): tf.Tensor {
   checkTensor('softmaxGates', 'x', x, ACTIVATION_RANKS);

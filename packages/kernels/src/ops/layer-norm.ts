@@ -16,6 +16,13 @@ import {ACTIVATION_RANKS, checkSize, checkTensor, flatten} from './shapes.js';
  * @param epsilon Added to the variance; at least 0. Default 1e-3, as in Keras.
  * @returns x's shape.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if epsilon is negative or no number.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {layerNorm} from '@tfjs-peft/kernels';
+ *
+ * const y = layerNorm(tf.tensor2d([[1, 2, 3]]), tf.ones([3]), tf.zeros([3]));
+ * ```
  */
 export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor1D, beta?: tf.Tensor1D, epsilon = 1e-3): tf.Tensor {
   checkTensor('layerNorm', 'x', x, ACTIVATION_RANKS);

@@ -14,6 +14,13 @@ import {checkTensor} from './shapes.js';
  * @returns [M, N], or [batch, M, N] if either operand has rank 3; a batch of 1 or a missing batch axis is
  * broadcast.
  * @throws ShapeError if ranks, dtypes, inner sizes or batch sizes do not fit.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {matMul} from '@tfjs-peft/kernels';
+ *
+ * const product = matMul(tf.ones([2, 3]), tf.ones([4, 3]), false, true); // [2, 4]
+ * ```
  */
 export function matMul(
   a: tf.Tensor,
@@ -28,7 +35,8 @@ export function matMul(
   const innerB = b.shape[b.rank - (transposeB ? 1 : 2)]!;
   if (innerA !== innerB) {
     throw new ShapeError(
-      `matMul: the inner sizes of a [${a.shape}] and b [${b.shape}] with transposeA=${transposeA}, transposeB=${transposeB} ` +
+      `matMul: the inner sizes of a [${a.shape}] and b [${b.shape}] with transposeA=${transposeA}, ` +
+        `transposeB=${transposeB} ` +
         `are ${innerA} and ${innerB}; they must be equal.`,
     );
   }

@@ -50,6 +50,13 @@ export interface ProjectInputs {
  * @returns `h` [..., R], and `columns` [..., columns] if asked for (without bias).
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` or `topK` is out of
  * range.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {project} from '@tfjs-peft/kernels';
+ *
+ * const {h} = project({x: tf.ones([2, 4]), a: tf.ones([4, 1])}); // [2, 1]
+ * ```
  */
 export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tensor} {
   const {x, a, kernel, columns, gates} = inputs;

@@ -48,6 +48,13 @@ const SHARE = 0.8;
  * that was chosen at all takes 2 · r · width to pack its weight. Measured on the wasm backend, where the two
  * break even at 8 experts of rank 4 with 2 chosen; at 64 of rank 16 the sparse product takes less than a
  * fifth.
+ *
+ * @example
+ * ```ts
+ * import {sparsePays} from '@tfjs-peft/kernels';
+ *
+ * const pays = sparsePays({rows: 256, width: 512, experts: 64, rank: 16, topK: 2}); // true
+ * ```
  */
 export function sparsePays({rows, width, experts, rank, topK}: SparseSizes): boolean {
   const padded = rank <= 8 ? 8 : Math.ceil(rank / 16) * 16;
@@ -75,7 +82,8 @@ export function choosesSparse(
   }
   if (all % experts !== 0) {
     throw new ShapeError(
-      `${op}: the experts' ranks lie side by side in ${all} columns, which is no multiple of the ${experts} gates of ` +
+      `${op}: the experts' ranks lie side by side in ${all} columns, which is no multiple of the ` +
+        `${experts} gates of ` +
         `[${gates.shape}].`,
     );
   }

@@ -19,21 +19,29 @@ export interface StreamGatesOptions {
 }
 
 /**
- * What LiME's router makes of two streams (Kowsher et al., arXiv 2604.02338, section 3), in one
- * kernel, and one for its gradient:
+ * What LiME's router makes of two streams (Kowsher et al., arXiv 2604.02338, section 3), in one kernel, and
+ * one for its gradient:
  *
  *     p = softmax(weights[0] a / max|a| + weights[1] b / max|b|)
  *
- * with the largest magnitude of each row (or `floor`), and Auto Top-K: the gates are what of p is
- * at least theta times the row's largest, scaled to sum to 1. The gradient goes through the maxima;
- * the selection counts as a constant.
+ * with the largest magnitude of each row (or `floor`), and Auto Top-K: the gates are what of p is at least
+ * theta times the row's largest, scaled to sum to 1. The gradient goes through the maxima; the selection
+ * counts as a constant.
  *
  * @param a [..., E], float32.
  * @param b The same shape.
- * @returns `probabilities` [..., E], and `gates` of the same shape, which are
- * the probabilities if theta is null.
- * @throws ShapeError if the shapes differ or a dtype is not float32; ConfigError
- * if theta or floor is out of range.
+ * @returns `probabilities` [..., E], and `gates` of the same shape, which are the probabilities if theta is
+ * null.
+ * @throws ShapeError if the shapes differ or a dtype is not float32; ConfigError if theta or floor is out of
+ * range.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {streamGates} from '@tfjs-peft/kernels';
+ *
+ * const [a, b] = [tf.ones([2, 4]), tf.ones([2, 4])];
+ * const {gates} = streamGates(a, b, {weights: [0.6, 1.4], theta: 0.7, floor: 1e-6});
+ * ```
  */
 export function streamGates(
   a: tf.Tensor,

@@ -3,6 +3,13 @@ import type {Activation} from '../types.js';
 /**
  * The error function to float64 accuracy: its Maclaurin series for |x| < 2.5, beyond that one minus the
  * continued fraction of erfc (Abramowitz and Stegun 7.1.6 and 7.1.14), evaluated from the far end.
+ *
+ * @example
+ * ```ts
+ * import {erf} from '@tfjs-peft/kernels/reference';
+ *
+ * const value = erf(1); // 0.8427
+ * ```
  */
 export function erf(x: number): number {
   const size = Math.abs(x);

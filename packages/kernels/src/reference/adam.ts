@@ -5,7 +5,18 @@ export interface AdamNumbers {
   v: Float64Array;
 }
 
-/** Step `step` (from 1) of Adam (Kingma & Ba 2015, algorithm 1), in float64. */
+/**
+ * Step `step` (from 1) of Adam (Kingma & Ba 2015, algorithm 1), in float64.
+ *
+ * @example
+ * ```ts
+ * import {adamReference} from '@tfjs-peft/kernels/reference';
+ *
+ * const one = {value: Float64Array.of(1), m: Float64Array.of(0), v: Float64Array.of(0)};
+ * const options = {learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, step: 1};
+ * const {value} = adamReference(one, Float64Array.of(2), options); // 0.9
+ * ```
+ */
 export function adamReference(
   {value, m, v}: AdamNumbers,
   gradient: Float64Array,

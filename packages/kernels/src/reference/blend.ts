@@ -2,7 +2,18 @@ import type {Matrix} from './matrix.js';
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
-/** `blendGates` in float64; `share` and `gate` are 1 × 1. */
+/**
+ * `blendGates` in float64; `share` and `gate` are 1 × 1.
+ *
+ * @example
+ * ```ts
+ * import {blendReference, matrix} from '@tfjs-peft/kernels/reference';
+ *
+ * const [share, gate] = [matrix(1, 1, [0]), matrix(1, 1, [0])];
+ * const attrs = {rows: 1, slope: 1, tokenFactor: 1, sampleFactor: 1};
+ * const gates = blendReference({token: matrix(1, 2, [0.5, 0.5]), share, gate}, attrs);
+ * ```
+ */
 export function blendReference(
   {token, sample, share, gate}: {token?: Matrix; sample?: Matrix; share: Matrix; gate: Matrix},
   {

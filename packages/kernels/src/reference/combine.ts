@@ -31,7 +31,16 @@ export interface CombineReferenceInputs {
 
 type ScaleName = 'pre' | 'alpha' | 'beta' | 'post';
 
-/** mix(h, gates): see `Mix`. */
+/**
+ * mix(h, gates): see `Mix`.
+ *
+ * @example
+ * ```ts
+ * import {matrix, mixReference} from '@tfjs-peft/kernels/reference';
+ *
+ * const mixed = mixReference(matrix(1, 2, [1, 2]), matrix(1, 2, [0.5, 0.5]), 'expert'); // [0.5, 1]
+ * ```
+ */
 export function mixReference(h: Matrix, gates: Matrix | undefined, mix: Mix): Matrix {
   if (mix === 'none' || gates === undefined) return h;
   if (mix === 'expert') {
@@ -66,7 +75,16 @@ function scaleAt(
   return vector === undefined ? () => 1 : (_, j) => vector.data[j]!;
 }
 
-/** The combine op in float64, written as its formula reads. */
+/**
+ * The combine op in float64, written as its formula reads.
+ *
+ * @example
+ * ```ts
+ * import {combineReference, matrix} from '@tfjs-peft/kernels/reference';
+ *
+ * const y = combineReference({x: matrix(1, 2, [1, 2]), kernel: matrix(2, 1, [3, 4])}); // 11
+ * ```
+ */
 export function combineReference(
   inputs: CombineReferenceInputs,
   {

@@ -11,7 +11,16 @@ function softmax(logits: Matrix): Matrix {
   return generate(logits.rows, logits.columns, (i, j) => rows[i]![j]!);
 }
 
-/** softmax(x R / temperature), in float64. */
+/**
+ * softmax(x R / temperature), in float64.
+ *
+ * @example
+ * ```ts
+ * import {matrix, softmaxGatesReference} from '@tfjs-peft/kernels/reference';
+ *
+ * const gates = softmaxGatesReference(matrix(1, 1, [1]), matrix(1, 2, [0, 0]), 1); // [0.5, 0.5]
+ * ```
+ */
 export function softmaxGatesReference(x: Matrix, kernel: Matrix, temperature: number): Matrix {
   const logits = matMulReference(x, kernel);
   return softmax(generate(logits.rows, logits.columns, (i, j) => at(logits, i, j) / temperature));
@@ -27,6 +36,14 @@ function normalized(stream: Matrix, floor: number): Matrix {
 /**
  * LiME's probabilities of two streams and Auto Top-K's gates of them, in float64; `selected` where a gate is
  * kept, if not by theta.
+ *
+ * @example
+ * ```ts
+ * import {matrix, streamGatesReference} from '@tfjs-peft/kernels/reference';
+ *
+ * const [a, b] = [matrix(1, 2, [1, 2]), matrix(1, 2, [3, 1])];
+ * const {gates} = streamGatesReference(a, b, {weights: [0.6, 1.4], theta: 0.7, floor: 1e-6});
+ * ```
  */
 export function streamGatesReference(
   a: Matrix,

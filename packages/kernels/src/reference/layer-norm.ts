@@ -1,6 +1,15 @@
 import {at, generate, type Matrix} from './matrix.js';
 
-/** Layer normalization of x's rows (Ba, Kiros & Hinton 2016, equation 4), in float64. */
+/**
+ * Layer normalization of x's rows (Ba, Kiros & Hinton 2016, equation 4), in float64.
+ *
+ * @example
+ * ```ts
+ * import {layerNormReference, matrix} from '@tfjs-peft/kernels/reference';
+ *
+ * const y = layerNormReference(matrix(1, 2, [1, 3]), {epsilon: 1e-3});
+ * ```
+ */
 export function layerNormReference(
   x: Matrix,
   {gamma, beta, epsilon}: {gamma?: Float64Array; beta?: Float64Array; epsilon: number},

@@ -1,6 +1,15 @@
 import {at, generate, type Matrix} from './matrix.js';
 
-/** `topKGates` in float64; `keptOf` says by whose order entries are kept, if not by p's own. */
+/**
+ * `topKGates` in float64; `keptOf` says by whose order entries are kept, if not by p's own.
+ *
+ * @example
+ * ```ts
+ * import {matrix, topKReference} from '@tfjs-peft/kernels/reference';
+ *
+ * const kept = topKReference(matrix(1, 3, [0.2, 0.5, 0.3]), {k: 2, renormalize: false});
+ * ```
+ */
 export function topKReference(
   p: Matrix,
   {k, renormalize}: {k: number; renormalize: boolean},

@@ -49,7 +49,7 @@ describe('where the heap is full', () => {
   ])('%s says how many bytes are missing, and what to do', (_name, op) => {
     const {numTensors, numDataBuffers} = tf.memory();
     expect(op).toThrow(BackendError);
-    expect(op).toThrow(`wasm: out of memory: ${small} bytes are not to be had`);
+    expect(op).toThrow(`wasm: out of memory: could not allocate ${small} bytes`);
     expect(op).toThrow('Adapt fewer sites, take a smaller batch, or dispose what is not needed');
     expect(tf.memory()).toMatchObject({numTensors, numDataBuffers});
   });

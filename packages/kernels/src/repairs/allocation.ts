@@ -51,8 +51,8 @@ export const ALLOCATION_GUARD: Patch<Heap['_malloc']> = {
       const inside = (pointer >>> 0) + bytes <= heap.HEAPU8.length;
       if ((pointer !== 0 || bytes === 0) && inside) return pointer;
       throw new BackendError(
-        `wasm: out of memory: ${bytes} bytes are not to be had, of a heap of ${Math.round(heap.HEAPU8.length / MIB)} MiB. ` +
-          'Adapt fewer sites, take a smaller batch, or dispose what is not needed; what is there already is as it was.',
+        `wasm: out of memory: could not allocate ${bytes} bytes in a heap of ${Math.round(heap.HEAPU8.length / MIB)} MiB. ` +
+          'Adapt fewer sites, use a smaller batch, or dispose tensors. Existing tensors are unchanged.',
       );
     };
   },

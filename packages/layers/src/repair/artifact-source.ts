@@ -21,8 +21,8 @@ const FETCHING = [
 ] as const;
 
 /**
- * How deep a topology may nest, such as models in models: no recursion over it
- * comes near the end of the stack.
+ * How deep a topology may nest, such as models in models: no recursion over it comes near the end of the
+ * stack.
  */
 const DEEPEST = 200;
 
@@ -41,7 +41,7 @@ export function checkLoadOptions(source: ArtifactSource, options: unknown): void
   const {onRepair, ...fetching} = options as {onRepair?: unknown} & tf.io.LoadOptions;
   if (onRepair !== undefined && typeof onRepair !== 'function')
     throw new ConfigError(
-      `normalizeArtifacts: onRepair is a ${typeof onRepair}, but must be a function of a repair. Make it one.`,
+      `normalizeArtifacts: onRepair is a ${typeof onRepair}. Pass a function, such as console.log.`,
     );
   const given = Object.keys(fetching).filter((key) => fetching[key as keyof typeof fetching] !== undefined);
   if (typeof source !== 'string' && given.length > 0) {
@@ -55,7 +55,8 @@ export function checkLoadOptions(source: ArtifactSource, options: unknown): void
  * Reads the artifacts of a model.
  *
  * @throws ConfigError if nothing can load the source, or what does so fails or gives nothing;
- * WeightMismatchError if the weights take more bytes than there are.
+ * WeightMismatchError if the weights
+ *   take more bytes than there are.
  */
 export async function loadArtifacts(
   source: ArtifactSource,
@@ -65,8 +66,8 @@ export async function loadArtifacts(
     const {fromTFHub, ...fetching} = options;
     const address = fromTFHub ? hubAddress(source) : source;
     const handlers = tf.io.getLoadHandlers(address, fetching);
-    // tfjs itself tries http where nothing else feels responsible, which a file name
-    // without a scheme needs in a browser.
+    // tfjs itself tries http where nothing else feels responsible, which a file name without a scheme needs
+    // in a browser.
     const handler =
       handlers.length === 0 ? tf.io.http(address, fetching) : oneHandler(handlers, address, 'load');
     return loadWith(handler, `'${address}'`, address);

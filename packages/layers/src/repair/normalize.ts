@@ -6,39 +6,44 @@ import type {Repair} from './log.js';
 
 /** Options of {@link normalizeArtifacts}. */
 export interface NormalizeOptions extends tf.io.LoadOptions {
-  /** Called for each thing that is changed, while the model loads. */
+  /** Called for each change while the model loads. */
   onRepair?: (repair: Repair) => void;
 }
 
-/** An IO handler that repairs what it loads. */
+/** An IO handler that repairs the model that it loads. */
 export interface NormalizingHandler {
-  /** What was changed by the last load. */
+  /** The changes of the last load. */
   readonly repairs: readonly Repair[];
   load(): Promise<tf.io.ModelArtifacts>;
 }
 
 /**
- * An IO handler around any other, that repairs models which the converter writes and stock tfjs
- * 4.22 cannot load, or runs wrongly:
- *
- *     const model = await tf.loadGraphModel(normalizeArtifacts('https://example.org/model.json'));
- *     const model = await tf.loadLayersModel(normalizeArtifacts('file://model/model.json'));
+ * Wraps an IO handler and repairs models from the converter that stock tfjs 4.22 cannot load, or for which it
+ * gives wrong results.
  *
  * GraphModels: FusedBatchNorm with `is_training` computes its batch statistics; activations that oneDNN fused
- * into a product (`GeluExact`, `GeluApproximate`, `Tanh`) are stock ops again; epsilons that float16 rounded
- * to 0 are above 0. LayersModels: exports of Keras 3, by h5 and `.keras`; `.keras` files of Keras 2;
- * SeparableConv2D, causal Conv1D, ZeroPadding1D, Cropping1D, GRU with `reset_after`, `L1` and `L2`, `silu`,
- * class names with a package, and weight names of any of these.
+ * into a product (`GeluExact`, `GeluApproximate`, `Tanh`) become stock ops again; epsilons that float16
+ * rounded to 0 become positive. LayersModels: exports of Keras 3, by h5 and `.keras`; `.keras` files of Keras
+ * 2; SeparableConv2D, causal Conv1D, ZeroPadding1D, Cropping1D, GRU with `reset_after`, `L1` and `L2`,
+ * `silu`, class names with a package, and weight names of any of these.
  *
- * Nothing that was loaded is changed: the artifacts given on are new where they
- * differ. `repairs` lists what was done.
+ * The source is not changed: repaired parts of the artifacts are copies. `repairs` lists all changes.
  *
- * @param source an address that tfjs has a handler for, an IO handler with `load()`, or model artifacts.
+ * @param source An address for which tfjs has a handler, an IO handler with `load()`, or model artifacts.
  * @param options `onRepair`; and for an address, those of `tf.io.http` and `fromTFHub`.
- * @throws ConfigError if an option is unknown, or says how to fetch what is no address.
- * @throws `load()` throws UnsupportedModelError, naming the layer or node and the way out, where the model
- * cannot be had in tfjs; WeightMismatchError where weights and model do not belong together; ConfigError
- * where there is nothing to load.
+ * @throws ConfigError if an option is unknown, or an option for fetching is set but `source` is not an
+ * address.
+ * @throws `load()` throws UnsupportedModelError, with the layer or node and a way out, if tfjs cannot run the
+ * model; WeightMismatchError if the weights do not belong to the model; ConfigError if there is nothing to
+ * load.
+ * @example
+ * ```ts compiled: it loads a model of yours
+ * import * as tf from '@tensorflow/tfjs';
+ * import {normalizeArtifacts} from '@tfjs-peft/layers/repair';
+ *
+ * const handler = normalizeArtifacts('https://example.org/model.json', {onRepair: console.log});
+ * const model = await tf.loadGraphModel(handler);
+ * ```
  */
 export function normalizeArtifacts(
   source: ArtifactSource,

@@ -41,6 +41,7 @@ export const adapters = new Registry<AdapterDefinition>('adapter');
  * missing.
  * @example
  * ```ts
+ * import type {Tensor1D} from '@tensorflow/tfjs-core';
  * import {type Adapter, defineAdapter} from '@tfjs-peft/layers';
  *
  * // Scales the output by one learned vector.
@@ -51,7 +52,7 @@ export const adapters = new Registry<AdapterDefinition>('adapter');
  *     build({outputDim}, add) {
  *       vector = add('vector', [outputDim], {type: 'ones'});
  *     },
- *     parts: () => ({post: {table: vector.read()}}),
+ *     parts: () => ({post: vector.read() as Tensor1D}),
  *     getConfig: () => ({type: 'scale'}) as never,
  *   };
  * };

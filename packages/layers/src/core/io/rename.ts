@@ -21,7 +21,9 @@ export function renameSites({file, weights}: StoredFile, rename: Rename): Stored
   const taken = new Map<string, string>();
   for (const [from, to] of names) {
     if (typeof to !== 'string' || to === '') {
-      throw new ConfigError(`load: rename gives ${describe(to)} for '${from}', but must give a text.`);
+      throw new ConfigError(
+        `load: rename gives ${describe(to)} for '${from}'. Give a name: a string that is not empty.`,
+      );
     }
     const other = taken.get(to);
     if (other !== undefined) {

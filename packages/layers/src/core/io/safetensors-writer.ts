@@ -5,22 +5,30 @@ import {LENGTH_BYTES, METADATA} from './safetensors.js';
 import {encodeText} from './text-encoding.js';
 
 /**
- * Writes float32 tensors as a safetensors file, in the map's order, behind a header padded so that
- * the data is aligned to 8 bytes. {@link readSafetensors} reads what it writes, with the same
- * names, shapes, values and texts.
+ * Writes float32 tensors as a safetensors file, in the map's order. The header is padded to align the data to
+ * 8 bytes. {@link readSafetensors} reads the same names, shapes, values and metadata back.
  *
- * @throws SafetensorsError, before anything is written, if a name is no text or is `__metadata__`, which the
- * format reserves; a shape is no list of sizes or does not fit its values; values are no Float32Array;
- * metadata is not of texts; or the header would be longer than what {@link readSafetensors} takes.
+ * @throws SafetensorsError if a name is not a string or is the reserved `__metadata__`; a shape is not a list
+ * of sizes or does not fit its values; values are not a Float32Array; metadata is not a Map of strings; or
+ * {@link readSafetensors} would refuse the header as too long.
+ * @example
+ * ```ts
+ * import {readSafetensors, writeSafetensors} from '@tfjs-peft/layers';
+ *
+ * const bytes = writeSafetensors(new Map([['a', {shape: [2], values: Float32Array.of(1, 2)}]]));
+ * const {tensors} = readSafetensors(bytes);
+ * ```
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, {shape: readonly number[]; values: Float32Array}>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Uint8Array {
-  if (!isMap(tensors)) throw new SafetensorsError('The tensors must be a Map of names to shapes and values.');
-  if (!isMap(metadata)) throw new SafetensorsError('The metadata must be a Map of texts to texts.');
-  // Joined by hand, because an object literal would lose a tensor called
-  // __proto__ and reorder one called '1'.
+  if (!isMap(tensors))
+    throw new SafetensorsError('The tensors must be a Map from names to {shape, values}. Pass one.');
+  if (!isMap(metadata))
+    throw new SafetensorsError('The metadata must be a Map from strings to strings. Pass one.');
+  // Joined by hand, because an object literal would lose a tensor called __proto__ and reorder one called
+  // '1'.
   const fields: string[] = [];
   if (metadata.size > 0) {
     const texts = [...metadata].map(([key, text]) => `${quoted(key)}:${quoted(text)}`);
@@ -43,7 +51,8 @@ export function writeSafetensors(
   const tooMuch = excess(header) ?? (headerBytes > LIMITS.json ? `takes ${headerBytes} bytes` : undefined);
   if (tooMuch !== undefined) {
     throw new SafetensorsError(
-      `The header of ${tensors.size} tensors ${tooMuch}, so that it could not be read again. Write fewer tensors, or with shorter names.`,
+      `The header of ${tensors.size} tensors ${tooMuch}, too much to read it again. ` +
+        'Write fewer tensors or use shorter names.',
     );
   }
   const bytes = new Uint8Array(LENGTH_BYTES + headerBytes + size);
@@ -67,7 +76,7 @@ function checkTensor(name: unknown, tensor: unknown): {shape: readonly number[];
   const fail = (problem: string): never => {
     throw new SafetensorsError(`Tensor ${describe(name)}: ${problem}.`);
   };
-  if (typeof name !== 'string') fail('a name must be a text');
+  if (typeof name !== 'string') fail('a name must be a string');
   if (name === METADATA) fail('the format reserves this name. Rename the tensor');
   if (typeof tensor !== 'object' || tensor === null) {
     return fail(`it is ${describe(tensor)}, but must be {shape, values}`);
@@ -75,7 +84,8 @@ function checkTensor(name: unknown, tensor: unknown): {shape: readonly number[];
   const {shape, values} = tensor as {shape: unknown; values: unknown};
   if (Object.prototype.toString.call(values) !== '[object Float32Array]') {
     fail(
-      `its values are ${describe(values)}, but must be a Float32Array: the file says F32. Convert them with Float32Array.from`,
+      `its values are ${describe(values)}, but must be a Float32Array: the file says F32. Convert them ` +
+        'with Float32Array.from',
     );
   }
   const isShape =
@@ -89,7 +99,9 @@ function checkTensor(name: unknown, tensor: unknown): {shape: readonly number[];
 
 function quoted(text: unknown): string {
   if (typeof text !== 'string') {
-    throw new SafetensorsError(`${METADATA}: ${describe(text)} is no text. Give texts by texts.`);
+    throw new SafetensorsError(
+      `${METADATA}: ${describe(text)} is not a string. Pass a Map from strings to strings.`,
+    );
   }
   return JSON.stringify(text);
 }

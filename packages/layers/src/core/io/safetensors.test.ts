@@ -105,9 +105,9 @@ describe('malformed files', () => {
     ['__proto__ twice', file(`{"__proto__":${one},"__proto__":${one}}`, 4), /'__proto__' twice/],
     ['overlap', file(`{"s":${entry([2], [0, 8])},"t":${entry([1], [4, 8])}}`, 8), /'t': its bytes overlap/],
     ['the same bytes twice', file(`{"s":${one},"t":${one}}`, 4), /overlap/],
-    ['a gap', file(`{"s":${one},"t":${entry([1], [8, 12])}}`, 12), /'t': a gap of 4 bytes/],
+    ['a gap', file(`{"s":${one},"t":${entry([1], [8, 12])}}`, 12), /'t': there is a gap of 4 bytes/],
     ['a gap in front', file(`{"t":${entry([1], [4, 8])}}`, 8), /a gap of 4/],
-    ['bytes behind', file(`{"t":${one}}`, 5), /1 bytes behind the last/],
+    ['bytes behind', file(`{"t":${one}}`, 5), /1 bytes after the last/],
     ['bytes without tensors', file('{}', 1), /1 bytes behind/],
     [
       'an empty tensor inside another',
@@ -137,7 +137,7 @@ describe('malformed files', () => {
       /unknown key 'x'/,
     ],
     ['an entry that is no object', file('{"t":3}'), /'t': its entry is 3/],
-    ['metadata that is no text', file('{"__metadata__":{"a":1}}'), /'a' is 1, but must be a text/],
+    ['metadata that is no text', file('{"__metadata__":{"a":1}}'), /'a' is 1, but must be a string/],
     ['metadata that is no object', file('{"__metadata__":"a"}'), /not an object/],
     ['deep nesting', file(`{"t":${deep}}`), /nested deeper than 32/],
   ])('%s', (_what, bytes, message) => {

@@ -4,14 +4,14 @@ import {duplicateKey, excess} from './json.js';
 import {CODECS, type Codec} from './safetensors-dtypes.js';
 import {decodeText} from './text-encoding.js';
 
-/** A tensor of a file, its values in memory of their own. */
+/** A tensor of a file. Its values are a copy. */
 export interface StoredTensor {
   dtype: 'float32' | 'int32' | 'bool';
   shape: number[];
   values: Float32Array | Int32Array | Uint8Array;
 }
 
-/** What a file holds: tensors by name, in the order of their bytes, and free texts by key. */
+/** Contents of a file: tensors by name, in the order of their bytes, and metadata, strings by key. */
 export interface SafetensorsFile {
   tensors: Map<string, StoredTensor>;
   metadata: Map<string, string>;
@@ -21,14 +21,21 @@ export const METADATA = '__metadata__';
 export const LENGTH_BYTES = 8;
 
 /**
- * Reads a safetensors file. Types F32, F16, BF16 and F64 become float32, I32, I16,
- * I8, U16 and U8 int32, BOOL bool.
+ * Reads a safetensors file. Types F32, F16, BF16 and F64 become float32, I32, I16, I8, U16 and U8 int32, BOOL
+ * bool.
  *
- * Nothing is returned unless the whole file is sound: the header must be JSON without duplicate keys, and the
- * tensors must cover the bytes behind it without gap or overlap.
+ * The whole file is checked first: the header must be JSON without duplicate keys, and the tensors must cover
+ * the bytes after it without gap or overlap.
  *
- * @throws SafetensorsError naming the tensor and the problem if the file is truncated,
- * malformed or has a type not listed above.
+ * @throws SafetensorsError with the tensor and the problem if the file is truncated, malformed or has a type
+ * not listed above.
+ * @example
+ * ```ts
+ * import {readSafetensors, writeSafetensors} from '@tfjs-peft/layers';
+ *
+ * const bytes = writeSafetensors(new Map([['a', {shape: [2], values: Float32Array.of(1, 2)}]]));
+ * const values = readSafetensors(bytes).tensors.get('a')!.values; // [1, 2]
+ * ```
  */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const {entries, metadata, dataStart} = readHead(bytes, bytes.byteLength);
@@ -39,10 +46,10 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
 }
 
 /**
- * What the header of a file says, checked against the file's size; the tensors' bytes are not needed for it.
+ * Reads the header of a file and checks it against the file's size, without the bytes of the tensors.
  *
- * @param bytes The file, or its beginning with all of the header.
- * @throws SafetensorsError as {@link readSafetensors} does.
+ * @param bytes The file, or its beginning with the whole header.
+ * @throws The SafetensorsErrors of {@link readSafetensors}.
  */
 export function readHead(
   bytes: Uint8Array,
@@ -62,7 +69,7 @@ export function readHead(
   return {entries, metadata, dataStart};
 }
 
-/** The free texts in a file's header, whatever follows it; for a file of which no more is to be known. */
+/** The metadata in a file's header; the rest of the file is not checked. */
 export function readMetadata(bytes: Uint8Array): Map<string, string> {
   const dataStart = LENGTH_BYTES + headerLength(bytes, bytes.byteLength);
   const metadata = new Map<string, string>();
@@ -91,12 +98,14 @@ function headerLength(bytes: Uint8Array, fileBytes: number): number {
   const length = view.getUint32(0, true) + 2 ** 32 * view.getUint32(4, true);
   if (length > LIMITS.json) {
     throw new SafetensorsError(
-      `The header claims ${length} bytes; more than ${LIMITS.json} is not allowed. This is no safetensors file of an adapter.`,
+      `The header claims ${length} bytes; more than ${LIMITS.json} is not allowed. This is not an ` +
+        "adapter's safetensors file.",
     );
   }
   if (length > available) {
     throw new SafetensorsError(
-      `The header claims ${length} bytes, but only ${available} follow. The file is truncated: copy it again.`,
+      `The header claims ${length} bytes, but only ${available} follow. The file is truncated: copy it ` +
+        'again.',
     );
   }
   return length;
@@ -104,7 +113,7 @@ function headerLength(bytes: Uint8Array, fileBytes: number): number {
 
 function parseHeader(bytes: Uint8Array): Record<string, unknown> {
   const damaged = (what: string, cause: unknown) =>
-    new SafetensorsError(`The header is not ${what}. This is no safetensors file, or a damaged one.`, {
+    new SafetensorsError(`The header is not ${what}. This is not a safetensors file, or it is damaged.`, {
       cause,
     });
   let text: string;
@@ -116,7 +125,7 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
   }
   const tooMuch = excess(text);
   if (tooMuch !== undefined) {
-    throw new SafetensorsError(`The header ${tooMuch}. This is no safetensors file of an adapter.`);
+    throw new SafetensorsError(`The header ${tooMuch}. This is not an adapter's safetensors file.`);
   }
   let header: unknown;
   try {
@@ -125,12 +134,14 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
     throw damaged('JSON', cause);
   }
   if (!isObject(header) || !text.startsWith('{')) {
-    throw new SafetensorsError('The header is not a JSON object that starts with its first byte.');
+    throw new SafetensorsError(
+      'The header is not a JSON object that starts with its first byte. This is not a safetensors file.',
+    );
   }
   const twice = duplicateKey(text);
   if (twice !== undefined) {
     throw new SafetensorsError(
-      `The header has the key ${describe(twice)} twice, so it is unclear which one holds.`,
+      `The header has the key ${describe(twice)} twice. The file is damaged: write it again.`,
     );
   }
   return header;
@@ -140,7 +151,7 @@ function checkMetadata(value: unknown, metadata: Map<string, string>): void {
   if (!isObject(value)) throw new SafetensorsError(`${METADATA} is ${describe(value)}, not an object.`);
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== 'string') {
-      throw new SafetensorsError(`${METADATA}: ${describe(key)} is ${describe(text)}, but must be a text.`);
+      throw new SafetensorsError(`${METADATA}: ${describe(key)} is ${describe(text)}, but must be a string.`);
     }
     metadata.set(key, text);
   }
@@ -170,7 +181,8 @@ function checkEntry(name: string, value: unknown): Entry {
   if (end < begin) fail(`data_offsets [${begin}, ${end}] end before they begin`);
   if (end - begin !== needed) {
     fail(
-      `data_offsets [${begin}, ${end}] span ${end - begin} bytes, but ${dtype} ${describe(shape)} takes ${needed}`,
+      `data_offsets [${begin}, ${end}] span ${end - begin} bytes, but ${dtype} ${describe(shape)} takes ` +
+        `${needed}`,
     );
   }
   return {name, codec, shape, begin, end};
@@ -183,25 +195,28 @@ function checkCoverage(entries: readonly Entry[], available: number): void {
       throw new SafetensorsError(`Tensor ${describe(name)}: its bytes overlap another tensor's.`);
     if (begin > at) {
       throw new SafetensorsError(
-        `Tensor ${describe(name)}: a gap of ${begin - at} bytes lies before its data.`,
+        `Tensor ${describe(name)}: there is a gap of ${begin - at} bytes before its data.`,
       );
     }
     if (end > available) {
       throw new SafetensorsError(
-        `Tensor ${describe(name)}: its data ends at byte ${end}, but the file has only ${available} bytes of data. ` +
+        `Tensor ${describe(name)}: its data ends at byte ${end}, but the file has only ${available} bytes ` +
+          'of data. ' +
           'The file is truncated: copy it again.',
       );
     }
     at = end;
   }
   if (at < available) {
-    throw new SafetensorsError(`The file has ${available - at} bytes behind the last tensor's data.`);
+    throw new SafetensorsError(
+      `The file has ${available - at} bytes after the last tensor's data. It is damaged: write it again.`,
+    );
   }
 }
 
 function readTensor({codec, shape, begin, end}: Entry, bytes: Uint8Array, dataStart: number): StoredTensor {
-  // Element by element through a view: the data of a file need not be aligned to its type, and
-  // `slice` of a Node Buffer is no copy.
+  // Element by element through a view: the data of a file need not be aligned to its type, and `slice` of a
+  // Node Buffer is no copy.
   const view = new DataView(bytes.buffer, bytes.byteOffset + dataStart + begin, end - begin);
   const length = (end - begin) / codec.size;
   const Values = {float32: Float32Array, int32: Int32Array, bool: Uint8Array}[codec.dtype];

@@ -247,7 +247,7 @@ describe('weights', () => {
   it('of a huge file that is none are refused by its first bytes', async () => {
     const place = withHeader('{}');
     truncateSync(join(place, WEIGHTS), 3e9);
-    expect((await refusal(place)).message).toMatch(/bytes behind the last tensor/);
+    expect((await refusal(place)).message).toMatch(/bytes after the last tensor/);
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
@@ -314,18 +314,18 @@ describe('writeSafetensors refuses before it writes:', () => {
     ['a plain array', [['t', {shape: [1], values: [1]}]], [], /are \[1\]/],
     ['no values', [['t', {shape: []}]], [], /undefined/],
     ['no tensor', [['t', null]], [], /it is null/],
-    ['a name that is a number', [[3, good]], [], /3.*must be a text/],
+    ['a name that is a number', [[3, good]], [], /3.*must be a string/],
     ['a reserved name', [['__metadata__', good]], [], /reserves/],
-    ['metadata that is a number', [['t', good]], [['a', 1]], /1 is no text/],
-    ['metadata that is nothing', [['t', good]], [['a', undefined]], /undefined is no text/],
-    ['a key of metadata that is a number', [['t', good]], [[1, 'a']], /1 is no text/],
+    ['metadata that is a number', [['t', good]], [['a', 1]], /1 is not a string/],
+    ['metadata that is nothing', [['t', good]], [['a', undefined]], /undefined is not a string/],
+    ['a key of metadata that is a number', [['t', good]], [[1, 'a']], /1 is not a string/],
     [
       'a header that could not be read again',
       [['t', good]],
       [['a', 'x'.repeat(1e7)]],
-      /could not be read again/,
+      /too much to read it again/,
     ],
-    ['names without end', [['t'.repeat(1e7), good]], [], /could not be read again/],
+    ['names without end', [['t'.repeat(1e7), good]], [], /too much to read it again/],
   ])('%s', (_, tensors, metadata, message) => {
     const write = () => writeSafetensors(new Map(tensors as never), new Map(metadata as never));
     expect(write).toThrow(SafetensorsError);

@@ -3,52 +3,47 @@ import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import {checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import type {GraphInputs} from './inputs.js';
 
-/**
- * Targets of a {@link GraphTrainer}, one for each output: in the outputs' order, or by the outputs' names.
- */
+/** Targets of a {@link GraphTrainer}, one per output: in the outputs' order, or by the outputs' names. */
 export type GraphTargets = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 
-/** A batch to train on or to evaluate. Its tensors are disposed when it was used, as `fitDataset` does. */
+/** A batch for training or evaluation. Its tensors are disposed after use, as with `fitDataset`. */
 export interface GraphBatch {
-  /** Inputs of the GraphModel. They need not have a row for each sample. */
+  /** Inputs of the GraphModel. They may have any shape that the graph takes. */
   xs: GraphInputs;
-  /** Targets, with a row for each sample. */
+  /** Targets, with one row per sample. */
   ys: GraphTargets;
   /**
-   * How much each sample counts in the loss: [samples], or of the shape of the loss's values, such as
-   * [samples, steps]. One tensor for all outputs, a list, or by the outputs' names; outputs without any count
-   * all samples alike. Metrics do not look at them.
+   * Weight of each sample in the loss: [samples], or the shape of the loss's values, such as [samples,
+   * steps]. One tensor for all outputs, a list, or an object by the outputs' names. Default: all weights are
+   * 1. Metrics ignore them.
    */
   sampleWeights?: GraphTargets;
-  /** What the batch brings along for routers; see {@link AnyPeft.setContext}. */
+  /** Further inputs of the routers for this batch; see {@link AnyPeft.setContext}. */
   context?: RouterContext;
 }
 
-/** Tensors that hold all samples, a row each. They stay the caller's. */
+/** Tensors with all samples, one row per sample. You dispose them yourself. */
 export interface GraphArrays {
   xs: GraphInputs;
   ys: GraphTargets;
-  /** As in {@link GraphBatch}, with a row for each sample. */
+  /** As in {@link GraphBatch}, with one row per sample. */
   sampleWeights?: GraphTargets;
-  /** As in {@link GraphBatch}: tensors with a row for each sample, or one row for all. */
+  /** As in {@link GraphBatch}: tensors with one row per sample, or one row for all. */
   context?: RouterContext;
 }
 
-/** All samples as tfjs-layers takes them for validation. The tensors stay the caller's. */
+/** All samples in the form of tfjs-layers' `validationData`. You dispose the tensors yourself. */
 export type GraphPair =
   | readonly [xs: GraphInputs, ys: GraphTargets]
   | readonly [xs: GraphInputs, ys: GraphTargets, sampleWeights: GraphTargets];
 
 /**
- * Batches one after the other, once: what a generator function gives, say. `return` is
- * called if not all are asked for.
+ * An iterator over batches, such as a generator. It can be used once; `return` is called if not all batches
+ * are used.
  */
 export type GraphIterator = Iterator<GraphBatch> | AsyncIterator<GraphBatch>;
 
-/**
- * Batches as often as they are asked for. `tf.data.Dataset` is one, of any pipeline
- * that gives {@link GraphBatch}es.
- */
+/** Data that can be iterated repeatedly, such as a `tf.data.Dataset` of {@link GraphBatch}es. */
 export type GraphDataset =
   | {
       iterator(): Promise<{next(): Promise<IteratorResult<GraphBatch | tf.TensorContainer>>}>;
@@ -58,9 +53,9 @@ export type GraphDataset =
   | AsyncIterable<GraphBatch>;
 
 /**
- * What a {@link GraphTrainer} takes for data: a dataset, run anew for each epoch; an array of batches, whose
- * tensors stay the caller's; a function that gives a dataset or an iterator, called for each epoch; an
- * iterator, which can be run once; or all samples.
+ * Data of a {@link GraphTrainer}: a dataset, iterated in each epoch; an array of batches, whose tensors you
+ * dispose yourself; a function that returns a dataset or an iterator, called in each epoch; an iterator,
+ * which can be used once; or arrays with all samples.
  */
 export type GraphData =
   | GraphDataset
@@ -76,22 +71,22 @@ export interface BatchIterator {
   return?(): unknown;
 }
 
-/** Any data, as passes over it. What a pass gives is the taker's, who disposes it. */
+/** Data as passes over it. The consumer of a pass disposes its tensors. */
 export interface Source {
   iterator(): Promise<BatchIterator>;
-  /** Batches in a pass, where that is known. */
+  /** Batches per pass, if known. */
   size?: number | null;
-  /** Whether there can be one pass only. */
+  /** Whether only one pass is possible. */
   once: boolean;
 }
 
-/** How {@link GraphArrays} become batches. */
+/** How {@link GraphArrays} are split into batches. */
 export interface Batching {
-  /** Samples in a batch, of arrays. Default 32. */
+  /** For arrays: samples per batch. Default 32. */
   batchSize?: number;
-  /** Whether each epoch has the samples of arrays in an order of its own. */
+  /** For arrays: whether to shuffle the samples in each epoch. Default false. */
   shuffle?: boolean;
-  /** Seed of those orders: every fit has the same ones. Without one they differ every time. */
+  /** Seed of the shuffling, so that every `fit` uses the same orders. Default: different every time. */
   seed?: number;
 }
 
@@ -99,9 +94,9 @@ export interface Batching {
 const KEYS = ['xs', 'ys', 'sampleWeights', 'context'] as const;
 
 /**
- * Checks what some data gave as a batch.
+ * Checks one batch of some data.
  *
- * @throws ConfigError if it is no batch, has unknown keys, or tensors that are disposed already.
+ * @throws ConfigError if it is not a batch, has unknown keys, or has disposed tensors.
  */
 export function checkBatch(value: unknown): GraphBatch {
   checkFields('A batch', value);
@@ -112,17 +107,17 @@ export function checkBatch(value: unknown): GraphBatch {
   const tensors = [xs, ys, sampleWeights, context].flatMap((part) => part && tensorsOf(part));
   if (tensors.some((tensor) => tensor?.isDisposed)) {
     throw new ConfigError(
-      'A batch has tensors that are disposed, as those of a batch are when it was used. Make new ones for each pass, or give an ' +
-        'array of batches, whose tensors stay.',
+      'A batch has disposed tensors: those of a batch are disposed after use. Make new ones for each pass, ' +
+        'or pass an array of batches, whose tensors are kept.',
     );
   }
   return value as GraphBatch;
 }
 
-/** @throws ConfigError unless it is an object with xs and ys, and no key that batches do not have. */
+/** @throws ConfigError unless `value` is an object with xs and ys and no unknown key. */
 export function checkFields(what: string, value: unknown): void {
   if (typeof value !== 'object' || value === null || !('xs' in value) || !('ys' in value)) {
-    throw new ConfigError(`${what} must be {xs, ys}, not ${describe(value)}. Give it both.`);
+    throw new ConfigError(`${what} must be {xs, ys}, not ${describe(value)}. Pass both xs and ys.`);
   }
   checkOptions(what, value, KEYS);
 }
@@ -131,12 +126,12 @@ function checkTensors(key: string, value: unknown): void {
   const tensors = typeof value === 'object' && value !== null ? tensorsOf(value) : [];
   if (tensors.length === 0 || !tensors.every((tensor) => tensor instanceof tf.Tensor)) {
     throw new ConfigError(
-      `${key} must be a tensor, a list of tensors, or tensors by their names, not ${describe(value)}.`,
+      `${key} must be a tensor, a list of tensors, or an object of tensors by name, not ${describe(value)}.`,
     );
   }
 }
 
-/** In words, for errors. */
+/** Describes a value in an error. */
 export function describe(value: unknown): string {
   if (value === null || typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `a list of ${value.length}`;
@@ -145,18 +140,18 @@ export function describe(value: unknown): string {
   return keys.length === 0 ? 'an empty object' : `an object with ${keys.map((key) => `'${key}'`).join(', ')}`;
 }
 
-/** Tensors that come alone, in a list or by names. */
+/** All tensors of a tensor, a list or an object. */
 export function tensorsOf(tensors: object): tf.Tensor[] {
   if (tensors instanceof tf.Tensor) return [tensors];
   return Object.values(tensors).filter((value) => typeof value !== 'function');
 }
 
-/** Gives back the tensors of a batch. */
+/** Disposes the tensors of a batch. */
 export function disposeBatch({xs, ys, sampleWeights, context}: GraphBatch): void {
   for (const part of [xs, ys, sampleWeights, context]) if (part !== undefined) tf.dispose(tensorsOf(part));
 }
 
-/** Each tensor of a batch through a function; what else is in its context stays. */
+/** Maps each tensor of a batch; other values of its context are kept. */
 export async function mapBatch<T extends GraphBatch>(
   batch: T,
   change: (tensor: tf.Tensor, key: keyof GraphBatch) => tf.Tensor | Promise<tf.Tensor>,
@@ -175,13 +170,15 @@ export async function mapBatch<T extends GraphBatch>(
   return Object.fromEntries(await Promise.all(entries)) as T;
 }
 
-/** @throws ShapeError unless all targets have a row for each sample. */
+/** @throws ShapeError unless all targets have the same number of rows, at least 1. */
 export function countRows(targets: readonly tf.Tensor[]): number {
   const sizes = new Set(targets.map(({shape}) => shape[0]));
   const [size] = sizes;
   if (sizes.size !== 1 || size === undefined || size === 0) {
     const found = targets.map(({shape}) => `[${shape}]`).join(' and ');
-    throw new ShapeError(`The targets of a batch must have a row for each sample, not ${found}.`);
+    throw new ShapeError(
+      `The targets ys of a batch must have one row per sample, but have the shapes ${found}.`,
+    );
   }
   return size;
 }

@@ -134,7 +134,7 @@ describe('an iterator', () => {
       yield* generate();
     }
     const several = {epochs: 2, verbose: 0} as const;
-    await expect(own.fit(counted(), several)).rejects.toThrow(/cannot be run again for a second epoch/);
+    await expect(own.fit(counted(), several)).rejects.toThrow(/cannot be used again for a second epoch/);
     const validated = own.fit(generate, {...several, validationData: counted()});
     await expect(validated).rejects.toThrow(/validationData is an iterator/);
     expect(asked).toBe(0);
@@ -287,7 +287,7 @@ describe('data of which nothing can be had', () => {
     const own = await made();
     const batches = new Set(generate());
     await own.fit(batches, {verbose: 0});
-    await expect(own.fit(batches, {verbose: 0})).rejects.toThrow(/A batch has tensors that are disposed/);
+    await expect(own.fit(batches, {verbose: 0})).rejects.toThrow(/A batch has disposed tensors/);
   });
 
   it('unknown options are refused, and numbers out of range', async () => {

@@ -9,29 +9,28 @@ type Layer = tfl.layers.Layer;
 type Metric = Exclude<tfl.ModelCompileArgs['metrics'], unknown[] | Record<string, unknown>>;
 type ClassWeight = Record<number, number>;
 
-/** Options of {@link trainer}: those of `compile`, and what comes behind the graph. */
+/** Options of {@link trainer}: those of `compile`, and the outputs and heads to train. */
 export interface TrainerOptions {
   /**
-   * As in `model.compile`: one for all outputs, a list, or by the outputs' names. Needed by `fit`; without
-   * one, `gradients` takes any function of the outputs.
+   * As in `model.compile`: one loss for all outputs, a list, or an object by the outputs' names. `fit` needs
+   * it; `gradients` works without, on any function of the outputs.
    */
   loss?: tfl.ModelCompileArgs['loss'];
-  /** As in `model.compile`: a name or an optimizer, which stays the caller's. Default `'adam'`. */
+  /** As in `model.compile`: a name, or an optimizer, which you dispose yourself. Default `'adam'`. */
   optimizer?: string | tf.Optimizer;
-  /** As in `model.compile`: those of all outputs, or by the outputs' names. */
+  /** As in `model.compile`: metrics for all outputs, or an object by the outputs' names. */
   metrics?: tfl.ModelCompileArgs['metrics'];
   /**
-   * Nodes to compute, of the middle of the graph too; `name:1` for a node's second output; or
-   * outputs of the model's signature. Default: the model's outputs. What is given by output, and
-   * what histories say, is by these names; by the signature's where the outputs are the model's; and
-   * by a head's where it was given one.
+   * Nodes to compute, also inside the graph; `name:1` is a node's second output; or names of outputs in the
+   * model's signature. Default: the model's outputs. Options by output and histories use these names, or the
+   * signature's for the model's own outputs, or the name of the head of an output.
    */
   outputs?: string | string[];
   /**
-   * A layer, or a LayersModel, to put behind the output; with several outputs one that takes all of them, or
-   * a list with one for each, null to leave an output as it is. What is trainable in it is trained. A layer
-   * without weights gets them when the first batch comes. Its values belong to the active adapter, which
-   * saves them and gives them back; the layer stays the caller's.
+   * A layer or LayersModel to apply to the output. With several outputs: one that takes all of them, or a
+   * list with one per output, null for none. Its trainable weights are trained. A layer without weights gets
+   * them at the first batch. The values belong to the active adapter, which saves and restores them; you
+   * dispose the layer yourself.
    */
   head?: Layer | (Layer | null)[];
 }
@@ -43,26 +42,28 @@ export interface GraphFitOptions extends Batching {
   /** Default 1. */
   epochs?: number;
   initialEpoch?: number;
-  /** Batches in an epoch, of one pass over the data through all epochs. Default: each epoch is a pass. */
+  /**
+   * Batches per epoch; all epochs then make one pass over the data together. Default: each epoch is one pass.
+   */
   batchesPerEpoch?: number;
-  /** Data to evaluate after each epoch; its figures are named `val_…`. */
+  /** Data to evaluate after each epoch; its figures are named `val_<figure>`. */
   validationData?: GraphData;
   /**
-   * Of all samples in arrays, which part to keep for validation: the last ones, before any
-   * shuffling. Instead of `validationData`.
+   * For arrays: fraction of the samples to use for validation, the last ones before any shuffling. Excludes
+   * `validationData`.
    */
   validationSplit?: number;
   /** Batches to evaluate after each epoch. Default: all. */
   validationBatches?: number;
-  /** Samples in a batch, of `validationData` in arrays. Default: `batchSize`. */
+  /** For arrays in `validationData`: samples per batch. Default: `batchSize`. */
   validationBatchSize?: number;
-  /** As in `model.fit`. One stops training by setting the trainer's `stopTraining`. */
+  /** As in `model.fit`. A callback can stop training by setting the trainer's `stopTraining`. */
   callbacks?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['callbacks'];
-  /** Default 1: progress on the console, as tfjs-layers shows it. */
+  /** With 1, tfjs-layers prints the progress to the console. Default 1. */
   verbose?: 0 | 1;
   /**
-   * How much the samples of each class count in the loss: for the only output,
-   * a list, or by the outputs' names.
+   * Weight in the loss of the samples of each class: for the only output, a list by output, or an object by
+   * the outputs' names.
    */
   classWeight?: ClassWeight | ClassWeight[] | Record<string, ClassWeight>;
   yieldEvery?: tfl.ModelFitDatasetArgs<tf.TensorContainer>['yieldEvery'];
@@ -70,7 +71,7 @@ export interface GraphFitOptions extends Batching {
 
 /** Options of {@link GraphTrainer.evaluate}. */
 export interface GraphEvaluateOptions {
-  /** Samples in a batch, of arrays. Default 32. */
+  /** For arrays: samples per batch. Default 32. */
   batchSize?: number;
   /** Batches to evaluate. Default: all. */
   batches?: number;
@@ -93,7 +94,7 @@ const FIT_OPTIONS = [
   'seed',
 ] as const;
 
-/** @throws ConfigError if an option is unknown, out of range, or does not go with another. */
+/** @throws ConfigError if an option is unknown or out of range, or excludes another. */
 export function checkFitOptions(options: GraphFitOptions): void {
   checkOptions('fit', options, FIT_OPTIONS);
   const {initialEpoch, validationData, validationSplit} = options;
@@ -109,7 +110,7 @@ export function checkFitOptions(options: GraphFitOptions): void {
   }
   if (validationData !== undefined && validationSplit !== undefined) {
     throw new ConfigError(
-      'fit: validationData and validationSplit both say what to validate with. Give one of them.',
+      'fit: validationData and validationSplit exclude each other. Set only one of them.',
     );
   }
 }

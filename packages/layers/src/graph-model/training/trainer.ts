@@ -32,36 +32,62 @@ import {TrainedGraph} from './trained-graph.js';
 type Layer = tfl.layers.Layer;
 
 /**
- * Trains what a GraphModel carries: the active adapter of its upgrade, weights that were replaced by
- * variables, and new heads.
+ * Makes a trainer for the active adapter of a GraphModel, for weights that were replaced by variables, and
+ * for new heads.
  *
- * The graph runs in two parts. What trained weights cannot change runs first, off the gradient tape, by
- * `executeAsync` where the graph is dynamic there; the rest runs synchronously on the tape. Losses, metrics,
- * callbacks and history are those of tfjs-layers.
+ * The graph runs in two parts. The part before all trained weights runs first, off the gradient tape, by
+ * `executeAsync` if it is dynamic. The rest runs synchronously on the tape. Losses, metrics, callbacks and
+ * history are those of tfjs-layers.
  *
- * Import `@tfjs-peft/kernels/gradients` too: without it tfjs has no right gradient of many converted models.
+ * Import `@tfjs-peft/kernels/gradients` too: many converted models use ops for which tfjs has no correct
+ * gradient.
  *
- * @throws ConfigError if the model is no loaded GraphModel, an option is
- * unknown, or a node is not in the graph.
+ * @throws ConfigError if the model is not a loaded GraphModel, an option is unknown, or a node is not in the
+ * graph.
+ * @example
+ * ```ts compiled: it loads a model of yours
+ * import * as tf from '@tensorflow/tfjs';
+ * import '@tfjs-peft/kernels/gradients';
+ * import {trainer, upgrade} from '@tfjs-peft/layers/graph';
+ *
+ * const model = await tf.loadGraphModel('https://example.org/model.json');
+ * await upgrade(model, {adapter: {type: 'lora', rank: 8}});
+ * const training = trainer(model, {loss: 'categoricalCrossentropy', head: tf.layers.dense({units: 3})});
+ * await training.fit({xs: tf.ones([32, 16]), ys: tf.ones([32, 3])}, {epochs: 2});
+ * ```
  */
 export function trainer(model: GraphModel, options: TrainerOptions = {}): GraphTrainer {
   return new GraphTrainer(model, options);
 }
 
-/** A batch that went through what trained weights cannot change. */
+/** A batch after the frozen part of the graph. */
 export interface PreparedInputs {
-  /** The outputs behind their heads: synchronous, so that a gradient can be taken. */
+  /** Computes the outputs, after their heads. Synchronous, so gradients can be taken. */
   outputs(training?: boolean): tf.Tensor | tf.Tensor[];
-  /** What routers and heads have added to the loss in the last call that was training. */
+  /** The losses that routers and heads added in the last training call. */
   losses(): tf.Scalar[];
-  /** Gives back what was computed; not the inputs. */
+  /** Disposes the computed tensors, but not the inputs. */
   dispose(): void;
 }
 
-/** What {@link trainer} makes. */
+/**
+ * Trains a GraphModel; made by {@link trainer}.
+ *
+ * @example
+ * ```ts compiled: it takes a trainer
+ * import * as tf from '@tensorflow/tfjs';
+ * import type {GraphTrainer} from '@tfjs-peft/layers/graph';
+ *
+ * async function train(training: GraphTrainer, xs: tf.Tensor, ys: tf.Tensor) {
+ *   if (training.preflight().length > 0) return;
+ *   await training.fit({xs, ys}, {epochs: 3, batchSize: 16, validationSplit: 0.1, seed: 1});
+ *   training.dispose();
+ * }
+ * ```
+ */
 export class GraphTrainer {
   private readonly outputs: string[];
-  /** One for each output, null for none; or one that takes all. */
+  /** One per output, null for none; or one that takes all outputs. */
   private readonly layers: readonly (Layer | null)[];
   private readonly names: OutputNames;
   private readonly compileArgs: ReturnType<typeof compileArgs>;
@@ -76,7 +102,7 @@ export class GraphTrainer {
     private readonly options: TrainerOptions,
   ) {
     if (!isGraphModel(model)) {
-      throw new ConfigError('trainer takes a GraphModel. A LayersModel is trained by its own fit.');
+      throw new ConfigError('trainer: the model must be a GraphModel. Train a LayersModel with its own fit.');
     }
     checkOptions('trainer', options, ['loss', 'optimizer', 'metrics', 'outputs', 'head']);
     executorOf(model);
@@ -86,7 +112,8 @@ export class GraphTrainer {
     this.layers = [head ?? this.outputs.map(() => null)].flat();
     if (Array.isArray(head) && head.length !== this.outputs.length) {
       throw new ConfigError(
-        `head: ${head.length} heads for ${this.outputs.length} outputs. Give one for each, null to leave an output as it is.`,
+        `head: there are ${head.length} heads for ${this.outputs.length} outputs. Pass one per output, or ` +
+          'null for none.',
       );
     }
     checkHeadNames(this.layers);
@@ -98,14 +125,14 @@ export class GraphTrainer {
     this.attachHeads();
   }
 
-  /** The layers behind the outputs, null where there is none. They are the caller's, who disposes them. */
+  /** The heads of the outputs, null for none. You dispose them yourself. */
   get heads(): readonly (Layer | null)[] {
     return this.layers;
   }
 
   /**
-   * Set to true in a callback, it ends `fit` after the batch that is running, as `stopTraining` of a
-   * LayersModel does. While `fit` runs, the GraphModel's own `stopTraining` does the same.
+   * Set it to true in a callback to end `fit` after the current batch, as with a LayersModel. While `fit`
+   * runs, the GraphModel's own `stopTraining` does the same.
    */
   get stopTraining(): boolean {
     return this.headed?.inner.stopTraining ?? false;
@@ -116,8 +143,8 @@ export class GraphTrainer {
   }
 
   /**
-   * What training changes now: the active adapter, variables among the graph's weights, and heads
-   * as far as they have weights yet.
+   * The variables that training changes now: those of the active adapter, of the graph's weights, and of
+   * heads that have weights.
    */
   trainableVariables(): tf.Variable[] {
     const heads = this.layers.flatMap((head) => head?.trainableWeights ?? []);
@@ -125,37 +152,31 @@ export class GraphTrainer {
   }
 
   /**
-   * Names of the tensors that what is trained takes from the frozen part. Computed once for each sample, by
-   * `model.execute(inputs, names)`, they can be fed in place of the inputs wherever this trainer takes some.
+   * Names of the tensors that the trained part reads from the frozen part. Compute them once per sample by
+   * `model.execute(inputs, names)`; this trainer takes them instead of the inputs.
    */
   get crossing(): string[] {
     return this.graph.parts().forward.cut.crossing.map(endpointName);
   }
 
   /**
-   * The ops through which a gradient has to flow now, but does not, or not right.
-   * Empty: the model can be trained.
+   * Lists the ops through which training needs a gradient but tfjs has none or a wrong one. If the list is
+   * empty, the model can be trained.
    *
-   * @throws NoGradientError if a dynamic op comes behind what is trained.
+   * @throws NoGradientError if a dynamic op comes after a trained weight.
    */
   preflight(): GradientGap[] {
     return this.graph.parts().gaps;
   }
 
   /**
-   * Trains.
+   * Trains on all samples `{xs, ys}`, or on a dataset of batches `{xs, ys}`.
    *
-   * @param data A dataset of batches `{xs, ys}`, whose tensors are disposed when they were used, in any of
-   * the forms of {@link GraphData}; or `{xs, ys}` with all samples.
-   * @returns Losses and metrics by epoch, as `model.fitDataset` gives them.
-   * @throws ConfigError if there is no loss, no batch, or nothing to train, an option or a key of a batch
-   * is unknown, data that can be run once are needed twice, or the model is being trained;
-   * NoGradientError if no right gradient flows.
-   *
-   * @example
-   * await training.fit({xs, ys}, {epochs: 3, batchSize: 16, validationSplit: 0.1, seed: 1});
-   * await training.fit(tf.data.zip({xs, ys}).batch(16), {epochs: 3});
-   * await training.fit(function* () { for (const text of texts) yield encode(text); }, {epochs: 3});
+   * @param data Any form of {@link GraphData}. The tensors of a dataset's batches are disposed after use.
+   * @returns Losses and metrics by epoch, as from `model.fitDataset`.
+   * @throws ConfigError if there is no loss, no batch or nothing to train, an option or a key of a batch is
+   * unknown, data that can be used once is needed twice, or the model is already being trained;
+   * NoGradientError if an op has no correct gradient.
    */
   async fit(data: GraphData, options: GraphFitOptions = {}): Promise<tfl.History> {
     checkFitOptions(options);
@@ -201,8 +222,8 @@ export class GraphTrainer {
   }
 
   /**
-   * Loss and metrics on some data, by their names, without what routers add to the loss. With several
-   * outputs, `loss` is the sum of their losses, and each has its own `<output>_loss`, as `fit` reports them.
+   * Computes loss and metrics on some data, by name, without the losses of routers. With several outputs,
+   * `loss` is the sum of their losses, and each output has its own `<output>_loss`, as in `fit`.
    *
    * @throws ConfigError if there is no loss or no batch, or an option or a key of a batch is unknown.
    */
@@ -224,9 +245,10 @@ export class GraphTrainer {
   }
 
   /**
-   * Runs what trained weights cannot change, off any gradient tape: the first half of a step of one's own.
+   * Runs the frozen part of the graph, off any gradient tape: the first half of a step in your own training
+   * loop.
    *
-   * @param inputs They stay the caller's, who keeps them until the batch is disposed.
+   * @param inputs Keep them until the batch is disposed; you dispose them yourself.
    */
   async prepare(inputs: GraphInputs): Promise<PreparedInputs> {
     const prepared = await this.graph.prepare({xs: inputs});
@@ -243,7 +265,7 @@ export class GraphTrainer {
     }
   }
 
-  /** The outputs, behind their heads. The inputs stay the caller's. */
+  /** Computes the outputs, after their heads. You dispose the inputs yourself. */
   async predict(inputs: GraphInputs): Promise<tf.Tensor | tf.Tensor[]> {
     const prepared = await this.prepare(inputs);
     try {
@@ -254,11 +276,11 @@ export class GraphTrainer {
   }
 
   /**
-   * The gradient of a loss with respect to {@link trainableVariables}, for loops of one's own; what routers
-   * add to the loss is in it. `optimizer.applyGradients(grads)` takes it as it is.
+   * Computes the gradient of a loss with respect to {@link trainableVariables}, for your own training loop.
+   * The losses of routers are included. Pass `grads` to `optimizer.applyGradients`.
    *
-   * @param fn The loss, a scalar, of the outputs behind their heads.
-   * @throws ConfigError if there is nothing to train; NoGradientError if no right gradient flows.
+   * @param fn Returns the loss, a scalar, of the outputs after their heads.
+   * @throws ConfigError if there is nothing to train; NoGradientError if an op has no correct gradient.
    */
   async gradients(
     inputs: GraphInputs,
@@ -279,7 +301,7 @@ export class GraphTrainer {
   }
 
   /**
-   * Gives back the optimizer, if it was named and not given. The model and the heads are the caller's.
+   * Disposes the optimizer if you gave only its name. You dispose the model and the heads yourself.
    *
    * @throws ConfigError if this trainer is training.
    */
@@ -294,14 +316,16 @@ export class GraphTrainer {
   private checkTrainable(): void {
     const headless = this.layers.every((head) => head === null);
     if (this.graph.variables.length === 0 && headless) {
-      throw new ConfigError('There is nothing to train. Upgrade the model, or give the trainer a head.');
+      throw new ConfigError('There is nothing to train. Upgrade the model, or pass a head to the trainer.');
     }
     checkGaps(this.graph.parts().gaps);
   }
 
   private checkLoss(): void {
     if (this.compileArgs === undefined) {
-      throw new ConfigError('trainer: give it a loss, as model.compile takes it.');
+      throw new ConfigError(
+        "trainer: fit and evaluate need a loss. Set loss, such as loss: 'meanSquaredError'.",
+      );
     }
   }
 
@@ -377,7 +401,7 @@ export class GraphTrainer {
 function checkRunsAgain({once}: Source, what: string): void {
   if (!once) return;
   throw new ConfigError(
-    `${what} is an iterator, which cannot be run again for a second epoch. Give the function that makes it, which is called for each ` +
-      'epoch.',
+    `${what} is an iterator, which cannot be used again for a second epoch. ` +
+      'Pass the function that makes it: it is called for each epoch.',
   );
 }

@@ -2,9 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 
-/**
- * Arguments of {@link ResetAfterGRUCell}: those of Keras's GRUCell that matter once the weights are trained.
- */
+/** Arguments of {@link ResetAfterGRUCell}: those of Keras's GRUCell that inference needs. */
 export interface ResetAfterGRUCellArgs {
   name?: string;
   trainable?: boolean;
@@ -18,16 +16,24 @@ export interface ResetAfterGRUCellArgs {
 }
 
 /**
- * Keras's GRU as it is by default, with `reset_after: true` (Cho et al. 2014, v3 of the paper; the
- * form of cuDNN), which tfjs-layers refuses: the reset gate scales the recurrent product after it is
- * made, and both products have a bias.
+ * The cell of Keras's default GRU, with `reset_after: true` (Cho et al. 2014, v3 of the paper; the form of
+ * cuDNN), which tfjs-layers does not support: the reset gate scales the recurrent product, and both products
+ * have a bias.
  *
  *     z, r = recurrentActivation(x W + b + h U + c)      the first two thirds of the columns
  *     n = activation(x W + b + r ∘ (h U + c))            the last third
  *     h' = z ∘ h + (1 - z) ∘ n
  *
- * W is [inputDim, 3 units], U [units, 3 units], and the bias [2, 3 units] holds b and c. Use
- * it as the cell of `tf.layers.rnn`.
+ * W is [inputDim, 3 units], U [units, 3 units], and the bias [2, 3 units] holds b and c. Use it as the cell
+ * of `tf.layers.rnn`.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import {ResetAfterGRUCell} from '@tfjs-peft/layers/repair';
+ *
+ * const layer = tf.layers.rnn({cell: new ResetAfterGRUCell({units: 8}), inputShape: [5, 3]} as never);
+ * ```
  */
 export class ResetAfterGRUCell extends tfl.layers.RNNCell {
   static readonly className: string = 'PeftResetAfterGRUCell';
@@ -47,7 +53,7 @@ export class ResetAfterGRUCell extends tfl.layers.RNNCell {
   constructor(args: ResetAfterGRUCellArgs) {
     super(args as ConstructorParameters<typeof tfl.layers.Layer>[0]);
     if (!Number.isInteger(args.units) || args.units < 1) {
-      throw new ConfigError(`units must be a whole number above 0, not ${JSON.stringify(args.units)}.`);
+      throw new ConfigError(`units is ${JSON.stringify(args.units)}. Set units to a whole number above 0.`);
     }
     this.units = args.units;
     this.stateSize = args.units;

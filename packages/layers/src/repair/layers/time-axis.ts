@@ -18,7 +18,7 @@ export interface Cropping1DArgs {
   cropping?: number | BothEnds;
 }
 
-/** A layer that makes the time axis of [batch, steps, features] longer or shorter at its ends. */
+/** A layer that lengthens or shortens the time axis of [batch, steps, features] at its ends. */
 abstract class TimeAxisLayer extends tfl.layers.Layer {
   protected constructor(
     args: {name?: string},
@@ -40,7 +40,8 @@ abstract class TimeAxisLayer extends tfl.layers.Layer {
     const x = Array.isArray(inputs) ? inputs[0]! : inputs;
     if (x.rank !== 3) {
       throw new ShapeError(
-        `Layer '${this.name}' takes [batch, steps, features], not a tensor of shape [${x.shape}].`,
+        `Layer '${this.name}' needs an input [batch, steps, features], but got shape [${x.shape}]. Reshape ` +
+          'the input.',
       );
     }
     return x as tf.Tensor3D;
@@ -52,8 +53,15 @@ abstract class TimeAxisLayer extends tfl.layers.Layer {
 }
 
 /**
- * Keras's ZeroPadding1D, which tfjs-layers lacks: zeros before and after the
- * steps of [batch, steps, features].
+ * Keras's ZeroPadding1D, which tfjs-layers lacks: zeros before and after the steps of [batch, steps,
+ * features].
+ *
+ * @example
+ * ```ts
+ * import {ZeroPadding1D} from '@tfjs-peft/layers/repair';
+ *
+ * const padding = new ZeroPadding1D({padding: [2, 0]});
+ * ```
  */
 export class ZeroPadding1D extends TimeAxisLayer {
   static readonly className: string = 'PeftZeroPadding1D';
@@ -75,8 +83,15 @@ export class ZeroPadding1D extends TimeAxisLayer {
 }
 
 /**
- * Keras's Cropping1D, which tfjs-layers lacks: the steps of [batch, steps, features]
- * without the first and last ones.
+ * Keras's Cropping1D, which tfjs-layers lacks: the steps of [batch, steps, features] without the first and
+ * last ones.
+ *
+ * @example
+ * ```ts
+ * import {Cropping1D} from '@tfjs-peft/layers/repair';
+ *
+ * const cropping = new Cropping1D({cropping: 1});
+ * ```
  */
 export class Cropping1D extends TimeAxisLayer {
   static readonly className: string = 'PeftCropping1D';
@@ -98,7 +113,9 @@ export class Cropping1D extends TimeAxisLayer {
     const left = this.steps(steps);
     if (left < 1) {
       throw new ShapeError(
-        `Layer '${this.name}' crops ${this.ends[0]} and ${this.ends[1]} steps off a tensor of shape [${x.shape}], which has no more.`,
+        `Layer '${this.name}' crops ${this.ends[0]} and ${this.ends[1]} steps, but its input [${x.shape}] ` +
+          'has no more. ' +
+          'Pass longer sequences or set a smaller cropping.',
       );
     }
     return tf.slice(x, [0, this.ends[0], 0], [batch, left, features]);
@@ -109,7 +126,7 @@ function bothEnds(keyword: string, value: number | BothEnds = 1): BothEnds {
   const ends = typeof value === 'number' ? [value, value] : value;
   if (ends?.length !== 2 || !ends.every((steps) => Number.isInteger(steps) && steps >= 0)) {
     throw new ConfigError(
-      `${keyword} must be one or two whole numbers of at least 0, not ${JSON.stringify(value)}.`,
+      `${keyword} is ${JSON.stringify(value)}. Set ${keyword} to one or two whole numbers of at least 0.`,
     );
   }
   return [ends[0]!, ends[1]!];

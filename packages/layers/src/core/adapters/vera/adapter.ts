@@ -29,12 +29,19 @@ const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey'] as const;
 
 /**
  * VeRA (Kopiczko et al., arXiv 2310.11454, equation 2): y = act(x W + bias + b ∘ ((d ∘ (x A)) B)), with
- * random matrices A and B that stay as they are, and of which all sites have the leading part that they need,
- * as in PEFT. Trained are two vectors a site.
+ * random matrices A and B that are frozen. All sites share them: each uses the leading part that it needs, as
+ * in PEFT. Each site trains two vectors.
  *
- * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so that the
- * site starts unchanged. Shared and never saved: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of
- * the largest site, from He's uniform distribution.
+ * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so the site
+ * starts unchanged. Shared and never saved: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the
+ * largest site, from He's uniform distribution.
+ *
+ * @example
+ * ```ts
+ * import {VeraAdapter} from '@tfjs-peft/layers';
+ *
+ * const adapter = new VeraAdapter({type: 'vera', rank: 64});
+ * ```
  */
 export class VeraAdapter implements Adapter {
   readonly type = 'vera';
