@@ -15,8 +15,8 @@ export function sourcesOf(root: string): string[] {
 }
 
 /**
- * The programs in the `@example` tags of the sources. Each block is a program of its own; a `ts compiled: why` block is
- * not run.
+ * The programs in the `@example` tags of the sources. Each block is a program of its own; a block marked
+ * `ts compiled: why` is not run.
  *
  * @throws Error if an `@example` has no block of TypeScript.
  */
