@@ -26,8 +26,7 @@ import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights
 import {deriveSeed} from '../core/random.js';
 import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteUsage} from '../core/sites/usage.js';
-import {repairTotals} from '../core/tfjs/evaluate-totals.js';
-import {asContainer, type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
+import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
 import {type LocatedLayer, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
 import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
 import {PeftLayer} from './sites/peft-layer.js';
@@ -36,19 +35,14 @@ import {checkDirections} from './surgery/bidirectional.js';
 import {Claims} from './surgery/claims.js';
 import {Freezer} from './surgery/freeze.js';
 import {modelsListing, modelsSharing, sharedWith} from './surgery/known-models.js';
-import {FusedLayerNorms} from './surgery/layer-norm.js';
 import {LayerSites} from './surgery/layer-sites.js';
 import {outputLayers} from './surgery/output-layers.js';
 import {replaceLayer} from './surgery/replace-layer.js';
-import {RnnArguments} from './surgery/rnn-arguments.js';
 import {checkRoom} from './surgery/sequence-length.js';
 import {countParameters, describeLayer, selectLayers} from './surgery/targets.js';
-import {BatchFollower} from './training/follow-batches.js';
 import {sourceAt} from './training/input-context.js';
-import {findLayerGaps} from './training/layer-gaps.js';
-import {explainFrozen} from './training/nothing-trained.js';
+import {StockRepairs} from './training/stock-repairs.js';
 import {TrainedLayers} from './training/trained-layers.js';
-import {TrainingCheck} from './training/training-check.js';
 
 /**
  * A model under upgrade: which layers were replaced, which adapters there are, and everything that is needed
@@ -63,14 +57,9 @@ export class AdaptedLayersModel implements AdaptedModel {
   );
   private readonly trained = new TrainedLayers();
   private readonly freezer = new Freezer();
-  private readonly norms = new FusedLayerNorms();
-  private readonly check = new TrainingCheck();
-  private readonly rnnArguments = new RnnArguments();
   private readonly recompiler = new Recompiler();
-  /** Undoes what makes models evaluate several outputs right, and say why there is nothing to train. */
-  private readonly mends: (() => void)[] = [];
   readonly context = new ContextStore(() => tasksOf(this.sites.entries.map(([, {site}]) => site)));
-  private readonly follower = new BatchFollower(this.context);
+  private readonly repairs = new StockRepairs(this);
   readonly lossScale = new LossScale();
   private readonly tracking = new UsageTracking();
   private readonly order = new WrapperOrder();
@@ -95,7 +84,6 @@ export class AdaptedLayersModel implements AdaptedModel {
     return internals(this.model)._refCount === 1;
   }
 
-  /** @throws ConfigError if the model is disposed. */
   checkAlive(): void {
     if (internals(this.model)._refCount === 0) {
       throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
@@ -112,7 +100,6 @@ export class AdaptedLayersModel implements AdaptedModel {
     checkIdle([...this.models(), ...modelsSharing(this.model)]);
   }
 
-  /** Name of the active adapter; null while the model is as it was before. */
   get active(): string | null {
     return this.activeName;
   }
@@ -139,22 +126,8 @@ export class AdaptedLayersModel implements AdaptedModel {
   }
 
   get gaps(): LayerGap[] {
-    const {layers, containers} = mapModel(this.model);
-    const trained = [
-      ...[...this.sites.entries].map(([, layer]) => layer),
-      ...this.trained.all.map(({layer}) => layer),
-    ];
-    const known = findLayerGaps(layers, trained, containers);
-    const met = this.check.gaps.filter(({layer}) => !known.some((gap) => gap.layer === layer));
-    return [...known, ...met];
-  }
-
-  /** Sees to it that a model which begins to train says which layers have no right gradient. */
-  watch(running: Container): void {
-    this.check.watch(running, {
-      gaps: () => (this.activeName === null ? [] : this.gaps),
-      layers: () => this.layers,
-    });
+    const sites = this.sites.entries.map(([, layer]) => layer);
+    return this.repairs.gapsBehind([...sites, ...this.trained.all.map(({layer}) => layer)]);
   }
 
   get sharedWith(): SharedWith[] {
@@ -187,10 +160,6 @@ export class AdaptedLayersModel implements AdaptedModel {
     );
   }
 
-  /**
-   * Takes note of what the user has done to the model: of layers that were taken out or moved; and of those
-   * that were put in, which belong to the active adapter if it trains them.
-   */
   refresh(): void {
     if (!this.begun) return;
     const {layers} = mapModel(this.model);
@@ -199,11 +168,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     if (this.activeName !== null) this.adopt(this.activeName, layers);
   }
 
-  /**
-   * Adds an adapter and makes it the active one. On an error the model is as before.
-   *
-   * @throws ConfigError if a model cannot be compiled again.
-   */
+  /** @throws ConfigError if a model cannot be compiled again. */
   add(plan: Plan<LocatedLayer>): void {
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
@@ -217,13 +182,7 @@ export class AdaptedLayersModel implements AdaptedModel {
       );
       this.freezer.freeze(layers.filter(({layer}) => this.isSite(layer) === undefined).flatMap(partsAt));
       this.freezer.open(models);
-      this.norms.replace(
-        layers.flatMap(({layer}) => withParts(layer)),
-        () => this.activeName !== null,
-      );
-      this.rnnArguments.give(
-        layers.flatMap(({layer, holder}) => (isContainer(holder) ? [layer] : [layer, holder])),
-      );
+      this.repairs.repairLayers(layers);
       for (const {at, config} of plan.sites) {
         // The place in the model, not the name: tfjs numbers unnamed layers anew for each copy of a model.
         const place = layers.findIndex(({path}) => path === at.path);
@@ -243,18 +202,11 @@ export class AdaptedLayersModel implements AdaptedModel {
       throw error;
     }
     this.begun = true;
-    for (const model of models) this.follower.follow(model);
+    this.repairs.followBatches(models);
     preparation.commit();
-    const sharing = new Set([asContainer(this.model), ...modelsSharing(this.model)]);
-    this.mends.push(
-      ...models.map(repairTotals),
-      ...[...sharing].flatMap((each) => mapModel(each).models.map((part) => explainFrozen(part, this))),
-    );
+    this.repairs.repairModels(models);
   }
 
-  /**
-   * Makes an adapter active everywhere it has weights, or none; models that are compiled are not looked at.
-   */
   activate(name: string | null): void {
     const {sites} = (name === null ? undefined : this.adapters.get(name)) ?? {sites: new Map()};
     this.trained.activate(name);
@@ -268,7 +220,6 @@ export class AdaptedLayersModel implements AdaptedModel {
     this.activeName = name;
   }
 
-  /** Makes an adapter active, and compiles models again whose trainable weights have changed. */
   enable(name: string): void {
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
@@ -288,7 +239,6 @@ export class AdaptedLayersModel implements AdaptedModel {
     this.drop(name);
   }
 
-  /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
   detach(): void {
     const models = this.models();
     const preparation = this.recompiler.prepare(models, true);
@@ -403,6 +353,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     return mapModel(this.model).models;
   }
 
+  /** Layers that the user has put in belong to the active adapter, if they are trained. */
   private adopt(name: string, layers: readonly LocatedLayer[]): void {
     const added = this.claims.addFree(layers);
     for (const {layer} of added) this.added.add(layer);
@@ -435,17 +386,13 @@ export class AdaptedLayersModel implements AdaptedModel {
   private undo(): void {
     this.trackUsage(null);
     this.context.clear();
-    this.follower.restore();
     for (const name of [...this.adapters.keys()]) this.drop(name);
     this.claims.clear();
     this.added.clear();
     this.order.end();
     this.activeName = null;
     this.begun = false;
-    this.norms.restore();
-    this.check.restore();
-    this.rnnArguments.restore();
+    this.repairs.restore();
     this.freezer.restore();
-    for (const undo of this.mends.splice(0)) undo();
   }
 }
