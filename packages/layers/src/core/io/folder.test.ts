@@ -67,6 +67,7 @@ describe('a README.md', () => {
     const other = await upgrade(sequential(), {adapter: {type: 'ia3'}, name: 'other'});
     await other.save(place);
     expect(read(place, 'README.md')).toMatch(/^# other\n/);
+    expect(read(place, 'README.md')).toMatch(/For a GraphModel, .*@tfjs-peft\/layers\/graph/);
   });
 
   it('of an earlier save that its user has changed stays', async () => {
@@ -87,7 +88,8 @@ describe('a README.md', () => {
   it('of the first version, which had no signature, is replaced too', async () => {
     const place = folder();
     await peft.save(place);
-    const unsigned = read(place, 'README.md').replace(/\n<!-- Written by .*\n$/, '');
+    // It had neither the signature nor the word on GraphModels.
+    const unsigned = read(place, 'README.md').replace(/\nFor a GraphModel[^]*$/, '');
     writeFileSync(join(place, 'README.md'), unsigned);
     await peft.save(place);
     expect(read(place, 'README.md')).toMatch(/<!-- Written by tfjs-peft/);

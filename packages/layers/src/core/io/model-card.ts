@@ -4,12 +4,17 @@ import {encodeText} from './text-encoding.js';
 
 const SIGNED = /\n<!-- Written by tfjs-peft, SHA-256 ([0-9a-f]{64})\. -->\n$/;
 
+/** Behind the body, by which the cards of the first version are known. */
+const OF_GRAPHS = `
+For a GraphModel, use \`tf.loadGraphModel\`, and import \`loadPeft\` from \`@tfjs-peft/layers/graph\`.
+`;
+
 /**
  * A README for a saved adapter: what it is, and how to use it. Its last line tells later saves whether
  * anybody has changed it since.
  */
 export async function modelCard(file: AdapterFile): Promise<string> {
-  const body = bodyOf(file);
+  const body = `${bodyOf(file)}${OF_GRAPHS}`;
   return `${body}\n<!-- Written by tfjs-peft, SHA-256 ${await sha256(encodeText(body))}. -->\n`;
 }
 
