@@ -89,7 +89,7 @@ describe('a README.md', () => {
     const place = folder();
     await peft.save(place);
     // It had neither the signature nor the word on GraphModels.
-    const unsigned = read(place, 'README.md').replace(/\nFor a GraphModel[^]*$/, '');
+    const unsigned = read(place, 'README.md').replace(/\nFor a GraphModel.*$/s, '');
     writeFileSync(join(place, 'README.md'), unsigned);
     await peft.save(place);
     expect(read(place, 'README.md')).toMatch(/<!-- Written by tfjs-peft/);
