@@ -110,7 +110,8 @@ export class AdaptedGraphModel implements AdaptedModel {
   select(targets?: Targets, alsoTrain?: Target[]): Selected<LocatedNode>[] {
     if (alsoTrain !== undefined && alsoTrain.length > 0) {
       throw new ConfigError(
-        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Give a trainer a head instead.',
+        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Pass a head to the trainer ' +
+          'instead.',
       );
     }
     return selectTargets(this.noun, this.described, targets);

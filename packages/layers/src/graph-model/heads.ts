@@ -112,7 +112,8 @@ function mismatch(
   const list = (variables: readonly LayerVariable[]) =>
     variables.map(({shape}) => `[${shape}]`).join(', ') || 'none';
   return new WeightMismatchError(
-    `Adapter '${adapter}' has weights of ${list(own)} for '${name}', but the layer has ${list(layer)}. Give the trainer a head like the ` +
+    `Adapter '${adapter}' has weights of ${list(own)} for '${name}', but the layer has ${list(layer)}. ` +
+      'Pass the trainer a head like the ' +
       "one that was trained, or another name: tf.layers.dense({…, name: 'other'}).",
   );
 }

@@ -78,7 +78,7 @@ export function executorOf(model: GraphModel): Executor {
   const {executor} = inside(model);
   if (executor === undefined) {
     throw new ConfigError(
-      'The GraphModel is not loaded. Use what tf.loadGraphModel gives, or call load() first.',
+      'The GraphModel is not loaded. Use the result of tf.loadGraphModel, or call load() first.',
     );
   }
   const {nodes} = executor.graph ?? {};
@@ -95,7 +95,8 @@ export function executorOf(model: GraphModel): Executor {
     'rawAttrs' in some;
   if (!known) {
     throw new ConfigError(
-      'The inside of this GraphModel is not as that of tfjs-converter 4.22. Use @tensorflow/tfjs-converter 4.22.',
+      'The internals of this GraphModel are not those of tfjs-converter 4.22. Use ' +
+        '@tensorflow/tfjs-converter 4.22.',
     );
   }
   return executor;
@@ -120,7 +121,8 @@ export function withWeights(model: GraphModel): tf.io.ModelArtifacts {
   const artifacts = artifactsOf(model);
   if (artifacts.weightData === undefined) {
     throw new ConfigError(
-      'The GraphModel was loaded by streaming, and has kept no copy of its file. Load it without streamWeights.',
+      'The GraphModel was loaded with streamWeights, so it has no copy of its file. Load it without ' +
+        'streamWeights.',
     );
   }
   return artifacts;

@@ -176,11 +176,11 @@ describe('files', () => {
     const rename = {hidden: 'first/Relu', out: 'second/BiasAdd'};
     await expect(loadPeft(model, place, {rename})).rejects.toThrow(/other base weights/);
     await expect(loadPeft(model, place, {rename: {hiden: 'first/Relu'}})).rejects.toThrow(
-      /rename speaks of 'hiden'.*'hidden', 'out'/,
+      /rename names 'hiden'.*'hidden', 'out'/,
     );
     await expect(
       loadPeft(model, place, {rename: {hidden: 'second/BiasAdd', out: 'second/BiasAdd'}}),
-    ).rejects.toThrow(/'second\/BiasAdd' for 'hidden' and 'out'/);
+    ).rejects.toThrow(/both 'hidden' and 'out' to 'second\/BiasAdd'/);
     await expect(
       loadPeft(model, place, {rename: {hidden: 'second/BiasAdd', out: 'first/Relu'}, ignoreBase: true}),
     ).rejects.toThrow(/node 'second\/BiasAdd' is \[6,5\] in the model, but \[4,6\]/);

@@ -158,7 +158,8 @@ export class Probes {
       if (!(error instanceof NoGradientError)) throw error;
       const names = probed.map(({node}) => `'${node.name}'`).join(', ');
       throw new ConfigError(
-        `Nodes within the sites at ${names} are asked for together with outputs behind control flow. Ask for them in a call of their own.`,
+        `Nodes inside the sites at ${names} cannot be computed together with outputs after control flow. ` +
+          'Use a separate call.',
         {cause: error},
       );
     }

@@ -82,7 +82,7 @@ test.each<[string, string, object, RegExp]>([
   ],
   ['an empty target', 'ConfigError', {targets: [{}]}, /must be a list of layer names, RegExps, and objects/],
   ['an adapter that is none', 'ConfigError', {adapter: {type: 'lorax'}}, /lorax/],
-  ['alsoTrain', 'ConfigError', {alsoTrain: ['first']}, /alsoTrain is for LayersModels.*trainer a head/],
+  ['alsoTrain', 'ConfigError', {alsoTrain: ['first']}, /alsoTrain is for LayersModels.*head to the trainer/],
   [
     'an override that matches nothing',
     'NoTargetError',
@@ -126,9 +126,7 @@ test('another inside of tfjs-converter is told of', async () => {
   const model = await load();
   const {executor} = model as unknown as {executor: {graph: {nodes: object}}};
   executor.graph.nodes = {x: {name: 'x'}};
-  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(
-    /not as that of tfjs-converter 4\.22/,
-  );
+  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(/not those of tfjs-converter 4\.22/);
 });
 
 test('hostile names are names like any other', async () => {

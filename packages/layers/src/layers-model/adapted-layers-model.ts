@@ -91,7 +91,8 @@ export class AdaptedLayersModel implements AdaptedModel {
     const gone = this.sites.entries.find(([, layer]) => internals(layer)._refCount === 0);
     if (gone !== undefined) {
       throw new ConfigError(
-        `Layer '${gone[0]}' of model '${this.model.name}' is disposed, with another model that has it. Load the model again.`,
+        `Layer '${gone[0]}' of model '${this.model.name}' is disposed: another model that shares it was ` +
+          'disposed. Load the model again.',
       );
     }
   }

@@ -111,14 +111,15 @@ export function checkAdapterFile(value: unknown, place = CONFIG_FILE): AdapterFi
   const check = (good: boolean, field: string, wanted: string) => {
     if (!good) {
       throw new ConfigError(
-        `${place}: ${field} must be ${wanted}. The file is damaged, or not of an adapter.`,
+        `${place}: ${field} must be ${wanted}. This is not an adapter's config, or it is damaged.`,
       );
     }
   };
   check(isObject(value), 'its content', 'a JSON object');
   if ('peft_type' in file) {
     throw new ConfigError(
-      `${place}: format must be 'tfjs-peft', but this is an adapter of Python's PEFT (${describe(file.peft_type)}). Give one that save wrote.`,
+      `${place}: format must be 'tfjs-peft', but this is an adapter of Python's PEFT ` +
+        `(${describe(file.peft_type)}). Load one that save wrote.`,
     );
   }
   check(file.format === 'tfjs-peft', 'format', "'tfjs-peft'");
@@ -179,7 +180,8 @@ export function checkWeights(file: AdapterFile, weights: ReadonlyMap<string, Wei
   for (const key of weights.keys()) if (!expected.has(key)) problems.push(`'${key}' is not expected`);
   if (problems.length > 0) {
     throw new WeightMismatchError(
-      `The weights do not fit ${CONFIG_FILE}: ${listProblems(problems)}. Save the adapter again; both files belong together.`,
+      `The weights do not fit ${CONFIG_FILE}: ${listProblems(problems)}. Save the adapter again: both ` +
+        'files belong together.',
     );
   }
 }
@@ -198,7 +200,8 @@ export function checkFinite(weights: ReadonlyMap<string, WeightValues>, verb: 's
   if (problems.length === 0) return;
   const wayOut =
     verb === 'save'
-      ? 'Training went wrong: load the last good file, or upgrade anew, and train with a smaller learning rate.'
+      ? 'Training went wrong: load the last good file, or upgrade anew, and train with a smaller learning ' +
+        'rate.'
       : 'Training had gone wrong before it was saved: use an earlier file.';
   throw new WeightMismatchError(`The adapter's weights are not finite: ${listProblems(problems)}. ${wayOut}`);
 }

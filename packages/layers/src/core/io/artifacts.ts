@@ -29,7 +29,8 @@ export function toArtifacts({file, weights}: StoredFile): tf.io.ModelArtifacts {
 export function fromArtifacts(given: unknown, from: StorageLocation): StoredFile {
   if (typeof given !== 'object' || given === null || !('modelTopology' in given)) {
     throw new ConfigError(
-      `The IO handler for ${nameOf(from)} gave ${describe(given)}, but must give what save stored. Save the adapter there first.`,
+      `The IO handler for ${nameOf(from)} returned ${describe(given)}, not a saved adapter. Save the ` +
+        'adapter there first.',
     );
   }
   const {modelTopology, weightSpecs = [], weightData = []} = given as tf.io.ModelArtifacts;
@@ -61,7 +62,9 @@ export function fromArtifacts(given: unknown, from: StorageLocation): StoredFile
     at = end;
   }
   if (at !== data.byteLength) {
-    throw new WeightMismatchError(`There are ${data.byteLength - at} bytes behind the last stored weight.`);
+    throw new WeightMismatchError(
+      `There are ${data.byteLength - at} bytes after the last stored weight. Save the adapter again.`,
+    );
   }
   return {file, weights};
 }

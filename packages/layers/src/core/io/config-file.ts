@@ -18,7 +18,7 @@ export function parseConfig(content: Uint8Array | string, place: string): Adapte
   const text = typeof content === 'string' ? content : textOf(content, place);
   const tooMuch = excess(text);
   if (tooMuch !== undefined) {
-    throw new ConfigError(`${place} ${tooMuch}. That is no config of an adapter: give the right file.`);
+    throw new ConfigError(`${place} ${tooMuch}. This is not an adapter's config: pass the right file.`);
   }
   let value: unknown;
   try {
@@ -28,9 +28,7 @@ export function parseConfig(content: Uint8Array | string, place: string): Adapte
   }
   const twice = duplicateKey(text);
   if (twice !== undefined) {
-    throw new ConfigError(
-      `${place} has the key ${describe(twice)} twice, so it is unclear which one holds. Remove one.`,
-    );
+    throw new ConfigError(`${place} has the key ${describe(twice)} twice. Remove one.`);
   }
   return checkAdapterFile(value, place);
 }

@@ -110,7 +110,7 @@ describe('files of somebody else are not replaced:', () => {
     const place = folder(files);
     await expect(peft.save(place)).rejects.toThrow(ConfigError);
     await expect(peft.save(place)).rejects.toThrow(
-      new RegExp(`its ${named} was not written by tfjs-peft.*Give another folder`),
+      new RegExp(`its ${named} was not written by tfjs-peft.*Use another folder`),
     );
     expect(readdirSync(place).sort()).toEqual(Object.keys(files).sort());
     for (const [name, content] of Object.entries(files)) {

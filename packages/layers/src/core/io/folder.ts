@@ -42,7 +42,8 @@ export async function writeFolder(folder: string, files: Files): Promise<string[
     if (await isTaken(place, file)) {
       if (file.optional) continue;
       throw new ConfigError(
-        `Cannot write to folder '${folder}': its ${name} was not written by tfjs-peft and would be lost. Give another folder, or ` +
+        `Cannot write to folder '${folder}': its ${name} was not written by tfjs-peft and would be lost. ` +
+          'Use another folder, or ' +
           'move that file away.',
       );
     }
@@ -63,7 +64,7 @@ export async function writeFolder(folder: string, files: Files): Promise<string[
   } catch (cause) {
     await Promise.allSettled(writing.map(({temporary}) => fs.rm(temporary, {force: true})));
     throw new ConfigError(
-      `Cannot write to folder '${folder}' (${(cause as Error).message}). Give another one.`,
+      `Cannot write to folder '${folder}' (${(cause as Error).message}). Use another one.`,
       {cause},
     );
   }
@@ -119,7 +120,7 @@ export async function readFromFolder(
       return await reading;
     } catch (cause) {
       throw new ConfigError(
-        `Cannot read '${place}' (${(cause as Error).message}). Give the folder that save wrote.`,
+        `Cannot read '${place}' (${(cause as Error).message}). Pass the folder that save wrote.`,
         {cause},
       );
     }
@@ -145,7 +146,8 @@ function node<T>(module: string, folder: string): T {
   const found = nodeModule<T>(module);
   if (found === undefined) {
     throw new ConfigError(
-      `'${folder}' is a folder, and those are for Node alone. In a browser use an https, indexeddb or downloads URL, or an IOHandler.`,
+      `'${folder}' is a folder, which only Node can read and write. In a browser, use an https, indexeddb ` +
+        'or downloads URL, or an IOHandler.',
     );
   }
   return found;

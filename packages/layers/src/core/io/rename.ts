@@ -22,13 +22,13 @@ export function renameSites({file, weights}: StoredFile, rename: Rename): Stored
   for (const [from, to] of names) {
     if (typeof to !== 'string' || to === '') {
       throw new ConfigError(
-        `load: rename gives ${describe(to)} for '${from}'. Give a name: a string that is not empty.`,
+        `load: rename maps '${from}' to ${describe(to)}. Map it to a string that is not empty.`,
       );
     }
     const other = taken.get(to);
     if (other !== undefined) {
       throw new ConfigError(
-        `load: rename gives '${to}' for '${other}' and '${from}'. Give each a name of its own.`,
+        `load: rename maps both '${other}' and '${from}' to '${to}'. Map each to a different name.`,
       );
     }
     taken.set(to, from);
@@ -55,14 +55,15 @@ function lookUp(rename: Rename, places: readonly string[]): (name: string) => st
   if (typeof rename === 'function') return rename;
   if (typeof rename !== 'object' || rename === null || Array.isArray(rename)) {
     throw new ConfigError(
-      "load: rename must be an object, a Map, or a function of a site's name in the file.",
+      "load: rename must be an object, a Map, or a function from the file's name of a site to the model's.",
     );
   }
   const entries = new Map(rename instanceof Map ? rename : Object.entries(rename));
   const unknown = [...entries.keys()].filter((name) => !places.includes(name));
   if (unknown.length > 0) {
     throw new ConfigError(
-      `load: rename speaks of ${listNames(unknown)}, but the file has the sites ${listNames(places)}. Correct the names.`,
+      `load: rename names ${listNames(unknown)}, but the file has the sites ${listNames(places)}. Correct ` +
+        'the names.',
     );
   }
   return (name) => entries.get(name) ?? name;

@@ -108,7 +108,7 @@ describe('malformed files', () => {
     ['a gap', file(`{"s":${one},"t":${entry([1], [8, 12])}}`, 12), /'t': there is a gap of 4 bytes/],
     ['a gap in front', file(`{"t":${entry([1], [4, 8])}}`, 8), /a gap of 4/],
     ['bytes behind', file(`{"t":${one}}`, 5), /1 bytes after the last/],
-    ['bytes without tensors', file('{}', 1), /1 bytes behind/],
+    ['bytes without tensors', file('{}', 1), /1 bytes after/],
     [
       'an empty tensor inside another',
       file(`{"s":${one},"t":${entry([0], [2, 2])}}`, 4),

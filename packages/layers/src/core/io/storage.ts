@@ -119,7 +119,8 @@ export async function fetchStored(from: StorageLocation): Promise<StoredFile> {
   checkWeights(found.file, found.weights);
   if ((await digest(found.weights)) !== found.file.weightsSha256) {
     throw new WeightMismatchError(
-      `The weights are not those that ${CONFIG_FILE} was saved with: their SHA-256 is another. Copy or save the adapter again.`,
+      `The weights are not those with which ${CONFIG_FILE} was saved: their SHA-256 differs. Copy or save ` +
+        'the adapter again.',
     );
   }
   checkFinite(found.weights, 'load');
@@ -170,7 +171,7 @@ async function fromFiles(
   for (const [key, {dtype, shape, values}] of tensors) {
     if (dtype !== 'float32') {
       throw new WeightMismatchError(
-        `${WEIGHTS_FILE}: '${key}' is ${dtype}, but adapters are of floating point.`,
+        `${WEIGHTS_FILE}: '${key}' is ${dtype}, but adapters need a floating-point type. Convert it to F32.`,
       );
     }
     weights.set(key, {shape, values: values as Float32Array});
@@ -234,7 +235,7 @@ async function download(address: string): Promise<Uint8Array> {
     const response = await tf.util.fetch(address);
     if (!response.ok) {
       throw new ConfigError(
-        `Cannot read '${address}' (status ${response.status}). Give the URL of the adapter's folder.`,
+        `Cannot read '${address}' (status ${response.status}). Pass the URL of the adapter's folder.`,
       );
     }
     return new Uint8Array(await response.arrayBuffer());

@@ -115,7 +115,7 @@ describe('a file is refused, and the model left alone:', () => {
       'other values',
       (at) => editWeights(at, (t) => t.get(key)!.values.fill(1)),
       WeightMismatchError,
-      /SHA-256 is another/,
+      /SHA-256 differs/,
     ],
     [
       'truncated weights',
@@ -131,7 +131,7 @@ describe('a file is refused, and the model left alone:', () => {
     ],
     ['no weights', (at) => rm(join(at, WEIGHTS)), ConfigError, /Cannot read .*adapter_model.safetensors/],
     ['no config', (at) => rm(join(at, CONFIG)), ConfigError, /Cannot read .*adapter_config.json/],
-    ['no folder', (at) => rm(at, {recursive: true}), ConfigError, /Give the folder that save wrote/],
+    ['no folder', (at) => rm(at, {recursive: true}), ConfigError, /Pass the folder that save wrote/],
     ['a config that is no JSON', (at) => writeFile(join(at, CONFIG), '{"format":'), ConfigError, /not JSON/],
     ['a config that is a list', (at) => writeFile(join(at, CONFIG), '[]'), ConfigError, /must be/],
     [
@@ -400,7 +400,7 @@ describe('a file is loaded', () => {
     const sound = stored!;
     for (const [change, message] of [
       [{weightData: (sound.weightData as ArrayBuffer).slice(4)}, /end inside 'head.router'/],
-      [{weightSpecs: sound.weightSpecs!.slice(1)}, /bytes behind/],
+      [{weightSpecs: sound.weightSpecs!.slice(1)}, /bytes after/],
       [{weightSpecs: sound.weightSpecs!.map((spec) => ({...spec, dtype: 'int32'}))}, /not one plain float32/],
       [{modelTopology: {}}, /format/],
       [{weightData: undefined}, /end inside 'inner\/wide.lora_A'/],

@@ -23,7 +23,7 @@ export function contextOf(
   if (concerns(set.mask, rows)) {
     throw new ShapeError(
       `${label()}: the context's mask has shape [${set.mask.shape}], but the tokens here are [${rows}]. ` +
-        'Set one of that shape, or [1, …] for a mask that all samples have in common.',
+        'Set a mask of that shape, or [1, …] to share one among all samples.',
     );
   }
   const {mask: _, ...rest} = set;

@@ -87,7 +87,8 @@ function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label,
   if (until !== undefined) return stage(operation, x, parts, until);
   if (parts.pre !== undefined && operation.base !== undefined) {
     throw new UnsupportedSiteError(
-      `${label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter without \`pre\`.`,
+      `${label()}: its adapter scales the input, which only a plain product lets it do. Use an adapter ` +
+        'without `pre`.',
     );
   }
   const inputs =
@@ -129,7 +130,8 @@ function projectBy(
   const {a, columns} = request;
   if (operation.dims.kind === 'scaling') {
     throw new UnsupportedSiteError(
-      `${label()}: its output can only be scaled, for it is no product of its input and a matrix. Use ia3 or mov.`,
+      `${label()}: its output can only be scaled, because it is not a product of the input and a matrix. ` +
+        'Use ia3 or mov.',
     );
   }
   if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel})});

@@ -171,9 +171,7 @@ test('a model that was saved whole has its layers’ parts again', async () => {
 test('a shared weight has a seed of its own', () => {
   for (const init of [{type: 'zeros'}, {type: 'heUniform'}] as const) {
     expect(() => takeShared('w', [2, 2], init)).toThrow(ConfigError);
-    expect(() => takeShared('w', [2, 2], init)).toThrow(
-      /'w' is shared, so its init must be of type 'heUniform'/,
-    );
+    expect(() => takeShared('w', [2, 2], init)).toThrow(/'w' is shared, but its init is .*heUniform/);
   }
   const layer = new PeftDense({units: 3});
   layer.addAdapter('default', adapter);

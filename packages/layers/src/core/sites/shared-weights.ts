@@ -34,13 +34,15 @@ const parts = new Map<string, {tensor: tf.Tensor; users: number}>();
 export function takeShared(name: string, shape: number[], init: Init, whole: number[] = shape): SharedPart {
   if (init.type !== 'heUniform' || init.seed === undefined) {
     throw new ConfigError(
-      `Weight '${name}' is shared, so its init must be of type 'heUniform' with a seed, but is ${describe(init)}. Set init to that.`,
+      `Weight '${name}' is shared, but its init is ${describe(init)}. Set init to {type: 'heUniform', ` +
+        'seed: …}.',
     );
   }
   const holds = whole.length === shape.length && shape.every((axis, i) => axis <= whole[i]!);
   if (!holds || !(tf.util.sizeFromShape(whole) <= LIMITS.parameters)) {
     throw new ConfigError(
-      `Weight '${name}' is shared and has shape [${whole}], but must hold [${shape}] and at most ${LIMITS.parameters} values. ` +
+      `Weight '${name}' is shared and has shape [${whole}], but must hold [${shape}] and at most ` +
+        `${LIMITS.parameters} values. ` +
         'Use the file as it was saved.',
     );
   }

@@ -162,8 +162,9 @@ export function renew(optimizer: tf.Optimizer, model: {readonly name: string}): 
     return fresh;
   } catch (cause) {
     throw new ConfigError(
-      `Model '${model.name}' is compiled with ${optimizer.constructor.name}, which cannot be made again for the new set of ` +
-        'trainable weights: it has no working getConfig and fromConfig. Upgrade the model before compile.',
+      `Model '${model.name}' is compiled with ${optimizer.constructor.name}, which cannot be copied for ` +
+        'the new set of ' +
+        'trainable weights: its getConfig or fromConfig does not work. Upgrade the model before compile.',
       {cause},
     );
   }

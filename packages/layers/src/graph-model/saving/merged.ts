@@ -51,7 +51,7 @@ async function write(
     );
   if (bias !== undefined && frozen === undefined)
     throw refuse('the adapter needs a bias, and the node has none');
-  if (post !== undefined && tail === undefined) throw refuse('what comes behind it is of unknown shape');
+  if (post !== undefined && tail === undefined) throw refuse('the shape of what follows it is unknown');
   const restored = restore === undefined ? kernel : tf.tidy(() => restore(kernel));
   try {
     setConstant(graph, weight, (await restored.data()) as Float32Array);

@@ -52,7 +52,8 @@ export function decodeRecord(text: string): SiteRecord {
   }
   if (record?.schema !== 1 || !Array.isArray(record.weights) || !Array.isArray(record.fragment?.nodes)) {
     throw new ConfigError(
-      'A node of the model was saved with an adapter by another version of @tfjs-peft/layers, or is damaged. Save the model again.',
+      'The adapter of a node was saved by another version of @tfjs-peft/layers, or is damaged. Save the ' +
+        'model again.',
     );
   }
   return record as SiteRecord;

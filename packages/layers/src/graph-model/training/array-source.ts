@@ -28,8 +28,9 @@ export function countSamples(arrays: GraphArrays): number {
   const [size] = sizes;
   if (sizes.size !== 1 || size === undefined || size === 0) {
     throw new ShapeError(
-      `All tensors of xs, ys and sampleWeights must have a row for each sample, not ${[...sizes].join(' and ')} rows. Give a dataset ` +
-        'of batches where the inputs have other rows.',
+      'All tensors of xs, ys and sampleWeights must have a row for each sample, but have ' +
+        `${[...sizes].join(' and ')} rows. Pass a dataset ` +
+        'of batches if the inputs have another number of rows.',
     );
   }
   const odd = tensorsOf(context).find(({shape}) => shape[0] !== size && shape[0] !== 1);

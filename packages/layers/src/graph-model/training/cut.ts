@@ -185,8 +185,10 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
 function dynamicBehind(node: GraphNode, sources: readonly GraphNode[]): NoGradientError {
   const before = sources.filter((source) => dependents([source]).has(node)).map(({name}) => name);
   return new NoGradientError(
-    `Node '${node.name}' (${node.op}) is dynamic and comes behind what is trained: ${listNames(before)}. tfjs runs it only by ` +
-      'executeAsync, through which no gradient can be taken. Leave those sites out of the targets, or train towards a node before it.',
+    `Node '${node.name}' (${node.op}) is dynamic and comes after trained nodes: ${listNames(before)}. tfjs ` +
+      'runs it only by ' +
+      'executeAsync, which has no gradient. Remove those sites from targets, or set outputs to a node ' +
+      'before it.',
   );
 }
 
@@ -201,7 +203,7 @@ export function findEndpoint(executor: Executor, name: string, signature: unknow
   const node = own(executor.graph.nodes, path);
   if (node === undefined) {
     throw new ConfigError(
-      `outputs: the graph has no node '${name}'. Name one of its nodes; its own outputs are ` +
+      `outputs: the graph has no node '${name}'. Use the name of a node; the model's own outputs are ` +
         `${listNames(executor.graph.outputs.map(({name}) => name))}.`,
     );
   }

@@ -48,14 +48,16 @@ export function splitSource(data: GraphData, split: number, batching: Batching):
   const arrays = typeof data === 'function' ? undefined : asArrays(data);
   if (arrays === undefined) {
     throw new ConfigError(
-      'validationSplit takes its part of {xs, ys} with all samples. Give validationData with a dataset.',
+      'fit: validationSplit needs arrays {xs, ys} with all samples. With a dataset, set validationData ' +
+        'instead.',
     );
   }
   const size = countSamples(arrays);
   const at = Math.floor(size * (1 - split));
   if (!(split > 0 && split < 1) || at < 1 || at === size) {
     throw new ConfigError(
-      `validationSplit is ${split}, but must be above 0 and below 1, and leave some of the ${size} samples to both parts.`,
+      `fit: validationSplit is ${split}. Set it above 0 and below 1, so that both parts get some of the ` +
+        `${size} samples.`,
     );
   }
   return {
@@ -117,7 +119,8 @@ function runOnce(iterator: BatchIterator): Source {
     iterator: async () => {
       if (spent.has(iterator)) {
         throw new ConfigError(
-          'The iterator was run before, and cannot be run twice. Give the function that makes it, which is called for each pass.',
+          'The iterator was used before and cannot be used twice. Pass the function that makes it: it is ' +
+            'called for each pass.',
         );
       }
       spent.add(iterator);
@@ -134,7 +137,8 @@ function made(make: () => unknown): Source {
       const data = await make();
       if (typeof data !== 'object' || data === null || Object.hasOwn(data, 'xs')) {
         throw new ConfigError(
-          `A function must give a dataset or an iterator of batches {xs, ys}, not ${describe(data)}.`,
+          'A function passed as data must return a dataset or an iterator of batches {xs, ys}, not ' +
+            `${describe(data)}.`,
         );
       }
       if (Array.isArray(data)) return ownBatches(data as GraphBatch[]);

@@ -120,9 +120,9 @@ describe('an iterator', () => {
     const {counts, callbacks} = counting();
     await own.fit(data, {verbose: 0, callbacks});
     expect(counts).toEqual([3]);
-    await expect(own.fit(data, {verbose: 0})).rejects.toThrow(/The iterator was run before/);
-    await expect(own.evaluate(data)).rejects.toThrow(/The iterator was run before/);
-    await expect(own.fit(() => data as never, {verbose: 0})).rejects.toThrow(/run before/);
+    await expect(own.fit(data, {verbose: 0})).rejects.toThrow(/The iterator was used before/);
+    await expect(own.evaluate(data)).rejects.toThrow(/The iterator was used before/);
+    await expect(own.fit(() => data as never, {verbose: 0})).rejects.toThrow(/used before/);
     expect(Number.isFinite((await own.evaluate(make())).loss)).toBe(true);
   });
 
@@ -212,7 +212,7 @@ describe('a pass that is left early', () => {
         })();
         yield {xs: tf.ones([4, 8]), ys: [tf.ones([4, 3]), tf.ones([4, 3])]};
       };
-      await expect(own.fit(wrong, {verbose: 0})).rejects.toThrow(/ys: 2 for 1 outputs/);
+      await expect(own.fit(wrong, {verbose: 0})).rejects.toThrow(/ys: there are 2 for 1 outputs/);
     },
   };
 
@@ -263,7 +263,7 @@ describe('data of which nothing can be had', () => {
     [{x: 1}, /not an object with 'x'/],
     [[1, 2], /xs must be a tensor/],
     [[{xs: tf.ones([1, 8])}], /A batch must be \{xs, ys\}, not an object with 'xs'/],
-    [() => ({xs: tf.ones([1, 8]), ys: tf.ones([1, 3])}), /A function must give a dataset/],
+    [() => ({xs: tf.ones([1, 8]), ys: tf.ones([1, 3])}), /A function passed as data must return a dataset/],
     [{xs: tf.ones([1, 8]), ys: tf.ones([2, 3])}, /a row for each sample/],
     [{xs: tf.ones([1, 8]), ys: tf.ones([1, 3]), weights: tf.ones([1])}, /unknown option 'weights'/],
     [
@@ -298,7 +298,7 @@ describe('data of which nothing can be had', () => {
       [{batchesPerEpoch: 0}, /batchesPerEpoch is 0/],
       [{validationBatches: 0.5}, /validationBatches is 0.5/],
       [{validationSplit: 1}, /validationSplit is 1/],
-      [{validationSplit: 0.5, validationData: generate}, /Give one of them/],
+      [{validationSplit: 0.5, validationData: generate}, /Set only one of them/],
     ];
     for (const [options, message] of wrong) {
       await expect(own.fit({xs: X(), ys: Y()}, {verbose: 0, ...options})).rejects.toThrow(message);
@@ -397,7 +397,7 @@ describe('sampleWeights', () => {
     const own = await made();
     const fit = (shape: number[]) =>
       own.fit([{xs: tf.ones([4, 8]), ys: tf.ones([4, 3]), sampleWeights: tf.ones(shape)}], {verbose: 0});
-    await expect(fit([3])).rejects.toThrow(/sampleWeights are \[3\], but the loss gives \[4\]/);
+    await expect(fit([3])).rejects.toThrow(/sampleWeights are \[3\], but the loss has shape \[4\]/);
     await expect(fit([4, 3])).rejects.toThrow(/sampleWeights are \[4,3\]/);
     await fit([4, 1]);
   });

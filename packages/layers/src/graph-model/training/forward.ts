@@ -103,7 +103,7 @@ export class Forward {
   private currentSubgraph(): TrainableSubgraph {
     if (this.disposed) {
       throw new ConfigError(
-        'The batch was prepared by a trainer that is disposed, or for other sites than are trained now. Prepare it again.',
+        'The batch was prepared by a disposed trainer, or for other trained sites. Prepare it again.',
       );
     }
     if (this.fused.hold) return this.subgraph;

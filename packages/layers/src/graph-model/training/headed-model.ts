@@ -60,6 +60,6 @@ export function checkHeadNames(heads: readonly (Layer | null)[]): void {
   const layers = [...new Set(heads.filter((head) => head !== null))];
   const twice = layers.find(({name}, i) => layers.findIndex((other) => other.name === name) !== i);
   if (twice !== undefined) {
-    throw new ConfigError(`head: two of them are called '${twice.name}'. Give each a name of its own.`);
+    throw new ConfigError(`head: two heads have the name '${twice.name}'. Give each head a different name.`);
   }
 }

@@ -76,6 +76,7 @@ function like(weights: tf.Tensor, values: tf.Tensor): tf.Tensor {
     return tf.reshape(own, [samples!, ...values.shape.slice(1).map(() => 1)]);
   }
   throw new ShapeError(
-    `sampleWeights are [${weights.shape}], but the loss gives [${values.shape}]. Give one for each sample, or as many as that.`,
+    `sampleWeights are [${weights.shape}], but the loss has shape [${values.shape}]. Pass one weight per ` +
+      'sample, or weights of that shape.',
   );
 }

@@ -70,32 +70,32 @@ export class OutputNames {
     if (isOne(given)) {
       if (names.length === 1 || shared) return names.map(() => given as T);
       throw new ConfigError(
-        `${what}: one for ${names.length} outputs. Give a list of them, or one for each of ${all}.`,
+        `${what}: there is one for ${names.length} outputs. Pass a list, or one for each of ${all}.`,
       );
     }
     if (Array.isArray(given)) {
       if (given.length === names.length) return [...(given as T[])];
       throw new ConfigError(
-        `${what}: ${given.length} for ${names.length} outputs. Give one for each of ${all}.`,
+        `${what}: there are ${given.length} for ${names.length} outputs. Pass one for each of ${all}.`,
       );
     }
     if (typeof given !== 'object' || given === null) {
       throw new ConfigError(
-        `${what}: ${describe(given)} is none for an output. Give one for each of ${all}.`,
+        `${what}: ${describe(given)} is not valid for an output. Pass one for each of ${all}.`,
       );
     }
     const found = names.map((): T | undefined => undefined);
     for (const [name, value] of Object.entries(given as Record<string, T>)) {
       const place = this.places.get(name);
       if (place === undefined) {
-        throw new ConfigError(`${what}: the trainer has no output '${name}'. It has: ${all}.`);
+        throw new ConfigError(`${what}: the trainer has no output '${name}'. Use one of: ${all}.`);
       }
       found[place] = value;
     }
     const missing = names.filter((_, i) => found[i] === undefined);
     if (missing.length > 0 && !partial) {
       throw new ConfigError(
-        `${what}: none for the output ${missing.map((name) => `'${name}'`).join(', ')}. Give one for each of ${all}.`,
+        `${what}: none for the output ${missing.map((name) => `'${name}'`).join(', ')}. Pass one for each of ${all}.`,
       );
     }
     return found;

@@ -92,7 +92,7 @@ describe('a trainer with several outputs', () => {
     const all = await of().evaluate({xs: X(), ys: {...byName, steps: Y.steps()}});
     expect(Object.keys(all)).toEqual(['loss', 'boxes_loss', 'scores_loss', 'steps_loss']);
     const wrong: [object, RegExp][] = [
-      [[Y.boxes()], /ys: 1 for 3 outputs/],
+      [[Y.boxes()], /ys: there are 1 for 3 outputs/],
       [Y.boxes(), /ys: one for 3 outputs/],
       [byName, /ys: none for the output 'steps'/],
       [{...byName, steps: Y.steps(), other: Y.steps()}, /no output 'other'/],
@@ -126,7 +126,7 @@ describe('a trainer with several outputs', () => {
     expect(evaluated.scores_loss).toBeCloseTo(mae(Y.scores(), scores!), 4);
     const make = (options: object) => () => trainer(model, {outputs, ...options} as TrainerOptions);
     expect(make({loss: {boxes: 'meanSquaredError'}})).toThrow(/loss: none for the output 'scores'/);
-    expect(make({loss: ['meanSquaredError']})).toThrow(/loss: 1 for 2 outputs/);
+    expect(make({loss: ['meanSquaredError']})).toThrow(/loss: there are 1 for 2 outputs/);
     expect(make({loss: {boxes: 'meanSquaredError', toString: 'meanSquaredError'}})).toThrow(/'toString'/);
     expect(make({loss: 'meanSquaredError', metrics: {box: 'mae'}})).toThrow(/metrics: .* no output 'box'/);
   });
@@ -183,7 +183,7 @@ describe('a trainer with several outputs', () => {
     const whole = {outputs, head: tfl.layers.concatenate()};
     expect(await keys(whole, {'boxes+scores': tf.ones([8, 7])})).toEqual(['loss']);
     const alike = {outputs, head: [head(4, 'A'), head(3, 'A')]};
-    expect(() => trainer(model, alike)).toThrow(/two of them are called 'A'/);
+    expect(() => trainer(model, alike)).toThrow(/two heads have the name 'A'/);
   });
 
   it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])('knows no node %s', async (name) => {

@@ -65,7 +65,8 @@ export class Passes {
     throw new ConfigError(
       this.count === 1
         ? `${this.what} has no batch.`
-        : `${this.what} has no batch at pass ${this.count}: it gave them all before. Give the function that makes it, which is called ` +
+        : `${this.what} has no batch at pass ${this.count}: all were used before. Pass the function that ` +
+            'makes it: it is called ' +
             'for each pass.',
     );
   }

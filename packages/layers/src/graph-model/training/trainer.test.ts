@@ -161,7 +161,7 @@ describe('a trainer', () => {
     const model = await ragged({dynamicBehind: true}).load();
     await upgrade(model, {adapter: {type: 'lora', rank: 2}});
     expect(() => trainer(model)).toThrow(
-      /Node 'late' \(Where\) is dynamic and comes behind what is trained: 'product'/,
+      /Node 'late' \(Where\) is dynamic and comes after trained nodes: 'product'/,
     );
   });
 

@@ -17,8 +17,9 @@ export function checkDirections(sites: readonly PlannedSite<LocatedLayer>[]): vo
     const other = at.layer === forwardLayer ? backwardLayer : forwardLayer;
     if (configs.get(other) === configs.get(at.layer)) continue;
     throw new UnsupportedSiteError(
-      `Layer '${at.path}' would carry another adapter than '${other.name}', the other direction of Bidirectional '${name}', with which ` +
-        `it is saved as one. Target '${name}', which takes in both.`,
+      `Layer '${at.path}' would carry another adapter than '${other.name}', the other direction of ` +
+        `Bidirectional '${name}', with which ` +
+        `it is saved as one. Target '${name}', which selects both directions.`,
     );
   }
 }

@@ -36,7 +36,7 @@ export class Claims {
     if (foreign === undefined) return;
     throw new ConfigError(
       `Layer '${foreign.path}' is part of the upgrade of model '${owners.get(foreign.layer)!.name}'. ` +
-        'Detach that upgrade first, or upgrade the outermost of the models that have the layer, and no other.',
+        'Detach that upgrade first, or upgrade only the outermost model that has the layer.',
     );
   }
 

@@ -80,7 +80,7 @@ test.each<[string, (embedded: Symbolic, positions: Symbolic) => Symbolic, RegExp
   [
     'a Dense over all tokens',
     (x) => apply(dense('out', 2, 4), apply(tfl.layers.flatten({name: 'flat'}), x)),
-    /Layer 'words' cannot get 3 virtual tokens.*fixed at layer 'out'/,
+    /Layer 'words' cannot carry 3 virtual tokens.*fixed at layer 'out'/,
   ],
   [
     'a sum with positions',
@@ -131,7 +131,7 @@ test('a node of a graph has no place for a prompt', () => {
   const selected = {at: {path: 'words'}, info, dims, status: 'adapted', reason: ''};
   const plan = () => planUpgrade('node', () => [selected as never], {adapter: ADAPTER}, []);
   expect(plan).toThrow(UnsupportedSiteError);
-  expect(plan).toThrow(/Node 'words' cannot get 3 virtual tokens.*GraphModel/);
+  expect(plan).toThrow(/Node 'words' cannot carry 3 virtual tokens.*GraphModel/);
 });
 
 test('an Embedding inside TimeDistributed has no place for a prompt', async () => {

@@ -44,8 +44,10 @@ export function checkRoom(
 function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonly Container[]): void {
   const refuse = (where: string, why: string): never => {
     throw new UnsupportedSiteError(
-      `Layer '${layer.name}' cannot get ${by} virtual tokens, for the length of its sequences is fixed at ${where}: ${why} ` +
-        'Build the model with inputs of shape [null], without layers that need one length, or use an adapter without a prompt.',
+      `Layer '${layer.name}' cannot carry ${by} virtual tokens: the length of its sequences is fixed at ` +
+        `${where}: ${why} ` +
+        'Build the model with inputs of shape [null], without layers that need a fixed length, or use an ' +
+        'adapter without a prompt.',
     );
   };
   if (!isContainer(holder)) refuse(`layer '${holder.name}'`, 'it wraps the layer.');

@@ -20,7 +20,8 @@ interface Source {
 export function sourceAt(path: unknown, layers: readonly LocatedLayer[], inputs: readonly string[]): Source {
   if (typeof path !== 'string') {
     throw new ConfigError(
-      `contextFrom: path is a ${typeof path}, but must be the path of a layer as report() names it. Give a layer's name as text.`,
+      `contextFrom: path is a ${typeof path}, but must be the path of a layer, as in report(). Pass it as ` +
+        'a string.',
     );
   }
   const at = layers.find((located) => located.path === path);
@@ -28,7 +29,7 @@ export function sourceAt(path: unknown, layers: readonly LocatedLayer[], inputs:
     // tfjs lists no layer for an input that nothing in the model reads.
     if (inputs.includes(path)) throw feedsNothing(path);
     const known = listNames(layers.map((located) => located.path));
-    throw new ConfigError(`The model has no layer ${describe(path)}. It has: ${known}.`);
+    throw new ConfigError(`contextFrom: the model has no layer ${describe(path)}. Use one of: ${known}.`);
   }
   // An input is never called, so that nothing can be computed when it is.
   const isInput = at.layer.getClassName() === 'InputLayer';
@@ -53,7 +54,9 @@ function consumerOf({layer: input, path}: LocatedLayer, layers: readonly Located
 
 function feedsNothing(path: string): ConfigError {
   return new ConfigError(
-    `contextFrom: the input '${path}' feeds no layer that is called by itself, once a batch, so that its values are not seen. ` +
-      'Lead it through a layer of its own, such as tf.layers.reshape, on the way to the outputs, and give the path of that layer.',
+    `contextFrom: the input '${path}' feeds no layer that is called once per batch, so its values are not ` +
+      'seen. ' +
+      'Pass it through a separate layer, such as tf.layers.reshape, before the outputs, and give the path ' +
+      'of that layer.',
   );
 }

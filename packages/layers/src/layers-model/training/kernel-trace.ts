@@ -184,7 +184,8 @@ function explain(error: unknown, kernel: string, by: Named | undefined): unknown
       ? `Import '${WASM_TRAINING}', which has that kernel.`
       : 'Adapt no layer before it, or register a gradient with tf.registerGradient.';
   return new NoGradientError(
-    `The gradient of ${what}, which is what ${where} runs, fails on ${tf.getBackend()}: ${message.replace(/\.?\s*$/, '.')} ${advice}`,
+    `The gradient of ${what}, run by ${where}, fails on ${tf.getBackend()}: ` +
+      `${message.replace(/\.?\s*$/, '.')} ${advice}`,
     {cause: error},
   );
 }

@@ -40,12 +40,14 @@ export function windowOf({
 }: ConvolutionInternals): Window {
   if (dataFormat !== 'channelsLast') {
     throw new UnsupportedSiteError(
-      `Layer '${name}' has dataFormat '${dataFormat}', but adapters need 'channelsLast'. Rebuild it so, or leave it out of targets.`,
+      `Layer '${name}' has dataFormat '${dataFormat}', but adapters need 'channelsLast'. Rebuild it with ` +
+        'that, or remove it from targets.',
     );
   }
   if (padding !== 'same' && padding !== 'valid') {
     throw new UnsupportedSiteError(
-      `Layer '${name}' has padding '${padding}', but adapters need 'same' or 'valid'. Leave it out of targets.`,
+      `Layer '${name}' has padding '${padding}', but adapters need 'same' or 'valid'. Remove it from ` +
+        'targets.',
     );
   }
   return {

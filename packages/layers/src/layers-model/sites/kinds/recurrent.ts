@@ -30,7 +30,8 @@ export function recurrentSite(kind: string): LayerSite {
       const className = cell.getClassName();
       if (!Object.hasOwn(STEPS, className)) {
         throw new UnsupportedSiteError(
-          `Layer '${layer.name}' runs a ${className}, of which no single product is the input's. Leave it out of targets.`,
+          `Layer '${layer.name}' runs a ${className}, whose input goes through more than one product. ` +
+            'Remove it from targets.',
         );
       }
       return {
