@@ -37,7 +37,7 @@ test('CONTRIBUTING, taken literally, adds a router that passes every check at th
   try {
     copyTo(folder);
     const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
-    const section = page.slice(page.indexOf('## Add a router'), page.indexOf('## Add something else'));
+    const section = page.split('\n## ').find((part) => part.startsWith('Add a router'))!;
     const blocks = blocksOf(section);
     for (const {note, code} of blocks.filter(isFile)) writeFileSync(join(folder, note), code);
 

@@ -145,15 +145,6 @@ test.each(PAGES)('files and folders that %s names are there', (page) => {
   expect(missing.map(([name]) => name)).toEqual([]);
 });
 
-test.each(PAGES)('prose of %s is at most 110 columns wide', (page) => {
-  const text = read(page);
-  const inCode = new Set(blocksOf(text).flatMap(({code, line}) => code.split('\n').map((_, i) => line + i)));
-  const long = text
-    .split('\n')
-    .filter((line, i) => line.length > 110 && !/^ *(\||<!-- generated)/.test(line) && !inCode.has(i));
-  expect(long).toEqual([]);
-});
-
 test('docs/errors.md has a row for every class of errors', () => {
   const classes = [...Object.keys(kernels), ...Object.keys(repair)].filter((name) => /Error$/.test(name));
   expect(classes.length).toBeGreaterThan(9);
