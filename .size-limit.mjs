@@ -27,11 +27,11 @@ export default [
       limit,
     })),
   ),
-  page('upgrade on wasm', '88.5 kB', [
+  page('upgrade on wasm', '89 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'index', 'upgrade'],
   ]),
-  page('upgrade of GraphModels on wasm', '114.5 kB', [
+  page('upgrade of GraphModels on wasm', '115 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'graph', 'trainer, upgrade'],
   ]),
