@@ -48,7 +48,8 @@ export const CROP_AND_RESIZE_GRADIENT: AnyPatch = gradientPatch<tf.CropAndResize
       },
       boxes: () => {
         throw new NoGradientError(
-          'CropAndResize: no gradient with respect to the boxes. Give it boxes that do not depend on what is trained.',
+          'CropAndResize: no gradient with respect to the boxes. Use boxes that do not depend on trained ' +
+            'weights.',
         );
       },
       boxInd: () => tf.zeros(boxInd.shape),

@@ -50,7 +50,9 @@ export function einsumByProducts(equation: string, inputs: tf.Tensor[]): tf.Tens
     );
   }
   if (inputs.length !== operands.length || inputs.length > 2) {
-    throw new ConfigError(`einsum: '${equation}' must name as many operands as it is given, one or two.`);
+    throw new ConfigError(
+      `einsum: '${equation}' must name as many operands as are passed, one or two. Correct the equation.`,
+    );
   }
   const [a, b] = operands as [string, string?];
   const sizes = new Map(

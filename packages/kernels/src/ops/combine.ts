@@ -139,11 +139,12 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
   checkSize('combine', "b's second axis", b.shape[1], outputDim, 'the output');
   const width = h.shape[h.rank - 1]!;
   if (mix === 'none') {
-    if (gates !== undefined) throw new ConfigError("combine: gates need mix 'expert' or 'dense'.");
+    if (gates !== undefined)
+      throw new ConfigError("combine: gates need a mix. Set mix: 'expert' or 'dense'.");
     checkSize('combine', "b's first axis", b.shape[0], width, `h [${h.shape}]`);
     return;
   }
-  if (gates === undefined) throw new ConfigError(`combine: mix '${mix}' needs gates.`);
+  if (gates === undefined) throw new ConfigError(`combine: mix '${mix}' needs gates. Pass gates.`);
   checkRows('gates', gates, rows);
   const count = gates.shape[gates.rank - 1]!;
   if (mix === 'dense') {
@@ -175,7 +176,8 @@ function takesSparse(
   width: number,
 ): boolean {
   if (mix !== 'expert') {
-    if (topK !== undefined) throw new ConfigError(`combine: topK is ${topK}, but belongs to mix 'expert'.`);
+    if (topK !== undefined)
+      throw new ConfigError(`combine: topK is ${topK}, but is only for mix 'expert'. Leave it out.`);
     return false;
   }
   return choosesSparse('combine', {topK, sparse}, {rows, width, all: h!.shape[h!.rank - 1]!, gates: gates!});

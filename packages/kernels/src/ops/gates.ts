@@ -27,7 +27,9 @@ export function softmaxGates(x: tf.Tensor, kernel: tf.Tensor2D, temperature = 1)
   checkTensor('softmaxGates', 'kernel', kernel, [2]);
   checkSize('softmaxGates', "kernel's first axis", kernel.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (!(temperature > 0))
-    throw new ConfigError(`softmaxGates: temperature is ${temperature}, but must be above 0.`);
+    throw new ConfigError(
+      `softmaxGates: temperature is ${temperature}, but must be above 0. Set a positive temperature.`,
+    );
   return tf.tidy(() =>
     runPeftKernel('PeftGates', {x, kernel}, {temperature}, {leading: x.shape.slice(0, -1)}),
   );

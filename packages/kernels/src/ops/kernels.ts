@@ -23,8 +23,10 @@ function checkSingleCopy(): void {
   probe.dispose();
   if (!own) {
     throw new BackendError(
-      'Two copies of @tensorflow/tfjs-core are loaded: tfjs-peft imports one, and another made the engine. Install one version ' +
-        "(npm ls @tensorflow/tfjs-core, npm dedupe), and do not mix a <script> tag's tfjs with a bundled one.",
+      'Two copies of @tensorflow/tfjs-core are loaded: tfjs-peft imports one, and another one created the ' +
+        'engine. Install one version ' +
+        "(npm ls @tensorflow/tfjs-core, npm dedupe), and do not mix a <script> tag's tfjs with a bundled " +
+        'one.',
     );
   }
   checked = true;
@@ -51,7 +53,8 @@ function ensure(kernelName: KernelName): void {
   if (!hasKernel('PeftMatMul') && FUSED.has(backendName) && !warned.has(backendName)) {
     warned.add(backendName);
     console.warn(
-      `tfjs-peft: the fused kernels of the ${backendName} backend are not registered, so stock ops do their work, slowly. ` +
+      `tfjs-peft: the fused kernels of the ${backendName} backend are not registered, so stock ops do ` +
+        'their work, slowly. ' +
         `Add: import '@tfjs-peft/kernels/auto'`,
     );
   }

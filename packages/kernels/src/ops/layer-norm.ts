@@ -33,7 +33,9 @@ export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor1D, beta?: tf.Tensor1D,
     checkSize('layerNorm', `the size of ${name}`, vector.shape[0]!, width, `x [${x.shape}]`);
   }
   if (!(epsilon >= 0) || epsilon === Number.POSITIVE_INFINITY)
-    throw new ConfigError(`layerNorm: epsilon is ${epsilon}, but must be a number of at least 0.`);
+    throw new ConfigError(
+      `layerNorm: epsilon is ${epsilon}, but must be a number of at least 0. Set it to one, such as 1e-3.`,
+    );
   return tf.tidy(() =>
     runPeftKernel('PeftLayerNorm', {x, gamma, beta}, {epsilon}, {leading: x.shape.slice(0, -1)}),
   );

@@ -64,8 +64,7 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
   checkTensor('project', 'a', a, [2]);
   checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (columns !== undefined) {
-    if (kernel === undefined)
-      throw new ConfigError('project: columns needs the kernel whose columns are meant. Pass kernel.');
+    if (kernel === undefined) throw new ConfigError('project: columns needs the frozen kernel. Pass kernel.');
     checkTensor('project', 'kernel', kernel, [2]);
     checkSize('project', "kernel's first axis", kernel.shape[0], a.shape[0], `x [${x.shape}]`);
     if (!Number.isInteger(columns) || columns < 1 || columns > kernel.shape[1]) {
@@ -92,7 +91,9 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
 function checkGates({x, a, gates, topK, sparse}: ProjectInputs): boolean {
   if (gates === undefined) {
     if (topK === undefined) return false;
-    throw new ConfigError(`project: topK is ${topK}, but which experts were chosen is not said. Pass gates.`);
+    throw new ConfigError(
+      `project: topK is ${topK}, but there are no gates that say which experts were chosen. Pass gates.`,
+    );
   }
   const rows = leadingSize(x.shape);
   checkTensor('project', 'gates', gates, ACTIVATION_RANKS);

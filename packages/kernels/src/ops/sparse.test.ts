@@ -172,7 +172,7 @@ describe('refusals', () => {
       ShapeError,
       /multiple of the 4 gates/,
     ],
-    ['topK without experts', () => combine({...site(), topK: 1}), ConfigError, /belongs to mix 'expert'/],
+    ['topK without experts', () => combine({...site(), topK: 1}), ConfigError, /only for mix 'expert'/],
   ])('%s', (_, call, type, message) => {
     expect(call).toThrow(type as never);
     expect(call).toThrow(message as RegExp);

@@ -14,7 +14,8 @@ function checkIndices(kernelName: string, {inputs, backend}: WasmCall, shape: nu
   const depth = indices.shape.length < 2 ? 1 : indices.shape[indices.shape.length - 1]!;
   if (depth > shape.length) {
     throw new ShapeError(
-      `${kernelName} on wasm: indices [${indices.shape}] have ${depth} numbers a row, but [${shape}] fewer axes.`,
+      `${kernelName} on wasm: indices [${indices.shape}] have ${depth} numbers per row, but [${shape}] has ` +
+        'fewer axes.',
     );
   }
   const strides = [...tf.util.computeStrides(shape.slice(0, depth)), 1];
@@ -90,7 +91,8 @@ const convolutionInput: Repair = (call, stock) => {
   // One that is larger is read in part.
   if (tf.util.sizeFromShape(dy!.shape) < tf.util.sizeFromShape(outShape)) {
     throw new ShapeError(
-      `Conv2DBackpropInput on wasm: dy has shape [${dy!.shape}], but an output of [${inputShape}] needs [${outShape}].`,
+      `Conv2DBackpropInput on wasm: dy has shape [${dy!.shape}], but an output of [${inputShape}] needs ` +
+        `[${outShape}].`,
     );
   }
   return stock(call);

@@ -20,7 +20,7 @@ const pad: Repair = (call, stock) => {
   const size = x.shape.map((own, axis) => own - begin[axis]! - Math.max(0, -paddings[axis]![1]));
   if (size.some((left) => left < 0)) {
     throw new ConfigError(
-      `PadV2 on wasm: paddings [${paddings.join('], [')}] take away more than x [${x.shape}] has.`,
+      `PadV2 on wasm: paddings [${paddings.join('], [')}] remove more than x [${x.shape}] has.`,
     );
   }
   const cut = run(tf.Slice, {x}, {begin, size}, backend);

@@ -34,7 +34,7 @@ const DEEPEST = 200;
 export function checkLoadOptions(source: ArtifactSource, options: unknown): void {
   if (typeof options === 'object' && options !== null && 'strict' in options) {
     throw new ConfigError(
-      'normalizeArtifacts: strict is not for the artifacts. Pass it to tf.loadLayersModel, behind this handler.',
+      'normalizeArtifacts: strict is not an option here. Pass it to tf.loadLayersModel, after this handler.',
     );
   }
   checkOptions('normalizeArtifacts', options, ['onRepair', ...FETCHING]);
@@ -46,7 +46,8 @@ export function checkLoadOptions(source: ArtifactSource, options: unknown): void
   const given = Object.keys(fetching).filter((key) => fetching[key as keyof typeof fetching] !== undefined);
   if (typeof source !== 'string' && given.length > 0) {
     throw new ConfigError(
-      `normalizeArtifacts: ${given.join(', ')} says how to fetch an address, but an IO handler or artifacts were given. Leave it out.`,
+      `normalizeArtifacts: ${given.join(', ')} is for fetching an address, but the source is an IO handler ` +
+        'or artifacts. Leave it out.',
     );
   }
 }
@@ -90,9 +91,7 @@ async function loadWith(handler: tf.io.IOHandler | tf.io.IOHandlerSync, what: st
 function checked(artifacts: tf.io.ModelArtifacts, what: string): tf.io.ModelArtifacts {
   const modelTopology: unknown = artifacts?.modelTopology;
   if (typeof modelTopology !== 'object' || modelTopology === null || modelTopology instanceof ArrayBuffer) {
-    throw new ConfigError(
-      `${what} has no modelTopology as JSON. Pass a model.json as the converter writes it.`,
-    );
+    throw new ConfigError(`${what} has no modelTopology as JSON. Pass a model.json from the converter.`);
   }
   checkDepth(modelTopology, what);
   checkWeights(artifacts, what);
@@ -109,7 +108,8 @@ function checkDepth(topology: object, what: string): void {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > DEEPEST) {
       throw new ConfigError(
-        `${what} has a modelTopology of more than ${DEEPEST} lists and objects in each other, which no model needs. It is damaged.`,
+        `${what} has a modelTopology of more than ${DEEPEST} nested lists and objects, which no model ` +
+          'needs. It is damaged: convert the model again.',
       );
     }
     const inner: object[] = [];
@@ -132,7 +132,8 @@ function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: str
     : 0;
   if (wrong >= 0) {
     throw new ConfigError(
-      `${what} has no name and shape for weight ${wrong}, such as {name: 'dense/kernel', shape: [2, 3], dtype: 'float32'}. ` +
+      `${what} has no name and shape for weight ${wrong}, such as {name: 'dense/kernel', shape: [2, 3], ` +
+        "dtype: 'float32'}. " +
         'Convert the model again.',
     );
   }

@@ -178,8 +178,8 @@ describe('options', () => {
 
   it.each([
     [{bogus: 1}, /unknown option 'bogus'/],
-    [{fromTFHub: true}, /fromTFHub says how to fetch an address/],
-    [{requestInit: {}}, /requestInit says how to fetch an address/],
+    [{fromTFHub: true}, /fromTFHub is for fetching an address/],
+    [{requestInit: {}}, /requestInit is for fetching an address/],
     [{strict: false}, /Pass it to tf.loadLayersModel/],
     [{onRepair: 1}, /onRepair is a number/],
     [null, /config is null/],

@@ -304,7 +304,7 @@ describe('data of which nothing can be had', () => {
       await expect(own.fit({xs: X(), ys: Y()}, {verbose: 0, ...options})).rejects.toThrow(message);
     }
     await expect(own.fit(generate, {validationSplit: 0.5})).rejects.toThrow(
-      /Give validationData with a dataset/,
+      /With a dataset, set validationData/,
     );
     await expect(own.evaluate(generate, {batches: 0})).rejects.toThrow(/batches is 0/);
   });

@@ -93,7 +93,7 @@ describe('a trainer with several outputs', () => {
     expect(Object.keys(all)).toEqual(['loss', 'boxes_loss', 'scores_loss', 'steps_loss']);
     const wrong: [object, RegExp][] = [
       [[Y.boxes()], /ys: there are 1 for 3 outputs/],
-      [Y.boxes(), /ys: one for 3 outputs/],
+      [Y.boxes(), /ys: there is one for 3 outputs/],
       [byName, /ys: none for the output 'steps'/],
       [{...byName, steps: Y.steps(), other: Y.steps()}, /no output 'other'/],
       [{...byName, steps: Y.steps(), constructor: Y.steps()}, /no output 'constructor'/],

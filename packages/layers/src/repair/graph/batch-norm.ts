@@ -28,7 +28,8 @@ export function computeBatchStatistics(
     const reader = editor.readers(node.name).find(({input}) => outputIndexOf(input) > 0);
     if (reader !== undefined) {
       throw new UnsupportedModelError(
-        `Graph node '${node.name}' (${node.op}, is_training) hands its batch statistics to '${reader.node.name}', so the graph is that of a ` +
+        `Graph node '${node.name}' (${node.op}, is_training) passes its batch statistics to ` +
+          `'${reader.node.name}', so the graph is that of a ` +
           'training step. Convert the model for inference (training=False).',
       );
     }
@@ -36,7 +37,8 @@ export function computeBatchStatistics(
     log(
       'batch-norm',
       node.name,
-      `${node.op} with is_training, whose batch statistics tfjs does not compute, is Mean, Square, Rsqrt and products now.`,
+      `${node.op} with is_training, whose batch statistics tfjs does not compute, is Mean, Square, Rsqrt ` +
+        'and products now.',
     );
   }
 }

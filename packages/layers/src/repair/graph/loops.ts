@@ -46,9 +46,12 @@ function outside(editor: GraphEditor, reader: NodeDef, enter: NodeDef): string {
   const [source] = dataInputs(enter);
   if (editor.node(source!)?.op === 'Const') return source!;
   throw new UnsupportedModelError(
-    `Graph node '${reader.name}' (${reader.op}) reads '${source}' inside a loop that it enters as a constant ('${enter.name}', ${enter.op}), ` +
-      'which tfjs gives to the first round alone. Convert the model with tensorflowjs_converter --control_flow_v2=True and call ' +
-      'executeAsync, or export it as a LayersModel (--output_format=tfjs_layers_model), whose recurrent layers train.',
+    `Graph node '${reader.name}' (${reader.op}) reads '${source}' inside a loop that it enters as a ` +
+      `constant ('${enter.name}', ${enter.op}), ` +
+      'which tfjs passes to the first iteration only. Convert the model with tensorflowjs_converter ' +
+      '--control_flow_v2=True and call ' +
+      'executeAsync, or export it as a LayersModel (--output_format=tfjs_layers_model), whose recurrent ' +
+      'layers train.',
   );
 }
 

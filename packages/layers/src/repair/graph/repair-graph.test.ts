@@ -98,7 +98,7 @@ describe('FusedBatchNorm in training mode', () => {
     const graph = batchNorm('NHWC', true);
     graph.nodes.mean_of_batch = {op: 'Identity', input: ['y:1']};
     await expect(normalizeArtifacts(graphArtifacts(graph)).load()).rejects.toThrow(
-      /node 'y' \(FusedBatchNormV3, is_training\) hands its batch statistics to 'mean_of_batch'/,
+      /node 'y' \(FusedBatchNormV3, is_training\) passes its batch statistics to 'mean_of_batch'/,
     );
   });
 });

@@ -55,15 +55,19 @@ function convert(layer: LayerConfig, node: Keras3Node, ref: (ref: TensorRef) => 
   const extra = [...args.slice(1), ...Object.values(kwargs)];
   if (tensors.length === 0 || extra.some((value) => tensorsIn(value).length > 0)) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with tensors as ${Object.keys(kwargs).join(', ') || 'several arguments'}, which a ` +
-        'LayersModel cannot say. Convert the model as a GraphModel (--output_format=tfjs_graph_model), which normalizeArtifacts and upgrade take too.',
+      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with tensors as ` +
+        `${Object.keys(kwargs).join(', ') || 'several arguments'}, which a ` +
+        'LayersModel cannot express. Convert the model as a GraphModel (--output_format=tfjs_graph_model), ' +
+        'which normalizeArtifacts and upgrade take too.',
     );
   }
   const said = Object.entries(kwargs).filter(([, value]) => !QUIET.has(value));
   if (args.length > 1 || said.length > 0) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with ${JSON.stringify([...args.slice(1), Object.fromEntries(said)])}, which tfjs does not ` +
-        'read. Put that into the layer itself, or convert the model as a GraphModel (--output_format=tfjs_graph_model).',
+      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with ` +
+        `${JSON.stringify([...args.slice(1), Object.fromEntries(said)])}, which tfjs does not ` +
+        'read. Put that into the layer itself, or convert the model as a GraphModel ' +
+        '(--output_format=tfjs_graph_model).',
     );
   }
   return tensors.map((tensor) => [...ref(tensor), {}]);

@@ -73,7 +73,9 @@ function requireSameMask(
     pending.push(...inputs);
   }
   throw new UnsupportedModelError(
-    `Layer '${nameOf(layer)}' (${layer.class_name}) is given a mask of '${root[0]}' that no Embedding with mask_zero and no Masking layer before ` +
-      'it makes, so that tfjs has no such mask. Make the mask with one of those, or convert the model as a GraphModel.',
+    `Layer '${nameOf(layer)}' (${layer.class_name}) is given a mask of '${root[0]}' that no Embedding with ` +
+      'mask_zero and no Masking layer before ' +
+      'it makes, so tfjs has no such mask. Make the mask with one of those, or convert the model as a ' +
+      'GraphModel.',
   );
 }

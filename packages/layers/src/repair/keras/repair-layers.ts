@@ -19,7 +19,8 @@ export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): P
   const model = (topology.model_config ?? topology) as LayerConfig;
   if (!isLayerConfig(model)) {
     throw new ConfigError(
-      'The modelTopology is neither a graph nor the config of a Keras model (class_name and config). Pass a model.json as the converter writes it.',
+      'The modelTopology is neither a graph nor the config of a Keras model (class_name and config). Pass ' +
+        'a model.json from the converter.',
     );
   }
   const paths = kerasPaths(model);
