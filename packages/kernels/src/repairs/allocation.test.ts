@@ -50,7 +50,7 @@ describe('where the heap is full', () => {
     const {numTensors, numDataBuffers} = tf.memory();
     expect(op).toThrow(BackendError);
     expect(op).toThrow(`wasm: out of memory: could not allocate ${small} bytes`);
-    expect(op).toThrow('Adapt fewer sites, take a smaller batch, or dispose what is not needed');
+    expect(op).toThrow('Adapt fewer sites, use a smaller batch, or dispose tensors');
     expect(tf.memory()).toMatchObject({numTensors, numDataBuffers});
   });
 

@@ -133,7 +133,7 @@ it('a topology that is nested without end is refused', async () => {
   for (let i = 0; i < 50_000; i++) layer = {class_name: 'TimeDistributed', config: {name: 't', layer}};
   const refused = load(sequential([input, layer], []));
   await expect(refused).rejects.toThrow(PeftError);
-  await expect(refused).rejects.toThrow(/more than 200 lists and objects/);
+  await expect(refused).rejects.toThrow(/more than 200 nested lists and objects/);
 });
 
 describe('a causal Conv1D', () => {
