@@ -67,5 +67,5 @@ describe('where the heap is full', () => {
 });
 
 test('a size beyond what a pointer reaches is refused, and not taken for a small one', () => {
-  expect(() => room(2 ** 32 + 1024)).toThrow(`out of memory: ${2 ** 32 + 1024} bytes`);
+  expect(() => room(2 ** 32 + 1024)).toThrow(`could not allocate ${2 ** 32 + 1024} bytes`);
 });
