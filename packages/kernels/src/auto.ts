@@ -7,7 +7,7 @@ import * as webgpu from './webgpu.js';
 const BACKENDS = [cpu, wasm, webgl, webgpu];
 
 /**
- * Registers the kernels of all backends; done by importing this module. Calling it again is harmless.
+ * Registers the kernels of all backends. Importing this module calls it. Calling it again is harmless.
  *
  * @example
  * ```ts
@@ -21,7 +21,7 @@ export function register(): void {
 }
 
 /**
- * Takes the kernels of all backends out, and puts back what was tfjs's own.
+ * Unregisters the kernels of all backends and restores those of tfjs.
  *
  * @example
  * ```ts

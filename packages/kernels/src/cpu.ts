@@ -30,7 +30,7 @@ export function register(): void {
 }
 
 /**
- * Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own.
+ * Unregisters our kernels and restores those of tfjs.
  *
  * @example
  * ```ts

@@ -1,8 +1,9 @@
 /**
  * Gradients that stock tfjs lacks or gets wrong, for every backend. They are listed, op by attribute, in
  * `docs/gradients.md`; repaired too are values of the cpu backend's BatchMatMul where both operands are
- * broadcast, its TensorScatterUpdate, which writes into its input, and Cumsum and Cumprod over negative axes.
- * Importing this module registers them; they hold for all of tfjs in the process, with or without adapters.
+ * broadcast, its TensorScatterUpdate, which writes into its input, and Cumsum and Cumprod over negative
+ * axes. Importing this module registers them; they hold for all of tfjs in the process, with or without
+ * adapters.
  */
 import {BROADCAST_GRADIENTS} from './gradients/broadcast.js';
 import {COMPARISON_GRADIENTS} from './gradients/comparisons.js';
@@ -56,7 +57,7 @@ export function register(): void {
 }
 
 /**
- * Puts tfjs's own gradients back.
+ * Restores tfjs's own gradients.
  *
  * @example
  * ```ts

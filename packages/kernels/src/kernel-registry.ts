@@ -49,7 +49,9 @@ export function unpackInputs<T>(
   return Object.fromEntries(names.map((name, i) => [name, (inputs as ArrayLike<T>)[i]!]));
 }
 
-/** A kernel of ours as tfjs calls it. Inputs that do not fit each other never reach it: see kernel-map.ts. */
+/**
+ * A kernel of ours as tfjs calls it. Inputs that do not fit each other never reach it: see kernel-map.ts.
+ */
 function kernelFunc<Name extends KernelName>(
   kernelName: Name,
   kernel: PeftKernel<Name>,
@@ -107,12 +109,13 @@ export function peftKernelPatches(
 }
 
 /**
- * Gives a backend kernels for the ops of this package. It is for backends that have no entry point here, and
- * the backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call
+ * Gives a backend kernels for the ops of this package. It is for backends that have no entry point here,
+ * and the backend may be registered later. What the backend lacks is composed of tfjs's ops. A second call
  * replaces the kernels of the first.
  *
  * @param backendName The name under which the backend is registered in tfjs.
- * @param kernels Kernels by name, each of which works on the backend's own tensors; see {@link PeftKernels}.
+ * @param kernels Kernels by name, each of which works on the backend's own tensors; see {@link
+ * PeftKernels}.
  * @example
  * ```ts
  * import {registerPeftKernels} from '@tfjs-peft/kernels';
@@ -127,7 +130,7 @@ export function registerPeftKernels(backendName: string, kernels: PeftKernels): 
 }
 
 /**
- * Takes out what {@link registerPeftKernels} has given a backend.
+ * Unregisters the kernels that {@link registerPeftKernels} gave a backend.
  *
  * @example
  * ```ts

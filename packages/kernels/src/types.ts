@@ -14,14 +14,14 @@ export const ACTIVATIONS = [
 ] as const;
 
 /**
- * `gelu` is the exact form x·Φ(x), `geluTanh` its tanh approximation, `silu` is x·sigmoid(x) (Keras calls it
- * swish), `elu` has alpha 1.
+ * `gelu` is the exact form x·Φ(x), `geluTanh` its tanh approximation, `silu` is x·sigmoid(x) (Keras calls
+ * it swish), `elu` has alpha 1.
  */
 export type Activation = (typeof ACTIVATIONS)[number];
 
 /**
- * Whether the derivative is computed from the activation's `output` or from its `input`; the op saves the one
- * that is needed.
+ * Whether the derivative is computed from the activation's `output` or from its `input`; the op saves the
+ * one that is needed.
  *
  * @example
  * ```ts
@@ -37,8 +37,8 @@ export function gradientFrom(activation: Activation): 'output' | 'input' {
 /**
  * A scale over the last axis: a vector [d], or one vector per row, `gates` [..., E] times `table` [E, d].
  *
- * With `heads` each of so many equal runs of the axis has gates of its own, [..., heads, E]: column c of row
- * n, in head h = floor(c / (d / heads)), is scaled by the sum over e of gates[n, h, e] · table[e, c].
+ * With `heads` each of so many equal runs of the axis has gates of its own, [..., heads, E]: column c of
+ * row n, in head h = floor(c / (d / heads)), is scaled by the sum over e of gates[n, h, e] · table[e, c].
  */
 export type Scale = Tensor1D | {gates: Tensor; table: Tensor2D; heads?: number};
 
@@ -50,8 +50,8 @@ export type ScaleName = (typeof SCALES)[number];
 /**
  * How `h` [n, R1] becomes the tail's left factor before it meets `b` [R2, dOut].
  * - `none`: h itself, R1 = R2.
- * - `expert`: h holds E experts side by side (expert-major, R1 = R2 = E·r); each expert's block is multiplied
- *   by its gate, gates [n, E] (MoLoRA).
+ * - `expert`: h holds E experts side by side (expert-major, R1 = R2 = E·r); each expert's block is
+ *   multiplied by its gate, gates [n, E] (MoLoRA).
  * - `dense`: row n is h[n] · G[n] with G [R1, R2], gates [n, R1·R2] (MoR1E).
  */
 export type Mix = 'none' | 'expert' | 'dense';
@@ -79,14 +79,15 @@ export interface CombineParts {
   /** Default `none`. */
   mix?: Mix;
   /**
-   * With `mix: 'expert'`, a promise that at most so many gates of a row are not zero, as after a top-k mask:
+   * With `mix: 'expert'`: the maximum number of non-zero gates per row, as after a top-k mask:
    * then, where it costs less, only the chosen experts are computed (see `sparsePays`). The gradient of a
    * gate that is zero is then 0, and not what it would be if the gate were free: a top-k mask multiplies it
    * by 0 in any case. Default: none, all experts are computed.
    */
   topK?: number;
   /**
-   * With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost.
+   * With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by
+   * cost.
    */
   sparse?: boolean;
 }

@@ -3,10 +3,10 @@
  * in every transposition and when batched, and take integers and every bias that broadcasts; Tile, through
  * which tfjs-layers' LayerNormalization goes, is a copy whose gradient is a sum; a sum over leading axes,
  * which the gradient of every bias and scale is, is one pass; tensors that are kept for a gradient are not
- * copied; and the kernels that backpropagation lacks there (UnsortedSegmentSum, Einsum, Conv2DBackpropFilter,
- * the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other biases than a vector,
- * ClipByValue of NaN) are supplied. Importing this module registers them, whether the backend is imported
- * before or after.
+ * copied; and the kernels that backpropagation lacks there (UnsortedSegmentSum, Einsum,
+ * Conv2DBackpropFilter, the depthwise ones) or gets wrong (MaxPoolGrad, fused convolutions with other
+ * biases than a vector, ClipByValue of NaN) are supplied. Importing this module registers them, whether the
+ * backend is imported before or after.
  */
 import './wasm.js';
 import {PatchSet, withdraw} from './patches.js';
@@ -33,7 +33,7 @@ const patches = new PatchSet('wasm-training', () => [
 ]);
 
 /**
- * Puts our kernels in place of the stock ones; done by importing this module. Calling it again is harmless.
+ * Replaces stock kernels by ours. Importing this module calls it. Calling it again is harmless.
  *
  * @example
  * ```ts
@@ -47,7 +47,7 @@ export function register(): void {
 }
 
 /**
- * Puts the stock kernels, and the stock gradient of Tile, back: also those that `@tfjs-peft/kernels/wasm` has
+ * Restores the stock kernels and the stock gradient of Tile, including those that `@tfjs-peft/kernels/wasm`
  * replaced for training.
  *
  * @example

@@ -18,10 +18,10 @@ const patches = new PatchSet('wasm', () => [
 ]);
 
 /**
- * Registers our kernels for tfjs's `wasm` backend, which may be imported before or after, `tf.train.adam` by
- * one kernel a variable, a fast Tile with a fast gradient, an Identity and a Cast that copy nothing where
- * nothing changes, and stock kernels kept within their tensors; done by importing this module. Calling it
- * again is harmless.
+ * Registers our kernels for tfjs's `wasm` backend, which may be imported before or after, `tf.train.adam`
+ * by one kernel a variable, a fast Tile with a fast gradient, an Identity and a Cast that copy nothing
+ * where nothing changes, and stock kernels kept within their tensors; done by importing this module.
+ * Calling it again is harmless.
  *
  * @example
  * ```ts
@@ -35,7 +35,7 @@ export function register(): void {
 }
 
 /**
- * Takes them out, so that the ops run on stock kernels, and puts the stock kernels and Tile's gradient back.
+ * Unregisters our kernels and restores the stock kernels and the stock gradient of Tile.
  *
  * @example
  * ```ts

@@ -14,9 +14,9 @@ const patches = new PatchSet('webgl', () => [
 ]);
 
 /**
- * Registers our kernels for tfjs's `webgl` backend, which may be imported before or after, `tf.train.adam` by
- * one kernel a variable, and a Cumsum and Cumprod that take negative axes; done by importing this module.
- * Calling it again is harmless.
+ * Registers our kernels for tfjs's `webgl` backend, which may be imported before or after, `tf.train.adam`
+ * by one kernel a variable, and a Cumsum and Cumprod that take negative axes; done by importing this
+ * module. Calling it again is harmless.
  *
  * @example
  * ```ts
@@ -30,7 +30,7 @@ export function register(): void {
 }
 
 /**
- * Takes them out, so that the ops run on stock kernels, and puts back what was tfjs's own.
+ * Unregisters our kernels and restores those of tfjs.
  *
  * @example
  * ```ts

@@ -33,8 +33,8 @@ interface Update {
 }
 
 /**
- * What is to be updated, or undefined if anything is not as the kernel needs it: then the stock method has to
- * see it.
+ * What is to be updated, or undefined if anything is not as the kernel needs it: then the stock method has
+ * to see it.
  */
 function updatesOf(gradients: Gradients): Update[] | undefined {
   const named = Array.isArray(gradients)
@@ -55,8 +55,9 @@ function updatesOf(gradients: Gradients): Update[] | undefined {
 const owners = new WeakMap<tf.Variable, tf.Variable>();
 
 /**
- * tfjs finds a variable's moments by its place in the list. In another list, such as that of an adapter that
- * was enabled since, the moments at that place are another variable's, and of another shape unless by chance.
+ * tfjs finds a variable's moments by its place in the list. In another list, such as that of an adapter
+ * that was enabled since, the moments at that place are another variable's, and of another shape unless by
+ * chance.
  */
 function checkMoments(moments: Moment[], updates: Update[]): void {
   for (const {at, value} of updates) {
@@ -139,11 +140,12 @@ const patches = new PatchSet('adam', () => [ADAM]);
 
 /**
  * Makes `tf.train.adam` (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, with epsilon added as tfjs does)
- * update each variable by one kernel instead of fourteen, on backends that have ours: the same numbers up to
- * rounding, and the same moments under the same names, so that `getWeights`, `setWeights` and checkpoints of
- * either kind work for both. Where the backend has no such kernel, or a variable or gradient is not float32,
- * the stock method runs. A step for other variables than those that the moments belong to is a ShapeError,
- * before anything is changed. Done by importing an entry point of a backend; calling it again is harmless.
+ * update each variable by one kernel instead of fourteen, on backends that have ours: the same numbers up
+ * to rounding, and the same moments under the same names, so that `getWeights`, `setWeights` and
+ * checkpoints of either kind work for both. Where the backend has no such kernel, or a variable or gradient
+ * is not float32, the stock method runs. A step for other variables than those that the moments belong to
+ * is a ShapeError, before anything is changed. Done by importing an entry point of a backend; calling it
+ * again is harmless.
  *
  * @example
  * ```ts
@@ -157,7 +159,7 @@ export function registerAdam(): void {
 }
 
 /**
- * Puts the stock method back, whichever entry points have brought ours.
+ * Restores the stock method, whichever entry points replaced it.
  *
  * @example
  * ```ts

@@ -19,12 +19,12 @@ export interface BlendInputs extends BlendAttrs {
 }
 
 /**
- * Gates that blend a row of each token with one of its sample, in one kernel:
+ * Blends the gates of each token with those of its sample, in one kernel:
  *
  *     σ(slope · gate) · (σ(slope · share) · tokenFactor · token
  *                        + (1 - σ(slope · share)) · sampleFactor · sample)
  *
- * A term that is left out is 0. Gradients flow to all that is given.
+ * A term that is left out is 0. Gradients flow to all inputs.
  *
  * @returns [rows, E], float32.
  * @throws ConfigError if there is neither term; ShapeError if a rank, dtype or size does not fit.

@@ -23,9 +23,9 @@ import {choosesSparse} from './sparse.js';
  *
  *     post ∘ act( alpha ∘ ((pre ∘ x) W + bias)  +  beta ∘ scale · mix(h, gates) B  +  offset )
  *
- * Every part but the base product is optional, and a part that is left out costs nothing. With `z` the base
- * product is taken as given. Gradients flow to every input that is asked for; a frozen kernel costs nothing.
- * There is no second derivative.
+ * Every part but the base product is optional; a part that is left out costs nothing. Pass `z` if the base
+ * product is already computed. Gradients are computed only for the inputs that need them; a frozen kernel
+ * costs nothing. There is no second derivative.
  *
  * @returns [..., dOut], float32, with the leading axes of `x` or `z`.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if parts contradict each other.

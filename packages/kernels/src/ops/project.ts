@@ -32,20 +32,20 @@ export interface ProjectInputs {
    */
   gates?: tf.Tensor;
   /**
-   * A promise that at most so many gates of a row are not zero; needs `gates`. Default: none, all experts are
+   * The maximum number of non-zero gates per row; needs `gates`. Default: none, all experts are
    * computed.
    */
   topK?: number;
   /**
-   * With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by cost,
-   * see `sparsePays`.
+   * With `topK`: compute only the chosen experts (true), or all (false), whatever it costs. Default: by
+   * cost, see `sparsePays`.
    */
   sparse?: boolean;
 }
 
 /**
- * The down projection of a low-rank adapter, h = x A, and, where a router looks at the frozen output before
- * it exists, the first `columns` columns of x W.
+ * Computes the down projection of a low-rank adapter, h = x A, and, for routers that read the frozen
+ * output, the first `columns` columns of x W.
  *
  * @returns `h` [..., R], and `columns` [..., columns] if asked for (without bias).
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if `columns` or `topK` is out of

@@ -7,20 +7,20 @@ import {ACTIVATION_RANKS, checkTensor} from './shapes.js';
 
 /** Options of {@link streamGates}. */
 export interface StreamGatesOptions {
-  /** What each stream's normalized values are multiplied by. */
+  /** Factor of each stream's normalised values. */
   weights: [number, number];
   /**
-   * Keep what has at least so much of the largest probability, from 0 (all) to 1 (the largest alone); null:
-   * give no gates.
+   * Keep the experts with at least this fraction of the largest probability, from 0 (all) to 1 (only the
+   * largest). Null: no selection.
    */
   theta: number | null;
-  /** The least that a stream is divided by; above 0. */
+  /** Smallest divisor of a stream; above 0. */
   floor: number;
 }
 
 /**
- * What LiME's router makes of two streams (Kowsher et al., arXiv 2604.02338, section 3), in one kernel, and
- * one for its gradient:
+ * LiME's router of two streams (Kowsher et al., arXiv 2604.02338, section 3), in one kernel, and one for
+ * its gradient:
  *
  *     p = softmax(weights[0] a / max|a| + weights[1] b / max|b|)
  *
@@ -32,8 +32,8 @@ export interface StreamGatesOptions {
  * @param b The same shape.
  * @returns `probabilities` [..., E], and `gates` of the same shape, which are the probabilities if theta is
  * null.
- * @throws ShapeError if the shapes differ or a dtype is not float32; ConfigError if theta or floor is out of
- * range.
+ * @throws ShapeError if the shapes differ or a dtype is not float32; ConfigError if theta or floor is out
+ * of range.
  * @example
  * ```ts
  * import * as tf from '@tensorflow/tfjs-core';
