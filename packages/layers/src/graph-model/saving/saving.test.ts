@@ -115,7 +115,9 @@ test('what follows an activation is merged as a product of its own, or refused w
     close(await run(await loadGraphModel(place), tf.ones([2, 4])), await run(model, tf.ones([2, 4])));
   }
   const other = await upgrade(await build([-1, 2]), {adapter: {type: 'ia3'}});
-  await expect(other.merge(memory())).rejects.toThrow(/Node 'site' cannot be merged: the shape of what follows it is unknown/);
+  await expect(other.merge(memory())).rejects.toThrow(
+    /Node 'site' cannot be merged: the shape of what follows it is unknown/,
+  );
 });
 
 test('a model of the first version, whose op has another name, loads and runs, and is no target', async () => {
