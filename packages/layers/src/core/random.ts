@@ -25,18 +25,17 @@ export function deriveSeed(seed: number, key: string | number): number {
 }
 
 /** The ways to start that need nothing but numbers. */
-export type PlainInit = Exclude<Init, {type: 'identity' | 'columnNorms' | 'columns' | 'bias' | 'heUniform'}>;
+export type PlainInit = Exclude<Init, {type: 'identity' | 'columnNorms' | 'columns' | 'bias'}>;
 
-/** He's uniform distribution, by the first axis: √(6 / rows) to both sides of zero. */
-export function heUniform([rows = 1]: readonly number[]): PlainInit {
-  const bound = Math.sqrt(6 / rows);
-  return {type: 'uniform', low: -bound, high: bound};
-}
-
-/** Initial values of one weight. The same seed gives the same values on every backend. */
-export function initialValues(init: PlainInit, size: number, seed: number): Float32Array {
+/**
+ * Initial values of one weight. The same seed gives the same values on every backend; an init's own seed goes
+ * before `seed`.
+ */
+export function initialValues(init: PlainInit, shape: readonly number[], seed: number): Float32Array {
+  const size = shape.reduce((all, axis) => all * axis, 1);
   const values = new Float32Array(size);
-  const next = uniformNumbers(seed);
+  const next = uniformNumbers((init.type === 'heUniform' ? init.seed : undefined) ?? seed);
+  const uniform = (low: number, high: number) => values.map(() => low + (high - low) * next());
   switch (init.type) {
     case 'zeros':
       return values;
@@ -45,7 +44,12 @@ export function initialValues(init: PlainInit, size: number, seed: number): Floa
     case 'constant':
       return values.fill(init.value);
     case 'uniform':
-      return values.map(() => init.low + (init.high - init.low) * next());
+      return uniform(init.low, init.high);
+    case 'heUniform': {
+      // He's bound, by the first axis.
+      const bound = Math.sqrt(6 / (shape[0] ?? 1));
+      return uniform(-bound, bound);
+    }
     case 'normal':
       // Box and Muller's transform; 1 - u is in (0, 1], whose logarithm is finite.
       for (let i = 0; i < size; i += 2) {

@@ -4,7 +4,7 @@ import {DuplicateNameError, shared} from '@tfjs-peft/kernels';
 import {type AddWeight, type Init, uniformNumbers} from '@tfjs-peft/routers';
 import type {Adapter, SiteDims} from '../adapters/adapter.js';
 import {bounded} from '../adapters/count.js';
-import {deriveSeed, heUniform, initialValues} from '../random.js';
+import {deriveSeed, initialValues} from '../random.js';
 import type {FrozenBase} from './operation.js';
 import {type SharedPart, type SharedShape, takeShared} from './shared-weights.js';
 
@@ -111,12 +111,8 @@ function initialTensor(init: Init, shape: number[], {kernel, bias}: FrozenBase, 
       return tf.slice(kernel, [0, 0], [kernel.shape[0], init.count]);
     case 'bias':
       return bias === undefined ? tf.zeros(shape) : tf.clone(bias);
-    case 'heUniform': {
-      const values = initialValues(heUniform(shape), tf.util.sizeFromShape(shape), init.seed ?? seed);
-      return tf.tensor(values, shape, 'float32');
-    }
     default:
-      return tf.tensor(initialValues(init, tf.util.sizeFromShape(shape), seed), shape, 'float32');
+      return tf.tensor(initialValues(init, shape, seed), shape, 'float32');
   }
 }
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {type Init, LIMITS, type Weight} from '@tfjs-peft/routers';
-import {deriveSeed, heUniform, initialValues} from '../random.js';
+import {deriveSeed, initialValues} from '../random.js';
 
 /** A weight that all sites of an adapter have in common, and its shape: what the largest of them asks for. */
 export interface SharedShape {
@@ -50,10 +50,7 @@ export function takeShared(name: string, shape: number[], init: Init, whole: num
   const key = JSON.stringify([name, seed, whole, shape]);
   let part = parts.get(key);
   if (part === undefined) {
-    part = {
-      tensor: leading(initialValues(heUniform(whole), tf.util.sizeFromShape(whole), seed), whole, shape),
-      users: 0,
-    };
+    part = {tensor: leading(initialValues({type: init.type}, whole, seed), whole, shape), users: 0};
     parts.set(key, part);
   }
   part.users++;
