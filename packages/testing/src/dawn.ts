@@ -1,6 +1,7 @@
 import {existsSync, readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 
 interface Gpu {
   requestAdapter(): Promise<{info?: {description?: string; vendor?: string; architecture?: string}} | null>;
@@ -69,4 +70,20 @@ export async function installDawn(): Promise<string> {
   exposeGpu(dawn, gpu);
   const {description, vendor, architecture} = adapter.info ?? {};
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+}
+
+/**
+ * The messages of what the GPU refuses from now on, as they come. The webgpu backend must be the active one:
+ * from now on it computes small tensors too, which would go to the cpu backend.
+ */
+export function watchGpu(): string[] {
+  const errors: string[] = [];
+  tf.env().set('WEBGPU_CPU_FORWARD', false);
+  const {device} = tf.backend() as tf.KernelBackend & {device: GPUDevice};
+  // A wrong shader never throws: its whole command buffer is dropped and the result is zeros.
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault();
+    errors.push(event.error.message);
+  });
+  return errors;
 }

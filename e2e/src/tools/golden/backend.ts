@@ -1,6 +1,5 @@
-import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
-import {installDawn} from '@tfjs-peft/testing/dawn';
+import {installDawn, watchGpu} from '@tfjs-peft/testing/dawn';
 
 /** Each loads a backend and our kernels for it; webgpu and webgl return the GPU's name. */
 const LOADERS: Record<string, () => Promise<string | undefined>> = {
@@ -42,7 +41,7 @@ export function needsPage(name: string): boolean {
 
 export const BACKENDS = Object.keys(LOADERS).join('|');
 
-const errors: string[] = [];
+let errors: string[] = [];
 
 /**
  * Makes a backend current, with this project's kernels registered for it. Returns the
@@ -56,14 +55,7 @@ export async function useBackend(name: string): Promise<string | undefined> {
   await tf.ready();
   // Else the cpu backend computes what is small, in silence.
   if (name === 'webgl') tf.env().set('WEBGL_CPU_FORWARD', false);
-  if (name === 'webgpu') {
-    tf.env().set('WEBGPU_CPU_FORWARD', false);
-    const {device} = tf.backend() as WebGPUBackend;
-    device.addEventListener('uncapturederror', (event) => {
-      event.preventDefault();
-      errors.push(event.error.message);
-    });
-  }
+  if (name === 'webgpu') errors = watchGpu();
   return gpu;
 }
 

@@ -2,8 +2,8 @@ import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
+import {watchGpu} from '@tfjs-peft/testing/dawn';
 import {register, unregister} from '../gradients.js';
 
 type Size3 = [number, number, number];
@@ -33,18 +33,19 @@ if (dawnMissing !== undefined) {
   test.skip(`gradients of Conv3D on webgpu: ${dawnMissing}`, () => {});
 } else {
   describe('the gradients of Conv3D on webgpu are those of cpu', () => {
-    const errors: string[] = [];
-    beforeAll(register);
+    let errors: string[];
+    beforeAll(async () => {
+      register();
+      await tf.setBackend('webgpu');
+      await tf.ready();
+      errors = watchGpu();
+    });
     afterAll(unregister);
 
     test.each(CASES)('%s', async (_, loss) => {
       await tf.setBackend('cpu');
       const wanted = await Promise.all(gradients(loss).map((gradient) => gradient.array()));
       await tf.setBackend('webgpu');
-      await tf.ready();
-      tf.env().set('WEBGPU_CPU_FORWARD', false);
-      const {device} = tf.backend() as WebGPUBackend;
-      device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
       const got = gradients(loss);
       for (const [i, gradient] of got.entries()) {
         const worst = tf.max(tf.abs(tf.sub(gradient, tf.tensor(wanted[i]!))));

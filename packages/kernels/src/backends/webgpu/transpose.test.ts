@@ -2,8 +2,8 @@ import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
+import {watchGpu} from '@tfjs-peft/testing/dawn';
 import {register, unregister} from '../../webgpu.js';
 
 /** No float32 holds it. */
@@ -13,18 +13,13 @@ if (dawnMissing !== undefined) {
   test.skip(`Transpose on webgpu: ${dawnMissing}`, () => {});
 } else {
   describe('Transpose on webgpu', () => {
-    const errors: string[] = [];
+    let errors: string[];
 
     beforeAll(async () => {
       register();
       await tf.setBackend('webgpu');
       await tf.ready();
-      tf.env().set('WEBGPU_CPU_FORWARD', false);
-      const {device} = tf.backend() as WebGPUBackend;
-      device.addEventListener('uncapturederror', (event) => {
-        event.preventDefault();
-        errors.push(event.error.message);
-      });
+      errors = watchGpu();
     });
     afterAll(unregister);
 

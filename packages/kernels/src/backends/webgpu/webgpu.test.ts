@@ -2,9 +2,9 @@ import {dawnMissing} from '@tfjs-peft/testing/install-dawn';
 
 import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import {deviation} from '@tfjs-peft/testing/compare';
+import {watchGpu} from '@tfjs-peft/testing/dawn';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {combine, layerNorm, matMul} from '../../index.js';
 import {columnSum} from '../../ops/matmul.js';
@@ -24,16 +24,12 @@ if (dawnMissing !== undefined) {
   test.skip(`webgpu in Node: ${dawnMissing}`, () => {});
 } else {
   describe('webgpu through Dawn', () => {
-    const errors: string[] = [];
+    let errors: string[];
 
     beforeAll(async () => {
       await tf.setBackend('webgpu');
       await tf.ready();
-      // Small tensors would be computed by the cpu backend.
-      tf.env().set('WEBGPU_CPU_FORWARD', false);
-      const {device} = tf.backend() as WebGPUBackend;
-      // A wrong shader never throws: its whole command buffer is dropped and the result is zeros.
-      device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
+      errors = watchGpu();
     });
 
     afterEach(() => {

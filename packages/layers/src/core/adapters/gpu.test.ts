@@ -4,7 +4,7 @@ import '@tensorflow/tfjs-backend-webgpu';
 import '@tfjs-peft/kernels/auto';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
+import {watchGpu} from '@tfjs-peft/testing/dawn';
 import {chromiumMissing, type OpenPage, openPage} from '@tfjs-peft/testing/open-page';
 import type {RouterPage} from '../../testing/router-page.js';
 import {ROUTERS, routerStep, stepDeviation} from '../../testing/router-steps.js';
@@ -26,13 +26,11 @@ if (dawnMissing !== undefined) {
   test.skip(`every router on webgpu: ${dawnMissing}`, () => {});
 } else {
   describe('on webgpu, a training step as on cpu', () => {
-    const errors: string[] = [];
+    let errors: string[];
     beforeAll(async () => {
       await tf.setBackend('webgpu');
       await tf.ready();
-      tf.env().set('WEBGPU_CPU_FORWARD', false);
-      const {device} = tf.backend() as WebGPUBackend;
-      device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
+      errors = watchGpu();
     });
     afterEach(() => expect(errors.splice(0)).toEqual([]));
 
