@@ -14,6 +14,23 @@ interface Attributes {
 
 type Shape4D = [number, number, number, number];
 
+/** What tfjs's info of a convolution has of one spatial axis. */
+type AxisInfo<Name extends string> = Record<
+  `${'in' | 'out' | 'filter' | 'stride' | 'dilation'}${Name}`,
+  number
+>;
+
+function axisOf<Name extends string>(info: AxisInfo<Name>, name: Name, before: number): Axis {
+  return {
+    input: info[`in${name}`],
+    output: info[`out${name}`],
+    taps: info[`filter${name}`],
+    stride: info[`stride${name}`],
+    dilation: info[`dilation${name}`],
+    before,
+  };
+}
+
 function axesOf(x: tf.Tensor, filter: tf.Tensor, attributes: Attributes, depthwise: boolean): [Axis, Axis] {
   const {strides, pad, dilations = 1, dimRoundingMode} = attributes;
   const info = tf.backend_util.computeConv2DInfo(
@@ -25,24 +42,7 @@ function axesOf(x: tf.Tensor, filter: tf.Tensor, attributes: Attributes, depthwi
     dimRoundingMode,
     depthwise,
   );
-  return [
-    {
-      input: info.inHeight,
-      output: info.outHeight,
-      taps: info.filterHeight,
-      stride: info.strideHeight,
-      dilation: info.dilationHeight,
-      before: info.padInfo.top,
-    },
-    {
-      input: info.inWidth,
-      output: info.outWidth,
-      taps: info.filterWidth,
-      stride: info.strideWidth,
-      dilation: info.dilationWidth,
-      before: info.padInfo.left,
-    },
-  ];
+  return [axisOf(info, 'Height', info.padInfo.top), axisOf(info, 'Width', info.padInfo.left)];
 }
 
 /**
@@ -127,20 +127,7 @@ export const CONVOLUTION_GRADIENTS: AnyPatch[] = [
       const [x, filter] = saved as [tf.Tensor5D, tf.Tensor5D];
       const info = tf.backend_util.computeConv3DInfo(x.shape, filter.shape, strides, dilations, pad);
       const {front, top, left} = info.padInfo;
-      const axes = [
-        [info.inDepth, info.outDepth, info.filterDepth, info.strideDepth, info.dilationDepth, front],
-        [info.inHeight, info.outHeight, info.filterHeight, info.strideHeight, info.dilationHeight, top],
-        [info.inWidth, info.outWidth, info.filterWidth, info.strideWidth, info.dilationWidth, left],
-      ].map(
-        (values): Axis => ({
-          input: values[0]!,
-          output: values[1]!,
-          taps: values[2]!,
-          stride: values[3]!,
-          dilation: values[4]!,
-          before: values[5]!,
-        }),
-      );
+      const axes = [axisOf(info, 'Depth', front), axisOf(info, 'Height', top), axisOf(info, 'Width', left)];
       return convolutionByTaps(dy, x, filter, axes);
     },
   }),
