@@ -32,8 +32,7 @@ export function quantizationError(values: ArrayLike<number>, packed: PackedWeigh
   if (values.length !== rows * columns) {
     throw new ShapeError(
       `quantizationError: there are ${values.length} values, but the packed weight has shape [${rows}, ` +
-        `${columns}]. ` +
-        'Pass the values from which it was made.',
+        `${columns}]. Pass the values from which it was made.`,
     );
   }
   const decoded = dequantize(packed);

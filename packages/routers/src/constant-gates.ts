@@ -9,7 +9,6 @@ export function warnOfConstantGates(what: string, experts: number, topK: number,
   warned.add(what);
   console.warn(
     `${what}: with topK 1, renormalize makes every token's gate 1, so the router cannot learn from the ` +
-      'task. ' +
-      'Set renormalize: false.',
+      'task. Set renormalize: false.',
   );
 }

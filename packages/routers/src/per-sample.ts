@@ -29,8 +29,7 @@ export function sampleTensor(
   if (!fits) {
     throw new ShapeError(
       `${what}: ${key} has shape [${tensor.shape}], but must be [${batch}, ${width}] or [1, ${width}] ` +
-        'here. ' +
-        'Pass one row per sample.',
+        'here. Pass one row per sample.',
     );
   }
   return tf.reshape(tensor.dtype === 'float32' ? tensor : tf.cast(tensor, 'float32'), [rows!, width]);

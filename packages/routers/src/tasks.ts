@@ -29,8 +29,7 @@ export function checkTasks(what: string, task: Tensor, tasks: number): void {
     if (Number.isInteger(number) && number >= 0 && number < tasks) continue;
     throw new ConfigError(
       `${what}: the task of sample ${sample} is ${number}, but must be a whole number from 0 to ` +
-        `${tasks - 1}. ` +
-        'Correct it in the context.',
+        `${tasks - 1}. Correct it in the context.`,
     );
   }
 }

@@ -163,8 +163,7 @@ function checkTail({h, b, gates, beta}: CombineInputs, mix: Mix, rows: number, o
   if (count === 0 || width % count !== 0) {
     throw new ShapeError(
       `combine: h [${h.shape}] holds the experts' ranks side by side, so its last axis must be a multiple ` +
-        `of the ${count} ` +
-        `gates of [${gates.shape}].`,
+        `of the ${count} gates of [${gates.shape}].`,
     );
   }
 }

@@ -17,7 +17,6 @@ export function checkCompatible(adapter: Adapter, dims: SiteDims, label: string)
   if (dims.kind !== 'scaling' || adapter.scalesOnly) return;
   throw new UnsupportedSiteError(
     `${label}: a ${adapter.type} adapter needs a product of the input and a matrix, but this output can ` +
-      'only be scaled. ' +
-      'Use ia3 or mov here, or remove the layer from targets.',
+      'only be scaled. Use ia3 or mov here, or remove the layer from targets.',
   );
 }

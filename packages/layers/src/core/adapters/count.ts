@@ -65,8 +65,7 @@ export function bounded(type: string, {inputDim, outputDim}: SiteDims, add: AddW
     if (!(total <= LIMITS.parameters)) {
       throw new ConfigError(
         `${type} adapter: weight '${name}' [${shape}] takes it above ${LIMITS.parameters} parameters at a ` +
-          'site ' +
-          `[${inputDim}, ${outputDim}]. Set a smaller rank or fewer experts.`,
+          `site [${inputDim}, ${outputDim}]. Set a smaller rank or fewer experts.`,
       );
     }
     return add(name, shape, ...rest);

@@ -201,8 +201,7 @@ function checkCoverage(entries: readonly Entry[], available: number): void {
     if (end > available) {
       throw new SafetensorsError(
         `Tensor ${describe(name)}: its data ends at byte ${end}, but the file has only ${available} bytes ` +
-          'of data. ' +
-          'The file is truncated: copy it again.',
+          'of data. The file is truncated: copy it again.',
       );
     }
     at = end;

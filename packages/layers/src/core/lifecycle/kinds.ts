@@ -41,8 +41,7 @@ function kindOf<M extends UpgradableModel>(model: M): ModelKind<M> {
   }
   throw new ConfigError(
     `The model is ${describe(model)}. Pass a LayersModel from tf.loadLayersModel, tf.model or ` +
-      'tf.sequential, ' +
-      'or a GraphModel from tf.loadGraphModel.',
+      'tf.sequential, or a GraphModel from tf.loadGraphModel.',
   );
 }
 

@@ -235,8 +235,7 @@ function checkAdapter(config: AdapterConfig, dims: SiteDims, noun: LayerOrNode, 
   if (noun === 'node' && adapter.virtualTokens) {
     throw new UnsupportedSiteError(
       `${label} cannot carry ${adapter.virtualTokens} virtual tokens: sequence lengths of a GraphModel are ` +
-        'fixed. ' +
-        'Use an adapter without a prompt.',
+        'fixed. Use an adapter without a prompt.',
     );
   }
   try {

@@ -36,8 +36,7 @@ export async function toStored(state: AdaptedModel, name: string): Promise<Store
   if (weights.size < reads.length) {
     throw new ConfigError(
       'Two weights would have the same key in the file, because the name of a layer is the path of a ' +
-        'weight. ' +
-        'Rename that layer.',
+        'weight. Rename that layer.',
     );
   }
   const main = JSON.stringify(adapter.config);

@@ -114,8 +114,7 @@ export class Cropping1D extends TimeAxisLayer {
     if (left < 1) {
       throw new ShapeError(
         `Layer '${this.name}' crops ${this.ends[0]} and ${this.ends[1]} steps, but its input [${x.shape}] ` +
-          'has no more. ' +
-          'Pass longer sequences or set a smaller cropping.',
+          'has no more. Pass longer sequences or set a smaller cropping.',
       );
     }
     return tf.slice(x, [0, this.ends[0], 0], [batch, left, features]);

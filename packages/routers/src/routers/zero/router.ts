@@ -190,8 +190,7 @@ export class ZeroRouter implements Router {
     if (base === undefined || delta === undefined) {
       throw new ConfigError(
         "zero router: it needs the frozen output and the adapter's own output, which this adapter does not " +
-          'provide. ' +
-          'Use it with a lime adapter.',
+          'provide. Use it with a lime adapter.',
       );
     }
     const {form, stream, nGram, anchor, jitter, normalizer} = this.config;

@@ -88,8 +88,7 @@ export class PromptModule {
     if (input.rank !== 3) {
       throw new ShapeError(
         'lime adapter: a prompt needs sequences [batch, length, d], but the embedded input is ' +
-          `[${input.shape}]. ` +
-          'Pass sequences of tokens to the Embedding.',
+          `[${input.shape}]. Pass sequences of tokens to the Embedding.`,
       );
     }
     const base = tf.expandDims(this.base.read(), 0) as Tensor3D;

@@ -197,8 +197,7 @@ export class Mor1eAdapter implements Adapter {
     ) {
       throw new ShapeError(
         `${what}: the intuition has shape [${scores.shape}], but must be [${batch}, ${width}] or [1, ` +
-          `${width}] here. ` +
-          'Pass one row of scores per sample.',
+          `${width}] here. Pass one row of scores per sample.`,
       );
     }
     if (this.mapper === undefined) return scores as Tensor2D;

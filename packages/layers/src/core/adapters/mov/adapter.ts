@@ -99,11 +99,11 @@ export class MovAdapter implements Adapter {
     this.hasLoss = this.router.hasLoss ?? false;
   }
 
-  /** @throws ConfigError if `heads` does not divide the output. */
   get tasks(): number | undefined {
     return this.router.tasks;
   }
 
+  /** @throws ConfigError if `heads` does not divide the output. */
   build({inputDim, outputDim, routerDim = inputDim}: SiteDims, add: AddWeight): void {
     if (outputDim % this.heads !== 0) {
       throw new ConfigError(
