@@ -31,6 +31,8 @@ export {
   checkPositive,
 } from './options.js';
 export {patchReasons, reapplyPatches} from './patches.js';
+export {uniformNumbers} from './random.js';
+export {type Definition, define, Registry} from './registry.js';
 export {isInstance, SHARED_CLASS, type SharedClass, shared} from './shared.js';
 export {
   ACTIVATIONS,

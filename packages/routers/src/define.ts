@@ -1,5 +1,4 @@
-import {ConfigError, describe, plainCopy} from '@tfjs-peft/kernels';
-import {define, Registry} from './registry.js';
+import {ConfigError, define, describe, plainCopy, Registry} from '@tfjs-peft/kernels';
 import type {Router, RouterConfig, RouterConfigs, RouterContext} from './router.js';
 
 /** The config of a router type: as {@link RouterConfigs} declares it, or any options where it does not. */

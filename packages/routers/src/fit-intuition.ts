@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, checkInteger, checkOptions, ShapeError} from '@tfjs-peft/kernels';
-import {uniformNumbers} from './random.js';
+import {ConfigError, checkInteger, checkOptions, ShapeError, uniformNumbers} from '@tfjs-peft/kernels';
 
 /** Options of {@link fitIntuition}. */
 export interface FitIntuitionOptions {

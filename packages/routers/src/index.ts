@@ -1,4 +1,4 @@
-// Checks of options, for adapters and routers of one's own.
+// Definitions and checks of options, for adapters and routers of one's own.
 export {
   checkBoolean,
   checkChoice,
@@ -7,8 +7,12 @@ export {
   checkNumber,
   checkOptions,
   checkPositive,
+  type Definition,
+  define,
   LIMITS,
   plainCopy,
+  Registry,
+  uniformNumbers,
 } from '@tfjs-peft/kernels';
 export {
   createRouter,
@@ -26,8 +30,6 @@ export {
 } from './fit-intuition.js';
 export {keepTopK} from './keep-top-k.js';
 export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './losses.js';
-export {uniformNumbers} from './random.js';
-export {type Definition, define, Registry} from './registry.js';
 // By a star, since only so can another package add to the interface RouterConfigs.
 export * from './router.js';
 export * from './routers/list.js';

@@ -1,4 +1,6 @@
-import {ConfigError, DuplicateNameError, describe, shared} from '@tfjs-peft/kernels';
+import {describe} from './describe.js';
+import {ConfigError, DuplicateNameError} from './errors.js';
+import {shared} from './shared.js';
 
 /**
  * Things of one kind (routers, adapters, sites) by name.
