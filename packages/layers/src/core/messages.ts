@@ -17,3 +17,8 @@ export function reasonOf(error: unknown): string {
   const behind = [cause?.message, cause?.code].find((text) => typeof text === 'string' && text !== '');
   return behind === undefined ? message : `${message}: ${behind}`;
 }
+
+/** A class, op or dtype with its article: `a Dense`, `an Einsum`, `a uint8`. */
+export function withArticle(name: string): string {
+  return `${/^([aeio]|un(?!i))/i.test(name) ? 'an' : 'a'} ${name}`;
+}

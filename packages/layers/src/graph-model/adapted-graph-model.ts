@@ -19,6 +19,7 @@ import {
 } from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
+import {withArticle} from '../core/messages.js';
 import {deriveSeed} from '../core/random.js';
 import {AdaptedSite} from '../core/sites/adapted-site.js';
 import {escapeName} from '../core/sites/adapter-slot.js';
@@ -110,8 +111,8 @@ export class AdaptedGraphModel implements AdaptedModel {
   select(targets?: Targets, alsoTrain?: Target[]): Selected<LocatedNode>[] {
     if (alsoTrain !== undefined && alsoTrain.length > 0) {
       throw new ConfigError(
-        'upgrade: alsoTrain is for LayersModels, whose layers have variables. Pass a head to the trainer ' +
-          'instead.',
+        'upgrade: alsoTrain works only for a LayersModel, whose layers have variables. For a ' +
+          'GraphModel, pass a head to the trainer instead.',
       );
     }
     return selectTargets(this.noun, this.described, targets);
@@ -252,7 +253,7 @@ export class AdaptedGraphModel implements AdaptedModel {
     if (found === undefined)
       return own(this.executor.graph.nodes, path) === undefined ? 'missing' : 'no site';
     const {kind, shape, className} = found.info;
-    return shape === null ? `a ${className}` : {kind, shape};
+    return shape === null ? withArticle(className) : {kind, shape};
   }
 
   siteVariables(name: string): FileVariables<FileSite>[] {

@@ -66,8 +66,8 @@ export function inShapeOfSum(x: tf.Tensor, shape: number[], name: string): tf.Te
   const own = axesOf(shape);
   if (!own.every((size, i) => size === x.shape.at(i - own.length))) {
     throw new UnsupportedSiteError(
-      `Node '${name}' adds a constant [${shape}] to a product's output [${x.shape}], whose last axis is not the product's columns. ` +
-        'Leave that product out of targets.',
+      `Node '${name}' adds a constant [${shape}] to a product's output [${x.shape}], whose ` +
+        "last axis does not hold the product's columns. Leave that product out of targets.",
     );
   }
   const more = Math.max(shape.length - x.rank, 0);

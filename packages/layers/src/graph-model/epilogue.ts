@@ -53,16 +53,17 @@ export function fusedEpilogue(executor: Executor, node: GraphNode, width: number
   const names = ops.filter((name) => name !== 'noop');
   const hasBias = names[0] === 'biasadd';
   const [name, ...more] = hasBias ? names.slice(1) : names;
-  if (more.length > 0) return `fuses ${ops.join(', ')}, of which only a bias and an activation are known`;
+  if (more.length > 0) return `fuses ${ops.join(', ')}; adapters support only a bias and an activation`;
   const bias = hasBias ? constantAt(executor, node, 2) : undefined;
-  if (hasBias && (bias === undefined || bias.dtype !== 'float32')) return 'has a bias that is no constant';
+  if (hasBias && (bias === undefined || bias.dtype !== 'float32'))
+    return 'has a bias that is not a float32 constant';
   if (bias !== undefined && !isPerColumn(bias.shape, width, {columns: [width], rank: 1, whole: false})) {
-    return `has a bias [${bias.shape}], which is not a number for each of its ${width} columns`;
+    return `has a bias [${bias.shape}] that does not hold one number for each of its ${width} columns`;
   }
   let activation: SiteActivation | undefined;
   if (name === 'prelu') {
     const slopes = constantAt(executor, node, hasBias ? 3 : 2);
-    if (slopes === undefined) return 'has slopes of prelu that are no constant';
+    if (slopes === undefined) return 'has prelu slopes that are not a constant';
     activation = {apply: (x) => tf.prelu(x, slopes.read())};
   } else if (name === 'leakyrelu') {
     const slope = attribute<number>(node, 'leakyreluAlpha') ?? 0.2;

@@ -112,9 +112,9 @@ function mismatch(
   const list = (variables: readonly LayerVariable[]) =>
     variables.map(({shape}) => `[${shape}]`).join(', ') || 'none';
   return new WeightMismatchError(
-    `Adapter '${adapter}' has weights of ${list(own)} for '${name}', but the layer has ${list(layer)}. ` +
-      'Pass the trainer a head like the ' +
-      "one that was trained, or another name: tf.layers.dense({…, name: 'other'}).",
+    `Adapter '${adapter}' has weights ${list(own)} for '${name}', but the layer has ` +
+      `${list(layer)}. Pass the trainer a head with the shapes of the trained one, or give the ` +
+      "head another name: tf.layers.dense({…, name: 'other'}).",
   );
 }
 

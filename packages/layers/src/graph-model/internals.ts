@@ -95,7 +95,7 @@ export function executorOf(model: GraphModel): Executor {
     'rawAttrs' in some;
   if (!known) {
     throw new ConfigError(
-      'The internals of this GraphModel are not those of tfjs-converter 4.22. Use ' +
+      'The internals of this GraphModel do not match tfjs-converter 4.22. Use ' +
         '@tensorflow/tfjs-converter 4.22.',
     );
   }
@@ -121,8 +121,8 @@ export function withWeights(model: GraphModel): tf.io.ModelArtifacts {
   const artifacts = artifactsOf(model);
   if (artifacts.weightData === undefined) {
     throw new ConfigError(
-      'The GraphModel was loaded with streamWeights, so it has no copy of its file. Load it without ' +
-        'streamWeights.',
+      'The GraphModel was loaded with streamWeights, so it keeps no copy of its weights. Load ' +
+        'it without streamWeights.',
     );
   }
   return artifacts;

@@ -62,7 +62,7 @@ class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements G
   contextFrom(): never {
     this.live();
     throw new ConfigError(
-      'contextFrom is for LayersModels. Call setContext before each batch of a GraphModel.',
+      'contextFrom works only for a LayersModel. For a GraphModel, call setContext before each batch.',
     );
   }
 }

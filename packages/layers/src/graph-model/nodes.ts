@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Candidate, Described} from '../core/lifecycle/select.js';
+import {withArticle} from '../core/messages.js';
 import {constantAt} from './constants.js';
 import {SITE_OPS} from './interception.js';
 import type {Executor, GraphNode} from './internals.js';
@@ -89,7 +90,9 @@ function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
         at: {...candidateOf(`${name}/${node.name}`), node},
         info: {...NO_SITE, name: `${name}/${node.name}`, layer: node.name, className: node.op},
         refusal: {
-          reason: `a ${node.op} inside of the function '${name}', which control flow runs; adapters are for the graph itself`,
+          reason:
+            `${withArticle(node.op)} inside the function '${name}', which control flow runs; only nodes of ` +
+            'the graph itself can carry an adapter',
           asked: false,
         },
       })),
@@ -135,13 +138,16 @@ function describeNode(
   const match = matchNode(executor, node);
   if (match === undefined) {
     return OTHERS.includes(op) && weight !== undefined
-      ? refused(`a ${op}, which cannot carry an adapter; ${Object.keys(MATCHERS).join(', ')} can`, false)
+      ? refused(
+          `${withArticle(op)}, which cannot carry an adapter; ${Object.keys(MATCHERS).join(', ')} can`,
+          false,
+        )
       : undefined;
   }
   if (isRefusal(match)) {
     // The converter's shape arithmetic is full of these.
     if (op.startsWith('Gather') && weight === undefined) return undefined;
-    return refused(`a ${op} that ${match.reason}`, weight !== undefined);
+    return refused(`${withArticle(op)} that ${match.reason}`, weight !== undefined);
   }
   const {dims} = match.operation;
   return {

@@ -158,8 +158,8 @@ export class Probes {
       if (!(error instanceof NoGradientError)) throw error;
       const names = probed.map(({node}) => `'${node.name}'`).join(', ');
       throw new ConfigError(
-        `Nodes inside the sites at ${names} cannot be computed together with outputs after control flow. ` +
-          'Use a separate call.',
+        `Nodes inside the sites at ${names} cannot be computed in the same call as outputs ` +
+          'after control flow. Compute them in a separate call.',
         {cause: error},
       );
     }

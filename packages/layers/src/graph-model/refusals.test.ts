@@ -39,8 +39,8 @@ test('inspect says of every node why it is none', async () => {
     'scope/good': 'adapted: a Dense layer',
     'scope/computed': 'frozen: a MatMul that multiplies two tensors, neither of which is a constant',
     left: 'frozen: a MatMul that has its constant on the left',
-    batch: 'frozen: a BatchMatMulV2 that has a weight [3,4,4], which is one matrix for each sample',
-    elementwise: 'frozen: a Einsum that has the equation ab,cb->acb, which sums over no axis',
+    batch: 'frozen: a BatchMatMulV2 that has a weight [3,4,4] with a separate matrix for each sample',
+    elementwise: 'frozen: an Einsum that has the equation ab,cb->acb, which sums over no axis',
     gelu: 'frozen: a _FusedMatMul that fuses the activation geluexact, which tfjs cannot run',
     volume: expect.stringMatching(/^frozen: a Conv3D, which cannot carry an adapter; MatMul, _FusedMatMul, /),
   });
@@ -82,7 +82,12 @@ test.each<[string, string, object, RegExp]>([
   ],
   ['an empty target', 'ConfigError', {targets: [{}]}, /must be a list of layer names, RegExps, and objects/],
   ['an adapter that is none', 'ConfigError', {adapter: {type: 'lorax'}}, /lorax/],
-  ['alsoTrain', 'ConfigError', {alsoTrain: ['first']}, /alsoTrain is for LayersModels.*head to the trainer/],
+  [
+    'alsoTrain',
+    'ConfigError',
+    {alsoTrain: ['first']},
+    /alsoTrain works only for a LayersModel.*head to the trainer/,
+  ],
   [
     'an override that matches nothing',
     'NoTargetError',
@@ -108,7 +113,7 @@ test('a node that cannot be a site is refused by name, with the reason', async (
     /Target 'left': node 'left' is a MatMul that has its constant on the left\. Target one of: 'scope\/good'/,
   );
   await expect(upgrade(await mixed(), config([{op: 'Einsum'}]))).rejects.toThrow(
-    /node 'elementwise' is a Einsum/,
+    /node 'elementwise' is an Einsum/,
   );
 });
 
@@ -126,7 +131,7 @@ test('another inside of tfjs-converter is told of', async () => {
   const model = await load();
   const {executor} = model as unknown as {executor: {graph: {nodes: object}}};
   executor.graph.nodes = {x: {name: 'x'}};
-  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(/not those of tfjs-converter 4\.22/);
+  await expect(upgrade(model, {adapter: {type: 'ia3'}})).rejects.toThrow(/do not match tfjs-converter 4\.22/);
 });
 
 test('hostile names are names like any other', async () => {
@@ -184,5 +189,5 @@ test('products that control flow runs are listed as what they are', async () => 
     ['site', 'adapted'],
     ['body/product', 'frozen'],
   ]);
-  expect(sites[1]!.reason).toMatch(/inside of the function 'body', which control flow runs/);
+  expect(sites[1]!.reason).toMatch(/inside the function 'body', which control flow runs/);
 });

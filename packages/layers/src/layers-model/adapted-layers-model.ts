@@ -23,6 +23,7 @@ import {
 import type {Selected, Target, Targets} from '../core/lifecycle/select.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {layerVariables, leafName, siteVariables} from '../core/lifecycle/weights.js';
+import {withArticle} from '../core/messages.js';
 import {deriveSeed} from '../core/random.js';
 import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteUsage} from '../core/sites/usage.js';
@@ -307,7 +308,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     const {info, refusal} = describeLayer(at, this.isSite);
     const {kind, shape, className} = info;
     if (shape !== null) return {kind, shape};
-    return refusal?.carries ? refusal.reason : `a ${className}`;
+    return refusal?.carries ? refusal.reason : withArticle(className);
   }
 
   siteVariables(name: string): FileVariables<FileSite>[] {

@@ -34,7 +34,8 @@ const DEEPEST = 200;
 export function checkLoadOptions(source: ArtifactSource, options: unknown): void {
   if (typeof options === 'object' && options !== null && 'strict' in options) {
     throw new ConfigError(
-      'normalizeArtifacts: strict is not an option here. Pass it to tf.loadLayersModel, after this handler.',
+      'normalizeArtifacts: strict is an option of tf.loadLayersModel. Pass it to ' +
+        'tf.loadLayersModel, along with this handler.',
     );
   }
   checkOptions('normalizeArtifacts', options, ['onRepair', ...FETCHING]);
@@ -46,8 +47,8 @@ export function checkLoadOptions(source: ArtifactSource, options: unknown): void
   const given = Object.keys(fetching).filter((key) => fetching[key as keyof typeof fetching] !== undefined);
   if (typeof source !== 'string' && given.length > 0) {
     throw new ConfigError(
-      `normalizeArtifacts: ${given.join(', ')} is for fetching an address, but the source is an IO handler ` +
-        'or artifacts. Leave it out.',
+      `normalizeArtifacts: only an address takes ${given.join(', ')}, but the source is an IO ` +
+        `handler or artifacts. Remove ${given.length === 1 ? 'this option' : 'these options'}.`,
     );
   }
 }
@@ -75,7 +76,8 @@ export async function loadArtifacts(
   }
   if (typeof source !== 'object' || source === null) {
     throw new ConfigError(
-      'normalizeArtifacts takes an address, an IO handler with load(), or model artifacts.',
+      'normalizeArtifacts takes an address, an IO handler with load(), or model artifacts, but ' +
+        `got ${source === null ? 'null' : typeof source}.`,
     );
   }
   if ('load' in source || 'save' in source) return loadWith(source, 'The IO handler', source);
@@ -84,14 +86,14 @@ export async function loadArtifacts(
 
 async function loadWith(handler: tf.io.IOHandler | tf.io.IOHandlerSync, what: string, source: unknown) {
   if (typeof handler.load !== 'function')
-    throw new ConfigError(`${what} cannot load. Pass a handler that has load().`);
+    throw new ConfigError(`${what} has no load(). Pass a handler that has one.`);
   return checked(await askHandler(source, 'load', () => handler.load!()), what);
 }
 
 function checked(artifacts: tf.io.ModelArtifacts, what: string): tf.io.ModelArtifacts {
   const modelTopology: unknown = artifacts?.modelTopology;
   if (typeof modelTopology !== 'object' || modelTopology === null || modelTopology instanceof ArrayBuffer) {
-    throw new ConfigError(`${what} has no modelTopology as JSON. Pass a model.json from the converter.`);
+    throw new ConfigError(`${what} has no JSON modelTopology. Pass a model.json from the converter.`);
   }
   checkDepth(modelTopology, what);
   checkWeights(artifacts, what);
@@ -108,7 +110,7 @@ function checkDepth(topology: object, what: string): void {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > DEEPEST) {
       throw new ConfigError(
-        `${what} has a modelTopology of more than ${DEEPEST} nested lists and objects, which no model ` +
+        `${what} has a modelTopology nested more than ${DEEPEST} levels deep, which no model ` +
           'needs. It is damaged: convert the model again.',
       );
     }
@@ -132,9 +134,8 @@ function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: str
     : 0;
   if (wrong >= 0) {
     throw new ConfigError(
-      `${what} has no name and shape for weight ${wrong}, such as {name: 'dense/kernel', shape: [2, 3], ` +
-        "dtype: 'float32'}. " +
-        'Convert the model again.',
+      `${what} has no valid name and shape for weight ${wrong}, such as {name: 'dense/kernel', ` +
+        "shape: [2, 3], dtype: 'float32'}. Convert the model again.",
     );
   }
   if (weightData === undefined) return;

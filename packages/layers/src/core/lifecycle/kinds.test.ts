@@ -48,9 +48,13 @@ test('once /graph was imported, the same functions take both kinds, and what onl
   const layers = await upgrade(layersModel(), LORA);
   // Callers without types.
   const anyOf = (peft: unknown) => peft as Record<'contextFrom' | 'saveModel' | 'merge', () => unknown>;
-  expect(() => anyOf(graph).contextFrom()).toThrow(/contextFrom is for LayersModels. Call setContext/);
+  expect(() => anyOf(graph).contextFrom()).toThrow(
+    /contextFrom works only for a LayersModel.*call setContext/,
+  );
   await expect(anyOf(layers).saveModel()).rejects.toThrow(/call model\.save/);
   await expect(anyOf(layers).merge()).rejects.toThrow(/call model\.save/);
   const alsoTrain = {...LORA, alsoTrain: ['site']} as UpgradeConfig<GraphModel>;
-  await expect(upgrade(await graphModel(), alsoTrain)).rejects.toThrow(/alsoTrain is for LayersModels/);
+  await expect(upgrade(await graphModel(), alsoTrain)).rejects.toThrow(
+    /alsoTrain works only for a LayersModel/,
+  );
 });

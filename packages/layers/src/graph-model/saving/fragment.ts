@@ -91,8 +91,8 @@ export class FragmentSite {
     const match = matchNode(this.executor, this.executor.graph.nodes[nameOf(0)]!);
     if (match === undefined || isRefusal(match)) {
       throw new ConfigError(
-        `A node of the model was saved with an adapter, but ${match?.reason ?? 'its op cannot have one'}. ` +
-          'Save the model again.',
+        'A node of the saved model carries an adapter, but ' +
+          `${match?.reason ?? 'has an op that cannot carry one'}. Save the model again.`,
       );
     }
     return match;

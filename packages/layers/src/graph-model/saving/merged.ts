@@ -50,8 +50,8 @@ async function write(
       `Node '${path}' cannot be merged: ${why}. Save the model with its adapter instead.`,
     );
   if (bias !== undefined && frozen === undefined)
-    throw refuse('the adapter needs a bias, and the node has none');
-  if (post !== undefined && tail === undefined) throw refuse('the shape of what follows it is unknown');
+    throw refuse('the adapter needs a bias, but the node has none');
+  if (post !== undefined && tail === undefined) throw refuse('the shape of its output is unknown');
   const restored = restore === undefined ? kernel : tf.tidy(() => restore(kernel));
   try {
     setConstant(graph, weight, (await restored.data()) as Float32Array);

@@ -116,7 +116,7 @@ test('what follows an activation is merged as a product of its own, or refused w
   }
   const other = await upgrade(await build([-1, 2]), {adapter: {type: 'ia3'}});
   await expect(other.merge(memory())).rejects.toThrow(
-    /Node 'site' cannot be merged: the shape of what follows it is unknown/,
+    /Node 'site' cannot be merged: the shape of its output is unknown/,
   );
 });
 

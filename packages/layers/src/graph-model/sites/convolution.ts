@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {withArticle} from '../../core/messages.js';
 import {
   type ConvolutionSource,
   convolution,
@@ -29,15 +30,17 @@ function matchWindow(
   columns: (shape: number[]) => number,
 ): Matched | string {
   const weight = constantAt(executor, node, 1);
-  if (weight === undefined) return 'has a filter that is no constant';
+  if (weight === undefined) return 'has a filter that is not a constant';
   if (weight.dtype !== 'float32' || weight.shape.length !== 4) {
-    return `has a filter [${weight.shape}] of ${weight.dtype}`;
+    const given = `has ${withArticle(weight.dtype)} filter [${weight.shape}]`;
+    return `${given}; adapters need a float32 filter with 4 axes`;
   }
   const format = attribute<string>(node, 'dataFormat') ?? 'nhwc';
   if (format.toLowerCase() !== 'nhwc')
     return `has the data format ${format.toUpperCase()}; adapters need NHWC`;
   const pad = paddingOf(node);
-  if (pad === undefined) return `has the padding ${attribute(node, 'pad')}`;
+  if (pad === undefined)
+    return `has the padding ${attribute(node, 'pad')}; adapters need same, valid or explicit`;
   const width = columns(weight.shape);
   const fused = node.op.includes('Fused') ? fusedEpilogue(executor, node, width) : undefined;
   if (typeof fused === 'string') return fused;

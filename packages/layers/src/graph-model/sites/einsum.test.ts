@@ -58,10 +58,10 @@ test('any product of x and a weight is a site that starts unchanged, and is merg
 
 test.each([
   ['ab,bc', 'not of the form a,b->c'],
-  ['aab,bc->ac', 'a letter comes twice'],
-  ['abc,bcd->abd', 'not one product of x and a matrix'],
+  ['aab,bc->ac', 'repeats a letter within one operand'],
+  ['abc,bcd->abd', 'not a single product of x and a matrix'],
   ['ab,cd->abcd', 'sums over no axis'],
-  ['ab,bcd->ac', 'not one product of x and a matrix'],
+  ['ab,bcd->ac', 'not a single product of x and a matrix'],
 ])('%s is no site', async (equation, why) => {
   const terms = equation.split(/,|->/);
   const graph = new GraphBuilder();

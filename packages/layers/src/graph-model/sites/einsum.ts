@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {withArticle} from '../../core/messages.js';
 import {constantAt} from '../constants.js';
 import {followingEpilogue} from '../epilogue.js';
 import {attribute} from '../internals.js';
@@ -30,7 +31,7 @@ function readEquation(equation: string, weightIndex: number): Projection | strin
   const weight = operands[weightIndex]!;
   const x = operands[1 - weightIndex]!;
   if ([x, weight, y].some((term) => new Set(term).size !== term.length || !/^[a-z]*$/.test(term))) {
-    return `has the equation ${equation}, in which a letter comes twice`;
+    return `has the equation ${equation}, which repeats a letter within one operand`;
   }
   const letters = (term: string, keep: (letter: string) => boolean) => [...term].filter(keep).join('');
   const contracted = letters(x, (letter) => weight.includes(letter) && !y.includes(letter));
@@ -39,7 +40,7 @@ function readEquation(equation: string, weightIndex: number): Projection | strin
   const whole = (term: string, parts: string) => [...term].sort().join('') === [...parts].sort().join('');
   if (contracted === '') return `has the equation ${equation}, which sums over no axis`;
   if (!whole(x, free + contracted) || !whole(weight, contracted + brought) || !whole(y, free + brought)) {
-    return `has the equation ${equation}, which is not one product of x and a matrix`;
+    return `has the equation ${equation}, which is not a single product of x and a matrix`;
   }
   return {free, contracted, brought, x, weight, y};
 }
@@ -64,12 +65,13 @@ export const matchEinsum: MatchNode = (executor, node) => {
   const weight = constants[weightIndex];
   if (weight === undefined)
     return {reason: `multiplies two tensors (${equation}), neither of which is a constant`};
-  if (weight.dtype !== 'float32') return {reason: `has a weight of ${weight.dtype}`};
+  if (weight.dtype !== 'float32')
+    return {reason: `has ${withArticle(weight.dtype)} weight; adapters need float32`};
   const projection = readEquation(equation, weightIndex);
   if (typeof projection === 'string') return {reason: projection};
   const {free, contracted, brought} = projection;
   if (projection.weight.length !== weight.shape.length) {
-    return {reason: `has the equation ${equation}, but a weight [${weight.shape}]`};
+    return {reason: `has the equation ${equation}, which does not fit its weight [${weight.shape}]`};
   }
   const sizes = (letters: string) =>
     [...letters].map((letter) => weight.shape[projection.weight.indexOf(letter)]!);

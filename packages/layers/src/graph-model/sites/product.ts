@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {withArticle} from '../../core/messages.js';
 import type {FrozenBase, Operation} from '../../core/sites/operation.js';
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
@@ -47,11 +48,12 @@ export const matchProduct: MatchNode = (executor, node) => {
         : 'multiplies two tensors, neither of which is a constant',
     };
   }
-  if (weight.dtype !== 'float32') return {reason: `has a weight of ${weight.dtype}`};
+  if (weight.dtype !== 'float32')
+    return {reason: `has ${withArticle(weight.dtype)} weight; adapters need float32`};
   const {shape} = weight;
   const matrix = shape.slice(-2) as [number, number];
   if (shape.length < 2 || tf.util.sizeFromShape(shape) !== matrix[0] * matrix[1]) {
-    return {reason: `has a weight [${shape}], which is one matrix for each sample`};
+    return {reason: `has a weight [${shape}] with a separate matrix for each sample`};
   }
   const transposed = attribute<boolean>(node, 'transposeB') === true;
   const [inputDim, outputDim] = transposed ? [matrix[1], matrix[0]] : matrix;

@@ -28,15 +28,16 @@ export function countSamples(arrays: GraphArrays): number {
   const [size] = sizes;
   if (sizes.size !== 1 || size === undefined || size === 0) {
     throw new ShapeError(
-      'All tensors of xs, ys and sampleWeights must have a row for each sample, but have ' +
-        `${[...sizes].join(' and ')} rows. Pass a dataset ` +
-        'of batches if the inputs have another number of rows.',
+      'xs, ys and sampleWeights must all have one row per sample, but have ' +
+        `${[...sizes].join(' and ')} rows. If the inputs have a different number of rows, pass a ` +
+        'dataset of batches.',
     );
   }
   const odd = tensorsOf(context).find(({shape}) => shape[0] !== size && shape[0] !== 1);
   if (odd !== undefined) {
     throw new ShapeError(
-      `The context must have a row for each of the ${size} samples, or one for all, but has [${odd.shape}].`,
+      `context: a tensor has the shape [${odd.shape}]. Pass one row for each of the ${size} ` +
+        'samples, or one row for all.',
     );
   }
   return size;

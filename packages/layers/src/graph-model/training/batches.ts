@@ -107,8 +107,8 @@ export function checkBatch(value: unknown): GraphBatch {
   const tensors = [xs, ys, sampleWeights, context].flatMap((part) => part && tensorsOf(part));
   if (tensors.some((tensor) => tensor?.isDisposed)) {
     throw new ConfigError(
-      'A batch has disposed tensors: those of a batch are disposed after use. Make new ones for each pass, ' +
-        'or pass an array of batches, whose tensors are kept.',
+      'A batch has disposed tensors: the trainer disposes the tensors of a batch after use. ' +
+        'Make new tensors for each pass, or pass an array of batches, whose tensors are kept.',
     );
   }
   return value as GraphBatch;

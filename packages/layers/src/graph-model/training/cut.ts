@@ -185,10 +185,9 @@ export function cutGraph(executor: Executor, sources: readonly GraphNode[], outp
 function dynamicBehind(node: GraphNode, sources: readonly GraphNode[]): NoGradientError {
   const before = sources.filter((source) => dependents([source]).has(node)).map(({name}) => name);
   return new NoGradientError(
-    `Node '${node.name}' (${node.op}) is dynamic and comes after trained nodes: ${listNames(before)}. tfjs ` +
-      'runs it only by ' +
-      'executeAsync, which has no gradient. Remove those sites from targets, or set outputs to a node ' +
-      'before it.',
+    `Node '${node.name}' (${node.op}) is dynamic and comes after trained nodes: ` +
+      `${listNames(before)}. tfjs runs it only in executeAsync, which has no gradients. Remove ` +
+      'those sites from targets, or set outputs to a node before it.',
   );
 }
 

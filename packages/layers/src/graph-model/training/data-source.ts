@@ -25,7 +25,8 @@ export interface SplitSource {
 const spent = shared('layers.spent-data', () => new WeakSet<object>());
 
 const KINDS =
-  'The data must be a dataset of batches {xs, ys}, an array or an iterator of them, a function that gives one, or {xs, ys} with all samples';
+  'The data must be a dataset of batches {xs, ys}, an array or iterator of batches, a function ' +
+  'that returns one of these, or {xs, ys} with all samples';
 
 /**
  * Any data as passes over it.
@@ -56,8 +57,8 @@ export function splitSource(data: GraphData, split: number, batching: Batching):
   const at = Math.floor(size * (1 - split));
   if (!(split > 0 && split < 1) || at < 1 || at === size) {
     throw new ConfigError(
-      `fit: validationSplit is ${split}. Set it above 0 and below 1, so that both parts get some of the ` +
-        `${size} samples.`,
+      `fit: validationSplit is ${split}. Pass a fraction above 0 and below 1 that leaves each ` +
+        `part some of the ${size} samples.`,
     );
   }
   return {
@@ -119,8 +120,8 @@ function runOnce(iterator: BatchIterator): Source {
     iterator: async () => {
       if (spent.has(iterator)) {
         throw new ConfigError(
-          'The iterator was used before and cannot be used twice. Pass the function that makes it: it is ' +
-            'called for each pass.',
+          'The iterator was used before, and an iterator runs only once. Pass the function ' +
+            'that creates it; it is called for each pass.',
         );
       }
       spent.add(iterator);

@@ -153,7 +153,9 @@ describe('an iterator', () => {
     const own = await made();
     const once = generate();
     const hidden = {[Symbol.iterator]: () => ({next: () => once.next()})};
-    await expect(own.fit(hidden as never, {epochs: 2, verbose: 0})).rejects.toThrow(/no batch at pass 2/);
+    await expect(own.fit(hidden as never, {epochs: 2, verbose: 0})).rejects.toThrow(
+      /no batches left for pass 2/,
+    );
   });
 });
 
@@ -212,7 +214,9 @@ describe('a pass that is left early', () => {
         })();
         yield {xs: tf.ones([4, 8]), ys: [tf.ones([4, 3]), tf.ones([4, 3])]};
       };
-      await expect(own.fit(wrong, {verbose: 0})).rejects.toThrow(/ys: there are 2 for 1 outputs/);
+      await expect(own.fit(wrong, {verbose: 0})).rejects.toThrow(
+        /ys: got a list of 2, but the number of outputs is 1/,
+      );
     },
   };
 
@@ -249,11 +253,11 @@ describe('data of which nothing can be had', () => {
     if (which !== 'a new trainer') await own.fit(generate, {verbose: 0});
     const none: GraphData[] = [[], () => [], new Set<GraphBatch>(), tfd.array([]) as never];
     for (const data of none) {
-      await expect(own.fit(data, {verbose: 0})).rejects.toThrow(/The dataset has no batch\./);
-      await expect(own.evaluate(data)).rejects.toThrow(/The dataset has no batch\./);
+      await expect(own.fit(data, {verbose: 0})).rejects.toThrow(/The dataset has no batches\./);
+      await expect(own.evaluate(data)).rejects.toThrow(/The dataset has no batches\./);
     }
     const validated = own.fit(generate, {verbose: 0, validationData: []});
-    await expect(validated).rejects.toThrow(/validationData has no batch\./);
+    await expect(validated).rejects.toThrow(/validationData has no batches\./);
   });
 
   it.each([
@@ -264,7 +268,7 @@ describe('data of which nothing can be had', () => {
     [[1, 2], /xs must be a tensor/],
     [[{xs: tf.ones([1, 8])}], /A batch must be \{xs, ys\}, not an object with 'xs'/],
     [() => ({xs: tf.ones([1, 8]), ys: tf.ones([1, 3])}), /A function passed as data must return a dataset/],
-    [{xs: tf.ones([1, 8]), ys: tf.ones([2, 3])}, /a row for each sample/],
+    [{xs: tf.ones([1, 8]), ys: tf.ones([2, 3])}, /one row per sample/],
     [{xs: tf.ones([1, 8]), ys: tf.ones([1, 3]), weights: tf.ones([1])}, /unknown option 'weights'/],
     [
       [{xs: tf.ones([1, 8]), ys: tf.ones([1, 3]), sampleWeight: tf.ones([1])}],
@@ -397,8 +401,10 @@ describe('sampleWeights', () => {
     const own = await made();
     const fit = (shape: number[]) =>
       own.fit([{xs: tf.ones([4, 8]), ys: tf.ones([4, 3]), sampleWeights: tf.ones(shape)}], {verbose: 0});
-    await expect(fit([3])).rejects.toThrow(/sampleWeights are \[3\], but the loss has shape \[4\]/);
-    await expect(fit([4, 3])).rejects.toThrow(/sampleWeights are \[4,3\]/);
+    await expect(fit([3])).rejects.toThrow(
+      /sampleWeights have the shape \[3\], but the loss has the shape \[4\]/,
+    );
+    await expect(fit([4, 3])).rejects.toThrow(/sampleWeights have the shape \[4,3\]/);
     await fit([4, 1]);
   });
 });

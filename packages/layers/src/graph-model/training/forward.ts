@@ -103,7 +103,8 @@ export class Forward {
   private currentSubgraph(): TrainableSubgraph {
     if (this.disposed) {
       throw new ConfigError(
-        'The batch was prepared by a disposed trainer, or for other trained sites. Prepare it again.',
+        'The batch was prepared by a disposed trainer, or before the trained sites changed. ' +
+          'Prepare it again.',
       );
     }
     if (this.fused.hold) return this.subgraph;

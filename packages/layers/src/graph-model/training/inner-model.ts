@@ -76,7 +76,7 @@ function like(weights: tf.Tensor, values: tf.Tensor): tf.Tensor {
     return tf.reshape(own, [samples!, ...values.shape.slice(1).map(() => 1)]);
   }
   throw new ShapeError(
-    `sampleWeights are [${weights.shape}], but the loss has shape [${values.shape}]. Pass one weight per ` +
-      'sample, or weights of that shape.',
+    `sampleWeights have the shape [${weights.shape}], but the loss has the shape ` +
+      `[${values.shape}]. Pass one weight per sample, or one weight per value of the loss.`,
   );
 }

@@ -23,11 +23,14 @@ export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTen
   );
   const {graph} = executorOf(model);
   const names = graph.inputs.map(({name}) => name).filter((name) => !captured.includes(name));
-  const expected = `It has ${listNames(names) || 'none'}.`;
+  const expected = `Its inputs: ${listNames(names) || 'none'}.`;
   if (inputs instanceof tf.Tensor || Array.isArray(inputs)) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
     if (list.length !== names.length) {
-      throw new ConfigError(`The GraphModel takes ${names.length} inputs, not ${list.length}. ${expected}`);
+      throw new ConfigError(
+        `The GraphModel takes ${names.length} input(s), but got ${list.length}. Pass one tensor ` +
+          `for each. ${expected}`,
+      );
     }
     return Object.fromEntries(list.map((tensor, i) => [names[i]!, tensor]));
   }

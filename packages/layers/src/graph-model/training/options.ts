@@ -109,9 +109,7 @@ export function checkFitOptions(options: GraphFitOptions): void {
     if (options[option] !== undefined) checkInteger('fit', option, options[option]);
   }
   if (validationData !== undefined && validationSplit !== undefined) {
-    throw new ConfigError(
-      'fit: validationData and validationSplit exclude each other. Set only one of them.',
-    );
+    throw new ConfigError('fit: validationData and validationSplit are both set. Set only one of them.');
   }
 }
 

@@ -70,18 +70,20 @@ export class OutputNames {
     if (isOne(given)) {
       if (names.length === 1 || shared) return names.map(() => given as T);
       throw new ConfigError(
-        `${what}: there is one for ${names.length} outputs. Pass a list, or one for each of ${all}.`,
+        `${what}: got one value, but the trainer has ${names.length} outputs. Pass a list, or ` +
+          `an object with a value for each of ${all}.`,
       );
     }
     if (Array.isArray(given)) {
       if (given.length === names.length) return [...(given as T[])];
       throw new ConfigError(
-        `${what}: there are ${given.length} for ${names.length} outputs. Pass one for each of ${all}.`,
+        `${what}: got a list of ${given.length}, but the number of outputs is ${names.length}. ` +
+          `Pass one value for each of ${all}.`,
       );
     }
     if (typeof given !== 'object' || given === null) {
       throw new ConfigError(
-        `${what}: ${describe(given)} is not valid for an output. Pass one for each of ${all}.`,
+        `${what}: an output cannot take ${describe(given)}. Pass one value for each of ${all}.`,
       );
     }
     const found = names.map((): T | undefined => undefined);
@@ -95,7 +97,8 @@ export class OutputNames {
     const missing = names.filter((_, i) => found[i] === undefined);
     if (missing.length > 0 && !partial) {
       throw new ConfigError(
-        `${what}: none for the output ${missing.map((name) => `'${name}'`).join(', ')}. Pass one for each of ${all}.`,
+        `${what}: the output ${missing.map((name) => `'${name}'`).join(', ')} has no value. ` +
+          `Pass one value for each of ${all}.`,
       );
     }
     return found;

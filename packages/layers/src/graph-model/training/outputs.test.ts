@@ -92,9 +92,9 @@ describe('a trainer with several outputs', () => {
     const all = await of().evaluate({xs: X(), ys: {...byName, steps: Y.steps()}});
     expect(Object.keys(all)).toEqual(['loss', 'boxes_loss', 'scores_loss', 'steps_loss']);
     const wrong: [object, RegExp][] = [
-      [[Y.boxes()], /ys: there are 1 for 3 outputs/],
-      [Y.boxes(), /ys: there is one for 3 outputs/],
-      [byName, /ys: none for the output 'steps'/],
+      [[Y.boxes()], /ys: got a list of 1, but the number of outputs is 3/],
+      [Y.boxes(), /ys: got one value, but the trainer has 3 outputs/],
+      [byName, /ys: the output 'steps' has no value/],
       [{...byName, steps: Y.steps(), other: Y.steps()}, /no output 'other'/],
       [{...byName, steps: Y.steps(), constructor: Y.steps()}, /no output 'constructor'/],
     ];
@@ -125,8 +125,10 @@ describe('a trainer with several outputs', () => {
     expect(evaluated.boxes_loss).toBeCloseTo(mse(Y.boxes(), boxes!), 4);
     expect(evaluated.scores_loss).toBeCloseTo(mae(Y.scores(), scores!), 4);
     const make = (options: object) => () => trainer(model, {outputs, ...options} as TrainerOptions);
-    expect(make({loss: {boxes: 'meanSquaredError'}})).toThrow(/loss: none for the output 'scores'/);
-    expect(make({loss: ['meanSquaredError']})).toThrow(/loss: there are 1 for 2 outputs/);
+    expect(make({loss: {boxes: 'meanSquaredError'}})).toThrow(/loss: the output 'scores' has no value/);
+    expect(make({loss: ['meanSquaredError']})).toThrow(
+      /loss: got a list of 1, but the number of outputs is 2/,
+    );
     expect(make({loss: {boxes: 'meanSquaredError', toString: 'meanSquaredError'}})).toThrow(/'toString'/);
     expect(make({loss: 'meanSquaredError', metrics: {box: 'mae'}})).toThrow(/metrics: .* no output 'box'/);
   });

@@ -64,10 +64,9 @@ export class Passes {
     if (batch !== undefined) return batch;
     throw new ConfigError(
       this.count === 1
-        ? `${this.what} has no batch.`
-        : `${this.what} has no batch at pass ${this.count}: all were used before. Pass the function that ` +
-            'makes it: it is called ' +
-            'for each pass.',
+        ? `${this.what} has no batches. Pass at least one.`
+        : `${this.what} has no batches left for pass ${this.count}. Pass the function that ` +
+            'creates it; it is called for each pass.',
     );
   }
 

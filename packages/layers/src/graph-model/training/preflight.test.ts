@@ -49,8 +49,8 @@ describe('an output that no gradient reaches', () => {
     ]);
     const error = await own.gradients(tf.ones([2, 4]), sum).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(NoGradientError);
-    expect((error as Error).message).toContain(`'end' (${op}): no gradient passes it`);
-    expect((error as Error).message).toContain('train towards a node before it');
+    expect((error as Error).message).toContain(`'end' (${op}): no gradient passes through it`);
+    expect((error as Error).message).toContain('set outputs to a node before it');
   });
 
   it('is refused further behind, and by the numbers that a node reads', async () => {

@@ -154,8 +154,8 @@ export function explain(error: unknown, cut: Cut): unknown {
   const [, missing] = /Kernel '(\w+)' not registered for backend 'wasm'/.exec(message) ?? [];
   if (missing !== undefined && isBackward(missing)) {
     return new NoGradientError(
-      `tfjs's wasm backend has no ${missing}, which a gradient runs. Import '${WASM_TRAINING}' before ` +
-        'training.',
+      `tfjs's wasm backend has no ${missing}, which a gradient needs. Import ` +
+        `'${WASM_TRAINING}' before training.`,
       {cause: error},
     );
   }
@@ -164,7 +164,8 @@ export function explain(error: unknown, cut: Cut): unknown {
   const nodes = [...cut.carrying].filter(({op}) => runs(op, kernel));
   const known = listNames(nodes.map(({name}) => name));
   return new NoGradientError(
-    `tfjs has no gradient of ${kernel}${known && `, which is what runs at ${known}`}. Register one with tf.registerGradient.`,
+    `tfjs has no gradient of ${kernel}${known && `, which runs at ${known}`}. Register one ` +
+      'with tf.registerGradient.',
     {cause: error},
   );
 }
@@ -174,15 +175,18 @@ const MOST = 12;
 
 function describe({node, op, kernel, by, ends}: GradientGap): string {
   if (ends === undefined) {
-    const help = by === null ? 'not supplied' : `supplied by '${by}'`;
-    return `\n- '${node}' (${op}): tfjs has no right gradient of ${kernel}; ${help}`;
+    const help = by === null ? 'no package supplies one' : `'${by}' supplies one`;
+    return `\n- '${node}' (${op}): tfjs has no correct gradient of ${kernel}; ${help}`;
   }
   const {outputs, trained} = ends;
   const none = [
     outputs.length > 0 ? `none reaches the output ${listNames(outputs)}` : '',
     trained.length > 0 ? `${listNames(trained)} would not be trained` : '',
   ].filter((part) => part !== '');
-  return `\n- '${node}' (${op}): no gradient passes it, so that ${none.join(', and ') || 'none reaches what is trained'}`;
+  return (
+    `\n- '${node}' (${op}): no gradient passes through it, so ` +
+    `${none.join(', and ') || 'none reaches a trained weight'}`
+  );
 }
 
 /** @throws NoGradientError that names the ops and nodes through which no right gradient flows. */
@@ -194,16 +198,16 @@ export function checkGaps(gaps: readonly GradientGap[]): void {
   const advice = [
     imports.length > 0 ? `Import ${imports.map((name) => `'${name}'`).join(' and ')} before training.` : '',
     gaps.some(({ends}) => ends !== undefined)
-      ? 'Where no gradient passes a node, train towards a node before it, or leave the sites before it out.'
+      ? 'Where no gradient passes through a node, set outputs to a node before it, or remove the ' +
+        'sites before it from targets.'
       : '',
     gaps.some(({supplied, ends}) => !supplied && ends === undefined)
-      ? 'Where it is not supplied, leave the sites before that node out, train towards a node before it, ' +
-        'or register a gradient ' +
-        'with tf.registerGradient.'
+      ? 'Where no package supplies a gradient, register one with tf.registerGradient, set ' +
+        'outputs to a node before that node, or remove the sites before it from targets.'
       : '',
   ];
   throw new NoGradientError(
-    'No correct gradient flows from the outputs to what is ' +
-      `trained.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
+    'No correct gradient flows from the outputs to the trained ' +
+      `weights.${lines.join('')}\n${advice.filter(Boolean).join(' ')}`,
   );
 }

@@ -90,6 +90,8 @@ describe.each(['cpu', 'wasm'])('a model that looks words up, on %s', (backend) =
     expect(loss).toBeCloseTo(byHand[0]!, 5);
     const mean = (out: tf.Tensor | tf.Tensor[]) => tf.mean(out as tf.Tensor) as tf.Scalar;
     expect(Object.keys((await training.gradients(text, mean)).grads)).toHaveLength(2);
-    await expect(training.predict([text, text])).rejects.toThrow("takes 1 inputs, not 2. It has 'tokens'.");
+    await expect(training.predict([text, text])).rejects.toThrow(
+      "takes 1 input(s), but got 2. Pass one tensor for each. Its inputs: 'tokens'.",
+    );
   });
 });

@@ -112,8 +112,8 @@ export class GraphTrainer {
     this.layers = [head ?? this.outputs.map(() => null)].flat();
     if (Array.isArray(head) && head.length !== this.outputs.length) {
       throw new ConfigError(
-        `head: there are ${head.length} heads for ${this.outputs.length} outputs. Pass one per output, or ` +
-          'null for none.',
+        `head: got ${head.length} heads for ${this.outputs.length} outputs. Pass one head per ` +
+          'output, or null for an output without a head.',
       );
     }
     checkHeadNames(this.layers);
@@ -401,7 +401,7 @@ export class GraphTrainer {
 function checkRunsAgain({once}: Source, what: string): void {
   if (!once) return;
   throw new ConfigError(
-    `${what} is an iterator, which cannot be used again for a second epoch. ` +
-      'Pass the function that makes it: it is called for each epoch.',
+    `${what} is an iterator, which cannot be used again for a second epoch. Pass the function ` +
+      'that creates it; it is called for each epoch.',
   );
 }

@@ -16,6 +16,7 @@ test('where wasm lacks the kernel of a trained convolution, training says what t
   const error = await training.fit({xs, ys}, {verbose: 0}).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(NoGradientError);
   expect((error as Error).message).toContain(
-    "no Conv2DBackpropFilter, which a gradient runs. Import '@tfjs-peft/kernels/wasm-training' before training.",
+    'no Conv2DBackpropFilter, which a gradient needs. ' +
+      "Import '@tfjs-peft/kernels/wasm-training' before training.",
   );
 });

@@ -98,7 +98,7 @@ test('a layer of the user’s own class is adapted, trained, saved and loaded li
 test('a class that nobody registered is refused, and the error says how to', () => {
   const model = modelOf(new Unheard({heads: 2, width: 3, name: 'heads', inputShape: [4]}));
   expect(() => inspect(model, {targets: ['heads']})).toThrow(UnsupportedSiteError);
-  expect(() => inspect(model, {targets: ['heads']})).toThrow(/'heads' is a Unheard.*registerSite/);
+  expect(() => inspect(model, {targets: ['heads']})).toThrow(/'heads' is an Unheard.*registerSite/);
 });
 
 test('built-in classes keep their own site', () => {

@@ -247,7 +247,7 @@ describe('upgrade refuses, and leaves the model alone:', () => {
     ] as const) {
       const text = new RegExp(
         `layer '${name}' is a PeftDense with adapters of its own \\('${adapter}'\\): a drop-in layer, made by hand or loaded with a model ` +
-          'that was saved whole, of which no Peft can be had. Load the base from its own file',
+          'that was saved whole, which has no Peft. Load the base from its own file',
       );
       const before = await predict(model);
       await expect(upgrade(model, {adapter: lora, targets: [name]})).rejects.toThrow(text);

@@ -10,6 +10,7 @@ import {
   type Target,
   type Targets,
 } from '../../core/lifecycle/select.js';
+import {withArticle} from '../../core/messages.js';
 import type {Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 import {PeftLayer} from '../sites/peft-layer.js';
@@ -76,23 +77,25 @@ function lookAt(layer: Layer): Looks {
   if (site === undefined) {
     const classes = siteClasses().join(', ');
     return refused(
-      `a ${className}, which cannot carry an adapter; ${classes} can, and what registerSite is told of`,
+      `${withArticle(className)}, which cannot carry an adapter; ${classes} can, and ` +
+        'so can classes passed to registerSite',
     );
   }
   try {
     return {kind: site.kind, dims: site.operation(layer).dims};
   } catch (error) {
     if (!(error instanceof UnsupportedSiteError)) throw error;
-    return refused(`a ${className} that cannot carry an adapter: ${error.message}`, true);
+    return refused(`${withArticle(className)} that cannot carry an adapter: ${error.message}`, true);
   }
 }
 
 function carries(layer: PeftLayer): string {
   const names = layer.adapterNames.map((name) => `'${name}'`).join(', ');
   return (
-    `a ${layer.getClassName()} with adapters of its own (${names || 'none yet'}): a drop-in layer, made by hand or loaded with a model ` +
-    'that was saved whole, of which no Peft can be had. Load the base from its own file and the adapter from what peft.save wrote; or ' +
-    "use the layer's own addAdapter and activate"
+    `${withArticle(layer.getClassName())} with adapters of its own (${names || 'none yet'}): ` +
+    'a drop-in layer, made by hand or loaded with a model that was saved whole, which has no Peft. Load ' +
+    "the base from its own file and the adapter from what peft.save wrote, or use the layer's own " +
+    'addAdapter and activate'
   );
 }
 

@@ -29,16 +29,16 @@ export function computeBatchStatistics(
     if (reader !== undefined) {
       throw new UnsupportedModelError(
         `Graph node '${node.name}' (${node.op}, is_training) passes its batch statistics to ` +
-          `'${reader.node.name}', so the graph is that of a ` +
-          'training step. Convert the model for inference (training=False).',
+          `'${reader.node.name}', so this is the graph of a training step. Convert the model for ` +
+          'inference (training=False).',
       );
     }
     rewrite(editor, node);
     log(
       'batch-norm',
       node.name,
-      `${node.op} with is_training, whose batch statistics tfjs does not compute, is Mean, Square, Rsqrt ` +
-        'and products now.',
+      `${node.op} with is_training, whose batch statistics tfjs does not compute, becomes ` +
+        'Mean, Square, Rsqrt and products.',
     );
   }
 }

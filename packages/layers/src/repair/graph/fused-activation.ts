@@ -62,7 +62,7 @@ export function unfuseActivations(editor: GraphEditor, log: Log): void {
     const {op} = node;
     const x = product(editor, node, ops.slice(0, -1), at(op.replace(/^_?Fused/, '')));
     UNFUSE[activation]!(editor, node, x, at);
-    log('fused-activation', node.name, `${op} [${ops}]: ${activation} is a node of stock ops after it now.`);
+    log('fused-activation', node.name, `${op} [${ops}]: ${activation} becomes separate stock ops after it.`);
   }
 }
 

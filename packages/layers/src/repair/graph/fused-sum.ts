@@ -32,7 +32,7 @@ export function unfuseSums(
     log(
       'fused-sum',
       node.name,
-      `${op} [${sum}]: its summand is not known to be a vector; AddV2 adds it now.`,
+      `${op} [${sum}]: the summand may not be a vector, so a separate AddV2 adds it.`,
     );
   }
 }

@@ -39,7 +39,7 @@ export function restoreHalfScalars(
     const name = nodeOf(node.input![i]!);
     if (!restored.has(name)) {
       restored.set(name, editor.addConstant(`${name}/restored`, [], Float32Array.of(value)));
-      log('float16', name, `${why}; ${value} now.`);
+      log('float16', name, `${why}; it becomes ${value}.`);
     }
     node.input![i] = restored.get(name)!;
   };
@@ -47,14 +47,19 @@ export function restoreHalfScalars(
     for (const [i, input] of dataInputs(node).entries()) {
       const value = scalars.get(nodeOf(input));
       if (value === undefined || (value & 0x7fff) !== INFINITY_BITS) continue;
-      replace(node, i, value & 0x8000 ? -LARGEST : LARGEST, 'infinite since float16 has nothing so large');
+      replace(
+        node,
+        i,
+        value & 0x8000 ? -LARGEST : LARGEST,
+        'infinite because float16 holds nothing so large',
+      );
     }
     const sum = ROOT.has(node.op) ? editor.node(dataInputs(node)[0] ?? '') : undefined;
     if (sum === undefined || !ADD.has(sum.op)) continue;
     for (const [i, input] of dataInputs(sum).entries()) {
       const value = scalars.get(nodeOf(input));
       if (value !== undefined && (value & 0x7fff) === 0) {
-        replace(sum, i, EPSILON, '0 since float16 has nothing so small');
+        replace(sum, i, EPSILON, '0 because float16 holds nothing so small');
       }
     }
   }

@@ -36,9 +36,9 @@ export function openLoops(editor: GraphEditor, log: Log): void {
   if (waited.size === 0 && constants.size === 0) return;
   editor.changed = true;
   for (const name of constants.keys())
-    log('loops', name, 'what enters a loop as a constant is read from outside, in every round.');
+    log('loops', name, 'the loop body reads this constant from outside the loop in every iteration.');
   for (const name of waited)
-    log('loops', name, 'it no longer waits for a branch that is not taken, or for the first round.');
+    log('loops', name, 'it no longer waits for a branch that is not taken, or for the first iteration.');
 }
 
 /** What a constant is where the loop does not change it. */
@@ -46,12 +46,11 @@ function outside(editor: GraphEditor, reader: NodeDef, enter: NodeDef): string {
   const [source] = dataInputs(enter);
   if (editor.node(source!)?.op === 'Const') return source!;
   throw new UnsupportedModelError(
-    `Graph node '${reader.name}' (${reader.op}) reads '${source}' inside a loop that it enters as a ` +
-      `constant ('${enter.name}', ${enter.op}), ` +
-      'which tfjs passes to the first iteration only. Convert the model with tensorflowjs_converter ' +
-      '--control_flow_v2=True and call ' +
-      'executeAsync, or export it as a LayersModel (--output_format=tfjs_layers_model), whose recurrent ' +
-      'layers train.',
+    `Graph node '${reader.name}' (${reader.op}) reads '${source}' inside a loop, which it ` +
+      `enters as a constant ('${enter.name}', ${enter.op}); tfjs passes such a constant only to ` +
+      'the first iteration. Convert the model with tensorflowjs_converter --control_flow_v2=True ' +
+      'and call executeAsync, or export it as a LayersModel (--output_format=tfjs_layers_model), ' +
+      'whose recurrent layers can be trained.',
   );
 }
 

@@ -26,11 +26,7 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
   if (graph.versions === undefined) {
     graph.versions = {};
     editor.changed = true;
-    log(
-      'versions',
-      'modelTopology',
-      'tfjs fails on a graph that does not say its version; this one says none.',
-    );
+    log('versions', 'modelTopology', 'tfjs fails on a graph without versions; an empty entry is added.');
   }
   let data: Uint8Array | undefined;
   if (specs.some((spec) => spec.quantization?.dtype === 'float16')) {
@@ -51,8 +47,10 @@ function refuseInFunctions(graph: GraphDef): void {
     const node = nodeDef.find(({op, attr}) => /^FusedBatchNorm/.test(op) && attr?.is_training?.b === true);
     if (node === undefined) continue;
     throw new UnsupportedModelError(
-      `Graph node '${node.name}' (${node.op}, is_training) inside the function '${signature?.name}' computes batch statistics, which tfjs ` +
-        'does not. Convert the model without control flow around it, or with an epsilon below 1e-5 in its LayerNormalization.',
+      `Graph node '${node.name}' (${node.op}, is_training) inside the function ` +
+        `'${signature?.name}' computes batch statistics, which tfjs does not support there. ` +
+        'Convert the model without control flow around this node, or with a LayerNormalization ' +
+        'epsilon below 1e-5.',
     );
   }
 }

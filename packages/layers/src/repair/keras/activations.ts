@@ -34,13 +34,15 @@ export const activations: LayerRule = (layer, log) => {
     const name = activationName(value);
     if (name === undefined || !(KNOWN.has(name) || Object.hasOwn(RENAMED, name))) {
       throw new UnsupportedModelError(
-        `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} ${name ? `'${name}'` : JSON.stringify(value)}, which tfjs does not ` +
-          "have. Give the layer the activation 'linear' and let a layer of your own compute it (tf.serialization.registerClass), or convert " +
-          'the model as a GraphModel (--output_format=tfjs_graph_model), which normalizeArtifacts and upgrade take too.',
+        `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} ` +
+          `${name ? `'${name}'` : JSON.stringify(value)}, which tfjs lacks. Set it to 'linear' ` +
+          'and add a custom layer that computes the activation (tf.serialization.registerClass), ' +
+          'or convert the model to a GraphModel (--output_format=tfjs_graph_model), which ' +
+          'normalizeArtifacts and upgrade also accept.',
       );
     }
     const known = RENAMED[name] ?? name;
-    if (known !== value) log('activation', nameOf(layer), `${key} '${name}' is '${known}' in tfjs.`);
+    if (known !== value) log('activation', nameOf(layer), `${key} '${name}' becomes '${known}'.`);
     config[key] = known;
   }
 };
@@ -63,8 +65,9 @@ export function refuseOtherMeanings(model: LayerConfig): void {
     const key = KEYS.find((each) => layer.config[each] === 'hard_sigmoid');
     if (key === undefined) continue;
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} 'hard_sigmoid' of Keras 3, which is another function in tfjs. Train it with ` +
-        "'sigmoid', or convert the model as a GraphModel (--output_format=tfjs_graph_model).",
+      `Layer '${nameOf(layer)}' (${layer.class_name}) has the ${key} 'hard_sigmoid' of Keras ` +
+        "3, which tfjs defines differently. Train the model with 'sigmoid', or convert the model " +
+        'to a GraphModel (--output_format=tfjs_graph_model).',
     );
   }
 }

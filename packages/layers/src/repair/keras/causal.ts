@@ -11,8 +11,9 @@ export const causalConvolutions: ContainerRule = (container, log) => {
     const wrapped = wrappedIn(layer);
     if (wrapped !== undefined && isCausal(wrapped)) {
       throw new UnsupportedModelError(
-        `Layer '${nameOf(layer)}' (${layer.class_name}) wraps the causal Conv1D '${nameOf(wrapped)}', which tfjs cannot compute. Put ZeroPadding1D ` +
-          "in front of the wrapper and give the Conv1D padding='valid'.",
+        `Layer '${nameOf(layer)}' (${layer.class_name}) wraps the causal Conv1D ` +
+          `'${nameOf(wrapped)}', which tfjs cannot compute. Put a ZeroPadding1D layer in front ` +
+          "of the wrapper and give the Conv1D padding='valid'.",
       );
     }
     if (!isCausal(layer)) continue;
@@ -26,7 +27,7 @@ export const causalConvolutions: ContainerRule = (container, log) => {
     log(
       'causal',
       nameOf(layer),
-      `padding 'causal' is '${nameOf(padding)}' in front of it and padding 'valid'.`,
+      `padding 'causal' becomes the layer '${nameOf(padding)}' in front of it and padding 'valid'.`,
     );
   }
 };
@@ -39,7 +40,8 @@ function paddingFor(layer: LayerConfig, layers: readonly LayerConfig[]): LayerCo
   const {kernel_size, dilation_rate, data_format, batch_input_shape} = layer.config;
   if (data_format === 'channels_first') {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (Conv1D) is causal with data_format 'channels_first', which tfjs cannot compute. Save it as channels_last.`,
+      `Layer '${nameOf(layer)}' (Conv1D) is causal with data_format 'channels_first', which ` +
+        "tfjs cannot compute. Save the model with data_format='channels_last'.",
     );
   }
   const taken = new Set(layers.map(nameOf));

@@ -14,6 +14,6 @@ export const classNames: LayerRule = (layer, log) => {
   const bare = layer.class_name.replace(/^.*>/, '');
   const name = Object.hasOwn(classNameMap, bare) ? bare : (own(SUBSTITUTES, bare) ?? bare);
   if (name === layer.class_name) return;
-  log('class-name', nameOf(layer), `class '${layer.class_name}' is '${name}' here.`);
+  log('class-name', nameOf(layer), `class '${layer.class_name}' becomes '${name}'.`);
   layer.class_name = name;
 };

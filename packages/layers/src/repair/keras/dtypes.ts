@@ -11,12 +11,18 @@ export const dtypes: LayerRule = (layer, log) => {
   if (typeof name !== 'string') return;
   if (policy?.class_name !== undefined && !/^(DType)?Policy$/.test(policy.class_name)) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) has the dtype policy ${policy.class_name} '${name}', whose quantised weights tfjs ` +
-        'cannot read. Save the model before it is quantised, and quantise in the converter (--quantize_uint8=*).',
+      `Layer '${nameOf(layer)}' (${layer.class_name}) has the dtype policy ` +
+        `${policy.class_name} '${name}', whose quantised weights tfjs cannot read. Save the ` +
+        'model before you quantise it, and let the converter quantise it instead ' +
+        '(--quantize_uint8=*).',
     );
   }
   const plain = /^(mixed_|b?float)/.test(name) ? 'float32' : name;
   if (plain === dtype) return;
   layer.config.dtype = plain;
-  log('dtype', nameOf(layer), `dtype ${typeof dtype === 'string' ? dtype : `policy '${name}'`} is ${plain}.`);
+  log(
+    'dtype',
+    nameOf(layer),
+    `dtype ${typeof dtype === 'string' ? dtype : `policy '${name}'`} becomes ${plain}.`,
+  );
 };

@@ -76,14 +76,14 @@ describe('is refused by name', () => {
     await expect(load(functional(masked(true), ['x', 0, 0], ['lstm', 0, 0]))).resolves.toBeDefined();
     const refused = load(functional(masked(false), ['x', 0, 0], ['lstm', 0, 0]));
     await expect(refused).rejects.toThrow(UnsupportedModelError);
-    await expect(refused).rejects.toThrow(/'lstm' \(LSTM\) is given a mask of 'x'/);
+    await expect(refused).rejects.toThrow(/'lstm' \(LSTM\) takes a mask of 'x'/);
   });
 
   test.each([
     [
       'an op with a constant',
       layer('Multiply', 'twice', {}, call([kt('x'), 2])),
-      /'twice' is the op Multiply with a constant/,
+      /'twice' applies the op Multiply to a constant/,
     ],
     [
       'an op that is used as data',
@@ -108,7 +108,7 @@ describe('is refused by name', () => {
     ...['constructor', 'toString', '__proto__'].map((name): [string, ReturnType<typeof layer>, RegExp] => [
       `a class of a name that every object has, ${name}`,
       layer(name, 'odd', {}, call([kt('x')])),
-      new RegExp(`tfjs-layers has no layer ${name}, which 'odd' is`),
+      new RegExp(`Layer 'odd' is a ${name}, which tfjs-layers does not have`),
     ]),
   ])('%s', async (_, odd, message) => {
     const refused = load(functional([input('x'), odd], ['x', 0, 0], [odd.name, 0, 0]));

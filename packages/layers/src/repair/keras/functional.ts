@@ -37,7 +37,7 @@ export const convertNodes: ContainerRule = (container, log) => {
     log(
       'inbound-nodes',
       nameOf(container),
-      'calls of its layers are lists, and models in it counted from 1.',
+      'calls of its layers become lists, and calls of models inside it are counted from 1.',
     );
   }
   for (const key of ['input_layers', 'output_layers']) {
@@ -45,7 +45,7 @@ export const convertNodes: ContainerRule = (container, log) => {
     if (value === undefined || value === null) continue;
     const refs = endpoints(value);
     config[key] = refs.map(ref);
-    if (isRef(value)) log('endpoints', nameOf(container), `${key} of one tensor is a list of one.`);
+    if (isRef(value)) log('endpoints', nameOf(container), `${key} becomes a list of one tensor.`);
   }
 };
 
@@ -55,18 +55,18 @@ function convert(layer: LayerConfig, node: Keras3Node, ref: (ref: TensorRef) => 
   const extra = [...args.slice(1), ...Object.values(kwargs)];
   if (tensors.length === 0 || extra.some((value) => tensorsIn(value).length > 0)) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with tensors as ` +
-        `${Object.keys(kwargs).join(', ') || 'several arguments'}, which a ` +
-        'LayersModel cannot express. Convert the model as a GraphModel (--output_format=tfjs_graph_model), ' +
-        'which normalizeArtifacts and upgrade take too.',
+      `Layer '${nameOf(layer)}' (${layer.class_name}) is called with tensors for ` +
+        `${Object.keys(kwargs).join(', ') || 'several arguments'}, which a LayersModel cannot ` +
+        'express. Convert the model to a GraphModel (--output_format=tfjs_graph_model), which ' +
+        'normalizeArtifacts and upgrade also accept.',
     );
   }
   const said = Object.entries(kwargs).filter(([, value]) => !QUIET.has(value));
   if (args.length > 1 || said.length > 0) {
     throw new UnsupportedModelError(
       `Layer '${nameOf(layer)}' (${layer.class_name}) is called with ` +
-        `${JSON.stringify([...args.slice(1), Object.fromEntries(said)])}, which tfjs does not ` +
-        'read. Put that into the layer itself, or convert the model as a GraphModel ' +
+        `${JSON.stringify([...args.slice(1), Object.fromEntries(said)])}, which tfjs ignores. ` +
+        'Move these arguments into the layer itself, or convert the model to a GraphModel ' +
         '(--output_format=tfjs_graph_model).',
     );
   }

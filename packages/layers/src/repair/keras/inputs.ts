@@ -9,7 +9,7 @@ export const convertInputs: LayerRule = (layer, log) => {
   if (Array.isArray(config.batch_shape)) {
     config.batch_input_shape ??= config.batch_shape;
     delete config.batch_shape;
-    log('batch-shape', nameOf(layer), 'batch_shape is batch_input_shape in tfjs.');
+    log('batch-shape', nameOf(layer), 'batch_shape becomes batch_input_shape.');
   }
   if (layer.class_name !== 'Sequential' || !isContainer(layer)) return;
   const first = layersOf(layer)[0];
@@ -17,5 +17,9 @@ export const convertInputs: LayerRule = (layer, log) => {
   if (!isLayerConfig(first) || first.class_name === 'InputLayer' || !Array.isArray(shape)) return;
   if (first.config.batch_input_shape !== undefined || first.config.batch_shape !== undefined) return;
   first.config.batch_input_shape = shape;
-  log('batch-shape', nameOf(first), `it is first in '${nameOf(layer)}' and so takes its build_input_shape.`);
+  log(
+    'batch-shape',
+    nameOf(first),
+    `it is the first layer of '${nameOf(layer)}' and takes its build_input_shape.`,
+  );
 };

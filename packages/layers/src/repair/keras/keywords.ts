@@ -37,12 +37,16 @@ export const keywords: LayerRule = (layer, log) => {
     if (config[from] === undefined) continue;
     config[to] ??= config[from];
     delete config[from];
-    log('keyword', nameOf(layer), `${layer.class_name}'s ${from} is ${to} in tfjs.`);
+    log('keyword', nameOf(layer), `${layer.class_name}'s ${from} becomes ${to}.`);
   }
   for (const key of drop) {
     if (!(key in config)) continue;
     delete config[key];
-    log('keyword', nameOf(layer), `${key} says nothing in ${layer.class_name}, and tfjs refuses it.`);
+    log(
+      'keyword',
+      nameOf(layer),
+      `${key} has no effect in ${layer.class_name} and is removed, because tfjs rejects it.`,
+    );
   }
   for (const [key, values] of Object.entries(only)) {
     const value = config[key] ?? values[0]!;
@@ -52,7 +56,8 @@ export const keywords: LayerRule = (layer, log) => {
 
 function unsupported(layer: LayerConfig, key: string, value: unknown): UnsupportedModelError {
   return new UnsupportedModelError(
-    `Layer '${nameOf(layer)}' (${layer.class_name}) has ${key} ${JSON.stringify(value)}, which tfjs would ignore. Convert the model as a ` +
-      'GraphModel (--output_format=tfjs_graph_model), which normalizeArtifacts and upgrade take too.',
+    `Layer '${nameOf(layer)}' (${layer.class_name}) has ${key} ${JSON.stringify(value)}, which ` +
+      'tfjs would ignore. Convert the model to a GraphModel (--output_format=tfjs_graph_model), ' +
+      'which normalizeArtifacts and upgrade also accept.',
   );
 }

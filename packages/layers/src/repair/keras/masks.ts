@@ -35,7 +35,7 @@ export const dropMasks: ContainerRule = (container, log) => {
   }
   for (const name of masks.keys()) {
     layers.splice(layers.indexOf(byName.get(name)!), 1);
-    log('mask', name, 'it is the mask that tfjs hands on by itself.');
+    log('mask', name, 'it is removed, because tfjs computes and passes on the same mask by itself.');
   }
 };
 
@@ -73,9 +73,9 @@ function requireSameMask(
     pending.push(...inputs);
   }
   throw new UnsupportedModelError(
-    `Layer '${nameOf(layer)}' (${layer.class_name}) is given a mask of '${root[0]}' that no Embedding with ` +
-      'mask_zero and no Masking layer before ' +
-      'it makes, so tfjs has no such mask. Make the mask with one of those, or convert the model as a ' +
-      'GraphModel.',
+    `Layer '${nameOf(layer)}' (${layer.class_name}) takes a mask of '${root[0]}', but no ` +
+      'Embedding with mask_zero and no Masking layer before it computes that mask, so tfjs does ' +
+      'not either. Compute the mask with one of these layers, or convert the model to a ' +
+      'GraphModel (--output_format=tfjs_graph_model).',
   );
 }

@@ -21,7 +21,7 @@ export const objects: LayerRule = (layer, log) => {
       log(
         'initializer',
         nameOf(layer),
-        `${key} ${value.class_name} is Zeros: the weights come from the file.`,
+        `${key} ${value.class_name} becomes Zeros: the weights come from the file.`,
       );
     }
   }
@@ -32,13 +32,13 @@ function regularizer(layer: LayerConfig, key: string, value: SerializedObject, l
   const {class_name: name, config} = value;
   if (/^L[12]$/i.test(name)) {
     layer.config[key] = {class_name: 'L1L2', config: {l1: config.l1 ?? 0, l2: config.l2 ?? 0}};
-    log('regularizer', nameOf(layer), `${key} ${name} is L1L2 in tfjs.`);
+    log('regularizer', nameOf(layer), `${key} ${name} becomes L1L2.`);
   } else if (!isRegistered(value)) {
     layer.config[key] = null;
     log(
       'regularizer',
       nameOf(layer),
-      `${key} ${name}, which tfjs does not have, is gone: it matters only to a training loss.`,
+      `${key} ${name}, which tfjs lacks, is removed: it affects only a training loss.`,
     );
   }
 }

@@ -25,7 +25,7 @@ export const convertOps: ContainerRule = (container, log) => {
     const nodes = keras3Nodes(layer);
     const activation = own(ACTIVATIONS, layer.class_name);
     if (activation !== undefined && nodes.length > 0) {
-      log('op', nameOf(layer), `the op ${layer.class_name} is a layer Activation.`);
+      log('op', nameOf(layer), `the op ${layer.class_name} becomes an Activation layer.`);
       layer.class_name = 'Activation';
       layer.config.activation = activation === 'silu' ? 'swish' : activation;
     }
@@ -34,7 +34,7 @@ export const convertOps: ContainerRule = (container, log) => {
       for (const {kwargs = {}} of nodes) {
         layer.config.axis = kwargs.axis ?? 0;
         delete kwargs.axis;
-        log('op', nameOf(layer), 'the op Concatenate is the layer of that name.');
+        log('op', nameOf(layer), 'the op Concatenate becomes a layer of the same name.');
       }
     }
     if (!MERGES.has(layer.class_name)) continue;
@@ -42,12 +42,13 @@ export const convertOps: ContainerRule = (container, log) => {
       if (Array.isArray(node.args[0])) continue;
       if (!(node.args.length === 2 && node.args.every((arg) => tensorRef(arg) !== undefined))) {
         throw new UnsupportedModelError(
-          `'${nameOf(layer)}' is the op ${layer.class_name} with a constant, which tfjs has no layer for. Write it as a layer of your own, or ` +
-            'convert the model as a GraphModel (--output_format=tfjs_graph_model).',
+          `'${nameOf(layer)}' applies the op ${layer.class_name} to a constant, for which tfjs ` +
+            'has no layer. Write a custom layer for it, or convert the model to a GraphModel ' +
+            '(--output_format=tfjs_graph_model).',
         );
       }
       node.args = [node.args];
-      log('op', nameOf(layer), `the op ${layer.class_name} of two tensors is the layer of that name.`);
+      log('op', nameOf(layer), `the op ${layer.class_name} of two tensors becomes a layer of the same name.`);
     }
   }
 };

@@ -78,8 +78,9 @@ async function withBudget<T>(most: number, inFile: number, load: () => Promise<T
     left -= tf.util.sizeFromShape(shape as number[]);
     if (!(left >= 0)) {
       throw new WeightMismatchError(
-        `Layer '${this.name}' asks for '${name}' [${shape}], but the file has ${inFile} numbers in all. Convert the model again, with the ` +
-          'config and the weights of one save.',
+        `Layer '${this.name}' needs '${name}' [${shape}], but the file holds only ${inFile} ` +
+          'numbers in total. Convert the model again, with the config and weights of the same ' +
+          'save.',
       );
     }
     return stock.call(this, name, shape, ...rest);

@@ -20,7 +20,8 @@ const OF_THE_CELL = ['units', 'activation', 'recurrent_activation', 'use_bias'];
 export const recurrent: LayerRule = (layer, log) => {
   if (layer.config.time_major === true) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (${layer.class_name}) has time_major true, which tfjs ignores. Save it with time_major=False.`,
+      `Layer '${nameOf(layer)}' (${layer.class_name}) has time_major=True, which tfjs ignores. ` +
+        'Save the model with time_major=False.',
     );
   }
   if (layer.class_name === 'GRU' && layer.config.reset_after === true) {
@@ -30,7 +31,7 @@ export const recurrent: LayerRule = (layer, log) => {
     log(
       'gru',
       nameOf(layer),
-      'GRU with reset_after, which tfjs does not have, is an RNN with a cell of ours.',
+      'GRU with reset_after, which tfjs lacks, becomes an RNN with ResetAfterGRUCell.',
     );
   }
   if (layer.class_name === 'Bidirectional') oneLayerBothWays(layer);
@@ -40,8 +41,9 @@ function resetAfterGru(layer: LayerConfig): {name: string; config: Record<string
   const {config} = layer;
   if (Number(config.dropout ?? 0) > 0 || Number(config.recurrent_dropout ?? 0) > 0) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (GRU) has reset_after with dropout inside its cell, which tfjs does not have. Put a Dropout layer in front of the GRU ` +
-        'instead, or train it with reset_after=False.',
+      `Layer '${nameOf(layer)}' (GRU) has reset_after with dropout inside its cell, which tfjs ` +
+        'does not support. Put a Dropout layer in front of the GRU instead, or train it with ' +
+        'reset_after=False.',
     );
   }
   const pick = (keys: readonly string[]) =>
@@ -64,8 +66,9 @@ function oneLayerBothWays(layer: LayerConfig): void {
     JSON.stringify([of.class_name, of.config], (key, value) => (OWN.has(key) ? undefined : value));
   if (settings(forward) !== settings(backward)) {
     throw new UnsupportedModelError(
-      `Layer '${nameOf(layer)}' (Bidirectional) has a backward layer unlike its forward layer, which tfjs ignores. Give both the same settings, or ` +
-        'convert the model as a GraphModel (--output_format=tfjs_graph_model).',
+      `Layer '${nameOf(layer)}' (Bidirectional) has a backward layer with other settings than ` +
+        'its forward layer, which tfjs ignores. Give both the same settings, or convert the ' +
+        'model to a GraphModel (--output_format=tfjs_graph_model).',
     );
   }
   delete layer.config.backward_layer;

@@ -43,10 +43,10 @@ describe('a layer that tfjs lacks is refused by name, with the way out', () => {
     ['EinsumDense', /EinsumDense.*tfjs_graph_model/],
     ['Attention', /Attention.*tfjs_graph_model/],
     ['UnitNormalization', /UnitNormalization.*tfjs_graph_model/],
-    ['SeparableConv1D', /SeparableConv1D.*Write it as a Conv1D/],
-    ['TFOpLambda', /TFOpLambda.*layer of its own/],
+    ['SeparableConv1D', /SeparableConv1D.*Replace it with a Conv1D/],
+    ['TFOpLambda', /TFOpLambda.*replace it with a layer/],
     ['Lambda', /Lambda.*Python code/],
-    ['mine>Special', /no layer Special/],
+    ['mine>Special', /a Special, which tfjs-layers does not have/],
   ])('%s', async (class_name, message) => {
     const refused = load(sequentialArtifacts([4], [dense(4, 4), {class_name, config: {name: 'odd_one'}}]));
     await expect(refused).rejects.toThrow(UnsupportedModelError);
@@ -94,7 +94,7 @@ describe('a layer that tfjs lacks is refused by name, with the way out', () => {
           backward_layer: {class_name: 'LSTM', config: {name: 'back', units: 3}},
         },
       },
-      /backward layer unlike/,
+      /backward layer with other settings/,
     ],
   ])('%s', async (_, layer, message) => {
     const refused = load(sequentialArtifacts([4], [layer]));
@@ -142,9 +142,9 @@ test('L1 and L2 give the penalty of L1L2; another regularizer goes, and is repor
   const losses = model.layers.flatMap((layer) => layer.calculateLosses()).map((loss) => values(loss)[0]!);
   expect(losses.reduce((sum, loss) => sum + loss, 0)).toBeCloseTo(penalty, 5);
   expect(repairs.filter(({rule}) => rule === 'regularizer').map(({what}) => what)).toEqual([
-    expect.stringContaining('L2 is L1L2'),
-    expect.stringContaining('L1 is L1L2'),
-    expect.stringContaining('OrthogonalRegularizer, which tfjs does not have'),
+    expect.stringContaining('L2 becomes L1L2'),
+    expect.stringContaining('L1 becomes L1L2'),
+    expect.stringContaining('OrthogonalRegularizer, which tfjs lacks'),
   ]);
 });
 
@@ -342,9 +342,9 @@ describe('a source', () => {
   });
 
   test.each([
-    ['a handler that only saves', {save: async () => ({}) as tf.io.SaveResult}, /cannot load/],
-    ['nothing', null as unknown as tf.io.IOHandler, /takes an address/],
-    ['artifacts without a topology', {weightSpecs: []} as tf.io.ModelArtifacts, /no modelTopology/],
+    ['a handler that only saves', {save: async () => ({}) as tf.io.SaveResult}, /has no load\(\)/],
+    ['nothing', null as unknown as tf.io.IOHandler, /takes an address.*but got null/],
+    ['artifacts without a topology', {weightSpecs: []} as tf.io.ModelArtifacts, /no JSON modelTopology/],
     ['a topology of neither kind', {modelTopology: {a: 1}} as tf.io.ModelArtifacts, /neither a graph nor/],
   ])('is not %s', async (_, source, message) => {
     const refused = normalizeArtifacts(source).load();

@@ -55,14 +55,18 @@ export function renameWeights(
     const given = inLayerOrder(key, byLayer.get(key) ?? []);
     for (const [i, spec] of pair(key, weights, given).entries()) {
       const {name} = weights[i]!;
-      if (spec.name !== name) log('weight-names', name, `the weight '${spec.name}' of the file.`);
+      if (spec.name !== name) log('weight-names', name, `it is the weight '${spec.name}' of the file.`);
       renamed.set(spec, {...spec, name});
     }
   }
   return specs.map((spec) => {
     if (spec.group === 'optimizer') return spec;
     if (nobodys.has(spec))
-      log('weight-names', spec.name, 'the state of a random generator, which tfjs does not keep.');
+      log(
+        'weight-names',
+        spec.name,
+        'the state of a random generator is left out, because tfjs does not use it.',
+      );
     return renamed.get(spec);
   });
 }
@@ -116,8 +120,8 @@ function inLayerOrder(key: string, specs: readonly Spec[]): Spec[] {
   const inside = new Set(specs.map((spec) => place(spec).inside));
   if (inside.size > 1 && ![...inside].every((name) => /^(for|back)ward_/.test(name))) {
     throw new UnsupportedModelError(
-      `Layer '${namesIn(key).join('/')}' holds several layers (${[...inside].join(', ')}), whose order a .keras file does not say. Save the model as ` +
-        '.h5 and convert that.',
+      `Layer '${namesIn(key).join('/')}' holds several layers (${[...inside].join(', ')}), ` +
+        'whose order a .keras file does not record. Save the model as .h5 and convert that file.',
     );
   }
   return [...specs].sort((a, b) => {
@@ -167,21 +171,23 @@ function missing(
   shape: number[],
 ): WeightMismatchError {
   return new WeightMismatchError(
-    `The file has ${given} of the ${wanted} weights of layer '${layer}': '${name}' [${shape}] is missing. Convert the model again.`,
+    `The file has ${given} of the ${wanted} weights of layer '${layer}': '${name}' [${shape}] ` +
+      'is missing. Convert the model again.',
   );
 }
 
 function misfit(spec: Spec, name: string, shape: number[], layer: string): WeightMismatchError {
   return new WeightMismatchError(
-    `Weight '${spec.name}' [${spec.shape}] of the file does not fit '${name}' [${shape}] of layer '${layer}'. Convert the model again, with the ` +
-      'config and the weights of one save.',
+    `Weight '${spec.name}' [${spec.shape}] of the file does not fit '${name}' [${shape}] of ` +
+      `layer '${layer}'. Convert the model again, with the config and weights of the same save.`,
   );
 }
 
 function noLayer({name, shape}: Spec, expected: ReadonlyMap<string, unknown>): WeightMismatchError {
   const layers = [...expected.keys()].map((key) => namesIn(key).join('/'));
   return new WeightMismatchError(
-    `Weight '${name}' [${shape}] of the file belongs to no layer of the model (${layers.slice(0, 8).join(', ')}${layers.length > 8 ? ', ...' : ''}). ` +
-      'Convert the model again, with the config and the weights of one save.',
+    `Weight '${name}' [${shape}] of the file belongs to no layer of the model ` +
+      `(${layers.slice(0, 8).join(', ')}${layers.length > 8 ? ', ...' : ''}). Convert the model ` +
+      'again, with the config and weights of the same save.',
   );
 }

@@ -113,8 +113,9 @@ export class Cropping1D extends TimeAxisLayer {
     const left = this.steps(steps);
     if (left < 1) {
       throw new ShapeError(
-        `Layer '${this.name}' crops ${this.ends[0]} and ${this.ends[1]} steps, but its input [${x.shape}] ` +
-          'has no more. Pass longer sequences or set a smaller cropping.',
+        `Layer '${this.name}' crops ${this.ends[0]} steps at the start and ${this.ends[1]} at ` +
+          `the end, which leaves none of its input [${x.shape}]. Pass longer sequences, or set a ` +
+          'smaller cropping.',
       );
     }
     return tf.slice(x, [0, this.ends[0], 0], [batch, left, features]);
