@@ -16,6 +16,7 @@ export {combine} from './ops/combine.js';
 export {softmaxGates} from './ops/gates.js';
 export {layerNorm} from './ops/layer-norm.js';
 export {matMul} from './ops/matmul.js';
+export {packedMatMul, unpackMatrix, unpackRows} from './ops/packed.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {ACTIVATION_RANKS} from './ops/shapes.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
@@ -30,6 +31,26 @@ export {
   checkOptions,
   checkPositive,
 } from './options.js';
+export {type PackedCodes, type PackedData, type PackedSpec, packData, unpackData} from './packed/data.js';
+export {fromHalves, type HalfFormat, toHalves} from './packed/halves.js';
+export {
+  PACKED_BITS,
+  PACKED_VALUES,
+  type PackedBits,
+  type PackedGrid,
+  type PackedLayout,
+  type PackedParts,
+  type PackedValues,
+} from './packed/layout.js';
+export {
+  disposePacked,
+  isPacked,
+  type PackedMatrix,
+  packedBytes,
+  packedFrom,
+  packMatrix,
+  readPacked,
+} from './packed/matrix.js';
 export {patchReasons, reapplyPatches} from './patches.js';
 export {uniformNumbers} from './random.js';
 export {type Definition, define, Registry} from './registry.js';

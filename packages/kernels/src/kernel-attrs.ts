@@ -1,3 +1,4 @@
+import type {PackedLayout} from './packed/layout.js';
 import type {Activation, Mix, ScaleName} from './types.js';
 
 /*
@@ -97,6 +98,20 @@ export interface MatMulAttrs {
   transposeB: boolean;
   /** Multiplies the product. */
   scale: number;
+}
+
+/** The attributes of kernels that read a packed matrix W, whose parts are inputs. */
+export interface PackedAttrs extends PackedLayout {
+  /** The scale is halves, packed like codes of 16 bits along the units' rows; else float32. */
+  halfScale: boolean;
+  /** The same of the offset. */
+  halfOffset: boolean;
+}
+
+/** The attributes of the kernel of a product with a packed matrix. */
+export interface PackedMatMulAttrs extends PackedAttrs {
+  /** Multiply by the transpose of W. */
+  transposeW: boolean;
 }
 
 /** The attributes of the project kernel. */

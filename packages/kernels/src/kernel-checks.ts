@@ -57,7 +57,7 @@ function refuse(kernelName: string, shapes: Shapes, complaint: string): never {
  * Throws unless the inputs of a kernel of ours fit each other and its attributes, before anything is read or
  * written.
  *
- * @throws ShapeError if an input is missing, not float32, or of a rank or size that does not fit; ConfigError
+ * @throws ShapeError if an input is missing, or of a dtype, rank or size that does not fit; ConfigError
  * if an attribute that says how they fit is none that the kernel has.
  */
 export function checkCall(
@@ -70,6 +70,7 @@ export function checkCall(
   const rule = KERNELS[kernelName] as unknown as AnyRow;
   const shapes = shapesOf(kernelName, inputs, attrs.leading as number[] | undefined);
   const sizes: Sizes = {};
+  const dtypes = rule.dtypes?.(attrs);
   let any: readonly number[] | undefined;
   for (const {name, optional, axes} of inputsOf(rule, attrs, shapes)) {
     const shape = shapes[name];
@@ -78,7 +79,8 @@ export function checkCall(
       refuse(kernelName, shapes, `${name} is missing`);
     }
     const {dtype} = inputs[name]!;
-    if (dtype !== 'float32') refuse(kernelName, shapes, `${name} is ${dtype}, but must be float32`);
+    const wanted = dtypes?.[name] ?? 'float32';
+    if (dtype !== wanted) refuse(kernelName, shapes, `${name} is ${dtype}, but must be ${wanted}`);
     if (axes === undefined) {
       any ??= shape;
       if (!sameShape(shape, any)) refuse(kernelName, shapes, misfit(name, shape, any));

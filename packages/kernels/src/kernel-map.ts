@@ -1,4 +1,4 @@
-import type {KernelBackend, Tensor, Tensor2D, TensorInfo} from '@tensorflow/tfjs-core';
+import type {DataType, KernelBackend, Tensor, Tensor2D, TensorInfo} from '@tensorflow/tfjs-core';
 import {ConfigError} from './errors.js';
 import type {
   AdamAttrs,
@@ -10,12 +10,15 @@ import type {
   LayerNormAttrs,
   MatMulAttrs,
   OuterAttrs,
+  PackedAttrs,
+  PackedMatMulAttrs,
   ProjectAttrs,
   SoftmaxGradAttrs,
   StreamGatesAttrs,
   TopKAttrs,
   UpAttrs,
 } from './kernel-attrs.js';
+import {checkGrid, PACKED_PARTS, partShapes} from './packed/layout.js';
 import {ACTIVATIONS, type Activation, type Mix, SCALES} from './types.js';
 
 /*
@@ -42,6 +45,8 @@ export interface Row<Inputs extends Axes, Attrs, Output extends 'one' | 'list'> 
   axes: Inputs | ((attrs: Attrs, shapes: Shapes) => Inputs);
   /** Whether the kernel returns a tensor or a list of them. */
   output: Output;
+  /** The inputs' dtypes, where not float32. */
+  dtypes?: (attrs: Attrs) => Record<string, DataType>;
   /** What else has to hold; the complaint where it does not. */
   also?: (sizes: Sizes, attrs: Attrs, shapes: Shapes) => string | undefined;
   /** The backends that have it, where not all of ours do. */
@@ -129,6 +134,33 @@ function scaleAxes<Name extends string, Width extends string>(name: Name, width:
 }
 
 const EXPERTS = ['cpu', 'wasm'] as const;
+
+/** The parts of a packed matrix, whose sizes {@link packedComplaint} compares with the layout. */
+const PACKED_AXES = {
+  codes: 'words w',
+  'scale?': 'scaleRows scaleColumns',
+  'zeros?': 'zeroRows zeroColumns',
+  'offset?': 'offsetRows offsetColumns',
+  'codebook?': 'entries',
+} as const;
+
+const packedDtypes = ({halfScale, halfOffset}: PackedAttrs): Record<string, DataType> => ({
+  ...{codes: 'int32', zeros: 'int32', indices: 'int32'},
+  ...(halfScale && {scale: 'int32'}),
+  ...(halfOffset && {offset: 'int32'}),
+});
+
+/** What of a packed matrix does not fit its layout, by which a kernel reads it. */
+function packedComplaint(attrs: PackedAttrs, shapes: Shapes): string | undefined {
+  checkGrid('packed matrix', attrs, (part) => shapes[part] !== undefined);
+  const wanted = partShapes('packed matrix', attrs, {scale: attrs.halfScale, offset: attrs.halfOffset});
+  for (const part of PACKED_PARTS) {
+    const shape = shapes[part];
+    if (shape === undefined || shape.every((size, axis) => size === wanted[part][axis])) continue;
+    return `${part} has shape [${shape}], but must be [${wanted[part]}]`;
+  }
+  return undefined;
+}
 
 /** The kernels. */
 export const KERNELS = {
@@ -234,6 +266,26 @@ export const KERNELS = {
     axes: {'token?': 'w', 'sample?': 'w', share: '1', gate: '1'},
     output: 'list',
     also: ({w}) => (w === undefined ? 'it needs token, sample or both' : undefined),
+  }),
+  PeftPackedMatMul: kernel<PackedMatMulAttrs>()({
+    axes: {x: 'n k', ...PACKED_AXES, 'bias?': 'm'},
+    dtypes: packedDtypes,
+    output: 'one',
+    also: ({k, m}, attrs, shapes) => {
+      const complaint = packedComplaint(attrs, shapes);
+      if (complaint !== undefined) return complaint;
+      const [from, to] = attrs.transposeW ? [attrs.shape[1], attrs.shape[0]] : attrs.shape;
+      if (k !== from) return `x has ${k} columns, but the matrix needs ${from}`;
+      return m === undefined || m === to ? undefined : `bias has ${m} numbers, but the output ${to} columns`;
+    },
+    only: [],
+  }),
+  PeftUnpackRows: kernel<PackedAttrs>()({
+    axes: {...PACKED_AXES, 'indices?': 'n'},
+    dtypes: packedDtypes,
+    output: 'one',
+    also: (_sizes, attrs, shapes) => packedComplaint(attrs, shapes),
+    only: [],
   }),
   PeftAdam: kernel<AdamAttrs>()({axes: {value: '*', m: '*', v: '*', gradient: '*'}, output: 'list'}),
 };

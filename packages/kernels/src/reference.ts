@@ -7,4 +7,5 @@ export {softmaxGatesReference, streamGatesReference} from './reference/gates.js'
 export {numericGradient} from './reference/gradient.js';
 export {layerNormReference} from './reference/layer-norm.js';
 export {at, generate, type Matrix, matMulReference, matrix, transpose, zeros} from './reference/matrix.js';
+export {unpackReference} from './reference/packed.js';
 export {topKReference} from './reference/top-k.js';

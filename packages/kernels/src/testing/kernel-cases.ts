@@ -11,9 +11,22 @@ interface CaseOf<Name extends KernelName> {
   inputs: KernelInputs<Name, number[]>;
   attrs: KernelAttrs<Name> & CallAttrs;
   free?: string[];
+  /** The inputs that are int32. */
+  integers?: string[];
 }
 
 const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU: true, saveY: true} as const;
+
+const packed: KernelAttrs<'PeftUnpackRows'> = {
+  shape: [11, 5],
+  bits: 4,
+  wordBits: 32,
+  values: 'integer',
+  group: 3,
+  unitColumns: 5,
+  halfScale: false,
+  halfOffset: false,
+};
 
 /** Calls of every kernel of the map. */
 const CASES: {[Name in KernelName]: CaseOf<Name>[]} = {
@@ -106,6 +119,35 @@ const CASES: {[Name in KernelName]: CaseOf<Name>[]} = {
       attrs: {slope: 1, tokenFactor: 1, sampleFactor: 1},
     },
   ],
+  PeftPackedMatMul: [
+    {
+      // 11 rows of 4 bits in words of 32, in groups of 3: 2 words, 4 units.
+      inputs: {x: [3, 11], codes: [2, 5], scale: [2, 5], offset: [4, 5], bias: [5]},
+      attrs: {...packed, halfScale: true, transposeW: false},
+      free: ['x.0'],
+      integers: ['codes', 'scale'],
+    },
+    {
+      inputs: {x: [3, 5], codes: [2, 5], scale: [4, 5], zeros: [1, 5], bias: [11]},
+      attrs: {...packed, transposeW: true},
+      free: ['x.0'],
+      integers: ['codes', 'zeros'],
+    },
+    {
+      inputs: {x: [3, 11], codes: [2, 5], scale: [4, 5], codebook: [16]},
+      attrs: {...packed, values: 'codebook', transposeW: false},
+      free: ['x.0'],
+      integers: ['codes'],
+    },
+  ],
+  PeftUnpackRows: [
+    {
+      inputs: {codes: [2, 5], scale: [4, 5], offset: [2, 5], indices: [3]},
+      attrs: {...packed, halfOffset: true},
+      free: ['indices.0'],
+      integers: ['codes', 'offset', 'indices'],
+    },
+  ],
   PeftAdam: [
     {
       inputs: {value: [3, 5], m: [3, 5], v: [3, 5], gradient: [3, 5]},
@@ -149,6 +191,7 @@ export interface KernelCase {
   inputs: Record<string, number[]>;
   attrs: object;
   free?: string[];
+  integers?: string[];
 }
 
 export const KERNEL_CASES: KernelCase[] = Object.entries(CASES).flatMap(([kernel, cases]) =>
@@ -167,15 +210,14 @@ function otherShapes(name: string, shape: number[]): [change: string, shape: num
   return [...axes, [`${name}.rank+`, [...shape, 2]], [`${name}.rank-`, shape.slice(1)]];
 }
 
-function run(
-  {kernel, inputs, attrs}: KernelCase,
-  changed: string,
-  shape: number[],
-  dtype: tf.DataType,
-): void {
+const dtypeOf = ({integers}: KernelCase, name: string): 'int32' | 'float32' =>
+  integers?.includes(name) ? 'int32' : 'float32';
+
+function run(c: KernelCase, changed: string, shape: number[], dtype: tf.DataType): void {
+  const {kernel, inputs, attrs} = c;
   tf.tidy(() => {
     const tensors = Object.entries(inputs).map(([name, own]) =>
-      name === changed ? tf.ones(shape, dtype) : tf.ones(own),
+      name === changed ? tf.ones(shape, dtype) : tf.ones(own, dtypeOf(c, name)),
     );
     const packed = {...attrs, names: Object.keys(inputs)} as unknown as tf.NamedAttrMap;
     tf.engine().runKernel(kernel, tensors as unknown as tf.NamedTensorMap, packed);
@@ -200,12 +242,14 @@ export function misfits(): {wrong: string[]; calls: number} {
   for (const c of eachCase()) {
     run(c, '', [], 'float32');
     for (const [name, own] of Object.entries(c.inputs)) {
+      const dtype = dtypeOf(c, name);
+      const other = dtype === 'int32' ? 'float32' : 'int32';
       const changes: [string, number[], tf.DataType][] = otherShapes(name, own).map(([what, shape]) => [
         what,
         shape,
-        'float32',
+        dtype,
       ]);
-      for (const [what, shape, dtype] of [...changes, [`${name}.int32`, own, 'int32' as const] as const]) {
+      for (const [what, shape, dtype] of [...changes, [`${name}.${other}`, own, other] as const]) {
         calls++;
         const refused = refusal(() => run(c, name, [...shape], dtype));
         if (c.free?.some((axis) => what.startsWith(axis))) continue;

@@ -1,0 +1,85 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {BackendError} from '../errors.js';
+import {codesPerWord, wordsFor} from './layout.js';
+
+/** Backends whose stock ops take integers of 32 bits as they are. */
+const WHOLE = new Set(['cpu', 'wasm', 'tensorflow']);
+
+/** The integers that float32 and float16 hold exactly, in bits. */
+const SINGLE = 24;
+const HALF = 11;
+
+/**
+ * How many bits of an int32 the active backend keeps: textures of webgl are floats, and stock ops of other
+ * GPU backends compute with integers as float32.
+ */
+export function wordBitsOfBackend(): number {
+  if (WHOLE.has(tf.getBackend())) return 32;
+  return tf.backend().floatPrecision() === 16 ? HALF : SINGLE;
+}
+
+/**
+ * Throws where words are wider than the active backend keeps.
+ *
+ * @throws BackendError
+ */
+export function checkWords(what: string, wordBits: number): void {
+  const most = wordBitsOfBackend();
+  if (wordBits <= most) return;
+  throw new BackendError(
+    `${what}: the matrix is packed into words of ${wordBits} bits, of which the ${tf.getBackend()} backend ` +
+      `keeps ${most}. Pack it again while that backend is active.`,
+  );
+}
+
+/** Codes of [rows, columns], row-major, as words [⌈rows / perWord⌉, columns]. */
+export function toWords(
+  codes: ArrayLike<number>,
+  [rows, columns]: readonly [number, number],
+  bits: number,
+  wordBits: number,
+): Int32Array {
+  const perWord = codesPerWord(bits, wordBits);
+  const words = new Int32Array(wordsFor(rows, bits, wordBits) * columns);
+  for (let row = 0; row < rows; row++) {
+    const shift = (row % perWord) * bits;
+    const to = Math.floor(row / perWord) * columns;
+    const from = row * columns;
+    for (let column = 0; column < columns; column++) words[to + column]! |= codes[from + column]! << shift;
+  }
+  return words;
+}
+
+/** The inverse of {@link toWords}. */
+export function fromWords(
+  words: ArrayLike<number>,
+  [rows, columns]: readonly [number, number],
+  bits: number,
+  wordBits: number,
+): Uint8Array | Uint16Array {
+  const perWord = codesPerWord(bits, wordBits);
+  const mask = 2 ** bits - 1;
+  const codes = new (bits > 8 ? Uint16Array : Uint8Array)(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    const shift = (row % perWord) * bits;
+    const from = Math.floor(row / perWord) * columns;
+    const to = row * columns;
+    for (let column = 0; column < columns; column++)
+      codes[to + column] = (words[from + column]! >>> shift) & mask;
+  }
+  return codes;
+}
+
+/** The bytes of words, the lowest of each first, as a file has them. */
+export function wordBytes(words: Int32Array): Uint8Array {
+  const bytes = new Uint8Array(words.length * 4);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < words.length; i++) view.setInt32(4 * i, words[i]!, true);
+  return bytes;
+}
+
+/** The inverse of {@link wordBytes}, for bytes that begin anywhere. */
+export function bytesAsWords(bytes: Uint8Array): Int32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Int32Array.from({length: bytes.byteLength >> 2}, (_, i) => view.getInt32(4 * i, true));
+}
