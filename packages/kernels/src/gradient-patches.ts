@@ -48,14 +48,14 @@ export function gradientPatch<Attrs>(
   return {slot: gradientSlot(gradient.kernelName), reason, make: () => config};
 }
 
-/** A gradient of tfjs's own, for ours that stands in front of it. */
+/** tfjs's own gradient, as the one of ours that wraps it receives it. */
 export type StockGradient<Attrs> = (
   dys: tf.Tensor | tf.Tensor[],
   saved: tf.Tensor[],
   attrs: Attrs,
 ) => GradientFunctions;
 
-/** A gradient in front of tfjs's own, to which it can leave what that has right. */
+/** A gradient that wraps tfjs's own, to which it can leave the cases that are right. */
 export function gradientWrap<Attrs>(
   kernelName: string,
   wrap: (stock: StockGradient<Attrs>) => Gradient<Attrs>['gradFunc'],

@@ -13,7 +13,7 @@ interface Input {
 
 const read = new WeakMap<Axes, Input[]>();
 
-/** A row, of which it is not said that the attributes at hand are its own. */
+/** A row of the map, whatever its attributes. */
 type AnyRow = Row<Axes, Record<string, unknown>, 'one' | 'list'>;
 
 function inputsOf({axes}: AnyRow, attrs: Record<string, unknown>, shapes: Shapes): Input[] {
@@ -65,8 +65,7 @@ export function checkCall(
   inputs: Record<string, TensorInfo>,
   attrs: Record<string, unknown>,
 ): void {
-  // Attributes are whatever the caller gave: a row looks at those that it needs, and refuses what they must
-  // not be.
+  // Attributes are whatever the caller gave: a row reads those that it needs and refuses invalid values.
   const rule = KERNELS[kernelName] as unknown as AnyRow;
   const shapes = shapesOf(kernelName, inputs, attrs.leading as number[] | undefined);
   const sizes: Sizes = {};

@@ -32,8 +32,9 @@ export type Shapes = Record<string, readonly number[]>;
 export type Sizes = Record<string, number>;
 
 /**
- * The axes of each input by name: one letter or word an axis, of which the same has one size throughout. `?`
- * behind an input's name says that it may be left out; `*` stands for any axes, the same ones throughout.
+ * The axes of each input by name: one letter or word per axis, and axes of the same name have the same size.
+ * `?` after the name of an input says that it may be left out; `*` stands for any axes, the same ones
+ * everywhere.
  */
 export type Axes = Record<string, string>;
 
@@ -47,9 +48,9 @@ export interface Row<Inputs extends Axes, Attrs, Output extends 'one' | 'list'> 
   output: Output;
   /** The inputs' dtypes, where not float32. */
   dtypes?: (attrs: Attrs) => Record<string, DataType>;
-  /** What else has to hold; the complaint where it does not. */
+  /** Checks what else has to hold, and returns the complaint if it does not. */
   also?: (sizes: Sizes, attrs: Attrs, shapes: Shapes) => string | undefined;
-  /** The backends that have it, where not all of ours do. */
+  /** The backends that have it, if not all of ours do. */
   only?: readonly BackendName[];
 }
 

@@ -14,7 +14,7 @@ export type Kernel<Attrs = Record<string, unknown>, Backend = tf.KernelBackend> 
   call: Call<Attrs, Backend>,
 ) => tf.TensorInfo | tf.TensorInfo[];
 
-/** Ours, for the stock kernel that it can leave its work to. */
+/** Makes our kernel from the stock one, to which it can delegate. */
 export type Decorator<Attrs = Record<string, unknown>, Backend = tf.KernelBackend> = (
   stock: Kernel<Attrs, Backend>,
 ) => Kernel<Attrs, Backend>;
@@ -29,23 +29,25 @@ export function kernelSlot(kernelName: string, backendName: string): Slot<tf.Ker
       if (tf.getKernel(kernelName, backendName) != null) tf.unregisterKernel(kernelName, backendName);
       if (config !== undefined) tf.registerKernel(config);
     },
-    // A backend registers all its kernels when it is imported. Ours, which are nobody else's, need not wait
-    // for that.
+    // A backend registers all its kernels when it is imported. Kernels that only this package has need not
+    // wait for that.
     ready: () => kernelName.startsWith('Peft') || tf.findBackendFactory(backendName) != null,
   };
 }
 
-/** The stock kernel that ours stands in front of. */
+/** The stock kernel that ours wraps. */
 export function stockKernel(kernelName: string, backendName: string): tf.KernelFunc | undefined {
   return stockOf(kernelSlot(kernelName, backendName))?.kernelFunc;
 }
 
-// tfjs has one type for the calls of all kernels. What a call really holds is what the callers of that one
-// kernel give it.
+// tfjs has one type for the calls of all kernels; what a call really holds depends on the kernel.
 const typed = <Attrs, Backend>(kernelFunc: tf.KernelFunc) => kernelFunc as unknown as Kernel<Attrs, Backend>;
 const untyped = <Attrs, Backend>(kernel: Kernel<Attrs, Backend>) => kernel as unknown as tf.KernelFunc;
 
-/** A kernel in front of the stock one of a backend; its set-up goes along, since ours delegates to it. */
+/**
+ * A kernel that wraps the stock one of a backend. It keeps the stock set-up, since it delegates to that
+ * kernel.
+ */
 export function kernelPatch<Attrs, Backend = tf.KernelBackend>(
   kernelName: string,
   backendName: string,
@@ -59,7 +61,7 @@ export function kernelPatch<Attrs, Backend = tf.KernelBackend>(
   };
 }
 
-/** A kernel in front of the stock one of the wasm backend. */
+/** A kernel that wraps the stock one of the wasm backend. */
 export function wasmPatch<Attrs>(
   kernelName: string,
   reason: Reason,
@@ -68,7 +70,7 @@ export function wasmPatch<Attrs>(
   return kernelPatch(kernelName, 'wasm', reason, decorate);
 }
 
-/** A kernel that a backend lacks, or has wrong so that ours does without it. */
+/** A kernel that a backend lacks, or gets so wrong that ours does not use it. */
 export function suppliedKernel<Attrs, Backend = tf.KernelBackend>(
   kernelName: string,
   backendName: string,

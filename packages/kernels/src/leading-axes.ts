@@ -11,7 +11,7 @@ type Infos = Record<string, tf.TensorInfo>;
 type Outputs = tf.TensorInfo | tf.TensorInfo[];
 type Run = (inputs: Infos) => Outputs;
 
-/** How a backend, or a composed kernel, gives what it has another shape. */
+/** How a backend, or a composed kernel, reshapes a tensor. */
 type Reshape = (info: tf.TensorInfo, shape: number[]) => tf.TensorInfo;
 
 /** [...leading, ...rest] as [n, size of rest]. */
@@ -39,8 +39,8 @@ export function onMatrices(run: Run, inputs: Infos, leading: number[], backend: 
   const known = new Set(Object.values(inputs));
   const outputs = withAxes(run, inputs, leading, (info, shape) => {
     const made = kernelFunc({inputs: {x: info}, attrs: {shape}, backend}) as tf.TensorInfo;
-    // Each Reshape holds its data once more: a flat input is given up in the end, an output under its old
-    // shape.
+    // Each Reshape holds its data once more, so flat inputs are disposed at the end, and outputs under their
+    // old shape.
     replaced.push(known.has(info) ? made : info);
     return made;
   });

@@ -41,7 +41,7 @@ export interface Slot<T extends object> {
 export interface Patch<T extends object> {
   slot: Slot<T>;
   reason: Reason;
-  /** Ours, for what lies under it; undefined where there is nothing yet that it could stand in front of. */
+  /** Makes our value from the one that it wraps; undefined while there is nothing to wrap. */
   make(inner: T | undefined): T | undefined;
 }
 
@@ -68,7 +68,7 @@ const patched = shared('kernels.patches', () => new Map<string, AnyPatched>());
 /** The owner of what ops need when they run. */
 const ON_DEMAND = 'on demand';
 
-/** What functions of ours carry: the reasons for them. */
+/** Marks our functions with the reasons for them. */
 const MARK = Symbol.for('tfjs-peft.reasons');
 
 function applyTo<T extends object>(one: Patched<T>): void {
@@ -90,7 +90,10 @@ function applyTo<T extends object>(one: Patched<T>): void {
   one.active = {ours, stock};
 }
 
-/** Puts the stock value back, unless somebody else has replaced ours, and over it what is still wanted. */
+/**
+ * Restores the stock value, unless somebody else has replaced ours, and applies the patches that are still
+ * wanted.
+ */
 function renew<T extends object>(one: Patched<T>): void {
   const {slot, layers, active} = one;
   one.active = undefined;
@@ -151,7 +154,9 @@ export class PatchSet {
     put(this.owner, this.patches());
   }
 
-  /** Takes all of it out, and what ops have put in on demand, which they do again when they run. */
+  /**
+   * Removes all of it, and the patches that ops have applied on demand; ops apply these again when they run.
+   */
   restore(): void {
     take(this.owner);
     take(ON_DEMAND);
@@ -208,8 +213,8 @@ const SETUP = 'PeftSetup';
 
 /**
  * A backend that is imported after this package registers its kernels late, or over ours. But tfjs lets every
- * kernel set itself up when its backend becomes the active one, and this is a kernel that does nothing else.
- * So the order of imports does not matter.
+ * kernel set itself up when its backend becomes the active one, and the kernel registered here does nothing
+ * but that. So the order of imports does not matter.
  */
 function watchBackends(): void {
   for (const backendName of BACKENDS) {

@@ -2,7 +2,7 @@ import {registerKind} from './core/lifecycle/kinds.js';
 import {graphKind} from './graph-model/kind.js';
 import {registerNodes} from './graph-model/register.js';
 
-// Here, not in the modules' own files: a bundler drops what nothing but a saved model needs.
+// Registered here, not in the modules' own files: a bundler would drop what only a saved model needs.
 registerKind('graph', graphKind);
 registerNodes();
 

@@ -6,15 +6,15 @@ import {PeftWrapper} from './layers-model/sites/peft-wrapper.js';
 import {orderWeights} from './layers-model/sites/weight-order.js';
 import {knowModels} from './layers-model/surgery/known-models.js';
 
-// Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
+// Registered here, not in the classes' own files: a bundler would drop a class that only a saved model needs.
 registerKind('layers', layersKind);
 knowModels();
 orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);
 
-// What a user of this package needs of those below it, so that nothing has to be imported from
-// a package that was not installed.
+// What users of this package need from the packages below it, so that they import nothing from a package that
+// they did not install.
 export {
   BackendError,
   ConfigError,
@@ -28,7 +28,7 @@ export {
   WeightMismatchError,
 } from '@tfjs-peft/kernels';
 export type {AddWeight, Init, RouterConfig, RouterContext, Weight} from '@tfjs-peft/routers';
-// By a star, since only so can another package add to the interface AdapterConfigs.
+// With a star: otherwise no other package could add to the interface AdapterConfigs.
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';
 export * from './core/adapters/list.js';

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ResetAfterGRUCell} from './repair/layers/gru-cell.js';
 import {Cropping1D, ZeroPadding1D} from './repair/layers/time-axis.js';
 
-// Here, not in the classes' own files: a bundler drops those where nothing but a saved model needs the class.
+// Registered here, not in the classes' own files: a bundler would drop a class that only a saved model needs.
 tf.serialization.registerClass(ResetAfterGRUCell);
 tf.serialization.registerClass(ZeroPadding1D);
 tf.serialization.registerClass(Cropping1D);

@@ -177,7 +177,7 @@ function start(rows: number[][], count: number, next: () => number): number[][] 
       left -= value;
       return left < 0;
     });
-    // No row is away from all centroids: any row will do.
+    // All rows lie on centroids: any row will do.
     centroids.push(rows[chosen < 0 ? centroids.length % rows.length : chosen]!);
   }
   return centroids;

@@ -44,9 +44,10 @@ export function usedBy(inputs: Named, stage: Stage): Named {
 }
 
 /**
- * Runs combine on a GPU backend: one program where it can be one. A tfjs program has one output, so what a
- * gradient keeps is written by a program of its own, and the next one starts from it instead of from x: no
- * product is computed twice. More inputs than a program can bind are split in the same way.
+ * Runs combine on a GPU backend, in a single program where possible. A tfjs program has one output, so a
+ * separate program writes each value that the gradient keeps, and the next program starts from that value
+ * instead of from x: no product is computed twice. A combine with more inputs than one program can bind is
+ * split in the same way.
  */
 export function combineStages(
   backend: KernelBackend,

@@ -32,8 +32,8 @@ const choice = (kernelName: string, isFirst: Choice): AnyPatch =>
   });
 
 /**
- * Gradients of elementwise ops that stock tfjs gives in the shape of the result, where an operand is smaller,
- * or that are not 0.
+ * Gradients of elementwise ops for which stock tfjs keeps the shape of the result though an operand is
+ * smaller, or gives something other than 0 where the output is piecewise constant.
  */
 export const BROADCAST_GRADIENTS: AnyPatch[] = [
   choice('Maximum', tf.greaterEqual),
@@ -51,15 +51,14 @@ export const BROADCAST_GRADIENTS: AnyPatch[] = [
       };
     },
   }),
-  // Steps, of which stock gives the gradient of the division; that of integers, which tf.div runs so too, is
-  // wanted.
+  // FloorDiv is piecewise constant, but stock gives it the gradient of the division. Only for integers, which
+  // tf.div runs through FloorDiv too, is that gradient wanted.
   gradientWrap('FloorDiv', (stock) => (dy, saved, attrs) => {
     const [a, b] = saved as [tf.Tensor, tf.Tensor];
     if (a.dtype !== 'float32' && b.dtype !== 'float32') return stock(dy, saved, attrs);
     return {a: () => tf.zeros(a.shape), b: () => tf.zeros(b.shape)};
   }),
-  // Whole numbers and truth values do not follow small changes of floats; stock hands the gradient on as if
-  // they did.
+  // Integers and booleans do not follow small changes of floats; stock passes the gradient on as if they did.
   gradientPatch<tf.CastAttrs>({
     kernelName: 'Cast',
     inputsToSave: ['x'],

@@ -10,7 +10,7 @@ const LOGIC: Record<string, string[]> = {
   LogicalNot: ['x'],
 };
 
-/** Ops whose result is chosen or counted: it follows no small change of what they are given. */
+/** Ops whose result is a choice or a count, which does not follow small changes of the inputs. */
 const CHOICES: Record<string, string[]> = {
   SearchSorted: ['sortedSequence', 'values'],
   Multinomial: ['logits'],
@@ -19,9 +19,7 @@ const CHOICES: Record<string, string[]> = {
   All: ['x'],
 };
 
-/**
- * Whether an op on the gradient tape made the tensor that was saved, in a copy of its own, for a gradient.
- */
+/** Whether an op on the gradient tape computed the tensor of which a copy was saved for a gradient. */
 function wasComputed(saved: tf.Tensor): boolean {
   const tape = tf.engine().state.activeTape ?? [];
   const maker = ({id}: tf.Tensor) => tape.find(({outputs}) => outputs.some((output) => output.id === id));
@@ -41,8 +39,8 @@ const ofLogic = (kernelName: string, input: tf.Tensor) => () => {
 };
 
 /**
- * Comparisons are piecewise constant: their gradient is zero, where stock tfjs throws; and so it is for logic
- * on their results. Of a boolean tensor itself nobody can have meant to take a gradient: that still throws, a
+ * Comparisons are piecewise constant, so their gradient is zero, where stock tfjs throws; the same holds for
+ * logic on their results. The gradient of a boolean tensor itself can only be a mistake: it still throws, a
  * NoGradientError.
  */
 export const COMPARISON_GRADIENTS: AnyPatch[] = [
@@ -65,7 +63,7 @@ export const COMPARISON_GRADIENTS: AnyPatch[] = [
     gradientPatch({
       kernelName,
       inputsToSave,
-      // tfjs asks only for the inputs that depend on what one differentiates with respect to.
+      // tfjs asks only for the inputs through which the gradient passes.
       gradFunc: (_, saved) =>
         Object.fromEntries(inputsToSave.map((name, i) => [name, ofLogic(kernelName, saved[i]!)])),
     }),

@@ -14,7 +14,7 @@ interface Attributes {
 
 type Shape4D = [number, number, number, number];
 
-/** What tfjs's info of a convolution has of one spatial axis. */
+/** What tfjs's convolution info says about one spatial axis. */
 type AxisInfo<Name extends string> = Record<
   `${'in' | 'out' | 'filter' | 'stride' | 'dilation'}${Name}`,
   number
@@ -46,8 +46,8 @@ function axesOf(x: tf.Tensor, filter: tf.Tensor, attributes: Attributes, depthwi
 }
 
 /**
- * The gradients of a dilated depthwise convolution, which has no strides. That of the input is a dilated
- * depthwise convolution too, with the filter turned round; that of the filter is a sum for each tap.
+ * The gradients of a dilated depthwise convolution, which has no strides. The gradient of the input is itself
+ * a dilated depthwise convolution, with the filter reversed; that of the filter is one sum per tap.
  */
 function dilatedDepthwise(
   dy: tf.Tensor4D,
@@ -89,7 +89,9 @@ function dilatedDepthwise(
   };
 }
 
-/** Stock tfjs refuses the gradient of a dilated convolution; of those without gaps it is left to it. */
+/**
+ * Stock tfjs refuses the gradient of a dilated convolution; without dilations, the stock gradient is used.
+ */
 const dilated = (kernelName: 'Conv2D' | 'DepthwiseConv2dNative'): AnyPatch =>
   gradientWrap<Attributes>(kernelName, (stock) => (dy, saved, attributes) => {
     if ([attributes.dilations ?? 1].flat().every((size) => size === 1)) return stock(dy, saved, attributes);

@@ -5,8 +5,8 @@ import type {AnyPatch} from '../patches.js';
 import {resampleGradient} from './resize.js';
 
 /**
- * What each row (or column) of a crop takes of the image's, by tensors alone, since boxes may be computed:
- * [boxes, count, size].
+ * The share of each image row (or column) in each row (or column) of a crop, [boxes, count, size]. It is
+ * computed with ops only, because the boxes may be computed too.
  */
 function takes(first: tf.Tensor, last: tf.Tensor, count: number, size: number, method: string): tf.Tensor3D {
   const column = (t: tf.Tensor): tf.Tensor => tf.reshape(tf.mul(t, size - 1), [-1, 1]);
@@ -27,7 +27,7 @@ function takes(first: tf.Tensor, last: tf.Tensor, count: number, size: number, m
   return tf.mul(weights, tf.cast(tf.expandDims(inside, 2), 'float32')) as tf.Tensor3D;
 }
 
-/** The image's part of CropAndResize's gradient. */
+/** CropAndResize's gradient with respect to the image. */
 export const CROP_AND_RESIZE_GRADIENT: AnyPatch = gradientPatch<tf.CropAndResizeAttrs>({
   kernelName: 'CropAndResize',
   inputsToSave: ['image', 'boxes', 'boxInd'],

@@ -21,7 +21,7 @@ const sizeOf = (labels: string, sizes: Map<string, number>): number =>
 
 const only = (labels: string, test: (label: string) => boolean): string => [...labels].filter(test).join('');
 
-/** Sums `t` over the labels that nobody else wants, and puts the rest in the given order. */
+/** Sums `t` over its labels that are not wanted, and puts the rest in the wanted order. */
 function arrange(t: tf.Tensor, labels: string, wanted: string): tf.Tensor {
   const surplus = [...labels].flatMap((label, axis) => (wanted.includes(label) ? [] : [axis]));
   const left = only(labels, (label) => wanted.includes(label));
@@ -77,8 +77,8 @@ export function einsumByProducts(equation: string, inputs: tf.Tensor[]): tf.Tens
 }
 
 /**
- * Gradient of operand i: the other operand times the upstream one, and labels that only operand i has spread
- * over again.
+ * Gradient of operand i: the other operand times the upstream gradient, broadcast over the labels that only
+ * operand i has.
  */
 function einsumGradient(equation: string, inputs: tf.Tensor[], i: number, dy: tf.Tensor): tf.Tensor {
   const {operands, output} = parse(equation);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
 
-/** Integer indices never carry a gradient; this is for tfjs, which asks every input. */
+/** Integer indices never carry a gradient, but tfjs asks for one of every input. */
 const none = (indices: tf.Tensor) => () => tf.zeros(indices.shape);
 
 /** The sum of those rows that have one id, by id: [count, width]. */
@@ -14,8 +14,8 @@ function sumById(rows: tf.Tensor, ids: tf.Tensor1D, count: number): tf.Tensor {
 }
 
 /**
- * Gather's gradient: what came from one entry adds up. Stock's knows one batch axis at most, and gives
- * indices as the gradient of indices.
+ * Gather's gradient sums over all reads of an entry. Stock's handles at most one batch axis, and returns the
+ * indices as their own gradient.
  */
 function gatherGradient(
   dy: tf.Tensor,

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {gradientPatch} from '../gradient-patches.js';
 import type {AnyPatch} from '../patches.js';
 
-/** Adds to the gradient's inner part what was mirrored on both sides of one axis. */
+/** Adds the mirrored parts on both sides of one axis to the gradient's inner part. */
 function fold(t: tf.Tensor, axis: number, [before, after]: [number, number], edge: number): tf.Tensor {
   const size = t.shape[axis]! - before - after;
   const part = (from: number, length: number): tf.Tensor => {
@@ -24,7 +24,7 @@ function fold(t: tf.Tensor, axis: number, [before, after]: [number, number], edg
   return sum;
 }
 
-/** MirrorPad's gradient: what was mirrored adds to what it was a mirror of; stock drops it. */
+/** MirrorPad's gradient: the gradient of a mirrored entry adds to that of its original; stock drops it. */
 export const MIRROR_PAD_GRADIENT: AnyPatch = gradientPatch<tf.MirrorPadAttrs>({
   kernelName: 'MirrorPad',
   inputsToSave: ['x'],

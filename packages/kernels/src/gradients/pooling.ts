@@ -65,13 +65,13 @@ function axesOf(rank: 4 | 5): (shape: number[], attributes: PoolAttributes) => P
 }
 
 /**
- * A mean is over that part of a window which lies within the input; stock's gradient divides by the whole
- * window. Divided by the share beforehand, it is right.
+ * A mean covers only the part of a window that lies within the input, but stock's gradient divides by the
+ * whole window. Dividing dy by the share of that part first corrects this.
  */
 const mean = (kernelName: string, axes: ReturnType<typeof axesOf>): AnyPatch =>
   gradientWrap<PoolAttributes>(kernelName, (stock) => (dy, saved, attrs) => {
     const [x] = saved as [tf.Tensor];
-    // Padding by hand, which no converted model has, is stock's, as tfjs-core's specs want it.
+    // Explicit padding, which no converted model has, keeps stock's gradient, as tfjs-core's specs require.
     if (Array.isArray(attrs.pad)) return stock(dy, saved, attrs);
     let scaled = dy;
     axes(x.shape, attrs).forEach((part, i) => {

@@ -68,11 +68,11 @@ export const REARRANGEMENT_GRADIENTS: AnyPatch[] = [
     if (shape.length < 5) return stock(dy, saved, attrs);
     return {x: () => sumOfCopies(dy, shape, attrs.reps)};
   }),
-  // Of a single output tfjs hands on no list, which stock takes for granted.
+  // For a single output, tfjs does not pass a list of gradients, but stock expects one.
   ...['Unpack', 'SplitV'].map((kernelName) =>
     gradientWrap(kernelName, (stock) => (_dy, saved, attrs, dys) => stock(dys, saved, attrs)),
   ),
-  // Stock takes a negative axis for none.
+  // Stock does not resolve a negative axis.
   gradientWrap<{axis: number | number[]}>('Prod', (stock) => (dy, saved, attrs) => {
     const axis = tf.util.parseAxisParam(attrs.axis, saved[0]!.shape);
     return stock(dy, saved, {...attrs, axis});

@@ -30,7 +30,10 @@ function cumprodGradient(dy: tf.Tensor, x: tf.Tensor, axis: number, exclusive: b
   return tf.mul(tf.cumprod(x, axis, true, false), sum);
 }
 
-/** Cumsum along any axis, where stock transposes what is not; Cumprod, of which it has none. */
+/**
+ * Cumsum along any axis, where stock transposes a result that is already in order; and Cumprod, which has no
+ * gradient in stock.
+ */
 export const SCAN_GRADIENTS: AnyPatch[] = [
   gradientPatch<tf.CumsumAttrs>({
     kernelName: 'Cumsum',

@@ -13,8 +13,8 @@ export interface Axis {
 }
 
 /**
- * Places `t` in a larger range of all spatial axes, [batch, ..., channels], from `at` on, or what of it falls
- * within.
+ * Places `t` [batch, ..., channels] in a larger range of all spatial axes, starting at `at`; what falls
+ * outside is cut off.
  */
 export function place(t: tf.Tensor, at: number[], sizes: number[]): tf.Tensor {
   // Stock webgl and webgpu do not pad tensors of rank 5, so there it goes axis by axis.
@@ -44,7 +44,7 @@ export function place(t: tf.Tensor, at: number[], sizes: number[]): tf.Tensor {
   return tf.pad(part, [[0, 0], ...pads, [0, 0]]);
 }
 
-/** A gradient with the zeros between its entries that a stride leaves out. */
+/** A gradient with zeros in place of the entries that a stride skips. */
 export function unstrided(dy: tf.Tensor, axes: readonly Axis[]): tf.Tensor {
   return axes.reduce((t, {stride, output}, i) => {
     return stride === 1 ? t : spread(t, i + 1, 0, stride, (output - 1) * stride + 1);

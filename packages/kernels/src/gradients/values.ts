@@ -31,7 +31,7 @@ const intoCopy: Decorator = (stock) => (call) =>
     return tf.engine().makeTensorFromTensorInfo(result);
   });
 
-/** Kernels with wrong values, by which a gradient would be wrong too. */
+/** Kernels with wrong values, which would make gradients wrong too. */
 export const VALUES_FOR_GRADIENTS: AnyPatch[] = [
   kernelPatch('BatchMatMul', 'cpu', 'gradients', spreadOut),
   kernelPatch('TensorScatterUpdate', 'cpu', 'gradients', intoCopy),

@@ -32,10 +32,7 @@ interface Update {
   gradient: tf.Tensor;
 }
 
-/**
- * What is to be updated, or undefined if anything is not as the kernel needs it: then the stock method has
- * to see it.
- */
+/** The updates to make; undefined if anything does not suit the kernel, so that the stock method must run. */
 function updatesOf(gradients: Gradients): Update[] | undefined {
   const named = Array.isArray(gradients)
     ? gradients.map(({name, tensor}) => [name, tensor] as const)
@@ -51,13 +48,12 @@ function updatesOf(gradients: Gradients): Update[] | undefined {
   return updates;
 }
 
-/** Whose moments those are that were made here; of those that were loaded it is not known. */
+/** The variables to which moments made here belong; for loaded moments, they are unknown. */
 const owners = new WeakMap<tf.Variable, tf.Variable>();
 
 /**
- * tfjs finds a variable's moments by its place in the list. In another list, such as that of an adapter
- * that was enabled since, the moments at that place are another variable's, and of another shape unless by
- * chance.
+ * tfjs finds a variable's moments by its position in the list. In another list, such as that of an adapter
+ * enabled since, the moments at that position belong to another variable, usually of another shape.
  */
 function checkMoments(moments: Moment[], updates: Update[]): void {
   for (const {at, value} of updates) {
@@ -85,7 +81,7 @@ function momentOf(moments: Moment[], {at, value}: Update, suffix: string): tf.Va
 
 const fused = (stock: Apply): Apply =>
   function (gradients) {
-    // tfjs declares private what its own config shows.
+    // tfjs declares private what its own getConfig shows.
     const state = this as unknown as AdamState;
     const known = Array.isArray(state.accumulatedFirstMoment) && state.accBeta1 instanceof tf.Variable;
     const updates = known && hasKernel('PeftAdam') ? updatesOf(gradients) : undefined;
@@ -122,7 +118,7 @@ const fused = (stock: Apply): Apply =>
     state.incrementIterations();
   };
 
-/** Our Adam in place of the method of tfjs's, which every entry point of a backend brings. */
+/** Our Adam in place of tfjs's method; every backend's entry point brings it. */
 export const ADAM: AnyPatch = {
   slot: {
     key: 'method AdamOptimizer.applyGradients',

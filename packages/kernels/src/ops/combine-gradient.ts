@@ -41,8 +41,8 @@ function epilogue(parts: Named, activation: Activation, heads?: Heads): tf.Tenso
 
 /**
  * Gradients of a scale's own inputs, from the two factors of the elementwise product dScaled ∘ unscaled. A
- * vector's needs its column sums alone, when it is asked for. Of gates and table each needs the product
- * itself, which is computed at once, and once for both.
+ * vector needs only the column sums of that product, and only if its gradient is asked for. Gates and table
+ * need the product itself, which is computed immediately and once for both.
  */
 function scaleGradients(
   named: Named,

@@ -12,14 +12,14 @@ export interface GradientCall<Name extends KernelName> {
   dy: tf.Tensor;
   /** The gradients of all outputs. */
   dys: tf.Tensor[];
-  /** The inputs, of which those are there that were to be saved. */
+  /** The inputs; only those that were to be saved are there. */
   inputs: KernelInputs<Name, tf.Tensor>;
   /** The outputs that were saved. */
   outputs: tf.Tensor[];
   attrs: KernelAttrs<Name>;
   /** The axes before the last, if the inputs are no matrices; see leading-axes.ts. */
   leading: number[] | undefined;
-  /** What the gradients share is made through it; it is given up when the last of them is through. */
+  /** Makes what the gradients share, and disposes it when the last of them is computed. */
   shared: SharedGradients;
 }
 
@@ -27,7 +27,10 @@ type Functions<Name extends KernelName> = {
   [Input in keyof KernelInputs<Name>]?: (() => tf.Tensor) | undefined;
 };
 
-/** Shared, so that an entry point of one copy of this package registers those of another copy's ops too. */
+/**
+ * Shared, so that an entry point of one copy of this package also registers the gradients of another copy's
+ * ops.
+ */
 const gradients = shared('kernels.op-gradients', () => new Map<KernelName, AnyPatch>());
 
 /**

@@ -37,9 +37,9 @@ export function hasKernel(kernelName: KernelName): boolean {
   return tf.getKernel(kernelName, tf.getBackend()) != null;
 }
 
-/** Gives a backend those kernels, composed of tfjs's ops, of which it has none of its own. */
+/** Gives a backend the kernels that it lacks, composed of tfjs's ops. */
 export function composeMissing(backendName: string): void {
-  // They work on tensors, which the engine hands to every kernel; its types tell of less.
+  // They work on tensors, which the engine passes to every kernel, though its types promise less.
   const kernels = composed as unknown as PeftKernels;
   const patches = peftKernelPatches(backendName, kernels, 'composed');
   applyOnDemand(patches.filter(({slot}) => slot.read() === undefined));
@@ -78,8 +78,8 @@ export function runPeftKernel<Name extends KernelName>(
   const {packed, names} = packInputs(kernelName, inputs);
   const deep = leading !== undefined && Object.values(packed).some(({rank}) => rank > 2);
   const all = {...(attrs as object), ...(names && {names}), ...(deep && {leading}), ...(saveY && {saveY})};
-  // tfjs's types say what attributes of its own kernels are; ours come back to us as they are, and with the
-  // outputs of the row.
+  // tfjs's types describe the attributes of its own kernels; ours come back unchanged, with the outputs of
+  // the row.
   return tf
     .engine()
     .runKernel(kernelName, packed, all as unknown as tf.NamedAttrMap) as unknown as KernelOutput<

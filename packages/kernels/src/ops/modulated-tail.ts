@@ -6,15 +6,15 @@ import type {SharedGradients} from './shared-gradients.js';
 
 type Named = KernelInputs<'PeftCombine', tf.Tensor2D>;
 
-/** Where an output is smaller, the number of kernels counts and not the passes over it. */
+/** For smaller outputs, the number of kernels counts, not the passes over the output. */
 const LEAST_OUTPUT = 2 ** 17;
-/** Columns of products that one pass over an output costs as much as. */
+/** One pass over an output costs as much as this many columns of products. */
 const COLUMNS_A_PASS = 14;
 
 /**
- * Whether {@link modulatedTail} is faster than the gradients factor by factor: these are products of rank + E
- * columns, three of each, and three arrays of the output's size; it is two products of rank · E columns and
- * no such array.
+ * Whether {@link modulatedTail} is faster than computing the gradients factor by factor. The latter takes
+ * three products of rank columns, three of E columns, and three arrays of the output's size; the former takes
+ * two products of rank · E columns and no such array.
  */
 export function modulatedPays({h, b, betaGates, betaTable}: Named): boolean {
   if (betaGates === undefined || betaTable === undefined) return false;

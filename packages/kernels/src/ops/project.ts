@@ -87,7 +87,7 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
   });
 }
 
-/** Checks what says which experts were chosen, and returns whether only those are computed. */
+/** Checks the options that tell which experts were chosen, and returns whether to compute only those. */
 function checkGates({x, a, gates, topK, sparse}: ProjectInputs): boolean {
   if (gates === undefined) {
     if (topK === undefined) return false;

@@ -37,8 +37,7 @@ export function leadingSize(shape: readonly number[]): number {
 export const ACTIVATION_RANKS: readonly number[] = [2, 3, 4, 5, 6];
 
 /**
- * `tensor` with the leading axes that a kernel of matrices is told of, or flat where it has others, and as
- * many rows.
+ * `tensor` as it is if it has the leading axes that its kernel is told of; else flattened, with as many rows.
  */
 export function withLeading<T extends tf.Tensor | undefined>(tensor: T, leading: readonly number[]): T {
   if (tensor === undefined || tensor.rank <= 2) return tensor;
@@ -52,7 +51,7 @@ export function asMatrix(tensor: tf.Tensor, leading: number[] | undefined): tf.T
   return tf.reshape(tensor, matrixShape(tensor.shape, leading));
 }
 
-/** A gradient function that gives its result the shape of what it is the gradient of. */
+/** Wraps a gradient function so that its result has the shape of the tensor whose gradient it is. */
 export function shapedAs(tensor: tf.Tensor, gradient: () => tf.Tensor): () => tf.Tensor {
   if (tensor.rank <= 2) return gradient;
   return () => {

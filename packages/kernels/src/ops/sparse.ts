@@ -26,16 +26,15 @@ export interface SparseHint {
   sparse?: boolean;
 }
 
-/** Gathering a row and adding one back, a float of it, in multiply-adds. */
+/** Cost of gathering a row and adding one back, per float, in multiply-adds. */
 const MOVE = 6;
 /**
- * Packing a weight for one expert, which the dense product does in longer runs, a float of it, in
- * multiply-adds.
+ * Cost of packing a weight for one expert, per float, in multiply-adds; the dense product packs longer runs.
  */
 const PACK = 2;
 /**
- * Below this share of the dense product's cost the sparse one is chosen: it makes intermediate values of its
- * own.
+ * The sparse product is chosen if it costs less than this share of the dense one, because it makes
+ * intermediate values.
  */
 const SHARE = 0.8;
 

@@ -9,11 +9,11 @@ interface Heap {
   _free(pointer: number): void;
 }
 
-/** A pointer of wasm32 reaches no further, and a size beyond it comes to be a small one. */
+/** A wasm32 pointer reaches no further, and a larger size wraps around to a small one. */
 const ADDRESS_SPACE = 2 ** 32;
 const MIB = 2 ** 20;
 
-/** The heap of the wasm backend that runs, if one does. */
+/** The heap of the active wasm backend, if there is one. */
 function heapOfBackend(): Heap | undefined {
   const backend = tf.engine().registry.wasm as BackendWasm | undefined;
   // tfjs's own type of its emscripten module leaves the allocator out.
@@ -22,9 +22,9 @@ function heapOfBackend(): Heap | undefined {
 }
 
 /**
- * Has each allocation of the wasm backend checked, stock's too. Where there is no memory left, emscripten's
- * allocator gives 0 and tfjs writes the tensor there, over the module's own data; here it is an error, and
- * all other tensors stay as they are.
+ * Checks each allocation of the wasm backend, stock ones included. When memory runs out, the allocator of
+ * emscripten returns 0 and tfjs writes the tensor there, over the data of the module itself; here it is an
+ * error, and all other tensors stay as they are.
  */
 export const ALLOCATION_GUARD: Patch<Heap['_malloc']> = {
   slot: {
@@ -36,7 +36,7 @@ export const ALLOCATION_GUARD: Patch<Heap['_malloc']> = {
     },
     ready: () => {
       const heap = heapOfBackend();
-      // The first call puts the allocator itself in its own place.
+      // The first call replaces emscripten's stub by the allocator itself.
       heap?._free(heap._malloc(1));
       return heap !== undefined;
     },
@@ -47,7 +47,7 @@ export const ALLOCATION_GUARD: Patch<Heap['_malloc']> = {
     if (heap === undefined || allocate === undefined) return undefined;
     return (bytes) => {
       const pointer = bytes < ADDRESS_SPACE ? allocate(bytes) : 0;
-      // At the very end of the address space it also gives blocks that reach beyond the memory.
+      // At the very end of the address space, it also returns blocks that reach beyond the memory.
       const inside = (pointer >>> 0) + bytes <= heap.HEAPU8.length;
       if ((pointer !== 0 || bytes === 0) && inside) return pointer;
       throw new BackendError(

@@ -73,7 +73,7 @@ interface ConvolutionAttrs {
   inputShape: [number, number, number, number];
 }
 
-/** The output's size is the caller's, and says how much of dy is read. */
+/** The caller sets the size of the output, which decides how much of dy is read. */
 const convolutionInput: Repair = (call, stock) => {
   const {dy, filter} = call.inputs;
   const {strides, pad, dataFormat, dimRoundingMode, inputShape} =

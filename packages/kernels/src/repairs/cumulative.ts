@@ -3,7 +3,7 @@ import {type Decorator, kernelPatch} from '../kernel-patches.js';
 import type {AnyPatch} from '../patches.js';
 
 /**
- * An axis counted from the end, which TensorFlow takes and tfjs's kernels look for among none: on wasm
+ * An axis counted from the end, which TensorFlow accepts. tfjs's kernels do not resolve it: on wasm they look
  * outside the tensor.
  */
 const fromTheStart: Decorator<{axis: number}> = (stock) => (call) => {

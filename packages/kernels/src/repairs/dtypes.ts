@@ -10,10 +10,7 @@ import {became, type Infos, type Repair, withInputsAs} from './infos.js';
 interface DTypes {
   /** The inputs that hold the values. */
   inputs: string[];
-  /**
-   * What they become where they are booleans, and where they are integers: those that are not named are left
-   * alone.
-   */
+  /** What booleans become, and what integers become; a dtype that is not named stays as it is. */
   bool: 'int32' | 'float32';
   int32?: 'float32';
   /** The output's dtype, where it is not that of the values. */
@@ -72,7 +69,7 @@ const TABLE: Record<string, DTypes> = {
   },
 };
 
-/** What the kernel runs on: the widest of what its inputs become. */
+/** The dtype on which the kernel runs: the widest that its inputs become. */
 function workingDtype({inputs: names, ...becomes}: DTypes, inputs: Infos): tf.DataType | undefined {
   if (names.every((name) => inputs[name] === undefined || inputs[name].dtype === 'float32')) return undefined;
   const wanted = names.flatMap((name) => {

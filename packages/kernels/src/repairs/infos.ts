@@ -7,7 +7,7 @@ export type Infos = Record<string, tf.TensorInfo>;
 /** A call of a stock wasm kernel. */
 export type WasmCall<Attrs = Record<string, unknown>> = Call<Attrs, BackendWasm>;
 
-/** A call of a stock kernel, and that kernel, to the outcome of ours in front of it. */
+/** Our replacement for a stock kernel, which receives the call and that kernel. */
 export type Repair = (
   call: WasmCall,
   stock: (call: WasmCall) => tf.TensorInfo,
@@ -28,7 +28,7 @@ export function cast(x: tf.TensorInfo, dtype: tf.DataType, backend: BackendWasm)
   return run(tf.Cast, {x}, {dtype}, backend);
 }
 
-/** What `make` makes, of temporary tensors that are given up whatever becomes of it. */
+/** What `make` makes from temporary tensors, which are disposed even if it throws. */
 export function using<T>(backend: BackendWasm, temporary: tf.TensorInfo[], make: () => T): T {
   try {
     return make();
@@ -37,12 +37,12 @@ export function using<T>(backend: BackendWasm, temporary: tf.TensorInfo[], make:
   }
 }
 
-/** `x` as another dtype, given up: itself where it is that already. */
+/** Casts `x` to another dtype and disposes the original; returns `x` itself if it has that dtype. */
 export function became(x: tf.TensorInfo, dtype: tf.DataType, backend: BackendWasm): tf.TensorInfo {
   return x.dtype === dtype ? x : using(backend, [x], () => cast(x, dtype, backend));
 }
 
-/** The call with some of its inputs as another dtype; `make` gets it while they are there. */
+/** Runs `make` on the call with some inputs cast to another dtype; the casts live until it returns. */
 export function withInputsAs<T>(
   call: WasmCall,
   names: string[],

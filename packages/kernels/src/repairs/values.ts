@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
 import {became, type Repair, run, using, withInputsAs} from './infos.js';
 
-/** Stock moves every value as four bytes, and takes both branches for the first one's dtype. */
+/** Stock moves every value as four bytes, and assumes that both branches have the first one's dtype. */
 const select: Repair = (call, stock) => {
   const {t, e} = call.inputs;
   const dtype = tf.upcastType(t!.dtype, e!.dtype);
@@ -69,8 +69,8 @@ const stridedSlice: Repair = (call, stock) => {
 const resizeNearest: Repair = (call, stock) => became(stock(call), call.inputs.images!.dtype, call.backend);
 
 /**
- * Stock traps where an integer is divided by 0, and divides booleans as if they were floats. Elsewhere tfjs
- * has 0 there.
+ * Stock traps when an integer is divided by 0, and divides booleans as if they were floats. tfjs's other
+ * backends give 0.
  */
 const integerDivision =
   (always?: 'int32'): Repair =>
@@ -92,9 +92,7 @@ const product: Repair = (call, stock) => {
   return out;
 };
 
-/**
- * What a reduction over nothing gives, as on tfjs's cpu backend; stock leaves the output as the memory was.
- */
+/** What a reduction over nothing gives, as on tfjs's cpu backend; stock leaves the output uninitialised. */
 const OF_NOTHING: Record<string, number> = {
   [tf.Sum]: 0,
   [tf.Mean]: 0,
@@ -115,8 +113,7 @@ const reduction =
   };
 
 /**
- * Where there is nothing to gather from, stock gives the shape that it works on, and keeps what it made on
- * the way.
+ * With nothing to gather from, stock returns the shape on which it works, and leaks its intermediate tensors.
  */
 const gather: Repair = (call, stock) => {
   const {x, indices} = call.inputs;

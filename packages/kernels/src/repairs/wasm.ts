@@ -9,7 +9,7 @@ import {VALUE_REPAIRS} from './values.js';
 
 const patchesOf = (reason: Reason, repairs: Record<string, Repair>): AnyPatch[] =>
   Object.entries(repairs).map(([name, repair]) =>
-    // What tells a stock kernel with several outputs from one with a single one is the repair's to know.
+    // Each repair knows whether its stock kernel has one output or several.
     wasmPatch<Record<string, unknown>>(
       name,
       reason,

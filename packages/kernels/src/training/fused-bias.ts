@@ -50,8 +50,8 @@ export const isVector = (shape: number[], length: number): boolean =>
   shape.length === 1 && shape[0] === length;
 
 /**
- * A convolution whose output channels are these axes of the filter: the stock ones ask for the shape that the
- * bias was made with.
+ * A convolution whose output channels are these axes of the filter. The stock kernels look at the shape with
+ * which the bias was made.
  */
 const convolution =
   (...axes: number[]) =>

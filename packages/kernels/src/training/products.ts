@@ -26,10 +26,7 @@ interface Operands {
   b: tf.TensorInfo;
 }
 
-/**
- * Whether the operands are a product that our kernel does; what they are otherwise is the stock kernel's to
- * refuse.
- */
+/** Whether our kernel can compute the product of these operands; the stock kernel refuses the others. */
 function isProduct(a: tf.TensorInfo, b: tf.TensorInfo, {transposeA, transposeB}: ProductAttrs): boolean {
   if (a.dtype !== 'float32' || b.dtype !== 'float32' || a.shape.length < 2 || b.shape.length < 2)
     return false;
@@ -47,7 +44,7 @@ const batchMatMul: Decorator<ProductAttrs, BackendWasm> = (stock) => (call) => {
   return multiply({a, b, transposeA, transposeB}, backend);
 };
 
-/** A product of integers, of which the stock backend has none; exact up to 2^24, as on the GPU backends. */
+/** A product of integers, which the stock backend lacks; exact up to 2^24, as on the GPU backends. */
 function asFloats(
   product: Kernel<ProductAttrs, BackendWasm>,
   {a, b}: Operands,
@@ -64,7 +61,9 @@ function isActivation(name: string): name is Activation {
   return (ACTIVATIONS as readonly string[]).includes(name);
 }
 
-/** The activations of tfjs's fused product that ours lacks, as the stock kernels that do nothing else. */
+/**
+ * The activations of tfjs's fused product that ours lacks, with the stock kernels that compute nothing else.
+ */
 const SEPARATE: Record<string, string> = {leakyrelu: tf.LeakyRelu, prelu: tf.Prelu};
 
 const fusedMatMul: Decorator<FusedAttrs, BackendWasm> = (stock) => (call) => {
@@ -78,7 +77,7 @@ const fusedMatMul: Decorator<FusedAttrs, BackendWasm> = (stock) => (call) => {
   if (!isProduct(a, b, attrs) || !isActivation(activation) || !fits) return stock(call);
   const out = productWithBias({a, b}, bias, {...attrs, activation}, backend);
   if (separate === undefined) return out;
-  // Not left to the stock product: with a bias and transposed or batched operands, tfjs 4.22 computes
+  // The stock product must not run here: with a bias and transposed or batched operands, tfjs 4.22 computes
   // something else.
   const inputs = {x: out, ...(alpha == null ? {} : {alpha})};
   return using(backend, [out], () => run(separate, inputs, {alpha: attrs.leakyreluAlpha ?? 0.2}, backend));

@@ -39,7 +39,7 @@ function windowComplaint(
 ): string | undefined {
   if (image.length !== 4 || filter.length !== 4)
     return `the image [${image}] and the filter [${filter}] must have four axes`;
-  // Which the kernels refuse themselves, in words of their own.
+  // The kernels refuse this themselves, with their own message.
   if (a.dataFormat === 'NCHW') return undefined;
   if (image[3] !== filter[2])
     return `the image [${image}] has ${image[3]} channels, but the filter [${filter}] takes ${filter[2]}`;
@@ -94,7 +94,7 @@ const CHECKS: Record<string, Check> = {
   },
 };
 
-/** Has the shapes of what those kernels get compared. */
+/** Compares the shapes of the inputs of those kernels. */
 export const SHAPE_CHECKS: AnyPatch[] = Object.entries(CHECKS).map(([name, check]) =>
   wasmPatch<Attrs>(name, 'shapes', (kernel) => (call) => {
     const complaint = check(call.inputs, call.attrs);

@@ -8,8 +8,8 @@ interface Stored {
 }
 
 /**
- * The shape that the wasm backend has on file for a tensor's values: that of the tensor which they were made
- * for. Stock kernels that ask for it, instead of the tensor's own, see through a reshape.
+ * The shape that the wasm backend stores with a tensor's values: that of the tensor for which they were made.
+ * Stock kernels that read it, instead of the tensor's own, do not notice a reshape.
  */
 export function storedShape(backend: Stored, {dataId}: tf.TensorInfo): number[] {
   return backend.dataIdMap.get(dataId).shape;
@@ -23,14 +23,13 @@ function share(backend: BackendWasm, {dataId, shape, dtype}: tf.TensorInfo): tf.
 
 /**
  * Replaces the wasm backend's Identity and Cast. Every tensor that is kept for a gradient goes through
- * Identity, which in stock copies it, and leaves tfjs's own leak check to find more values than there are
- * outputs; here both share the values, as on the other backends, and a cast to bool gives 0 and 1.
+ * Identity. Stock copies it there, so that tfjs's own leak check finds more values than outputs; here both
+ * share the values, as on the other backends. A cast to bool gives 0 and 1.
  */
 export const SHARED_VALUES: AnyPatch[] = [
   wasmPatch(tf.Identity, 'training', (stock) => (call) => {
     const x = call.inputs.x!;
-    // A copy has its own shape on file, and stock FusedConv2D wants a bias whose values were made with rank
-    // 1.
+    // A copy stores its own shape, and stock FusedConv2D needs a bias whose values were made with rank 1.
     if (!tf.util.arraysEqual(storedShape(call.backend, x), x.shape)) return stock(call);
     return share(call.backend, x);
   }),

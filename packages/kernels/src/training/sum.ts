@@ -6,8 +6,8 @@ import {wasmPatch} from '../kernel-patches.js';
 type Attrs = tf.SumAttrs & {keepDims?: boolean};
 
 /**
- * Makes the wasm backend's Sum over leading axes, which is the gradient of whatever was broadcast over a
- * batch, one pass; stock transposes first.
+ * Makes the wasm backend's Sum over leading axes a single pass, where stock transposes first. It is the
+ * gradient of everything that was broadcast over a batch.
  */
 export const SUM = wasmPatch<Attrs>(tf.Sum, 'training', (stock) => (call) => {
   const x = call.inputs.x!;

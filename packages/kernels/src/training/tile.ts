@@ -63,8 +63,7 @@ const kernel = wasmPatch<tf.TileAttrs>(tf.Tile, 'training', (stock) => (call) =>
 
 /** The sum over the middle axis of [before, size, after]. */
 function sumMiddle(t: tf.Tensor, before: number, size: number, after: number): tf.Tensor {
-  // A product with ones is what the wasm backend is fast at; its Sum transposes first unless the axis is the
-  // last.
+  // The wasm backend is fast at a product with ones; its Sum transposes first unless the axis is the last.
   if (tf.getKernel('PeftMatMul', tf.getBackend()) == null)
     return tf.sum(tf.reshape(t, [before, size, after]), 1);
   if (after === 1) return product(tf.reshape(t, [before, size]), tf.ones([size, 1]));

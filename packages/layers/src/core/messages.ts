@@ -8,8 +8,8 @@ export function listNames(names: readonly string[], most = 8): string {
 }
 
 /**
- * What an error says, and what lies behind it: fetch says no more than that it failed. Not by instanceof: it
- * may be of another realm.
+ * The message of an error and of its cause: fetch itself says only that it failed. Not by instanceof: the
+ * error may come from another realm.
  */
 export function reasonOf(error: unknown): string {
   const {message, cause} = (error ?? {}) as {message?: unknown; cause?: {message?: unknown; code?: unknown}};

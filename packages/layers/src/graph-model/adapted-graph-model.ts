@@ -197,7 +197,7 @@ export class AdaptedGraphModel implements AdaptedModel {
     const active = [...this.sites.values()].filter(({adapted}) => adapted.active !== null);
     return new Map(
       active.flatMap(({node}) =>
-        // The others have something to do.
+        // Nodes with a sum still have work to do.
         node.absorbed.flatMap(({node: behind, input, sum}) => (sum === undefined ? [[behind, input]] : [])),
       ),
     );
@@ -234,7 +234,7 @@ export class AdaptedGraphModel implements AdaptedModel {
   readonly sharedWith = [];
   readonly gaps = [];
 
-  /** Whole numbers are no parameters: they are shapes and axes. */
+  /** Integers are not parameters: they are shapes and axes. */
   get parameters(): number {
     const weights = Object.values(this.executor.weightMap).flat();
     return weights.reduce((sum, {dtype, size}) => sum + (dtype === 'float32' ? size : 0), 0);

@@ -3,11 +3,11 @@ import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {constantAt, isPassing} from './constants.js';
 import {attribute, type Executor, type GraphNode} from './internals.js';
 
-/** What is known of the shape of a product, or of what nodes that reshape make of it. */
+/** What is known about the shape of a product, or of a product after nodes that reshape it. */
 export interface Axes {
   /**
-   * The last axes, which the product's columns are. `unknown` where that shows only when it runs, `mixed`
-   * where they are no axes of their own, `any` where whoever made the graph vouches for them.
+   * The last axes, which hold the columns of the product. `unknown` if they show only at run time, `mixed` if
+   * columns share an axis with rows, `any` if the maker of the graph vouches for them.
    */
   columns: number[] | 'unknown' | 'mixed' | 'any';
   /** How many axes there are, at least. */
@@ -16,12 +16,10 @@ export interface Axes {
   whole: boolean;
 }
 
-/**
- * The attribute of a placeholder that stands for a shape which nobody looked at: see {@link Axes.columns}.
- */
+/** The attribute of a placeholder for a shape that was not checked: see {@link Axes.columns}. */
 export const ANY_SHAPE = 'anyShape';
 
-/** What a node that keeps its input's columns makes of its axes; undefined for a node of another op. */
+/** The axes after a node that keeps its input's columns; undefined for a node of another op. */
 export function reshapedAxes(
   executor: Executor,
   node: GraphNode,
@@ -37,7 +35,7 @@ export function reshapedAxes(
 }
 
 /**
- * Whether a constant that is added to a product is a number for each of its columns.
+ * Whether a constant that is added to a product holds one number for each of its columns.
  *
  * @param shape The constant's.
  */
@@ -46,18 +44,18 @@ export function isPerColumn(shape: number[], width: number, {columns}: Axes): bo
   if (shape.length === 0 || tf.util.sizeFromShape(own) !== width) return false;
   if (width === 1 || columns === 'any') return true;
   if (columns === 'mixed') return false;
-  // Along several axes of a shape that is not known it could differ from row to row.
+  // Along several axes of an unknown shape, it could differ from row to row.
   if (columns === 'unknown') return own.length === 1;
   return own.length <= columns.length && own.every((size, i) => size === columns.at(i - own.length));
 }
 
-/** Whether it shows only when it runs what the shape is after such a constant is added. */
+/** Whether the shape after such a constant is added shows only at run time. */
 export function isUncertain(shape: number[], width: number, {columns, rank}: Axes): boolean {
   return (columns === 'unknown' && width > 1) || (columns !== 'any' && shape.length > rank);
 }
 
 /**
- * A tensor in the shape that it has when a constant with a number for each of its columns is added to it.
+ * A tensor in the shape that it has after a constant with one number for each of its columns is added.
  *
  * @param shape The constant's.
  * @throws UnsupportedSiteError if the columns are no axes of their own.
@@ -74,7 +72,7 @@ export function inShapeOfSum(x: tf.Tensor, shape: number[], name: string): tf.Te
   return more > 0 ? tf.reshape(x, [...Array<number>(more).fill(1), ...x.shape]) : tf.clone(x);
 }
 
-/** A shape without the axes of size 1 that it begins with. */
+/** A shape without its leading axes of size 1. */
 export function axesOf(shape: number[]): number[] {
   const first = shape.findIndex((size) => size !== 1);
   return first < 0 ? shape.slice(-1) : shape.slice(first);
@@ -86,8 +84,8 @@ function reshaped(executor: Executor, node: GraphNode, width: number): Axes {
 }
 
 /**
- * The last axes of a shape that have together as many entries as a row has columns; several,
- * only where all of them are known.
+ * The last axes of a shape that together have as many entries as a row has columns; several axes only if all
+ * of them are known.
  */
 function lastAxes(sizes: number[], whole: boolean, width: number): Axes['columns'] {
   const axes: number[] = [];
@@ -102,7 +100,7 @@ function lastAxes(sizes: number[], whole: boolean, width: number): Axes['columns
   return whole || axes.length > 0 ? 'mixed' : 'unknown';
 }
 
-/** The last entries of a shape that a node gets, -1 for those that are computed; and whether they are all. */
+/** The last entries of the shape that a node gets, -1 for computed ones; and whether they are all of it. */
 function lastSizes(executor: Executor, node: GraphNode, input: number): {sizes: number[]; whole: boolean} {
   const constant = constantAt(executor, node, input);
   if (constant !== undefined) return {sizes: Array.from(constant.read().dataSync()), whole: true};
@@ -125,7 +123,7 @@ function lastSizes(executor: Executor, node: GraphNode, input: number): {sizes: 
 
 function squeezed(node: GraphNode, {columns, rank, whole}: Axes): Axes {
   const given = attribute<number[]>(node, 'axis') ?? [];
-  // Only an axis of one entry can go.
+  // Only an axis of size 1 can be removed.
   const kept = typeof columns === 'string' || !columns.includes(1) ? columns : 'unknown';
   const certain = whole && given.length > 0;
   return {columns: kept, rank: certain ? rank - given.length : sizeOf(kept), whole: certain};

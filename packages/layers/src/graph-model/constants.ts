@@ -13,10 +13,10 @@ export interface Constant {
   read(): tf.Tensor;
 }
 
-/** Ops that only hand on what they get. */
+/** Ops that only pass on their input. */
 const PASSING = new Set(['Identity', 'StopGradient', 'Snapshot', 'PreventGradient']);
 
-/** Whether a node only hands on what it gets. */
+/** Whether a node only passes on its input. */
 export function isPassing({op}: GraphNode): boolean {
   return PASSING.has(op);
 }
@@ -27,8 +27,8 @@ export function isAdding({op}: GraphNode): boolean {
 }
 
 /**
- * The constant that a node gets at one of its inputs, through nodes that only hand it on; undefined if it
- * gets something computed.
+ * The constant that a node gets at one of its inputs, through nodes that only pass it on; undefined if the
+ * input is computed.
  */
 export function constantAt(executor: Executor, node: GraphNode, input: number): Constant | undefined {
   let source = node.inputs[input];
@@ -41,7 +41,7 @@ export function constantAt(executor: Executor, node: GraphNode, input: number): 
   return {name, shape, dtype, user: {node, input}, read};
 }
 
-/** Half precision is float32 in tfjs, and the cast between them nothing. */
+/** Half precision is float32 in tfjs, so a cast between the two does nothing. */
 function isFloatCast(node: GraphNode): boolean {
   return node.op === 'Cast' && attribute(node, 'dtype') === 'float32' && node.inputs[0]?.op === 'Const';
 }

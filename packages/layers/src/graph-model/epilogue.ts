@@ -11,27 +11,25 @@ export interface Epilogue {
   activation?: SiteActivation;
   /** Nodes behind, whose work the site does. */
   absorbed: Absorbed[];
-  /**
-   * The last axes of the last of these nodes' output, which the columns are; undefined if that is not known.
-   */
+  /** The last axes of the output of the last of these nodes, which hold the columns; undefined if unknown. */
   tail: number[] | undefined;
 }
 
-/** A node that is to hand on one of its inputs as it is. */
+/** A node that passes on one of its inputs unchanged. */
 export interface Absorbed {
   node: GraphNode;
   input: number;
-  /** The shape of the constant that it adds, where it shows only when it runs what shape that gives. */
+  /** The shape of the constant that it adds, if the resulting shape shows only at run time. */
   sum?: number[];
 }
 
-/** What such a node gives. */
+/** The output of such a node. */
 export function handOn({node, input, sum}: Absorbed, inputs: readonly tf.Tensor[]): tf.Tensor {
   const x = inputs[input]!;
   return sum === undefined ? tf.clone(x) : inShapeOfSum(x, sum, node.name);
 }
 
-/** Fused activations by the executor's name; the fused ops of `@tfjs-peft/kernels` call them alike. */
+/** Fused activations by the executor's names, which the fused ops of `@tfjs-peft/kernels` share. */
 const FUSED: readonly Activation[] = ['relu', 'relu6', 'elu', 'sigmoid', 'tanh'];
 
 const APPLY: Partial<Record<Activation, (x: tf.Tensor) => tf.Tensor>> = {
@@ -76,7 +74,7 @@ export function fusedEpilogue(executor: Executor, node: GraphNode, width: number
 }
 
 /**
- * The bias and activation in nodes behind a product, as far as nobody else looks at what lies between. A bias
+ * The bias and activation in nodes behind a product, as far as no other node reads what lies between. A bias
  * is found behind a Reshape too, where the converter leaves it for a product of rank 3.
  *
  * @param width Columns of the product.

@@ -8,21 +8,21 @@ import {isGone, leafName} from '../core/lifecycle/weights.js';
 /** The weights of one head for one adapter. */
 interface Head {
   variables: LayerVariable[];
-  /** Whether they are a copy of ours, and no layer's. */
+  /** Whether they are copies of our own that belong to no layer. */
   kept: boolean;
 }
 
 /**
- * The heads that trainers put behind a GraphModel. They belong to the adapter with which they
- * were trained: each adapter has values of its own for them. While a layer has those of one
- * adapter, the others' are kept beside.
+ * The heads that trainers put behind a GraphModel. They belong to the adapter with which they were trained:
+ * each adapter has its own values for them. While a layer holds those of one adapter, those of the others are
+ * kept here.
  */
 export class Heads {
   private readonly byAdapter = new Map<string, Map<string, Head>>();
 
   /**
-   * Makes a layer's variables those of an adapter's head: they get the values that the adapter has
-   * for it, if it has some that fit.
+   * Makes a layer's variables those of an adapter's head. They get the values that the adapter has for it, if
+   * these fit.
    *
    * @param name What the head is called.
    * @throws WeightMismatchError if they have other shapes, and no layer has them.
@@ -32,7 +32,7 @@ export class Heads {
     const known = heads.get(name);
     if (known !== undefined && known.variables[0] === variables[0]) return;
     const fits = known !== undefined && sameShapes(known.variables, variables);
-    // What another layer has is not lost with it: one may go on with a head of another size.
+    // Values in another layer are not lost, so a head of another size may follow.
     if (known?.kept && !fits) throw mismatch(adapter, name, known.variables, variables);
     const values = fits && !isDisposed(known) ? known : undefined;
     this.release(variables);
@@ -78,7 +78,7 @@ export class Heads {
     this.byAdapter.delete(adapter);
   }
 
-  /** Lets a layer go whose variables had some adapter's values, of which a copy is kept. */
+  /** Releases a layer whose variables held an adapter's values, of which a copy is kept. */
   private release(variables: readonly LayerVariable[]): void {
     for (const heads of this.byAdapter.values()) {
       for (const [name, head] of heads) {

@@ -3,15 +3,15 @@ import {shared} from '@tfjs-peft/kernels';
 import type {GraphNode} from './internals.js';
 
 /**
- * The op of every node of a loaded model that runs our code; files of the first version have it too. tfjs has
- * one table of ops for all models; so a node says itself which code: by a number in a model that is upgraded,
- * in full in one that was saved with its adapters.
+ * The op of every node of a loaded model that runs our code, and of such nodes in files of the first version.
+ * tfjs has one table of ops for all models, so each node tells which code to run: by a number in an upgraded
+ * model, in full in one that was saved with its adapters.
  */
 export const SITE_OP = 'TfjsPeftSite';
 
 /**
- * The op of such nodes in files. Where it is not registered, tfjs says no more than
- * its name: so that says what to do.
+ * The op of such nodes in files. If it is not registered, tfjs reports only its name, so the name says what
+ * to do.
  */
 export const SAVED_SITE_OP = `${SITE_OP} (import @tfjs-peft/layers/graph)`;
 
@@ -23,19 +23,16 @@ export type RunNode = (inputs: tf.Tensor[]) => tf.Tensor;
 
 interface Table {
   next: number;
-  /** Weakly held, so that a model that nobody uses any more can go without having been detached. */
+  /** Held weakly, so that an unused model can be collected without having been detached. */
   readonly runs: Map<number, WeakRef<RunNode>>;
 }
 
-/**
- * One table for an ESM and a CJS copy of this package, of whose two
- * registrations the later one holds for both.
- */
+/** One table for the ESM and CJS copies of this package: the later of their two registrations serves both. */
 const table = shared('layers.graph-nodes', (): Table => ({next: 1, runs: new Map()}));
 
 /**
  * Nodes of one graph that run other code than their own op's; the graph, and the order in which the executor
- * runs it, stay as they are. Other models are not concerned: a node is changed in the executor's own copy of
+ * runs it, stay as they are. Other models are not affected: a node is changed in the executor's own copy of
  * this one model, and `save` writes the file that the model was loaded from.
  */
 export class Interception {

@@ -4,13 +4,13 @@ import {ConfigError} from '@tfjs-peft/kernels';
 import {looksLikeGraphModel} from '../core/lifecycle/kinds.js';
 
 /**
- * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered here
- * so that one file says what of the library's inside this package leans on.
+ * The parts of tfjs-converter 4.22 that its types hide and an upgrade in place needs. They are gathered in
+ * one file, which shows which of the library's internals this package relies on.
  */
 export interface GraphNode {
   readonly name: string;
   op: string;
-  /** By which the executor finds the code to run: ops from outside are `custom`. */
+  /** Tells the executor which code to run; `custom` for ops from outside. */
   category: string | undefined;
   /** `node`, `node:1` for another output than the first. */
   readonly inputNames: string[];
@@ -58,8 +58,8 @@ export interface GraphModelInternals {
 }
 
 /**
- * The node that an op from outside runs for. Were it not there, the value itself, which is new in every run:
- * then nothing is known of the run before.
+ * The node for which a custom op runs. Without it, the value itself, which is new in every run, so nothing is
+ * known of earlier runs.
  */
 export function runningNode(value: object): object {
   return (value as {node?: GraphNode}).node ?? value;

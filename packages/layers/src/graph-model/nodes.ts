@@ -26,7 +26,7 @@ const MATCHERS: Record<string, MatchNode> = {
   Gather: matchLookup,
 };
 
-/** Ops that have a weight as a rule, but cannot be sites. */
+/** Ops that usually have a weight, but cannot be sites. */
 const OTHERS = [
   'Conv1D',
   'Conv3D',
@@ -45,8 +45,8 @@ export interface LocatedNode extends Candidate {
 }
 
 /**
- * The nodes of a graph that can be sites, or might be thought so, in the order of the file. The graph must be
- * as it was loaded: what a node can be depends on its neighbours.
+ * The nodes of a graph that can be sites or look like it, in the order of the file. The graph must be as it
+ * was loaded: what a node can be depends on its neighbours.
  */
 export function describeNodes(
   executor: Executor,
@@ -61,8 +61,8 @@ export function describeNodes(
 }
 
 /**
- * The nodes with weights of which the model's outputs are made, by nodes that
- * take nothing else that is computed.
+ * The nodes with weights that give the outputs of the model, directly or through nodes with no other computed
+ * input.
  */
 function outputNodes(executor: Executor): ReadonlySet<GraphNode> {
   const found = new Set<GraphNode>();
@@ -79,8 +79,8 @@ function outputNodes(executor: Executor): ReadonlySet<GraphNode> {
 }
 
 /**
- * Nodes that control flow runs, where no adapter can be: which model, and which turn of a
- * loop, they run for is known to none.
+ * Nodes that control flow runs. They cannot carry adapters: nothing tells for which model, and in which
+ * iteration of a loop, they run.
  */
 function describeFunctions({graph}: Executor): Described<LocatedNode>[] {
   return Object.entries(graph.functions ?? {}).flatMap(([name, {nodes}]) =>

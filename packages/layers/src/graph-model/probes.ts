@@ -16,7 +16,7 @@ export interface Chain {
   node: GraphNode;
   /** All but the last, which gives the site's output. */
   inner: ReadonlySet<GraphNode>;
-  /** What each computes by itself, but for those that only reshape. */
+  /** What each computes by itself, except for those that only reshape. */
   stages: ReadonlyMap<GraphNode, NodePlan>;
 }
 
@@ -49,7 +49,7 @@ export function chainOf(
   return {node, inner, stages};
 }
 
-/** Each node by itself, those of some sites too. */
+/** Runs each node by itself, also those of some sites. */
 class StagedPlan extends PlainPlan {
   constructor(
     cut: Cut,
@@ -70,8 +70,8 @@ interface Probe {
 }
 
 /**
- * Runs of a model that ask for nodes within a site, such as what an activation gets: there the site's work is
- * done node by node, in a copy of what lies behind. All others run as ever.
+ * Runs of a model that ask for nodes within a site, such as the input of an activation. Such a run does the
+ * site's work node by node, in a copy of the graph from the site on. All other runs are as before.
  */
 export class Probes {
   private readonly executor: RunningExecutor;

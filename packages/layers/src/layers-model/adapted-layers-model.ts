@@ -225,7 +225,7 @@ export class AdaptedLayersModel implements AdaptedModel {
   enable(name: string): void {
     const {models, layers} = mapModel(this.model);
     const preparation = this.recompiler.prepare(models);
-    // Layers that came while no adapter was active are the base's.
+    // Layers that were added while no adapter was active belong to the base.
     this.freezer.freeze(this.claims.addFree(layers).flatMap(partsAt));
     this.activate(name);
     preparation.commit();
@@ -235,7 +235,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     const preparation = this.recompiler.prepare(this.models());
     const own = new Set(this.siteVariables(name).flatMap(({variables}) => [...variables.values()]));
     this.activate(next);
-    // While none is active, an optimizer keeps what it has of the one that was active last.
+    // While no adapter is active, an optimizer keeps the moments of the last active one.
     if (next !== null || this.recompiler.trains(this.models(), own)) preparation.commit();
     else preparation.abandon();
     this.drop(name);
@@ -292,7 +292,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     return countParameters([...new Set(weights)]);
   }
 
-  /** All parameters of a layer but those that it never trains itself, such as moving averages. */
+  /** All parameters of a layer except those that it never trains itself, such as moving averages. */
   countTrained(at: LocatedLayer): number {
     const {layer} = this.stock(at);
     return countParameters(withParts(layer).flatMap((part) => this.freezer.trainableOf(part)));
@@ -342,7 +342,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     );
   }
 
-  /** The layer that was or is there without adapters: what is trained in full, where that is. */
+  /** The layer as it is without adapters: the form in which it is trained in full. */
   private stock(at: LocatedLayer): LocatedLayer {
     return {...at, layer: this.isSite(at.layer)?.stock ?? at.layer};
   }
@@ -378,7 +378,7 @@ export class AdaptedLayersModel implements AdaptedModel {
     this.claims.add(layer);
   }
 
-  /** Takes an adapter away from all places, and disposes what is its own. */
+  /** Removes an adapter everywhere and disposes what belongs to it. */
   private drop(name: string): void {
     this.sites.drop(name);
     this.trained.remove(name);

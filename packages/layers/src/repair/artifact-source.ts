@@ -68,7 +68,7 @@ export async function loadArtifacts(
     const {fromTFHub, ...fetching} = options;
     const address = fromTFHub ? hubAddress(source) : source;
     const handlers = tf.io.getLoadHandlers(address, fetching);
-    // tfjs itself tries http where nothing else feels responsible, which a file name without a scheme needs
+    // tfjs itself falls back on http if no handler claims an address, as a file name without a scheme needs
     // in a browser.
     const handler =
       handlers.length === 0 ? tf.io.http(address, fetching) : oneHandler(handlers, address, 'load');
@@ -122,9 +122,7 @@ function checkDepth(topology: object, what: string): void {
   }
 }
 
-/**
- * A weight's spec is believed only as far as there are bytes: what is built for it is as large as it says.
- */
+/** Trusts a weight's spec only as far as there are bytes: the tensors made for it are as large as it says. */
 function checkWeights({weightSpecs, weightData}: tf.io.ModelArtifacts, what: string): void {
   if (weightSpecs === undefined) return;
   const isShape = (shape: unknown) =>

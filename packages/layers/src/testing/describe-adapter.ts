@@ -67,8 +67,8 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 }
 
 /**
- * Holds a layer with this adapter against the adapter's formula in double precision: outputs, and the
- * gradients of the input and of every weight of the adapter against central differences of the formula.
+ * Compares a layer that has this adapter with the adapter's formula in double precision: outputs, and the
+ * gradients of the input and of every weight of the adapter with central differences of the formula.
  */
 export function describeAdapter(config: AdapterConfig, formula: (site: DoubleSite) => Matrix): void {
   describe.each(['cpu', 'wasm'])(`${JSON.stringify(config)} on %s`, (backend) => {

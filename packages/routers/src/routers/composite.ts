@@ -81,7 +81,7 @@ export class CompositeRouter implements Router {
     const total = given.reduce((sum, weight) => sum + weight, 0);
     this.experts = experts;
     this.weights = given.map((weight) => weight / total);
-    // A union of configs with the same field spread over each is no union to TypeScript any more.
+    // TypeScript no longer sees a union once the same field is spread over each config.
     this.parts = routers.map((part) => createRouter({...part, experts} as unknown as RouterConfig));
     const most = (key: keyof RouterNeeds) => Math.max(0, ...this.parts.map(({needs}) => needs?.[key] ?? 0));
     this.needs = {base: most('base'), delta: most('delta')};

@@ -43,9 +43,9 @@ export function expectRows(got: tf.Tensor, want: number[][], digits = 5): void {
 }
 
 /**
- * Holds the gradient of `loss` by `at` against differences of its values. A coordinate whose slopes to the
- * two sides differ lies at a kink or jump (a maximum or a selection that changes hands) and has none; of
- * those there may be one in ten.
+ * Compares the gradient of `loss` with respect to `at` with differences of its values. A coordinate whose
+ * slopes to the two sides differ lies at a kink or jump (a maximum or a selection that changes hands) and has
+ * no gradient; at most one in ten may be such a coordinate.
  */
 export function expectGradient(loss: () => tf.Tensor, at: tf.Variable, tolerance = 5e-3): void {
   const {grads} = tf.variableGrads(() => tf.sum(loss()) as tf.Scalar, [at]);

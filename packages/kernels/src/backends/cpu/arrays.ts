@@ -2,9 +2,8 @@ import type {MathBackendCPU} from '@tensorflow/tfjs-backend-cpu';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 
 /**
- * Tensors of tfjs's cpu backend as arrays of floats, which they need not be: its Cast only renames the array
- * of integers or booleans that there is, and what is sliced or mapped from such an array would be integers
- * again.
+ * The values of a tensor on tfjs's cpu backend as floats. They may be stored otherwise: its Cast only
+ * relabels an array of integers or booleans, and slicing or mapping such an array would give integers again.
  */
 export function cpu(backend: KernelBackend): {
   read: (tensor: TensorInfo) => Float32Array;

@@ -34,7 +34,7 @@ function applyScale(
   }
 }
 
-/** gates · table [rows, width], with gates [rows, heads · E] of each head's own. */
+/** gates · table [rows, width]; each head has its own gates, [rows, heads · E]. */
 function scaleByRow(gates: TensorInfo, table: TensorInfo, heads: number, read: Read): Float32Array {
   const [rows, all] = gates.shape as [number, number];
   const [experts, width] = table.shape as [number, number];

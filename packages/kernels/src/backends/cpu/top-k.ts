@@ -3,8 +3,8 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {arraysOf, cpu} from './arrays.js';
 
 /**
- * Calls `visit` with each row's start, and whether its entries are among its k largest, in an array that is
- * reused. Of equal entries the one with the lower index counts as larger.
+ * Calls `visit` with the start of each row and a reused array that marks the k largest entries of the row. Of
+ * equal entries, the one with the lower index counts as larger.
  */
 function eachRow(
   p: Float32Array,

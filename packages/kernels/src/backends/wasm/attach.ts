@@ -90,7 +90,7 @@ export function attach(backend: KernelBackend): WasmKernels {
   const found = attached.get(backend);
   if (found !== undefined) return found;
   const wasmBackend = backend as BackendWasm;
-  // tfjs's own type of its emscripten module has what its kernels call, and not the memory.
+  // tfjs's type of its emscripten module covers what its kernels call, but not the memory.
   const heap = wasmBackend.wasm as unknown as Heap | null | undefined;
   const memory = memoryOf(heap);
   const kernels = new WasmKernels(instantiate(memory), wasmBackend, heap!, memory);
@@ -106,8 +106,8 @@ export function moduleBytes(relaxed: boolean): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The two modules differ in some bytes only: each edit says how far on it is, how many bytes go, and which
- * come in their place.
+ * The two modules differ in a few bytes only. Each edit gives the bytes to keep since the previous one, the
+ * number of bytes to remove, and the bytes to insert in their place.
  */
 function relaxedHex(): string {
   let hex = '';
@@ -127,7 +127,7 @@ function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
   );
 }
 
-/** The kernels for what the engine has: Chromium and Node 22 have relaxed SIMD, Node 20 has not. */
+/** The best kernels that the engine can run: Chromium and Node 22 have relaxed SIMD, Node 20 does not. */
 function bestModuleBytes(): Uint8Array<ArrayBuffer> {
   const relaxed = moduleBytes(true);
   return WebAssembly.validate(relaxed) ? relaxed : moduleBytes(false);

@@ -20,7 +20,9 @@ function allFloats(
   };
 }
 
-/** See `blendGates` in ops/blend.ts. It is a few thousand numbers, for which JavaScript does. */
+/**
+ * See `blendGates` in ops/blend.ts. It handles a few thousand numbers, for which JavaScript is fast enough.
+ */
 export const PeftBlend: PeftKernel<'PeftBlend'> = ({inputs, attrs, backend}) => {
   const wasm = attach(backend);
   const out = wasm.output(blendShape(inputs, attrs));

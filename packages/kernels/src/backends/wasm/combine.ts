@@ -115,8 +115,8 @@ export const PeftActivationGrad: PeftKernel<'PeftActivationGrad'> = ({inputs: {d
 };
 
 /**
- * y = act(z + bias) in place of z [rows, dOut], both given by pointers: the epilogue of a product that is
- * there already.
+ * Replaces z [rows, dOut] by y = act(z + bias), both given by pointers: the epilogue of a product that is
+ * already computed.
  */
 export function biasActivation(
   wasm: WasmKernels,
@@ -137,7 +137,7 @@ export function biasActivation(
 export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs, attrs, backend}) =>
   combineInfos(backend, inputs, attrs);
 
-/** x W + bias by XNNPACK, where that has several threads and it pays. */
+/** x W + bias by XNNPACK, if it has several threads and the product is large enough. */
 function threadedBase(wasm: WasmKernels, {x, kernel, bias, pre, preGates}: Inputs): TensorInfo | undefined {
   if (x === undefined || kernel === undefined || pre !== undefined || preGates !== undefined)
     return undefined;
@@ -155,7 +155,7 @@ export function combineInfos(
   const wasm = attach(backend);
   const threaded = threadedBase(wasm, inputs);
   if (threaded !== undefined) {
-    // The base product is there already, with its bias; the rest goes over it.
+    // The base product, bias included, is already computed; only the rest of the work is left.
     const {x: _x, kernel: _kernel, bias: _bias, ...others} = inputs;
     const attrs = {scale, mix, activation, saveZ, saveU, ...(sparse && {sparse}), ...(heads && {heads})};
     const outputs = combineInfos(backend, {...others, z: threaded}, attrs);

@@ -14,7 +14,7 @@ const LEAST_WORK = 2 ** 20;
 const LEAST_COLUMNS = 16;
 
 /**
- * Whether a product is left to tfjs's own, XNNPACK's, which has all of the backend's threads where ours has
+ * Whether to leave a product to XNNPACK, which tfjs uses: it runs on all of the backend's threads, ours on
  * one.
  */
 export function leavesToThreads(wasm: WasmKernels, m: number, n: number, k: number): boolean {
@@ -44,7 +44,7 @@ export function threadedProduct(
   }) as TensorInfo;
 }
 
-/** The transpose of t [rows, columns], which whoever asks for it disposes. */
+/** The transpose of t [rows, columns]; the caller disposes it. */
 function transposed(wasm: WasmKernels, t: TensorInfo, [rows, columns]: [number, number]): TensorInfo {
   const out = wasm.output([columns, rows]);
   const [from, to] = [wasm.pointerTo(t), wasm.pointerTo(out)];
@@ -53,8 +53,8 @@ function transposed(wasm: WasmKernels, t: TensorInfo, [rows, columns]: [number, 
 }
 
 /**
- * The same in every transposition: XNNPACK has only the plain product, so that what is transposed is first
- * brought into order.
+ * The same for every transposition. XNNPACK has only the plain product, so transposed operands are rearranged
+ * first.
  */
 export function threadedTransposed(
   wasm: WasmKernels,

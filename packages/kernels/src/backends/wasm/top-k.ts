@@ -8,7 +8,9 @@ function floats(wasm: WasmKernels, tensor: TensorInfo): Float32Array {
   return wasm.floats(wasm.pointerTo(tensor), util.sizeFromShape(tensor.shape));
 }
 
-/** See `topKGates` in ops/top-k.ts. Comparisons of a few numbers a row, for which JavaScript does. */
+/**
+ * See `topKGates` in ops/top-k.ts. It compares a few numbers per row, for which JavaScript is fast enough.
+ */
 export const PeftTopK: PeftKernel<'PeftTopK'> = ({inputs: {p}, attrs, backend}) => {
   const wasm = attach(backend);
   const out = wasm.output(p.shape);

@@ -67,7 +67,7 @@ function times(inputs: Named, name: ScaleName, value: string): string {
   return scaleKind(inputs, name) === 'none' ? value : `${name}Scale(row, column) * (${value})`;
 }
 
-/** A uniform, for a number that is written out is another one. */
+/** A uniform: a number written into the source would make a different program for each value. */
 const hasScale = (inputs: Named): boolean => inputs.h !== undefined;
 
 /** GLSL from the base block `base` and the tail block `tail` to `result`. */

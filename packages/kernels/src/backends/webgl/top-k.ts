@@ -3,9 +3,9 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {clearBeyond, type Program, run} from './program.js';
 
 /**
- * A texel has two columns of two rows: for each row it goes k times over all columns, to the entry that comes
- * last among the k largest. What comes before that one is kept, and of entries that are equal the one with
- * the lower index comes first.
+ * A texel holds two columns of two rows. For each row, the program passes k times over all columns to find
+ * the last of the k largest entries, and keeps that entry and all larger ones. Of equal entries, the one with
+ * the lower index counts as larger.
  */
 export function topKProgram(
   [rows, width]: [number, number],

@@ -2,8 +2,9 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {flat, type Program, run} from './program.js';
 
 /**
- * One invocation an element: it goes k times over its row, to the entry that comes last among the k largest.
- * What comes before that one is kept, and of entries that are equal the one with the lower index comes first.
+ * Each invocation handles one element: it passes k times over the row to find the last of the k largest
+ * entries, and keeps that entry and all larger ones. Of equal entries, the one with the lower index counts as
+ * larger.
  */
 export function topKProgram(shape: number[], renormalize: boolean, gradient: boolean): Program {
   const over = (body: string): string => `for (var i = start; i < start + width; i = i + 1) { ${body} }`;

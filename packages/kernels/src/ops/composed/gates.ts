@@ -8,7 +8,7 @@ function softmaxGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
   return tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), -1, true)));
 }
 
-/** 1 where what of p is at least theta times the largest. */
+/** 1 where p is at least theta times the row's largest entry. */
 function reached(p: tf.Tensor, theta: number): tf.Tensor {
   return tf.cast(tf.greaterEqual(p, tf.mul(tf.max(p, -1, true), theta)), 'float32');
 }
@@ -17,7 +17,7 @@ function reached(p: tf.Tensor, theta: number): tf.Tensor {
 function streamGradient(dz: tf.Tensor, x: tf.Tensor, weight: number, floor: number): tf.Tensor {
   const largest = magnitude(x, floor);
   const y = tf.div(x, largest);
-  // Nothing equals the divisor where that is the floor; where it is the maximum, y is the maximum's sign.
+  // If the divisor is the floor, no entry equals it; if it is the maximum, y there is the maximum's sign.
   const atMaximum = tf.mul(y, tf.cast(tf.equal(tf.abs(x), largest), 'float32'));
   const along = tf.sum(tf.mul(dz, y), -1, true);
   return tf.mul(tf.div(tf.sub(dz, tf.mul(atMaximum, along)), largest), weight);

@@ -82,13 +82,12 @@ export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
   });
 }
 
-/** The least norm: of what float32 holds, and of textures of halves, where the squares of less are zero. */
+/**
+ * The smallest norm: what float32 holds or, on textures of halves, the value below which squares are zero.
+ */
 const leastNorm = (): number => (tf.backend().floatPrecision() === 16 ? 2 ** -12 : 1e-6);
 
-/**
- * √x, but at least the least norm; where it is that, the gradient is 0, which would be without bounds
- * otherwise.
- */
+/** √x, but at least the smallest norm; there the gradient is 0 instead of unbounded. */
 function root(x: tf.Tensor): tf.Tensor {
   const rooted = tf.customGrad((...args) => {
     const [squares, save] = args as [tf.Tensor, tf.GradSaveFunc];

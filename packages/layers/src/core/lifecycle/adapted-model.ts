@@ -50,11 +50,11 @@ export interface AdaptedModel {
   /** Name of the active adapter; null while the model is as it was before. */
   readonly active: string | null;
   readonly context: ContextStore;
-  /** What its sites multiply the losses of routers by. */
+  /** The factor of the routers' losses at its sites. */
   readonly lossScale: LossScale;
   /** How many sites' routers add a loss while training, with the active adapter. */
   readonly lossSites: number;
-  /** Whether the model's tensors go with the next call of its `dispose`. */
+  /** Whether the next call of `dispose` disposes the tensors of the model. */
   readonly isLastHolder: boolean;
   /** @throws ConfigError if the model is disposed. */
   checkAlive(): void;
@@ -63,7 +63,7 @@ export interface AdaptedModel {
 
   /** Checks an upgrade in full and changes nothing; see `planUpgrade`. */
   plan(config: AnyUpgradeConfig & AlsoTrain): Plan;
-  /** Takes note of what the user has done to the model itself since the upgrade. */
+  /** Notices what the user has changed in the model since the upgrade. */
   refresh(): void;
   /** What an adapter selected, as the model is now. */
   selected(name: string): Selected[];
@@ -79,24 +79,21 @@ export interface AdaptedModel {
   remove(name: string, next: string | null): void;
   /** Brings the model back to what it was before the first adapter came, and disposes all adapters. */
   detach(): void;
-  /** As {@link detach}, for a model that is about to be disposed: with what is kept for going back. */
+  /** Like {@link detach}, for a model that is about to be disposed: what is kept to restore it goes too. */
   release(): void;
 
   /** The variables that training changes now. */
   trainableVariables(): tf.Variable[];
-  /**
-   * Counts from now on how each site's experts are used, telling so many tasks
-   * apart; or, with null, no longer.
-   */
+  /** Starts counting how each site's experts are used, for so many tasks separately; null stops it. */
   trackUsage(tasks: number | null): void;
-  /** How many tasks the counts tell apart; null if nothing is tracked. */
+  /** Number of tasks that are counted separately; null if nothing is tracked. */
   readonly trackedTasks: number | null;
   /** What was counted, by site in the order of the upgrade; null if nothing is tracked. */
   usage(reset: boolean): Promise<SiteUsage[] | null>;
 
   /** Other models that have layers with weights of this one. */
   readonly sharedWith: SharedWith[];
-  /** Layers through which no right gradient flows; a GraphModel's nodes are its trainer's to name. */
+  /** Layers through which no correct gradient flows; for a GraphModel, its trainer names the nodes. */
   readonly gaps: LayerGap[];
   /** Number of parameters of the model without adapters. */
   readonly parameters: number;
@@ -104,11 +101,11 @@ export interface AdaptedModel {
   countTrained(layer: Candidate): number;
   /** Widths of a site that carries an adapter. */
   dimsAt(path: string): SiteDims;
-  /** What is at a path as files describe sites; a text if no adapter can be there: why not. */
+  /** The site at a path, as files describe it; or a text that says why no adapter can be there. */
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
   /** The sites of an adapter and their variables, in the order of the model. */
   siteVariables(name: string): FileVariables<FileSite>[];
-  /** What an adapter trains in full, heads of trainers too, and its own values of that. */
+  /** The layers that an adapter trains in full, heads of trainers included, with its own values. */
   trainedVariables(name: string): FileVariables[];
   /** Makes room for the weights of heads that a file of the adapter has. */
   expectHeads(name: string, heads: readonly FileLayer[]): void;

@@ -90,7 +90,7 @@ function planLoad(state: AdaptedModel, file: AdapterFile, name: string, renamed:
     ...compareShared(plan.shared, file.shared ?? []),
     ...plan.sites.flatMap((site) => siteProblems(site, file)),
   ];
-  // The file's, as the largest site may have gone since they were drawn.
+  // The file's shapes: the largest site may have been removed since the weights were drawn.
   plan.shared = file.shared ?? [];
   fail(
     problems,

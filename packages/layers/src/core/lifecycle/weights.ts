@@ -45,8 +45,8 @@ export async function baseWeights(
 }
 
 /**
- * The same to be compared with a file, and, where values may be rounded to halves, for each weight whether it
- * can be the file's so.
+ * The same, for comparison with a file. Where values may be rounded to halves, each weight also tells whether
+ * rounding explains a difference from the file.
  */
 export async function comparedWeights(
   state: AdaptedModel,

@@ -21,8 +21,8 @@ export function fusedActivation(className: string): Activation | undefined {
 }
 
 /**
- * The name under which tfjs-layers knows an activation, from one that went through its files: they rewrite
- * the only name that has an underscore, and a stock Dense with it cannot be loaded again.
+ * The name under which tfjs-layers knows an activation, from the name in its files. They rewrite the only
+ * name that has an underscore, and a stock Dense with it cannot be loaded again.
  */
 export function restoredName<Name>(name: Name): Name | 'gelu_new' {
   return name === 'geluNew' ? 'gelu_new' : name;

@@ -149,7 +149,7 @@ export class AdaptedSite {
    */
   activate(name: string | null): void {
     const next = name === null ? null : this.slot(name);
-    // What the other's router added to a loss that nobody has asked for is no part of this one's.
+    // What the previous adapter's router added to a loss that nobody read does not belong to this one.
     if (next !== this.activeSlot) this.auxiliary.dispose();
     this.activeSlot = next;
   }

@@ -6,8 +6,10 @@ import {checkNumber} from '@tfjs-peft/routers';
  * them once per use of it after the forward pass, as scalars; the first question gets the sum
  * over all uses, further ones zero.
  *
- * The scalars are kept, since TimeDistributed and the like tidy up behind each call; a loop of one's own that
- * never asks holds those of one step at most.
+ * Losses that a layer's router adds while a gradient is being taken. tfjs-layers asks a layer for them once
+ * per use of it after the forward pass, as scalars; the first call gets the sum over all uses, further calls
+ * get zero. The scalars are kept, since TimeDistributed and the like tidy up after each call; a custom loop
+ * that never asks holds those of one step at most.
  */
 export class AuxiliaryLoss {
   private kept: tf.Tensor[] = [];
@@ -22,7 +24,7 @@ export class AuxiliaryLoss {
     this.kept.push(tf.keep(tf.clone(loss)));
   }
 
-  /** The sum since the last time, a scalar; it is empty then. */
+  /** Returns the sum since the last call, a scalar, and starts anew. */
   take(): tf.Scalar {
     const total = tf.tidy(() =>
       this.kept.length === 0
@@ -40,7 +42,7 @@ export class AuxiliaryLoss {
   }
 }
 
-/** What all sites of a model multiply the losses of their routers by. */
+/** The factor of the routers' losses at all sites of a model. */
 export class LossScale {
   private factor = 1;
 

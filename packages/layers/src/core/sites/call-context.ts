@@ -3,9 +3,9 @@ import {ShapeError} from '@tfjs-peft/kernels';
 import type {RouterContext} from '@tfjs-peft/routers';
 
 /**
- * The context of one call at a site whose routers see rows [...]: what was set for the model; and as its
- * mask, with an entry for each row, the one that was set, or else the one that tfjs-layers passes along,
- * which has the length of a sequence behind a prompt too.
+ * The context of one call at a site whose routers see rows [...]: the one that was set for the model. Its
+ * mask has an entry for each row: the mask that was set or, without one, the mask from tfjs-layers, which has
+ * the length of the sequence even behind a prompt.
  *
  * @param label What errors call the site.
  * @throws ShapeError if the mask that was set is of another batch or of sequences of another length.
@@ -31,8 +31,8 @@ export function contextOf(
 }
 
 /**
- * A mask as float32 with an entry for each row: as it is, for all samples alike, or where
- * sequences lie flat behind one another.
+ * A mask as float32 with an entry for each row: as it is, shared by all samples, or flattened like the
+ * sequences.
  */
 function maskOf(mask: tf.Tensor, rows: number[]): tf.Tensor | undefined {
   const {shape} = mask;
@@ -51,9 +51,9 @@ function passedMask(passed: unknown, rows: number[]): tf.Tensor | undefined {
 }
 
 /**
- * Whether a mask that does not fit rows ought to. A mask of tokens says nothing of rows that are whole
- * samples, of the real tokens alone as graphs with ragged inputs have them, or of those of another input with
- * more axes, such as an image's.
+ * Whether a mask that does not fit the rows should have fitted. A mask of tokens says nothing about rows that
+ * are whole samples, only the real tokens (as in graphs with ragged inputs), or parts of another input with
+ * more axes, such as an image.
  */
 function concerns(mask: tf.Tensor, rows: number[]): boolean {
   const {shape} = mask;

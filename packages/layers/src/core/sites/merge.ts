@@ -17,17 +17,17 @@ export type Merged = {
   kernel: tf.Tensor2D;
   /** b', [outputDim]; absent where it is the frozen one. */
   bias?: tf.Tensor1D;
-  /** [outputDim]; absent where nothing is left to do behind the activation. */
+  /** [outputDim]; absent if nothing is left to do after the activation. */
   post?: tf.Tensor1D;
 };
 
-/** What an adapter asks for that only a batch has. */
+/** Thrown when an adapter asks for something that only a batch has. */
 class AsksForBatch extends Error {}
 
 /**
- * Works an adapter into the frozen weights, where that is exact: where nothing but its low-rank tail is
- * computed from the batch. It is asked for its parts as for a batch that is the unit matrix, whose outputs
- * are the rows of a kernel, and the result is compared with the site's own on random input.
+ * Works an adapter into the frozen weights, if that is exact: if nothing but its low-rank tail is computed
+ * from the batch. The adapter returns its parts for a batch that is the identity matrix, whose outputs are
+ * the rows of a kernel, and the result is compared with the site's own on random input.
  *
  * @returns Tensors that belong to the caller.
  * @throws UnsupportedSiteError if it is not exact.
@@ -41,14 +41,14 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
   const dependence = tf.tidy(() => dependenceOf(adapter, operation, refuse));
   const [depends] = await dependence.data();
   dependence.dispose();
-  // Not a number, if what the batch holds is none.
+  // NaN if the batch holds NaN.
   if (depends !== 0) throw refuse(BY_BATCH);
   const merged = tf.tidy(() => {
     const parts = partsOf(adapter, operation, unitBatch(adapter, operation), refuse);
     const vectors = vectorsOf(parts);
     if (adapter.reads !== 'output')
       return multiplyOut(operation.frozen, parts, vectors, operation.activation);
-    // What scales the output scales it behind the activation, whatever the part is called.
+    // Whatever scales the output scales it after the activation, whichever part it is.
     const {alpha, post = alpha, ...others} = vectors;
     if (
       Object.keys(others).length > 0 ||
@@ -100,8 +100,8 @@ const randomBatch = (adapter: Adapter, operation: Operation, seed: number): Batc
   batchOf(adapter, operation, (shape) => tf.randomUniform(shape, -1, 1, 'float32', seed) as tf.Tensor2D);
 
 /**
- * The unit matrix, by which each A is itself. What routers see is beside the point once
- * it is known that they do not look.
+ * The identity matrix, which leaves each A as it is. What routers see does not matter once it is known that
+ * they do not read it.
  */
 const unitBatch = (adapter: Adapter, operation: Operation): Batch => ({
   ...randomBatch(adapter, operation, 1),
@@ -141,8 +141,8 @@ function partsOf(adapter: Adapter, {frozen}: Operation, batch: Batch, refuse: Re
 }
 
 /**
- * How far an adapter's gates, scales and offsets move with the batch, and from row to row: 0 if it does not
- * look. One of the batches holds no numbers, which shows through weights that are still zero.
+ * How much an adapter's gates, scales and offsets vary with the batch and from row to row: 0 if they do not.
+ * One of the batches is all NaN, which shows even through weights that are still zero.
  */
 function dependenceOf(adapter: Adapter, operation: Operation, refuse: Refuse): tf.Tensor {
   const batches = [
@@ -229,9 +229,9 @@ function multiplyOut(
 }
 
 /**
- * How far the merged operation is from the site itself, on random input and in parts of the largest output:
- * an adapter from outside may do more with what it is handed than its parts say. 0 for what is no plain
- * product, whose inputs are of shapes that are not known.
+ * How far the merged operation is from the site itself on random input, relative to the largest output: a
+ * third-party adapter may do more with its inputs than its parts say. 0 for anything but a plain product,
+ * since the shape of its inputs is unknown.
  */
 async function deviationOf(
   operation: Operation,

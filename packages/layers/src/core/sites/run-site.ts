@@ -12,12 +12,12 @@ import {contextOf} from './call-context.js';
 import type {Operation} from './operation.js';
 
 /**
- * What comes before a site's output: x W with the adapter's part, or that and the
- * bias, as the activation gets it.
+ * A stage before the output of a site: x W with the part of the adapter, or the same with the bias, as the
+ * activation gets it.
  */
 export type SiteStage = 'product' | 'bias';
 
-/** What one run of a site brings along. */
+/** The settings of one run of a site. */
 export interface SiteRun {
   /** What errors call the site, such as `Layer 'dense_1'`. */
   label: () => string;
@@ -31,7 +31,7 @@ export interface SiteRun {
   context?: RouterContext | undefined;
   /** Where to stop. Default: at the site's output. */
   until?: SiteStage | undefined;
-  /** Is told what the router decided, and of which of the rows the context speaks. */
+  /** Receives the decision of the router, and the context that applies to its rows. */
   observe?(routing: Routing, context: RouterContext | undefined): void;
 }
 
@@ -50,13 +50,13 @@ export function runSite(
 ): tf.Tensor {
   return tf.tidy(() => {
     if (adapter === null) return output(operation, x, {}, run);
-    // What reads the output comes behind it.
+    // An adapter that reads the output acts after it.
     if (adapter.reads === 'output' && run.until !== undefined) return output(operation, x, {}, run);
     const reading = adapter.reads === 'output' ? output(operation, x, {}, run) : undefined;
-    // What only some adapters look at is computed when they do.
+    // Computed only for adapters that read it.
     const input = lazily(() => reading ?? operation.routed?.(x) ?? x);
     const context = lazily(() => contextOf(run.label, input().shape.slice(0, -1), run.context, run.mask));
-    // An adapter that looks at no context would let a mask of another batch pass.
+    // An adapter that never reads the context would otherwise accept a mask of another batch.
     if (run.context?.mask !== undefined && operation.routed === undefined) context();
     const view: AdapterView = {
       get input() {
@@ -102,8 +102,8 @@ function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label,
 }
 
 /**
- * The expression without what comes behind it: the activation, its scale and,
- * for the product alone, the bias.
+ * The expression without what follows the stage: the activation, its scale and, for the product alone, the
+ * bias.
  */
 function stage(operation: Operation, x: tf.Tensor, parts: CombineParts, until: SiteStage): tf.Tensor {
   const {post: _, offset, ...inside} = parts;

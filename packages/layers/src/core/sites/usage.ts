@@ -42,7 +42,7 @@ export class UsageRecorder {
       const ones = tf.ones([...probabilities.shape.slice(0, -1), 1]);
       const rows = tf.concat([probabilities, tf.sum(chosen, -1, true), ones], -1);
       const mask = context?.mask;
-      // Heads that are routed by themselves have their token's mask in common.
+      // Heads that are routed separately share their token's mask.
       const heads = mask === undefined ? 1 : ones.size / mask.size;
       const counted =
         mask === undefined
@@ -75,7 +75,7 @@ export class UsageRecorder {
     return {site, ...all, ...(this.tasks > 0 && {tasks})};
   }
 
-  /** Begins anew, with one adapter or all. */
+  /** Resets the counts of one adapter, or of all. */
   reset(adapter?: string): void {
     for (const name of adapter === undefined ? [...this.sums.keys()] : [adapter]) {
       this.sums.get(name)?.dispose();

@@ -10,9 +10,9 @@ interface Testing {
 }
 
 /**
- * Makes `evaluate`, `evaluateDataset` and what `fit` calls `val_…` of a model with several outputs agree with
- * `metricsNames`, as they do while training. tfjs-layers gives the sums of the first, the first two, … losses
- * before the losses themselves, for one name, `loss`.
+ * Makes `evaluate`, `evaluateDataset` and the `val_…` figures of `fit` agree with `metricsNames` for a model
+ * with several outputs, as they do in training. tfjs-layers puts the running sums of the losses in front of
+ * the losses themselves, under a single name, `loss`.
  *
  * @returns Undoes it.
  */
@@ -27,7 +27,7 @@ export function repairTotals(model: object): () => void {
   };
   return () => {
     delete (model as Partial<Testing>).makeTestFunction;
-    // What was made of it would be there until the next evaluation.
+    // Otherwise the old function would stay until the next evaluation.
     delete testing.testFunction;
   };
 }

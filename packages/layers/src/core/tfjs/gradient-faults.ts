@@ -2,27 +2,27 @@ import * as tf from '@tensorflow/tfjs-core';
 import {patchReasons} from '@tfjs-peft/kernels';
 import {own} from '../io/json.js';
 
-/** An op of a graph, or a kernel that ran, and to which of its inputs a gradient has to flow. */
+/** An op of a graph, or a kernel that ran, and the inputs to which a gradient has to flow. */
 export interface Flow {
   op: string;
   attribute<T>(name: string): T | undefined;
   /** The shape of an input; undefined where it is not known before the op runs. */
   shape(input: number): readonly number[] | undefined;
-  /** How many tensors it gives. */
+  /** The number of its outputs. */
   outputs: number;
   carries(input: number): boolean;
 }
 
-/** Kernels of another name than the op that runs them. */
+/** Kernels whose name differs from that of the op that runs them. */
 const OPS: Readonly<Record<string, string>> = {
   SplitV: 'Split',
-  // Ops that bring their gradient along are on the tape by their own name.
+  // Ops with a gradient of their own are on the tape under their own name.
   fusedConv2d__op: '_FusedConv2D',
   fusedDepthwiseConv2d__op: 'FusedDepthwiseConv2dNative',
   fusedMatMul__op: '_FusedMatMul',
 };
 
-/** A kernel that ran, of which all shapes are known. */
+/** A kernel that ran; all its shapes are known. */
 export function flowOfKernel(
   kernel: string,
   attrs: Readonly<Record<string, unknown>>,
@@ -39,15 +39,15 @@ export function flowOfKernel(
   };
 }
 
-/** A gradient that stock tfjs has, but wrong. */
+/** A gradient that stock tfjs gets wrong. */
 interface Fault {
   kernel: string;
   /**
-   * For which attributes and operands it is wrong, or may be where a graph does not
-   * tell the shapes; always, by default.
+   * Whether it is wrong for these attributes and operands, or may be if the graph does not tell the shapes.
+   * Default: always.
    */
   when?(flow: Flow): boolean;
-  /** Nobody has a right one. */
+  /** No package has a correct gradient. */
   final?: true;
 }
 
@@ -57,7 +57,7 @@ export const WASM_TRAINING = '@tfjs-peft/kernels/wasm-training';
 const isSame = ({attribute}: Flow): boolean => attribute('pad') === 'same';
 const onWasm = (): boolean => tf.getBackend() === 'wasm';
 
-/** Whether a shape becomes another one when it meets a second. */
+/** Whether a shape changes when it is broadcast with another. */
 function isBroadcast(shape: readonly number[], other: readonly number[]): boolean {
   const together = tf.broadcast_util.assertAndGetBroadcastShape([...shape], [...other]);
   return !tf.util.arraysEqual(shape as number[], together);
@@ -76,7 +76,7 @@ function mayBeSmaller({shape, carries}: Flow): boolean {
   });
 }
 
-/** The same of matrix products, whose batch axes are broadcast. */
+/** The same for matrix products, whose batch axes are broadcast. */
 function mayBeBroadcast({shape, carries}: Flow): boolean {
   return [0, 1].some((input) => {
     if (!carries(input)) return false;
@@ -86,7 +86,7 @@ function mayBeBroadcast({shape, carries}: Flow): boolean {
   });
 }
 
-/** A window of one entry is padded by nothing. */
+/** A window of one entry has no padding. */
 const isPadded = (flow: Flow): boolean =>
   isSame(flow) &&
   [flow.attribute<number | number[]>('kernelSize') ?? flow.attribute<number | number[]>('filterSize') ?? []]
@@ -114,7 +114,7 @@ const product: Fault[] = [{kernel: 'BatchMatMul', when: mayBeBroadcast}];
 const comparison = (kernel: string): Fault[] => [{kernel}];
 const mean = (kernel: string): Fault[] => [{kernel, when: isPadded}];
 
-/** By op. Ops of which stock has no gradient at all are not listed: that tfjs tells itself. */
+/** By op. Ops for which stock has no gradient at all are not listed: tfjs reports those itself. */
 const FAULTS: Readonly<Record<string, Fault[]>> = {
   Maximum: [{kernel: 'Maximum', when: mayBeSmaller}],
   Minimum: [{kernel: 'Minimum', when: mayBeSmaller}],
@@ -176,7 +176,7 @@ const FAULTS: Readonly<Record<string, Fault[]>> = {
   UpperBound: comparison('SearchSorted'),
 };
 
-/** The kernel that decides about an op's gradient, where it is not of the op's own name. */
+/** The kernel that decides whether the gradient of an op is correct, if it has another name than the op. */
 const KERNELS: Readonly<Record<string, string>> = {
   MatMul: 'BatchMatMul',
   BatchMatMulV2: 'BatchMatMul',
@@ -187,10 +187,10 @@ const KERNELS: Readonly<Record<string, string>> = {
   IRFFT: 'IFFT',
 };
 
-/** Kernels that only run within an op that brings its gradient along. */
+/** Kernels that run only within an op that has a gradient of its own. */
 const WITHIN = new Set(['_FusedMatMul', 'FusedConv2D', 'FusedDepthwiseConv2D']);
 
-/** What `@tfjs-peft/kernels/gradients` supplies of those of which stock has none. */
+/** Kernels without a stock gradient for which `@tfjs-peft/kernels/gradients` supplies one. */
 const SUPPLIED: ReadonlySet<string> = new Set([
   'Einsum',
   'StridedSlice',
@@ -206,8 +206,8 @@ const SUPPLIED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Kernels that a gradient runs for an input, which the wasm backend lacks, or has wrong, without
- * `@tfjs-peft/kernels/wasm-training`.
+ * Kernels that the gradient with respect to an input runs, and that the wasm backend lacks or gets wrong
+ * without `@tfjs-peft/kernels/wasm-training`.
  */
 const BACKWARD: Readonly<Record<string, Record<number, string>>> = {
   Conv1D: {1: 'Conv2DBackpropFilter'},
@@ -235,10 +235,10 @@ export function isBackward(kernel: string): boolean {
 const isOurs = (kernel: string): boolean =>
   patchReasons(tf.getGradient(kernel)?.gradFunc).includes('gradients');
 
-/** Why no right gradient flows through a node or a kernel. */
+/** Why no correct gradient flows through a node or a kernel. */
 export interface FoundFault {
   kernel: string;
-  /** What to import, or null where nobody has a right one. */
+  /** What to import; null if no package has a correct gradient. */
   by: string | null;
 }
 
@@ -273,7 +273,7 @@ function missingBackward(flow: Flow): FoundFault | undefined {
   return undefined;
 }
 
-/** Why no right gradient flows through an op or kernel now; undefined if one does. */
+/** Why no correct gradient flows through an op or kernel now; undefined if one does. */
 export function faultOf(flow: Flow): FoundFault | undefined {
   const {op} = flow;
   for (const {kernel, when, final} of own(FAULTS, op) ?? []) {
@@ -303,7 +303,7 @@ export function hasRightGradient(kernel: string): boolean {
   return isOurs(kernel);
 }
 
-/** Who supplies a right gradient of a kernel; null if nobody does. */
+/** The entry point that supplies a correct gradient of a kernel; null if none does. */
 export function gradientBy(kernel: string): string | null {
   const repaired = Object.values(FAULTS).some((faults) =>
     faults.some((fault) => fault.kernel === kernel && !fault.final),

@@ -2,8 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 
 /**
- * The parts of tfjs-layers 4.22 that its types hide and an upgrade in place needs. They are gathered here so
- * that one file says what of the library's inside this package leans on.
+ * The parts of tfjs-layers 4.22 that its types hide and an upgrade in place needs. They are gathered in one
+ * file, which shows which of the library's internals this package relies on.
  */
 export type Layer = tfl.layers.Layer;
 
@@ -66,8 +66,8 @@ export function isBidirectional(layer: Layer): layer is Layer & BidirectionalInt
 }
 
 /**
- * A layer, model or weight of tfjs-layers by fields that its types hide. The only cast to what is private
- * there: whoever asks says which fields, in an interface beside.
+ * A layer, model or weight of tfjs-layers with fields that its types hide. This is the only cast to its
+ * private parts: the caller names the fields in an interface.
  */
 export function inside<Fields extends object>(of: Layer | tfl.LayersModel | tfl.LayerVariable): Fields {
   return of as unknown as Fields;

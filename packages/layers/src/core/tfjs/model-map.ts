@@ -95,8 +95,8 @@ export function mapModel(model: Layer): ModelMap {
 }
 
 /**
- * {@link withParts} of a layer; and, of one direction of a Bidirectional, what the two were made
- * of, which is what is saved of them.
+ * {@link withParts} of a layer; for one direction of a Bidirectional, also the layer from which both were
+ * made, which is the one that is saved.
  */
 export function partsAt({layer, holder}: LocatedLayer): Layer[] {
   const parts = withParts(layer);

@@ -11,7 +11,7 @@ interface Compiled {
 
 /** Compilations that were prepared and wait for the model to change. */
 export interface Preparation {
-  /** Compiles those models whose trainable weights are others now. */
+  /** Compiles the models whose trainable weights have changed. */
   commit(): void;
   /** Drops what was prepared. */
   abandon(): void;
@@ -92,7 +92,7 @@ export class Recompiler {
       disposeOptimizer(optimizer);
       return;
     }
-    // One that came after the upgrade began does not come back when it ends.
+    // An optimizer that was set after the upgrade began is not restored when the upgrade ends.
     if (original === undefined && !ending)
       this.originals.set(model, {optimizer: current, owned: isOptimizerOwned ?? false});
     inside<tfl.LayersModel>(model).compile({optimizer, loss, metrics});
@@ -152,11 +152,11 @@ type OptimizerClass = tf.serialization.SerializableConstructor<tf.Optimizer>;
  */
 export function renew(optimizer: tf.Optimizer, model: {readonly name: string}): tf.Optimizer {
   try {
-    // TypeScript knows a constructor as a Function only.
+    // TypeScript types a constructor only as a Function.
     const type = optimizer.constructor as unknown as OptimizerClass;
     const fresh = type.fromConfig(type, optimizer.getConfig());
     if (!alike(fresh, optimizer)) throw new Error(`fromConfig gave ${JSON.stringify(fresh.getConfig())}`);
-    // It outlives a tidy that it may be made in.
+    // It has to outlive a tidy in which it may be made.
     for (const tensor of tensorsOf(fresh)) tf.keep(tensor);
     made.add(fresh);
     return fresh;

@@ -36,7 +36,7 @@ export function cutFragment(
     const {op, attr} = definitionOf(each.name);
     const input = each.inputs.map((source, at) => {
       if (source === before) return nameOf(i - 1);
-      // The shape of a Reshape is not looked at again.
+      // The shape of a Reshape is not checked again.
       if (!isAbsorbed.has(each)) return INPUT;
       const name = `${INPUT}${sources.length}`;
       sources.push(each.inputNames[at]!);
@@ -58,7 +58,7 @@ export class FragmentSite {
   private site: NodeSite | undefined;
 
   constructor(private readonly fragment: Fragment) {
-    // What shape a Reshape gives was looked at when the site was cut out.
+    // The shape that a Reshape gives was checked when the site was cut out.
     const shape = {name: INPUT, op: 'Placeholder', attr: {[ANY_SHAPE]: {b: true}}};
     const placeholders = fragment.inputs.map(({name}): NodeDef => ({name, op: 'Placeholder', attr: {}}));
     const modelTopology = {node: [shape, ...placeholders, ...fragment.nodes], library: {}, versions: {}};
@@ -82,7 +82,7 @@ export class FragmentSite {
     return this.site;
   }
 
-  /** Lets go of the inputs, so that they do not outlive the model that they are of. */
+  /** Releases the inputs, so that they do not outlive their model. */
   release(): void {
     this.executor.weightMap = {};
   }

@@ -62,7 +62,7 @@ async function write(
   }
 }
 
-/** Gives a constant other values, as one node takes it; other nodes that take it go on with the old ones. */
+/** Gives a constant new values for one node; other nodes that read it keep the old ones. */
 function setConstant(graph: GraphEditor, {name, shape, user}: Constant, values: Float32Array): void {
   const {input} = graph.node(user.node.name)!;
   const readers = new Set(graph.readers(name).map(({node}) => node));
@@ -70,7 +70,7 @@ function setConstant(graph: GraphEditor, {name, shape, user}: Constant, values: 
   else input![user.input] = graph.addConstant(`${name}/merged`, shape, values);
 }
 
-/** Multiplies what a node gives by a vector, for all that take it and under the same name. */
+/** Multiplies a node's output by a vector, under the same name, so that all readers get the product. */
 function scaleOutput(graph: GraphEditor, name: string, shape: number[], vector: Float32Array): void {
   const node = graph.node(name)!;
   const unscaled = graph.copy(node, `${name}/unscaled`);

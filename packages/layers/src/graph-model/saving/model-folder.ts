@@ -18,8 +18,8 @@ import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 const TOPOLOGY = 'model.json';
 
 /**
- * What our model.json starts with, so that a later save knows that it may replace
- * it. Loaders look at no such key.
+ * What our model.json starts with, so that a later save knows that it may replace it. Loaders ignore this
+ * key.
  */
 const SAVED_BY = '{"savedBy":"tfjs-peft",';
 
@@ -47,8 +47,7 @@ export async function storeModel(to: StorageLocation, artifacts: tf.io.ModelArti
 
 function filesOf({weightData, weightSpecs, ...rest}: tf.io.ModelArtifacts): Files {
   const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData ?? []));
-  // A name that there was not before: until model.json changes, in one stroke, the old one
-  // goes on naming weights of its own.
+  // A new name: until model.json is replaced, in one step, the old one still names its own weights.
   const chance = Math.random().toString(36).slice(2, 10);
   const weights = `group1-shard1of1.${Date.now().toString(36)}-${chance}.bin`;
   const {getWeightStream: _, ...json} = rest;
@@ -69,7 +68,7 @@ function filesOf({weightData, weightSpecs, ...rest}: tf.io.ModelArtifacts): File
 }
 
 /**
- * The weights that an earlier save put into the folder, which are of no use when another model.json is there.
+ * The weights that an earlier save put into the folder, which are useless once another model.json is there.
  */
 async function weightsOf(folder: string): Promise<string[]> {
   try {

@@ -57,13 +57,13 @@ class SavedSite {
 }
 
 /**
- * By the nodes that say them, and let go with these: a site keeps the sizes of its model's constants, which
- * the record does not say.
+ * By the nodes that describe them, and released with these: a site keeps the sizes of its model's constants,
+ * which the record does not hold.
  */
 const sites = new WeakMap<object, SavedSite>();
 
 /**
- * Runs a node that says all of its site.
+ * Runs a node that describes its whole site.
  *
  * @param node The node, an object of one model alone.
  * @throws ConfigError if the record is not what this version writes, or its adapter is not known here;

@@ -11,7 +11,7 @@ import {decodeText, encodeText} from '../../core/io/text-encoding.js';
 export interface Fragment {
   /** The definitions of the site's node and of those behind it, as far as the site does their work. */
   nodes: NodeDef[];
-  /** What the fragment's own names get: the inputs of the one node, in their order. */
+  /** What the names in the fragment stand for: the inputs of the single node, in order. */
   inputs: {name: string; constant: boolean}[];
 }
 
@@ -31,8 +31,8 @@ export interface SiteRecord {
 export const RECORD = 'peft';
 
 /**
- * A record as a text. The executor hands texts to ops of others in lower case,
- * and hexadecimal digits stand that.
+ * A record as a text. The executor passes texts to custom ops in lower case, which hexadecimal digits
+ * survive.
  */
 export function encodeRecord(record: SiteRecord): string {
   const bytes = encodeText(JSON.stringify(record));

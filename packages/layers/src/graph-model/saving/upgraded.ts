@@ -16,7 +16,7 @@ export interface SiteToSave extends MergeableSite {
   weights: ReadonlyMap<string, WeightValues>;
   /** Parts of weights that the sites have in common. */
   shared: ReadonlyMap<string, WeightValues>;
-  /** By which it is known that two of them are one. */
+  /** Tells which of them are the same weight. */
   keys: ReadonlyMap<string, string>;
 }
 
@@ -48,7 +48,7 @@ export async function upgradedArtifacts(
       const attr = {T: {type: 'DT_FLOAT'}};
       if (sum === undefined) graph.replace(taker, {op: 'Identity', input: [passed], attr});
       else {
-        // What is added is in the site already; the shape that it gives is not.
+        // The site already does the addition, but the resulting shape is still needed.
         const nothing = graph.addConstant(
           `${behind.name}/zeros`,
           sum,

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {Constant} from '../constants.js';
 
 /**
- * A frozen weight as the matrix of a site, made once: made in each step, it would be on the gradient tape
- * with all that it is made of, even where it is the same numbers in another shape.
+ * A frozen weight as the matrix of a site, made once. If it were made in every step, it would be on the
+ * gradient tape with everything from which it is made, even if only its shape differs.
  */
 export class CachedMatrix {
   private kept: {from: tf.Tensor; matrix: tf.Tensor2D} | undefined;

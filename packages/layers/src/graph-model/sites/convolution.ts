@@ -23,7 +23,7 @@ interface Matched {
   source: ConvolutionSource;
 }
 
-/** What convolutions have in common; a text if the node cannot be a site: why not. */
+/** What convolutions have in common; or a text that says why the node cannot be a site. */
 function matchWindow(
   executor: Executor,
   node: GraphNode,
@@ -111,8 +111,8 @@ export const matchTransposed: MatchNode = (executor, node) => {
   const {weight, source} = matched;
   const {window, bias, activation} = source;
   const matrix = new CachedMatrix(weight, transposedMatrix);
-  // The node says for each call how large its output is. An operation runs in
-  // the same turn as it gets its input.
+  // The node says for each call how large its output is. An operation runs synchronously after it gets its
+  // input.
   let outputs: Pair;
   const operation = transposedConvolution({
     window,

@@ -20,8 +20,8 @@ interface Projection {
 }
 
 /**
- * What an equation of two operands does, the one at `weightIndex` being a weight; a text if
- * it is not a projection: why not.
+ * What an equation of two operands does, of which the one at `weightIndex` is a weight; or a text that says
+ * why it is not a projection.
  */
 function readEquation(equation: string, weightIndex: number): Projection | string {
   const [terms, y] = equation.replace(/\s/g, '').split('->') as [string, string | undefined];
@@ -45,7 +45,7 @@ function readEquation(equation: string, weightIndex: number): Projection | strin
   return {free, contracted, brought, x, weight, y};
 }
 
-/** The order of axes that makes `to` of `from`; undefined if they are in order. */
+/** The order of axes that turns `from` into `to`; undefined if they are in order. */
 function permutation(from: string, to: string): number[] | undefined {
   return from === to ? undefined : [...to].map((letter) => from.indexOf(letter));
 }
@@ -55,8 +55,8 @@ function inOrder(x: tf.Tensor, order: number[] | undefined): tf.Tensor {
 }
 
 /**
- * An Einsum with a constant that is one product, such as `abc,cde->abde` and `abcd,cde->abe`: run as that,
- * and so also on backends that have no Einsum.
+ * An Einsum with a constant that is one product, such as `abc,cde->abde` and `abcd,cde->abe`. It runs as that
+ * product, and so works on backends without Einsum too.
  */
 export const matchEinsum: MatchNode = (executor, node) => {
   const equation = attribute<string>(node, 'equation') ?? '';
@@ -100,7 +100,7 @@ export const matchEinsum: MatchNode = (executor, node) => {
     }),
     input(inputs) {
       const x = inputs[1 - weightIndex]!;
-      // Ops take two axes at least.
+      // Ops need at least two axes.
       const rows = free === '' ? [1] : leading(x);
       return tf.reshape(inOrder(x, ofInput), [...rows, dims[0]]);
     },

@@ -13,27 +13,24 @@ export interface NodeSite {
   bias?: Constant;
   /** Nodes behind it, whose work the site does while it has an adapter. */
   absorbed: readonly Absorbed[];
-  /**
-   * The last axes of the output of the last of these nodes, which the columns
-   * are; undefined if that is not known.
-   */
+  /** The last axes of the output of the last of these nodes, which hold the columns; undefined if unknown. */
   tail: number[] | undefined;
-  /** The weight as the node has it, of a kernel as a matrix. Default: in the weight's own shape. */
+  /** Turns a kernel matrix into the form that the node uses. Default: the shape of the weight. */
   restore?(kernel: tf.Tensor2D): tf.Tensor;
-  /** The operation's input, of the node's. Default: the first. */
+  /** Makes the input of the operation from the inputs of the node. Default: the first one. */
   input?(inputs: tf.Tensor[]): tf.Tensor;
-  /** The node's output, of the operation's. Default: that output. */
+  /** Makes the output of the node from that of the operation. Default: the same. */
   finish?(output: tf.Tensor, inputs: tf.Tensor[]): tf.Tensor;
-  /** Gives back what the site itself made. */
+  /** Disposes what the site itself made. */
   dispose?(): void;
 }
 
-/** Why a node of an op that can be a site cannot: a text that goes on behind `a MatMul that`. */
+/** Why a node cannot be a site although its op can: a text that continues `a MatMul that`. */
 export interface Refusal {
   reason: string;
 }
 
-/** Looks at a node of some op. It makes nothing that would have to be given back. */
+/** Looks at a node of some op. It makes nothing that has to be disposed. */
 export type MatchNode = (executor: Executor, node: GraphNode) => NodeSite | Refusal;
 
 export function isRefusal(match: NodeSite | Refusal): match is Refusal {

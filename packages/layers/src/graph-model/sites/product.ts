@@ -59,7 +59,8 @@ export const matchProduct: MatchNode = (executor, node) => {
   const [inputDim, outputDim] = transposed ? [matrix[1], matrix[0]] : matrix;
   const fused = node.op === '_FusedMatMul' ? fusedEpilogue(executor, node, outputDim) : undefined;
   if (typeof fused === 'string') return {reason: fused};
-  // Only a batched product takes operands of more than two axes, and gives as many as the one that has more.
+  // Only a batched product takes operands of more than two axes; its output has as many axes as the larger
+  // operand.
   const axes = {columns: [outputDim], rank: shape.length, whole: node.op === 'MatMul'};
   const epilogue = fused ?? followingEpilogue(executor, node, outputDim, axes);
   const site = plainProduct(weight, [inputDim, outputDim], epilogue, (value) => {

@@ -100,7 +100,7 @@ export class GraphBuilder {
   }
 
   load(): Promise<GraphModel> {
-    // As from a file: no object of the one model is another's.
+    // As from a file: models share no objects.
     const {weightData, ...rest} = this.artifacts();
     return loadGraphModel(tf.io.fromMemory({...structuredClone(rest), weightData: weightData!}));
   }

@@ -43,7 +43,7 @@ export function countSamples(arrays: GraphArrays): number {
   return size;
 }
 
-/** Batches of some rows of all samples, in an order of its own at each pass if they are shuffled. */
+/** Batches of some rows of all samples; if shuffled, in a new order at each pass. */
 export function arraySource(
   arrays: GraphArrays,
   {batchSize: given, shuffle = false, seed}: Batching,
@@ -74,7 +74,7 @@ export function arraySource(
   };
 }
 
-/** Rows of a tensor. Texts are taken by hand: not every backend gathers them. */
+/** Rows of a tensor. Strings are picked in JavaScript, because not every backend gathers them. */
 async function take(tensor: tf.Tensor, rows: Int32Array, shuffled: boolean): Promise<tf.Tensor> {
   if (tensor.dtype === 'string') {
     const texts = (await tensor.bytes()) as Uint8Array[];

@@ -21,7 +21,8 @@ export interface Cut {
   /** What follows what is trained, whether or not a gradient comes to it from the outputs. */
   readonly differentiable: ReadonlySet<GraphNode>;
   /**
-   * The endpoints in front that the trainable part takes, or that are asked for; each once, and no constant.
+   * The endpoints in front that the trainable part reads, or that are asked for; each once, without
+   * constants.
    */
   readonly crossing: Endpoint[];
   /** Whether some node in front runs only by `executeAsync`. */
@@ -34,8 +35,8 @@ export interface Cut {
 const ASYNCHRONOUS = new Set(['control', 'dynamic', 'hash_table']);
 
 /**
- * Ops whose output is constant, but for jumps: it follows no small change of the input, so no
- * gradient reaches what is before.
+ * Ops whose output is piecewise constant: it does not follow small changes of the input, so no gradient
+ * reaches what comes before.
  */
 const CONSTANT_OUTPUTS = new Set([
   'Shape',
@@ -74,7 +75,7 @@ const CONSTANT_OUTPUTS = new Set([
   'StringToHashBucketFast',
 ]);
 
-/** Ops of which one output has a gradient, and the others are places. */
+/** Ops whose first output has a gradient; the others are indices. */
 const FIRST_OUTPUT = new Set(['TopKV2', 'MaxPoolWithArgmax']);
 
 /** Whether a node runs only by `executeAsync`. */
@@ -82,7 +83,7 @@ function isAsynchronous({category}: GraphNode): boolean {
   return ASYNCHRONOUS.has(category ?? '');
 }
 
-/** Whether a node's output follows no small change of what it is given. */
+/** Whether a node's output does not follow small changes of its inputs. */
 export function endsGradient(node: GraphNode): boolean {
   if (CONSTANT_OUTPUTS.has(node.op)) return true;
   const dtype = attribute<string>(node, 'dtype');
@@ -97,7 +98,7 @@ export function flowsFrom({node, index}: Endpoint): boolean {
 /** All nodes that depend on the sources, and these themselves. */
 function dependents(sources: Iterable<GraphNode>): Set<GraphNode> {
   const found = new Set<GraphNode>(sources);
-  // A set may grow while one goes through it.
+  // A set may grow during the loop over it.
   for (const node of found) {
     for (const child of consumersOf(node, DATA)) found.add(child);
   }
@@ -124,7 +125,7 @@ function differentiableFrom(sources: Iterable<GraphNode>): Set<GraphNode> {
   return found;
 }
 
-/** The nodes that a gradient of some endpoints can come to. */
+/** The nodes that a gradient of some endpoints can reach. */
 export function reachedFrom(endpoints: readonly Endpoint[]): Set<GraphNode> {
   const found = new Set(endpoints.filter(flowsFrom).map(({node}) => node));
   for (const node of found) for (const input of flowingInputs(node)) found.add(input.node);

@@ -21,7 +21,7 @@ export interface SplitSource {
   validation?: Source;
 }
 
-/** Iterators that were run, so that none is run twice. */
+/** Iterators that have run, so that none runs twice. */
 const spent = shared('layers.spent-data', () => new WeakSet<object>());
 
 const KINDS =
@@ -71,7 +71,7 @@ export function splitSource(data: GraphData, split: number, batching: Batching):
 function asArrays(data: Exclude<GraphData, () => unknown>): GraphArrays | undefined {
   if (typeof data !== 'object' || data === null) throw new ConfigError(`${KINDS}, not ${describe(data)}.`);
   if (Array.isArray(data)) {
-    // A list of batches or a pair; which of them is seen below.
+    // A list of batches or a pair; they are told apart below.
     const pair = data as unknown as GraphPair;
     const isBatch = ([first]: readonly unknown[]) =>
       typeof first === 'object' && first !== null && !Array.isArray(first) && 'xs' in first && 'ys' in first;

@@ -17,8 +17,8 @@ function paddingOf(node: GraphNode): Parameters<typeof tf.conv2d>[3] {
 }
 
 /**
- * A dilated convolution that is fused with its bias alone, as two ops: the fused one brings a gradient of its
- * own along, which refuses dilations. With an activation tfjs itself takes them apart.
+ * Splits a dilated convolution that is fused with only its bias into two ops: the fused op has a gradient of
+ * its own, which refuses dilations. With an activation, tfjs itself splits them.
  *
  * @returns undefined for any other node.
  */

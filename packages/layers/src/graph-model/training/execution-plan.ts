@@ -9,7 +9,7 @@ import {FusedNorm, findLayerNorms} from './layer-norms.js';
 import {runInputs} from './node-inputs.js';
 import {isReshaping, Reshapes, reshape} from './reshaping.js';
 
-/** What a node of the trainable part gets, and the code that runs in place of its own, if any does. */
+/** The inputs of a node in the trainable part, and the code that runs in place of its own, if any does. */
 export interface NodePlan {
   inputs: Endpoint[];
   run?: RunNode;
@@ -39,11 +39,11 @@ export class PlainPlan implements ExecutionPlan {
 }
 
 /**
- * Fewer nodes that give the same: until the gradient is through, tfjs keeps what each node gives and the
- * gradient of it, even if the node does nothing. The graph is left as it is.
+ * The same outputs with fewer nodes: until the gradient is computed, tfjs keeps each node's output and its
+ * gradient, even if the node does nothing. The graph is left as it is.
  */
 export class FusedPlan implements ExecutionPlan {
-  /** Nodes that run other code than their op's, or none, since another does their work. */
+  /** Nodes that run other code than their op's, or none because another node does their work. */
   readonly replaced: ReadonlySet<GraphNode>;
   /** Layer norms in several nodes, by the last of them, which does it all. */
   private readonly norms: ReadonlyMap<GraphNode, FusedNorm>;
@@ -96,7 +96,7 @@ export class FusedPlan implements ExecutionPlan {
     return this.sites.has(node) ? this.planOfSite(node, inputs) : planOf(node, inputs);
   }
 
-  /** A site reshapes for itself, which is nothing to do where the shape stays. */
+  /** A site itself runs the reshapes in front of it, which is no work if the shape stays the same. */
   private planOfSite(node: GraphNode, [first, ...others]: Endpoint[]): NodePlan {
     const {source, shape, params} = this.reshapesUpTo(first!);
     if (source === first) return {inputs: [first!, ...others]};
@@ -110,7 +110,9 @@ export class FusedPlan implements ExecutionPlan {
     };
   }
 
-  /** What comes before the nodes that only reshape, up to an endpoint, and the shape that they give it. */
+  /**
+   * The endpoint before the nodes that only reshape on the way to an endpoint, and the shape that they give.
+   */
   private reshapesUpTo(endpoint: Endpoint): {
     source: Endpoint;
     params: Endpoint[];
@@ -131,7 +133,7 @@ export class FusedPlan implements ExecutionPlan {
     return this.cut.carrying.has(node) && isReshaping(node);
   }
 
-  /** An endpoint, or that before it which is the same. */
+  /** An endpoint, or an earlier one with the same value. */
   private through(endpoint: Endpoint): Endpoint {
     let at = endpoint;
     while (this.cut.trainable.has(at.node) && (this.absorbed.has(at.node) || isPassing(at.node))) {

@@ -22,8 +22,8 @@ interface TfjsBatch {
 }
 
 /**
- * Data as tfjs-layers takes a dataset: each batch is prepared when it is handed out, and given back when the
- * next one is asked for. tfjs-layers asks for more passes than it runs, and ends none.
+ * Data as tfjs-layers takes a dataset: each batch is prepared when it is handed out, and disposed when the
+ * next one is asked for. tfjs-layers asks for more passes than it runs, and ends none of them.
  */
 export class Feed {
   private last: {batch: GraphBatch; prepared?: PreparedBatch; key?: tf.Tensor} | undefined;
@@ -33,7 +33,7 @@ export class Feed {
     private readonly trainer: FeedCall,
   ) {}
 
-  /** As tfjs-layers takes it: of what the type has besides, it uses nothing. */
+  /** As tfjs-layers takes it; tfjs-layers uses nothing else of the type. */
   get dataset(): Dataset {
     return this as unknown as Dataset;
   }
@@ -58,7 +58,7 @@ export class Feed {
     };
   }
 
-  /** Gives back the last batch, and ends the pass. */
+  /** Disposes the last batch and ends the pass. */
   async end(): Promise<void> {
     this.release();
     await this.passes.end();

@@ -14,7 +14,7 @@ import {TrainableSubgraph} from './trainable-subgraph.js';
 export interface PreparedBatch {
   /** The outputs: synchronous, so that a gradient can be taken. The caller, or a tidy, disposes them. */
   run(): tf.Tensor[];
-  /** Gives back what the frozen part computed; not the inputs. */
+  /** Disposes what the frozen part computed, but not the inputs. */
   dispose(): void;
 }
 
@@ -24,7 +24,7 @@ export class Forward {
   private readonly executor: Executor;
   private readonly fused: FusedPlan;
   private readonly subgraph: TrainableSubgraph;
-  /** What runs while the adapter is not active that was when the graph was cut. */
+  /** Runs while the adapter that was active when the graph was cut is not active. */
   private plain: TrainableSubgraph | undefined;
   private disposed = false;
 

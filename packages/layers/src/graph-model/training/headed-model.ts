@@ -7,7 +7,7 @@ import {GraphLayer, type TrainedVariable} from './graph-layer.js';
 import {InnerModel} from './inner-model.js';
 import type {OutputNames} from './output-names.js';
 
-/** What runs a batch that was prepared, and what that adds to the loss. */
+/** Runs a prepared batch, and tells what that adds to the loss. */
 export interface Run {
   run(prepared: PreparedBatch, training: boolean): tf.Tensor[];
   losses(): (() => tf.Scalar)[];

@@ -18,12 +18,11 @@ interface Compiled {
 }
 
 /**
- * The LayersModel through which a graph is trained: one whose outputs are called as one
- * likes, whose losses look at the weights of samples, and may have values of different
- * shapes, which tfjs-layers adds as they are.
+ * The LayersModel through which a graph is trained. Its outputs can have any names; its losses use sample
+ * weights and may have values of different shapes, which tfjs-layers adds as they are.
  */
 export class InnerModel extends tfl.LayersModel {
-  /** By the data of the targets, for tfjs-layers hands on targets and nothing with them. */
+  /** Keyed by the data of the targets, because tfjs-layers passes on only the targets. */
   private readonly sampleWeights = new WeakMap<object, readonly (tf.Tensor | undefined)[]>();
 
   constructor(inputs: tfl.SymbolicTensor, outputs: tfl.SymbolicTensor[], names: readonly string[]) {
@@ -44,8 +43,8 @@ export class InnerModel extends tfl.LayersModel {
   }
 
   /**
-   * How much the samples of some targets count from now on. One for each output,
-   * undefined where all count alike.
+   * Sets how much the samples of some targets count. One tensor for each output, undefined where all samples
+   * count the same.
    */
   weigh(targets: readonly tf.Tensor[], weights: readonly (tf.Tensor | undefined)[]): void {
     for (const {dataId} of targets) this.sampleWeights.set(dataId, weights);

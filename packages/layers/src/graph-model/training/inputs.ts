@@ -17,7 +17,7 @@ export function namedInputs(model: GraphModel, inputs: GraphInputs): tf.NamedTen
   const {inputs: signature = {}} = (model.modelSignature ?? {}) as {
     inputs?: Record<string, {name?: string; resourceId?: unknown}>;
   };
-  // Tables and the like are no inputs: the model feeds them to itself.
+  // Tables and the like are not inputs: the model feeds them itself.
   const captured = Object.entries(signature).flatMap(([key, {name = key, resourceId}]) =>
     resourceId == null ? [] : [parseEndpoint(name)[0]],
   );

@@ -10,7 +10,7 @@ export interface LayerNormNodes {
   x: Endpoint;
   /** The last of its nodes, whose output is the norm. */
   end: GraphNode;
-  /** The others, at which nobody else looks. */
+  /** The others, which no other node reads. */
   inner: ReadonlySet<GraphNode>;
   axis: number;
   epsilon: Constant;
@@ -34,8 +34,8 @@ interface Moments {
 const [X, MEAN, SCALE] = ['x', 'mean', 'scale'];
 
 /**
- * How many nodes a norm's end can lie behind the root: products by gamma and by x, a
- * difference, a sum, and some that hand on.
+ * How many nodes may lie between the root and the end of a norm: products by gamma and by x, a difference, a
+ * sum, and some that pass on their input.
  */
 const REACH = 6;
 
@@ -58,7 +58,7 @@ export function findLayerNorms(
   });
 }
 
-/** Computes a norm in one kernel of x, where it goes over the last axis, and by tfjs's ops over another. */
+/** Computes a norm of x: in one kernel over the last axis, by ops of tfjs over any other. */
 export class FusedNorm {
   private epsilon: {from: tf.Tensor; value: number} | undefined;
 
@@ -90,7 +90,7 @@ function isOverLast({shape, rank, dtype}: tf.Tensor, axis: number, vectors: tf.T
   return vectors.every((vector) => vector.rank === 1 && vector.size === shape[rank - 1]);
 }
 
-/** What a node gets, through nodes that only hand it on. */
+/** The node that feeds an input, behind nodes that only pass on their input. */
 function sourceOf(node: GraphNode, input: number): Endpoint {
   let source = inputOf(node, input);
   while (isPassing(source.node)) source = inputOf(source.node, 0);
@@ -110,7 +110,7 @@ function meanAxis(executor: Executor, node: GraphNode): number | undefined {
   return axis.read().dataSync()[0];
 }
 
-/** The two of which a node is the squared difference. */
+/** The two inputs whose squared difference a node computes. */
 function differenceOf(node: GraphNode): [Endpoint, Endpoint] | undefined {
   if (node.op === 'SquaredDifference') return [sourceOf(node, 0), sourceOf(node, 1)];
   const square = node.op === 'Square' || (node.op === 'Mul' && isSame(sourceOf(node, 0), sourceOf(node, 1)));
@@ -119,7 +119,7 @@ function differenceOf(node: GraphNode): [Endpoint, Endpoint] | undefined {
   return difference.op === 'Sub' ? [sourceOf(difference, 0), sourceOf(difference, 1)] : undefined;
 }
 
-/** The moments that a Rsqrt or Sqrt is of. */
+/** The moments from which a Rsqrt or Sqrt is computed. */
 function matchMoments(executor: Executor, root: GraphNode): Moments | undefined {
   if (root.op !== 'Rsqrt' && root.op !== 'Sqrt') return undefined;
   const {node: shifted} = sourceOf(root, 0);
@@ -138,7 +138,7 @@ function matchMoments(executor: Executor, root: GraphNode): Moments | undefined 
   return undefined;
 }
 
-/** The node behind the moments whose output is the norm, if no other node looks at what lies between. */
+/** The node behind the moments whose output is the norm, if no other node reads what lies between. */
 function matchEnd(
   executor: Executor,
   moments: Moments,
@@ -165,7 +165,7 @@ function matchEnd(
   return undefined;
 }
 
-/** The nodes of which a norm is computed from x. */
+/** The nodes that compute a norm from x. */
 function between(executor: Executor, x: Endpoint, end: GraphNode): Set<GraphNode> {
   const found = new Set<GraphNode>([end]);
   for (const node of found) {

@@ -13,12 +13,12 @@ export type InputKind =
 /** What a node takes from each of its inputs. */
 export function inputKindsOf({inputs, inputParams}: GraphNode): InputKind[] {
   const params = Object.values(inputParams ?? {});
-  // An op from outside gets all that the file says.
+  // A custom op gets all inputs that the file lists.
   if (params.length === 0) return inputs.map(() => 'tensor');
   const edges = inputs.map((): InputKind => 'order');
   for (const {type, inputIndexStart: start, inputIndexEnd: end} of params) {
     if (start === undefined) continue;
-    // As the converter's getParamValue reads them: an end of 0 is that of the list.
+    // Resolved like getParamValue of the converter: an end of 0 is the end of the list.
     const first = start < 0 ? inputs.length + start : start;
     const last = end === undefined ? first + 1 : end > 0 ? end : inputs.length + end;
     const edge = type === 'tensor' || type === 'tensors' ? 'tensor' : 'values';
@@ -40,18 +40,15 @@ export function inputsOfKind(node: GraphNode, kinds: readonly InputKind[]): numb
   return inputKindsOf(node).flatMap((edge, i) => (kinds.includes(edge) ? [i] : []));
 }
 
-/**
- * The inputs without which a node cannot be run: all up to the last that it takes something from. Control
- * inputs come behind these.
- */
+/** The inputs that a node needs to run: all up to the last that it reads. Control inputs come after these. */
 export function runInputs(node: GraphNode): Endpoint[] {
   const edges = inputKindsOf(node);
   const count = edges.reduce((last, edge, i) => (edge === 'order' ? last : i + 1), 0);
   return Array.from({length: count}, (_, i) => inputOf(node, i));
 }
 
-/** All that makes a node's output what it is. */
+/** The kinds of input that determine the output of a node. */
 export const DATA: readonly InputKind[] = ['tensor', 'values'];
 
-/** All that a gradient can flow back through. */
+/** The kinds of input through which a gradient can flow back. */
 export const TENSORS: readonly InputKind[] = ['tensor'];

@@ -156,6 +156,6 @@ export function classWeights(
     value !== null &&
     Object.values(value).every((each) => typeof each === 'number');
   const listed = names.list<ClassWeight>('classWeight', given as ClassWeight, isWeight, {partial: true});
-  // tfjs-layers takes null for an output without, as its types do not say.
+  // tfjs-layers takes null for an output without class weights, though its types do not say so.
   return listed.map((weight) => weight ?? null) as ClassWeight[];
 }

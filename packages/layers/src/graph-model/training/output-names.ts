@@ -11,14 +11,15 @@ export type OutputSignature = Record<string, {name?: string}>;
 /** How one output of a trainer is called, in histories and by its users. */
 interface OutputName {
   name: string;
-  /** All that it may be called in `ys`, `loss` and the like. */
+  /** All names that `ys`, `loss` and the like may use for it. */
   known: string[];
 }
 
 /**
  * What the outputs of a trainer are called, and lists in their order of what is given by their names.
  *
- * An output is called as it is in `outputs`; behind a head that was given a name of its own, as that head.
+ * The names of the outputs of a trainer; puts in their order what is given by these names. An output has its
+ * name from `outputs`, or that of the head behind it if the head was given a name of its own.
  */
 export class OutputNames {
   /** One for each output behind the heads. */
@@ -52,7 +53,7 @@ export class OutputNames {
   }
 
   /**
-   * What was given for each output, undefined where nothing was.
+   * The value for each output, undefined where none was given.
    *
    * @param what How errors call it.
    * @param given One for all, if `shared` says so, or for the only output; a list; or by the outputs' names.
@@ -122,7 +123,7 @@ function outputName(node: string, given: string | undefined, signature: OutputSi
   return {name: given ?? exported ?? node, known};
 }
 
-/** What comes out of a head. */
+/** The names of the outputs of a head. */
 function namesBehind(outputs: OutputName[], head: Layer | null): OutputName[] {
   if (head === null) return outputs;
   const {outputNames = []} = head as Partial<{outputNames: string[]}>;
@@ -144,7 +145,7 @@ function isAutomatic(layer: Layer): boolean {
   );
 }
 
-/** Names that come again get a number, as tfjs-layers gives one. */
+/** Repeated names get a number, as in tfjs-layers. */
 function unique(names: readonly string[]): string[] {
   const taken = new Set<string>();
   return names.map((name) => {

@@ -30,7 +30,7 @@ export class Passes {
     return this.waiting;
   }
 
-  /** A new pass: each call gives its next batch, then undefined for ever. */
+  /** Starts a new pass: each call gives the next batch, and undefined once there are no more. */
   pass(): () => Promise<GraphBatch | undefined> {
     let state: 'new' | 'running' | 'ended' = 'new';
     return async () => {
@@ -73,7 +73,7 @@ export class Passes {
   private async next(): Promise<GraphBatch | undefined> {
     const result = await this.running?.next();
     if (result === undefined || result.done) {
-      // It has ended by itself: there is nothing to give back.
+      // The pass has ended by itself, so its `return` need not be called.
       this.running = undefined;
       return undefined;
     }

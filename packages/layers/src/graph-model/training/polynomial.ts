@@ -14,7 +14,7 @@ export function product(...symbols: string[]): string {
     .join(TIMES);
 }
 
-/** Both together; undefined if one of them is. */
+/** The sum of two; undefined if either is. */
 export function add(a: Polynomial | undefined, b: Polynomial | undefined): Polynomial | undefined {
   if (a === undefined || b === undefined) return undefined;
   const sum = new Map(a);
@@ -26,7 +26,7 @@ export function negate(a: Polynomial | undefined): Polynomial | undefined {
   return a && new Map([...a].map(([key, times]) => [key, -times]));
 }
 
-/** Each product of the one with each of the other; undefined if one of them is. */
+/** The product of two; undefined if either is. */
 export function multiply(a: Polynomial | undefined, b: Polynomial | undefined): Polynomial | undefined {
   if (a === undefined || b === undefined) return undefined;
   const sum = new Map<string, number>();

@@ -47,7 +47,7 @@ export function findGaps(executor: Executor, cut: Cut, replaced: ReadonlySet<Gra
   return [...faults, ...findEnds(cut)];
 }
 
-/** A node of a graph: of what it computes with, the shapes of constants are known. */
+/** A node of a graph; of its inputs, only the shapes of constants are known. */
 function flowOfNode(executor: Executor, node: GraphNode, carries: Flow['carries']): Flow {
   const splits = attribute<number | number[]>(node, 'numOrSizeSplits') ?? 0;
   return {
@@ -59,7 +59,7 @@ function flowOfNode(executor: Executor, node: GraphNode, carries: Flow['carries'
   };
 }
 
-/** Whether what is trained comes to an input of a node by tensors that follow it. */
+/** Whether an input of a node depends on trained weights through tensors that follow them. */
 function flows(cut: Cut, node: GraphNode, input: number): boolean {
   const {node: source} = inputOf(node, input);
   return cut.differentiable.has(source) && (!endsGradient(source) || cut.sources.includes(source));
@@ -112,7 +112,7 @@ function findEnds(cut: Cut): GradientGap[] {
   }));
 }
 
-/** The nodes before an endpoint, and its own, that end a gradient which follows what is trained. */
+/** The nodes up to an endpoint, its own included, that end a gradient of what is trained. */
 function endsBefore(cut: Cut, last: Endpoint): GraphNode[] {
   const before = new Map([[endpointName(last), last]]);
   for (const {node} of before.values()) {
@@ -146,8 +146,7 @@ function followers(cut: Cut, source: GraphNode): Set<GraphNode> {
 }
 
 /**
- * What tfjs said when it took a gradient, with the nodes that it can be about: an op may run
- * kernels that its name does not tell.
+ * Adds to a gradient error of tfjs the nodes that may have caused it: an op may run kernels of other names.
  */
 export function explain(error: unknown, cut: Cut): unknown {
   const message = (error as Error)?.message;
@@ -170,7 +169,7 @@ export function explain(error: unknown, cut: Cut): unknown {
   );
 }
 
-/** How many gaps an error tells one by one. */
+/** How many gaps an error lists one by one. */
 const MOST = 12;
 
 function describe({node, op, kernel, by, ends}: GradientGap): string {

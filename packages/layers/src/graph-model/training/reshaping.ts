@@ -3,8 +3,8 @@ import {attribute, type GraphNode} from '../internals.js';
 import {type Endpoint, inputOf} from './endpoint.js';
 
 /**
- * The shape that a node which only reshapes gives one of a shape, by its second input if it has one;
- * undefined for other nodes.
+ * The output shape of a node that only reshapes, by the shape of its input and by its second input, if it has
+ * one; undefined for other nodes.
  */
 const SHAPES: Record<string, (shape: number[], node: GraphNode, param: tf.Tensor) => number[]> = {
   Reshape: (shape, _, wanted) =>

@@ -15,8 +15,12 @@ const PLACEHOLDER = 'tfjs-peft/cut';
  * a graph too, but not behind a dynamic node, nor at two outputs of one node, and it takes the type of a
  * comparison's operands for that of its result.
  *
- * Its nodes are views of the model's nodes, so that whatever adapters make of those holds here; the weights
- * are the model's. It has only the nodes that it needs by its {@link ExecutionPlan}.
+ * The trainable part of a cut graph, as a graph with an executor of its own: it takes the crossing tensors
+ * and runs synchronously, on a gradient tape if there is one. tfjs's own executor can be fed in the middle of
+ * a graph too, but not behind a dynamic node, nor at two outputs of one node, and it takes the type of a
+ * comparison's operands for that of its result. Its nodes are views of the model's nodes, so what adapters do
+ * to those applies here too; the weights are the model's. It has only the nodes that its {@link
+ * ExecutionPlan} needs.
  */
 export class TrainableSubgraph {
   private readonly executor: RunningExecutor;
@@ -39,7 +43,7 @@ export class TrainableSubgraph {
       return own;
     };
     for (const {node} of cut.outputs) if (cut.trainable.has(node)) viewIn(views, node);
-    // A map may grow while one goes through it.
+    // A map may grow during the loop over it.
     for (const [node, own] of views) {
       const {inputs, run} = plan.of(node);
       for (const endpoint of inputs) {
@@ -88,7 +92,10 @@ export class TrainableSubgraph {
   }
 }
 
-/** A node as the subgraph sees it: other neighbours, and all else the model's, now and later. */
+/**
+ * A node as the subgraph sees it: with other neighbours, but everything else is the model's, including later
+ * changes.
+ */
 function view(node: GraphNode): GraphNode {
   const own = {inputs: [], inputNames: [], children: []};
   return Object.assign(Object.create(node) as GraphNode, own);

@@ -80,7 +80,7 @@ export class TrainedGraph {
     return sites.filter(({hasLoss}) => hasLoss).map((site) => () => site.takeLoss());
   }
 
-  /** The context of a batch holds when the batch is run, whatever was run in between. */
+  /** A batch runs with its own context, whatever has run in between. */
   async prepare({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
     const prepared = await this.parts().forward.prepare(xs);
     if (context === undefined) return prepared;

@@ -95,7 +95,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.adoptBase(true);
   }
 
-  /** As the stock layer's class does it: a recurrent layer takes the states that it starts from. */
+  /** As in the class of the stock layer: a recurrent layer takes its initial states. */
   override apply(
     inputs: Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[],
     kwargs?: Record<string, unknown>,
@@ -119,8 +119,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     });
   }
 
-  // What users hang on a layer has its place at the stock layer: there it was before this one came, and there
-  // it stays.
+  // A user's hook belongs to the stock layer: it was there before this layer came, and stays there.
 
   override setCallHook(hook: Parameters<tfl.layers.Layer['setCallHook']>[0]): void {
     this.inner.setCallHook(hook);
@@ -227,10 +226,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     this.listWeights();
   }
 
-  /**
-   * Lists the stock weights with those that are trained, or no longer; their `trainable` bits are the
-   * caller's.
-   */
+  /** Adds the stock weights to the trained ones, or removes them; the caller sets their `trainable` bits. */
   trainBase(trained: boolean): void {
     this.baseTrained = trained;
     this.listWeights();
@@ -299,8 +295,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   /**
-   * What the names of this layer's weights start with; the stock ones have it from wherever the layer was
-   * built.
+   * What the names of this layer's weights start with; the names of the stock weights come from where the
+   * layer was built.
    */
   private get weightPrefix(): string {
     const {originalName} = this.base[0]!;
@@ -309,8 +305,8 @@ export abstract class PeftLayer extends tfl.layers.Layer {
   }
 
   /**
-   * Files every variable where tfjs-layers looks for it; the setter of `trainable` leaves the non-trainable
-   * ones alone.
+   * Puts every variable into the list where tfjs-layers looks for it; the setter of `trainable` leaves the
+   * non-trainable ones alone.
    */
   private listWeights(): void {
     const active = new Set(this.site.trainable);

@@ -71,7 +71,7 @@ export class PeftWrapper extends PeftLayer {
       );
     }
     const [layerClass, fromConfig] = entry;
-    // A Bidirectional turns its second direction around by the outermost config.
+    // A Bidirectional reverses its second direction in the outermost config.
     const {goBackwards} = config;
     const stock = goBackwards == null ? inner : {...inner, goBackwards};
     // tfjs types what a registered class makes as any Serializable, and arguments of a class as those of its

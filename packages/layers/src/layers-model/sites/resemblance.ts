@@ -4,7 +4,10 @@ import {inside} from '../../core/tfjs/internals.js';
 type Layer = tfl.layers.Layer;
 type Members = Record<string, unknown>;
 
-/** What every layer is for itself: who it is, where it stands in the graph, and which weights it lists. */
+/**
+ * Members that each layer has for itself: its identity, its place in the graph, and the weights that it
+ * lists.
+ */
 const OF_EACH_LAYER: ReadonlySet<string> = new Set([
   'constructor',
   'id',
@@ -35,7 +38,7 @@ const OF_EACH_LAYER: ReadonlySet<string> = new Set([
   '_updates',
 ]);
 
-/** What tfjs's Layer has in each layer, and a stand-in shares with the one that it stands in for. */
+/** Fields of tfjs's Layer that a stand-in shares with the layer that it replaces. */
 const SHARED: ReadonlySet<string> = new Set([
   'inputSpec',
   'supportsMasking',
@@ -46,14 +49,15 @@ const SHARED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Methods that act on the layer's place in the graph, and so on the stand-in whose place that is. All others
- * act on the layer itself.
+ * Methods that act on the place of the layer in the graph, and so on the stand-in, which has that place. All
+ * others act on the layer itself.
  */
 const ON_STAND_IN: ReadonlySet<string> = new Set(['addInboundNode', 'setMaskMetadata', 'calculateLosses']);
 
 /**
- * Lets one layer look like another, whose work it does: it has all of its fields and methods that it has not
- * itself. So methods of the other's class run on it too, such as an `apply` that does more than tfjs's.
+ * Makes one layer look like another that does its work: the first gets all fields and methods of the second
+ * that it lacks. So methods of the class of the second run on it too, such as an `apply` that does more than
+ * that of tfjs.
  */
 export class Resemblance {
   /** The stand-in's own members, in itself and in its classes. */
@@ -87,7 +91,7 @@ export class Resemblance {
     }
   }
 
-  /** Takes note of fields that the inner layer has got since. */
+  /** Adds fields that the inner layer has got since. */
   update(): void {
     const {inner, own} = this;
     for (const object of [inner, ...classesOf(inner)]) {

@@ -5,7 +5,7 @@ import {inside, isBidirectional, type Layer} from '../../core/tfjs/internals.js'
 
 type Variable = tfl.LayerVariable;
 
-/** Places of weights of a base, before it had adapters. */
+/** Positions of the weights of a base, from before it had adapters. */
 const ranks = shared('layers.weight-ranks', () => new WeakMap<Variable, number>());
 
 /** Remembers the order of a model that has no adapters yet. */
@@ -14,10 +14,9 @@ export function rememberOrder(model: {weights: Variable[]}): void {
 }
 
 /**
- * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and
- * files, whichever adapter is active: the base's weights as they were before the upgrade, then those
- * of adapters as they came. Stock's order is that of training, what is trained now before all else;
- * models without adapters keep it.
+ * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and files,
+ * whichever adapter is active: the base's weights as they were before the upgrade, then those of adapters as
+ * they came. Stock lists what is trained now first; models without adapters keep that order.
  */
 export function orderWeights(): void {
   const {prototype} = tfl.LayersModel;

@@ -3,7 +3,8 @@ import type {Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
 /**
- * Whose upgrade a layer with weights is part of: it was replaced by it, put in another's place, or frozen.
+ * The upgrade of which a layer with weights is part: it was replaced, put in the place of another, or frozen
+ * by it.
  */
 const owners = shared('layers.owners', () => new WeakMap<Layer, {readonly name: string}>());
 
@@ -23,7 +24,7 @@ export class Claims {
     this.layers.add(layer);
   }
 
-  /** Adds those that belong to none; gives them. */
+  /** Adds the layers that belong to no upgrade, and returns them. */
   addFree(layers: readonly LocatedLayer[]): LocatedLayer[] {
     const free = layers.filter(({layer}) => layer.weights.length > 0 && !owners.has(layer));
     for (const {layer} of free) this.add(layer);

@@ -53,7 +53,7 @@ export class Freezer {
       inside._nonTrainableWeights = [...inside._trainableWeights, ...inside._nonTrainableWeights];
       inside._trainableWeights = [];
       for (const variable of inside._nonTrainableWeights) variable.trainable = false;
-      // So that a saved model is loaded as frozen as it was.
+      // So that a saved model loads as frozen as it is now.
       layer.trainable = false;
       if (layer.getClassName() === 'BatchNormalization') {
         this.layers.get(layer)!.release = wrapCall(
@@ -79,7 +79,7 @@ export class Freezer {
     return this.layers.get(layer)?.trainableWeights ?? internals(layer)._trainableWeights;
   }
 
-  /** Lets trainable weights inside a model be seen through a model that was frozen as a whole. */
+  /** Exposes trainable weights inside a model that was frozen as a whole. */
   open(containers: readonly Container[]): void {
     for (const container of containers) {
       if (!this.containers.has(container)) this.containers.set(container, container.trainable_);
@@ -100,7 +100,7 @@ export class Freezer {
 }
 
 function restoreLists(layer: Layer, record: LayerRecord): void {
-  // The fields, not their setters, which wrappers and RNNs take away.
+  // Sets the fields and not the properties, whose setters wrappers and RNNs remove.
   internals(layer)._trainableWeights = record.trainableWeights;
   internals(layer)._nonTrainableWeights = record.nonTrainableWeights;
   record.release?.();

@@ -37,8 +37,8 @@ export function knowModels(): void {
 }
 
 /**
- * Models that list some of these layers or models themselves, and are none of these; among them the models
- * inside Sequentials. Of those that were made since this package was imported.
+ * Other models that list some of these layers or models themselves, including the models inside Sequentials.
+ * Only models that were made since this package was imported are known.
  */
 export function modelsListing(layers: ReadonlySet<Layer>): Container[] {
   const all = [...models].flatMap((model) => model.deref() ?? []);
@@ -57,7 +57,7 @@ export function modelsSharing(model: tfl.LayersModel): Container[] {
   return modelsListing(new Set<Layer>([...containers, ...layers.map(({layer}) => layer)]));
 }
 
-/** The same by name, where it is layers with weights that they have. */
+/** The same by name, for models that share layers with weights. */
 export function sharedWith(model: tfl.LayersModel): SharedWith[] {
   const {models, layers} = mapModel(model);
   const weighted = layers.filter(({layer}) => layer.weights.length > 0);
@@ -69,8 +69,8 @@ export function sharedWith(model: tfl.LayersModel): SharedWith[] {
 }
 
 /**
- * Leaves out the models inside Sequentials, of these or others, also such as
- * their Sequential has replaced since.
+ * Leaves out the models inside Sequentials, of these or others, even those that their Sequential has replaced
+ * since.
  */
 function outermost(listing: readonly Container[], others: readonly Container[]): Container[] {
   const inside = new Set([...listing, ...others].map(({name}) => `${name}_model`));

@@ -12,7 +12,7 @@ interface LayerNormalization {
   beta: tfl.LayerVariable | null;
 }
 
-/** The call by our op, where the input is as it needs it; undefined where the stock call has to see it. */
+/** The call by our op, if the input suits it; undefined if the stock call must run. */
 function callFused(layer: Layer, inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | undefined {
   const list = Array.isArray(inputs) ? inputs : [inputs];
   const [x] = list;
@@ -49,7 +49,7 @@ export class FusedLayerNorms {
     }
   }
 
-  /** Brings the stock calls back, but for layers to which somebody else has given a call since. */
+  /** Restores the stock calls, except for layers to which somebody else has given a call since. */
   restore(): void {
     for (const release of this.releases.values()) release();
     this.releases.clear();

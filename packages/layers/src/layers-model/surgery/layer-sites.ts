@@ -38,7 +38,7 @@ export class LayerSites {
     return this.here.get(path)?.layer;
   }
 
-  /** Finds anew which of them the model has, and where. */
+  /** Finds out again which of them the model has, and where. */
   locate(layers: readonly LocatedLayer[]): void {
     const sites = new Map<Layer, ReplacedLayer>([...this.all].map((site) => [site.layer, site]));
     const found = layers.flatMap(({path, layer}): [string, ReplacedLayer][] => {
@@ -54,12 +54,12 @@ export class LayerSites {
     return new Map(own.map(([path, layer]) => [path, layer.adapterConfig(adapter)]));
   }
 
-  /** The layer with adapters at a place, which there may be already. */
+  /** Returns the layer with adapters at a place, and makes it if there is none. */
   make({path, layer: original, holder}: LocatedLayer): PeftLayer {
     const known = this.here.get(path);
     if (known !== undefined) return known.layer;
     const layer = standIn(original);
-    // The Dense is frozen, or may have been before; what is trained here is the adapter.
+    // The Dense is frozen, or may have been before; here, only the adapter is trained.
     layer.trainable = true;
     this.join(layer);
     this.replace(original, layer, holder);
@@ -69,7 +69,7 @@ export class LayerSites {
     return layer;
   }
 
-  /** Disposes an adapter wherever it is. Layers that are left without any come back. */
+  /** Disposes an adapter wherever it is. Where no adapter is left, the original layer returns. */
   drop(adapter: string): void {
     for (const site of this.all) {
       const {original, layer, holder} = site;

@@ -10,7 +10,7 @@ type Apply = Layer['apply'];
 export class RnnArguments {
   private readonly layers = new Map<Layer, Apply>();
 
-  /** Gives a copy of the arguments to those of the layers that are recurrent. */
+  /** Makes recurrent layers among these receive a copy of the arguments. */
   give(layers: readonly Layer[]): void {
     for (const layer of layers) {
       if (this.layers.has(layer) || Object.hasOwn(layer, 'apply') || !takesStates(layer)) continue;

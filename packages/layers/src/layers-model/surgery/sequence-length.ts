@@ -27,8 +27,8 @@ interface SizedUse extends LayerUse {
 }
 
 /**
- * Whether a planned site has room for the virtual tokens of its adapter, if that has any: the shapes of all
- * that follows are computed anew. Where a length is not fixed, there is nothing to compute.
+ * Checks whether a planned site has room for the virtual tokens of its adapter, if there are any, by
+ * computing the shapes of everything that follows again. If no length is fixed, there is nothing to compute.
  *
  * @param containers All models around the layer.
  * @throws UnsupportedSiteError naming the layer that needs the length as it was.
@@ -87,11 +87,11 @@ function checkGrows(layer: Layer, holder: Layer, by: number, containers: readonl
   }
 }
 
-/** The shapes that a layer gives, of those that it gets; throws if it cannot take them. */
+/** The output shapes of a layer for given input shapes; throws if it cannot take them. */
 function shapesAfter(layer: Layer, inputs: Shape[]): Shape[] {
-  // A batch of some size: some layers look at nothing while an axis is unknown.
+  // A batch of a fixed size: some layers check nothing while an axis is unknown.
   const shapes = inputs.map(([batch, ...rest]) => [batch ?? 1, ...rest]);
-  // The check that tfjs-layers makes of tensors looks at no more than this of them.
+  // tfjs-layers checks no more than this of a tensor.
   const asTensors = shapes.map((shape) => ({shape, rank: shape.length, dtype: 'float32'}));
   inside<{assertInputCompatibility(inputs: unknown): void}>(layer).assertInputCompatibility(asTensors);
   const outputs = layer.computeOutputShape(shapes.length === 1 ? shapes[0]! : shapes);

@@ -34,9 +34,7 @@ export class BatchFollower {
     else if ('fitLoop' in model) this.undo.push(this.followLoops(loops as Loops));
   }
 
-  /**
-   * A Sequential runs a model inside it, which is another one whenever the Sequential is built or compiled.
-   */
+  /** A Sequential runs a model inside it, which is replaced whenever the Sequential is built or compiled. */
   private followInner(sequential: {model: Loops | null}): () => void {
     let {model} = sequential;
     const followed = (inner: Loops | null) => (inner === null ? () => {} : this.followLoops(inner));
@@ -69,8 +67,7 @@ export class BatchFollower {
       fitLoop: loops.fitLoop,
     };
     /**
-     * Where the samples of validation begin in the context: behind those of
-     * training, if `fit` has split them.
+     * Where the samples of validation begin in the context: after those of training, if `fit` has split them.
      */
     let validationFrom: number | undefined;
 

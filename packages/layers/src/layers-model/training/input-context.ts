@@ -5,14 +5,14 @@ import {listNames} from '../../core/messages.js';
 import type {Layer} from '../../core/tfjs/internals.js';
 import type {LocatedLayer} from '../../core/tfjs/model-map.js';
 
-/** A layer at whose calls something is computed, and of which of its inputs. */
+/** A layer whose calls trigger a computation, and which of its inputs the computation reads. */
 interface Source {
   layer: Layer;
   values(inputs: tf.Tensor[]): tf.Tensor[];
 }
 
 /**
- * Where something is computed of the inputs of what a path names.
+ * The layer and the inputs from which something is computed, for the path that names them.
  *
  * @param inputs Names of the model's inputs.
  * @throws ConfigError if there is no such layer, or an input feeds none that is called.
@@ -37,8 +37,8 @@ export function sourceAt(path: unknown, layers: readonly LocatedLayer[], inputs:
 }
 
 /**
- * The first layer of a model that an input feeds and that is called once a batch, and which of
- * that layer's inputs are the input's.
+ * The first layer that an input of a model feeds and that is called once per batch, and which of the inputs
+ * of that layer it feeds.
  *
  * @throws ConfigError if there is none.
  */

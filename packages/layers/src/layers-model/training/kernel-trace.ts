@@ -51,7 +51,7 @@ export function gapsAmong(ran: readonly Ran[]): LayerGap[] {
   return [...new Map(gaps).values()];
 }
 
-/** Has the calls of layers tell which layer is running; `restore` brings them back to what they were. */
+/** Makes the calls of layers report which layer is running; `restore` undoes this. */
 function followCalls(layers: readonly Named[]): {running: Named[]; restore(): void} {
   const running: Named[] = [];
   const restores = layers.map((named) => {
@@ -79,10 +79,7 @@ function followCalls(layers: readonly Named[]): {running: Named[]; restore(): vo
   };
 }
 
-/**
- * For each node of a tape that lies between some tensors and a result, which of
- * its inputs follow these tensors.
- */
+/** For each node of a tape between some tensors and a result: which of its inputs depend on these tensors. */
 function between(tape: readonly TapeNode[], from: readonly tf.Tensor[], to: tf.Tensor) {
   const following = new Set(from.map(({id}) => id));
   const carrying = new Map<TapeNode, boolean[]>();
@@ -171,7 +168,7 @@ export function traceStep<T>(
   }
 }
 
-/** What tfjs said of a gradient that it could not take, with the layer. */
+/** The error of tfjs about a gradient that it cannot take, with the layer added. */
 function explain(error: unknown, kernel: string, by: Named | undefined): unknown {
   const message = (error as Error)?.message ?? '';
   if (!/gradient|backprop|kernel '/i.test(message)) return error;

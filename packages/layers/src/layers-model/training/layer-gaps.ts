@@ -35,7 +35,7 @@ const FAULTS: Readonly<Record<string, [kernel: string, when: (config: Config) =>
   ThresholdedReLU: ['Greater', () => true],
 };
 
-/** Layers, and models around them, that come behind some. */
+/** Layers that follow some layers, and the models around them. */
 function behind(sources: readonly Layer[], containers: readonly Container[]): Set<Layer> {
   const found = new Set<Layer>();
   const queue = [...sources];
@@ -49,7 +49,7 @@ function behind(sources: readonly Layer[], containers: readonly Container[]): Se
       if (found.has(follower)) continue;
       found.add(follower);
       queue.push(follower);
-      // A model that is behind a layer is so with all that is in it; one around it is not.
+      // If a model follows a layer, so does everything in it; a model around the layer does not.
       const contents = inside<Partial<Container>>(follower).layers;
       if (contents === undefined || around.includes(follower as Container)) continue;
       queue.push(...contents);
@@ -60,8 +60,8 @@ function behind(sources: readonly Layer[], containers: readonly Container[]): Se
 }
 
 /**
- * The layers behind what is trained of whose class and settings it is known that no right
- * gradient flows through them now.
+ * The layers after what is trained whose class and settings show that no correct gradient flows through them
+ * now.
  */
 export function findLayerGaps(
   layers: readonly Named[],

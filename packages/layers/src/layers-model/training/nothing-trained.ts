@@ -8,8 +8,8 @@ const WAYS = ['fit', 'fitDataset', 'trainOnBatch'] as const;
 type Ways = Record<(typeof WAYS)[number], (...args: unknown[]) => Promise<unknown>>;
 
 /**
- * Makes training of a model say why it cannot be, if all that it would train is frozen by an upgrade: its
- * own, or that of a model which has the same layers. tfjs speaks of variables.
+ * Makes the training of a model explain why it cannot work, if an upgrade has frozen all that it would train:
+ * its own upgrade, or that of a model with the same layers. tfjs itself speaks only of variables.
  *
  * @param model One that has layers of the upgraded model, or that model itself.
  * @returns Undoes it.

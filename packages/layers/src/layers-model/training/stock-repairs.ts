@@ -22,9 +22,9 @@ interface Upgrade {
 }
 
 /**
- * What an upgrade repairs of tfjs-layers while it lasts: layer norms in one kernel, the arguments of RNNs,
+ * What an upgrade repairs in tfjs-layers while it lasts: layer norms in one kernel, the arguments of RNNs,
  * batches that bring their context along, totals of several outputs, and errors of a training that has no
- * right gradient or nothing to train.
+ * correct gradient or nothing to train.
  */
 export class StockRepairs {
   private readonly norms = new FusedLayerNorms();
@@ -37,7 +37,7 @@ export class StockRepairs {
     this.follower = new BatchFollower(upgrade.context);
   }
 
-  /** Layers behind trained ones that have no right gradient: known beforehand, or met by a training. */
+  /** Layers after trained ones that have no correct gradient: known in advance, or found by a training. */
   gapsBehind(trained: readonly Layer[]): LayerGap[] {
     const {layers, containers} = mapModel(asContainer(this.upgrade.model));
     const known = findLayerGaps(layers, trained, containers);

@@ -17,10 +17,10 @@ interface Trained {
 }
 
 /**
- * Layers that adapters train in full beside their own weights. As what is trained belongs to an adapter, each
- * has a copy, made of the base's values, that is in the layer while that adapter is active. What is exchanged
- * is the variable behind each of the layer's weights: no values are copied, and an optimizer's moments stay
- * with the variable that they are of.
+ * Layers that adapters train in full beside their own weights. Trained values belong to an adapter, so each
+ * adapter has a copy, made from the base's values, that is in the layer while that adapter is active. The
+ * variable behind each of the layer's weights is exchanged: no values are copied, and an optimizer's moments
+ * stay with their variable.
  */
 export class TrainedLayers {
   private readonly layers = new Map<Layer, Trained>();
@@ -126,8 +126,8 @@ function copyOf(variable: tf.Variable, adapter: string): tf.Variable {
 }
 
 /**
- * Of the variables of one weight, the one in the layer alone is as trainable as the layer says: an optimizer
- * without a list takes all.
+ * Of the variables of one weight, only the one in the layer may be trainable: an optimizer without a list of
+ * variables trains all that are.
  */
 function exchange(variable: Variable, value: tf.Variable): void {
   const fields = inside<VariableInternals>(variable);

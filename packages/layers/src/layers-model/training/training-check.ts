@@ -17,7 +17,7 @@ interface Trained {
   makeTrainFunction(): (data: tf.Tensor[]) => tf.Tensor[];
 }
 
-/** What a trace is true of: the backend, the compiled losses and what is trained. */
+/** What a trace depends on: the backend, the compiled losses and what is trained. */
 function subjectOf({lossFunctions, collectedTrainableWeights}: Trained): unknown[] {
   return [tf.getBackend(), lossFunctions, ...collectedTrainableWeights.map(({id}) => id)];
 }
@@ -31,11 +31,11 @@ const isSame = (a: readonly unknown[], b: readonly unknown[] | undefined): boole
  */
 export class TrainingCheck {
   private readonly models = new Set<Trained>();
-  /** Of which models, as they were, a first step was found right. */
+  /** Models whose first step was found correct, with their state at the time. */
   private readonly right = new WeakMap<Trained, unknown[]>();
   private last: {model: Trained; ran: Ran[]; weights: number[]} | undefined;
 
-  /** What the last traced step would meet now; nothing once other variables are trained. */
+  /** The gaps that the last traced step would have now; none once other variables are trained. */
   get gaps(): LayerGap[] {
     if (this.last === undefined) return [];
     const {model, ran, weights} = this.last;

@@ -13,9 +13,9 @@ const OPS = new Set(['FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3']);
 
 /**
  * A FusedBatchNorm node in training mode normalises by the statistics of its own input. The converter's
- * executor never reads `is_training` and takes the node's mean and variance inputs, which are empty then:
- * NaN, or wrong without a word. tf_keras writes every LayerNormalization with an epsilon of 1.001e-5 or more
- * so. Rewritten into the stock ops that say the same.
+ * executor never reads `is_training` and takes the node's mean and variance inputs, which are empty then: the
+ * result is NaN, or silently wrong. tf_keras writes every LayerNormalization with an epsilon of 1.001e-5 or
+ * more this way. The node is rewritten into equivalent stock ops.
  */
 export function computeBatchStatistics(
   editor: GraphEditor,

@@ -10,8 +10,8 @@ import type {Log} from '../log.js';
 type Unfuse = (editor: GraphEditor, node: NodeDef, x: string, at: (name: string) => string) => void;
 
 /**
- * Activations that oneDNN fuses and the executor of tfjs has no name for, in stock ops. The node keeps its
- * name: it is the last of them.
+ * Activations that oneDNN fuses and tfjs's executor does not know, as stock ops. The last of these ops keeps
+ * the node's name.
  */
 const UNFUSE: Record<string, Unfuse> = {
   // x/2 (1 + erf(x / sqrt 2))
@@ -35,7 +35,7 @@ const UNFUSE: Record<string, Unfuse> = {
   },
 };
 
-/** Fused products, and each by itself. */
+/** Fused products, and the op of each product alone. */
 export const UNFUSED: Record<string, string> = {
   _FusedMatMul: 'MatMul',
   _FusedConv2D: 'Conv2D',

@@ -7,9 +7,9 @@ import {fusedOps, UNFUSED} from './fused-activation.js';
 const ACTIVATIONS = new Set(['Relu', 'Relu6', 'Elu', 'Sigmoid', 'Tanh']);
 
 /**
- * TensorFlow fuses any sum behind a product as a `BiasAdd`, such as that of an LSTM's two products. The wasm
- * backend adds vectors alone. Where the summand is not known to be one, the sum is a node of its own again;
- * the node keeps its name: it is the last of them.
+ * TensorFlow fuses any sum after a product as a `BiasAdd`, such as the sum of an LSTM's two products, but the
+ * wasm backend adds only vectors. If the summand is not known to be one, the sum becomes a node of its own
+ * again; the last node keeps the name.
  */
 export function unfuseSums(
   editor: GraphEditor,

@@ -6,13 +6,13 @@ const ADD = new Set(['Add', 'AddV2', 'Maximum']);
 const ROOT = new Set(['Rsqrt', 'Sqrt']);
 
 /**
- * What was rounded to 0 was below half of float16's least number, 2.98e-8; BERT's own
- * epsilon is among what it can have been.
+ * A value that was rounded to 0 was below half of float16's smallest number, 2.98e-8. It may have been this
+ * one, BERT's own epsilon.
  */
 const EPSILON = 1e-12;
 /**
- * What has no finite float16, above 65504, is most often this: the lowest
- * float, added to the scores of padding.
+ * A value that no finite float16 holds, above 65504, is most often this one: the lowest float, added to the
+ * scores of padding.
  */
 const LARGEST = 3.4028234663852886e38;
 const INFINITY_BITS = 0x7c00;

@@ -2,11 +2,11 @@ import {dataInputs, type GraphEditor, type NodeDef, nodeOf} from '../../core/io/
 import {type Log, UnsupportedModelError} from '../log.js';
 
 /**
- * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. A round of it may wait
- * without end in tfjs: for what enters as a constant, which only the first round gets, and, by a control
- * input, for the output of a Switch that the loop does not take. The body of every recurrent layer has both.
- * A constant is read from outside the loop instead, and nothing waits for a Switch: control inputs say no
- * more than an order, which data gives too.
+ * The converter's default flags write a loop as nodes Enter, Merge, Switch and Exit. In tfjs, an iteration
+ * may wait forever: for a constant that enters the loop, which only the first iteration gets, or, through a
+ * control input, for the output of a Switch that the loop does not take. The body of every recurrent layer
+ * has both. A constant is read from outside the loop instead, and nothing waits for a Switch: control inputs
+ * only set an order, which the data imposes too.
  *
  * @throws UnsupportedModelError naming a loop whose body reads what is computed
  * outside and enters as a constant.
@@ -22,7 +22,7 @@ export function openLoops(editor: GraphEditor, log: Log): void {
       return enter === undefined ? input : outside(editor, node, enter);
     });
   }
-  // A node that orders others, and waits for nothing any more, would never run.
+  // A node that only orders others, and no longer waits for anything, would never run.
   for (let before = -1; before !== unreached.size; ) {
     before = unreached.size;
     for (const node of nodes) {

@@ -39,8 +39,8 @@ export async function repairGraph(artifacts: tf.io.ModelArtifacts, log: Log): Pr
 }
 
 /**
- * A rule rewrites the nodes of the main graph only; a node in need inside a
- * function is not left wrong in silence.
+ * Rules rewrite only nodes of the main graph; a node inside a function that needs a rule is refused, not left
+ * silently wrong.
  */
 function refuseInFunctions(graph: GraphDef): void {
   for (const {signature, nodeDef = []} of graph.library?.function ?? []) {

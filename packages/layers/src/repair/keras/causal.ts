@@ -2,7 +2,7 @@ import {UnsupportedModelError} from '../log.js';
 import {type ContainerRule, type LayerConfig, layersOf, nameOf, wrappedIn} from './config.js';
 
 /**
- * A causal Conv1D loads and fails when it predicts. It is a valid one on steps with zeros in
+ * A causal Conv1D loads and fails when it predicts. It equals a valid convolution of the steps with zeros in
  * front, which a layer of ours adds.
  */
 export const causalConvolutions: ContainerRule = (container, log) => {
@@ -21,7 +21,7 @@ export const causalConvolutions: ContainerRule = (container, log) => {
     layers.splice(layers.indexOf(layer), 0, padding);
     layer.config.padding = 'valid';
     delete layer.config.batch_input_shape;
-    // Each call of the convolution becomes one of the padding, whose calls are counted alike.
+    // Each call of the convolution becomes a call of the padding; both are counted in the same way.
     if (layer.inbound_nodes !== undefined)
       layer.inbound_nodes = layer.inbound_nodes.map((_, i) => [[nameOf(padding), i, 0, {}]]);
     log(

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {own} from '../../core/io/json.js';
 import {type LayerRule, nameOf} from './config.js';
 
-/** Layers that tfjs lacks and that are here, under a name of ours: tfjs may come to have its own. */
+/** Layers that tfjs lacks and this package supplies, under names of our own: tfjs may add its own later. */
 const SUBSTITUTES: Record<string, string> = {
   ZeroPadding1D: 'PeftZeroPadding1D',
   Cropping1D: 'PeftCropping1D',

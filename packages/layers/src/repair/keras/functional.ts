@@ -9,7 +9,7 @@ import {
 } from './config.js';
 import {isKeras3Node, type Keras3Node, tensorsIn} from './tensors.js';
 
-/** Keyword arguments that say how a layer is called; `null` and `false` are what tfjs does unasked. */
+/** Keyword arguments that say how a layer is called; `null` and `false` are what tfjs does by default. */
 const QUIET: ReadonlySet<unknown> = new Set([null, undefined, false]);
 
 /**

@@ -4,7 +4,7 @@ import {type LayerConfig, type LayerRule, nameOf} from './config.js';
 interface ClassKeywords {
   /** Keras's keyword to the one that tfjs reads. */
   rename?: Record<string, string>;
-  /** Keywords that tfjs refuses and that say nothing. */
+  /** Keywords that have no effect but that tfjs rejects. */
   drop?: string[];
   /** Keywords that tfjs ignores, with the values that it computes; any other would be silently wrong. */
   only?: Record<string, readonly unknown[]>;

@@ -7,9 +7,9 @@ import {type Keras3Node, keras3Nodes, sameTensor, tensorRef, tensorsIn} from './
 const MASK_OPS = new Set(['NotEqual', 'Any']);
 
 /**
- * Keras 3 writes a mask as nodes of its own (`NotEqual` of the tokens and 0) and hands it to every layer by a
- * keyword. tfjs computes the same mask from the Embedding's `mask_zero` and hands it on by itself, so nodes
- * and keywords go, after a check that tfjs would come to the very same mask.
+ * Keras 3 writes a mask as nodes of its own (`NotEqual` of the tokens and 0) and passes it to every layer by
+ * a keyword. tfjs computes the same mask from the Embedding's `mask_zero` and passes it on by itself. So
+ * nodes and keywords are removed, after a check that tfjs computes exactly the same mask.
  */
 export const dropMasks: ContainerRule = (container, log) => {
   const layers = layersOf(container);
@@ -19,7 +19,7 @@ export const dropMasks: ContainerRule = (container, log) => {
     const root = MASK_OPS.has(layer.class_name) ? rootOf(layer, byName) : undefined;
     if (root !== undefined) masks.set(nameOf(layer), root);
   }
-  // What is data to anyone is no mask.
+  // A tensor that any layer reads as data is not a mask.
   for (const [name] of endpoints(container.config.output_layers ?? [])) masks.delete(name);
   for (const layer of layers) {
     for (const {args, kwargs = {}} of keras3Nodes(layer)) {

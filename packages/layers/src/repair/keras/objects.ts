@@ -15,7 +15,7 @@ export const objects: LayerRule = (layer, log) => {
   for (const [key, value] of Object.entries(layer.config)) {
     if (!isObject(value)) continue;
     if (key.endsWith('_regularizer')) regularizer(layer, key, value, log);
-    // The file brings every weight, so that no initializer is asked.
+    // The file has every weight, so no initializer runs.
     else if (key.endsWith('_initializer') && !isRegistered(value)) {
       layer.config[key] = {class_name: 'Zeros', config: {}};
       log(

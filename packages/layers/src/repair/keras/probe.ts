@@ -12,7 +12,7 @@ export interface ExpectedWeight {
   shape: number[];
 }
 
-/** So many numbers more than a file has may a model ask for before its weights are named one by one: 4 MB. */
+/** How many numbers beyond twice those in the file the weights of a model may have: 4 MB. */
 const SPARE = 1_000_000;
 
 /**
@@ -66,8 +66,7 @@ type AddWeight = (
 ) => tfl.LayerVariable;
 
 /**
- * Loads a model whose layers may make so many numbers; no layer is asked for a
- * tensor before its size is known.
+ * Loads a model whose layers may make at most so many numbers; each size is checked before a tensor is made.
  */
 async function withBudget<T>(most: number, inFile: number, load: () => Promise<T>): Promise<T> {
   // Its types declare addWeight protected.

@@ -55,10 +55,10 @@ function resetAfterGru(layer: LayerConfig): {name: string; config: Record<string
   return {name: 'RNN', config: {...pick(AROUND_THE_CELL), cell}};
 }
 
-/** What two layers of the same settings may differ in. */
+/** Settings in which two layers count as the same may still differ. */
 const OWN = new Set(['name', 'go_backwards', 'seed', 'shared_object_id', 'build_config']);
 
-/** tfjs makes the backward layer of the forward one; a file may describe another. */
+/** tfjs makes the backward layer from the forward one; a file may describe another. */
 function oneLayerBothWays(layer: LayerConfig): void {
   const {layer: forward, backward_layer: backward} = layer.config;
   if (!isLayerConfig(forward) || !isLayerConfig(backward)) return;

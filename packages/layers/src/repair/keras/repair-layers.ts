@@ -25,7 +25,7 @@ export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): P
   }
   const paths = kerasPaths(model);
   applyRules(model, String(topology.keras_version ?? ''), log);
-  // Without the keys that a rule left undefined: tfjs converts every key that there is.
+  // Drops keys that a rule left undefined: tfjs converts every key that it finds.
   const repaired = {...artifacts, modelTopology: copyTopology<object>(topology)};
   if (artifacts.weightSpecs === undefined) return repaired;
 
@@ -39,7 +39,7 @@ export async function repairLayers(artifacts: tf.io.ModelArtifacts, log: Log): P
   return {...rest, ...(await kept(artifacts, specs))};
 }
 
-/** Specs and bytes without those weights that are nobody's. */
+/** Specs and bytes without the weights that belong to no layer. */
 async function kept(
   artifacts: tf.io.ModelArtifacts,
   specs: readonly (tf.io.WeightsManifestEntry | undefined)[],

@@ -13,7 +13,7 @@ import {convertOps} from './ops.js';
 import {recurrent} from './recurrent.js';
 import {refuseUnknown} from './unknown-layers.js';
 
-/** Each looks for what it repairs, whatever version wrote the file; in this order. */
+/** Each rule looks for what it repairs, whichever version wrote the file. They run in this order. */
 const CONTAINER_RULES: readonly ContainerRule[] = [dropMasks, convertOps, convertNodes, causalConvolutions];
 const LAYER_RULES: readonly LayerRule[] = [
   classNames,

@@ -94,8 +94,8 @@ function layerByName(
   full: (key: string) => boolean,
 ): string | undefined {
   const parts = name.split('/').slice(0, -1);
-  // A second Keras session in one process counts its names on:
-  // batch_normalization_1_1/gamma is of batch_normalization_1.
+  // A second Keras session in one process appends a number to its names: batch_normalization_1_1/gamma
+  // belongs to batch_normalization_1.
   const counted = parts.map((part) => part.replace(/_\d+$/, ''));
   for (const candidates of [parts, counted]) {
     for (const part of candidates) {
@@ -109,8 +109,8 @@ function layerByName(
 }
 
 /**
- * A Bidirectional's weights are sorted by name in a `.keras` file, so that the backward ones come first. Of
- * several layers inside any other wrapper or cell the order cannot be known.
+ * A Bidirectional's weights are sorted by name in a `.keras` file, so the backward ones come first. For
+ * several layers inside any other wrapper or cell, the order is unknown.
  */
 function inLayerOrder(key: string, specs: readonly Spec[]): Spec[] {
   const place = ({name}: Spec) => {
@@ -130,7 +130,7 @@ function inLayerOrder(key: string, specs: readonly Spec[]): Spec[] {
   });
 }
 
-/** By their own names where those are the layer's, which no order can mix up; else by order. */
+/** Pairs weights by name if their names are those of the layer, which no order can mix up; else by order. */
 function pair(key: string, weights: readonly ExpectedWeight[], given: readonly Spec[]): Spec[] {
   const own = (name: string) => name.slice(name.lastIndexOf('/') + 1);
   const byName = new Map(given.map((spec) => [own(spec.name), spec]));

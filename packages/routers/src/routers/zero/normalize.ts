@@ -10,8 +10,8 @@ export const NORM_FLOOR = 1e-6;
 
 /**
  * `stream` [..., E] over its largest magnitude, per token or over the whole batch. The gradient passes
- * through the maximum. It is one op on the tape, where its parts would be seven: rows are short, so that a
- * step's time is the number of ops.
+ * through the maximum. It is one op on the tape instead of seven: rows are short, so the number of ops
+ * decides the time of a step.
  */
 export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.Tensor {
   const normalize = tf.customGrad((...args) => {
@@ -25,7 +25,7 @@ export function normalizeStream(stream: tf.Tensor, normalizer: Normalizer): tf.T
       value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [x, y, m] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-        // Nothing equals the divisor where that is the floor; where it is the maximum, y is the maximum's
+        // If the divisor is the floor, no entry equals it; if it is the maximum, y there is the maximum's
         // sign.
         const atMaximum = tf.mul(y, tf.cast(tf.equal(tf.abs(x), m), 'float32'));
         const along = tf.mul(dy, y);

@@ -82,7 +82,7 @@ function autoMask(p: tf.Tensor, theta: number, maxActive: number | undefined): t
   return maxActive === undefined || maxActive >= experts ? reached : tf.mul(reached, topKMask(p, maxActive));
 }
 
-/** What `make` gives, as a constant: the comparisons in it are kept off the gradient's tape. */
+/** The result of `make` as a constant: its comparisons are kept off the gradient tape. */
 function constantOf(p: tf.Tensor, make: (p: tf.Tensor) => tf.Tensor): tf.Tensor {
   return tf.customGrad((input) => ({
     value: make(input as tf.Tensor),

@@ -18,7 +18,7 @@ export interface Window {
 /** A frozen convolution, whatever it is part of. */
 export interface ConvolutionSource {
   window: Window;
-  /** Asked at every call; of four axes, or three where the image is a sequence. */
+  /** Read at every call. It has four axes, or three if the image is a sequence. */
   kernel(): tf.Tensor;
   /** The kernel as a matrix [window · channels, outputs], where one is at hand. */
   matrix?(): tf.Tensor2D;
@@ -75,8 +75,8 @@ function sizesOf(
 }
 
 /**
- * A convolution that has a gradient with dilations too, which tfjs refuses: every so many rows and columns
- * become images of their own.
+ * A convolution that has a gradient with dilations too, which tfjs refuses: rows and columns at the distance
+ * of the dilation become separate images.
  */
 function convolve(x: tf.Tensor4D, filter: tf.Tensor4D, window: Window): tf.Tensor4D {
   const {strides, pad, dilations} = window;

@@ -5,7 +5,7 @@ import type {Pair, Window} from './convolution.js';
 
 /** A frozen transposed convolution, whatever it is part of. */
 export interface TransposedSource {
-  /** tfjs knows no dilations of it. */
+  /** tfjs has none with dilations. */
   window: Omit<Window, 'dilations'>;
   /** [height, width, outputs, channels], asked at every call. */
   kernel(): tf.Tensor4D;
@@ -19,7 +19,7 @@ export interface TransposedSource {
 
 type Shape4D = [number, number, number, number];
 
-/** Outputs and channels are the other way around than in a convolution's kernel. */
+/** Swaps outputs and channels, compared with a convolution's kernel. */
 const TURNED = [0, 1, 3, 2];
 
 /** The kernel of a transposed convolution as a matrix [window · channels, outputs]. */
@@ -27,7 +27,7 @@ export function transposedMatrix(kernel: tf.Tensor): tf.Tensor2D {
   return tf.reshape(tf.transpose(kernel, TURNED), [-1, kernel.shape[2]!]);
 }
 
-/** The kernel of a window's height and width that {@link transposedMatrix} makes this matrix of. */
+/** The kernel for which {@link transposedMatrix} gives this matrix, with a window's height and width. */
 export function transposedKernel(matrix: tf.Tensor2D, size: Pair, channels: number): tf.Tensor4D {
   return tf.transpose(tf.reshape(matrix, [...size, channels, matrix.shape[1]]), TURNED);
 }
@@ -60,16 +60,16 @@ class TransposedConvolution implements Operation {
     return this.spread(x as tf.Tensor4D, transposedKernel(a, this.source.window.size, x.shape[3]!));
   }
 
-  /** The mean of the pixels that reach each of the output's. */
+  /** For each output pixel, the mean of the input pixels that reach it. */
   routed(x: tf.Tensor): tf.Tensor {
     const image = x as tf.Tensor4D;
     const [batch, height, width, channels] = image.shape;
     const outputs = this.source.outputSize(image);
     const ones = tf.ones([...this.source.window.size, 1, 1]) as tf.Tensor4D;
-    // Each channel as an image of its own, for no channel takes from another.
+    // Each channel as an image of its own, since channels do not mix.
     const planes = tf.reshape(tf.transpose(image, [0, 3, 1, 2]), [batch * channels, height, width, 1]);
     const sums = this.spread(planes as tf.Tensor4D, ones, outputs);
-    // Where strides are larger than the window, no pixel reaches some of them.
+    // If strides are larger than the window, no pixel reaches some outputs.
     const counts = tf.maximum(this.spread(tf.ones([1, height, width, 1]), ones, outputs), 1);
     return tf.transpose(tf.reshape(tf.div(sums, counts), [batch, channels, ...outputs]), [0, 2, 3, 1]);
   }
@@ -81,8 +81,8 @@ class TransposedConvolution implements Operation {
   }
 
   /**
-   * The padding in numbers where stock wasm gets 'same' wrong in the gradient, which is a convolution: zeros
-   * where strides leave gaps.
+   * The padding in numbers where stock wasm gets 'same' wrong in the gradient, which is itself a convolution:
+   * there it gives zeros where strides leave gaps.
    */
   private padding(shape: Shape4D, filter: Shape4D): Window['pad'] {
     const {pad, size, strides} = this.source.window;

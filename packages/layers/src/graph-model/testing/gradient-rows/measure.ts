@@ -13,8 +13,8 @@ const STEPS = [
 const DIRECTIONS = 4;
 
 /**
- * What a gradient comes to: as the central differences say; otherwise; or tfjs
- * throws; or the values cannot be had.
+ * The result for a gradient: it agrees with central differences, or does not; or tfjs throws; or the values
+ * cannot be computed.
  */
 export type Measured = 'right' | 'wrong' | 'throws' | 'no forward';
 

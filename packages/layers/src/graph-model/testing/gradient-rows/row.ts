@@ -34,8 +34,8 @@ export interface GradientRow {
 }
 
 /**
- * Different numbers, evenly spread and in random order, so that no two are within a finite difference of each
- * other, nor is any from 0. Inputs differ by their seed.
+ * Distinct numbers, evenly spread and in random order, so that no two are within a finite difference of each
+ * other or of 0. Inputs differ by their seed.
  */
 function spread(shape: number[], seed: number, [low, high]: [number, number] = [-1, 1]): number[] {
   const size = tf.util.sizeFromShape(shape);
@@ -111,7 +111,7 @@ export function graphOf({op, inputs, attrs}: GradientRow): GraphBuilder {
     if (kind === 'integer') return graph.integers(name, shape.length === 0 ? values[0]! : values, shape);
     if (kind === 'truth') return graph.truths(name, values.map(Boolean), shape);
     graph.weight(name, shape, {values});
-    // As what a site gives: computed, and no variable of its own.
+    // Like the output of a site: computed, not a variable.
     return kind === 'trained' ? graph.node('Identity', `${name}/computed`, [name]) : name;
   });
   return graph.output(graph.node(op, NODE, names, attrs));

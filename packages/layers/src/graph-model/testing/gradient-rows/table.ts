@@ -20,7 +20,7 @@ export interface Cell {
   ends: boolean;
 }
 
-/** A wasm backend of which no former kernel has spoilt the heap. */
+/** A wasm backend whose heap no earlier kernel has damaged. */
 async function useFresh(backend: TableBackend): Promise<void> {
   if (backend === 'wasm') {
     const factory = tf.findBackendFactory('wasm');

@@ -5,7 +5,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 export interface CellInternals {
   readonly units: number;
   readonly kernel: tfl.LayerVariable | null;
-  /** [columns], or [2, columns] where the recurrent product has one of its own. */
+  /** [columns], or [2, columns] if the recurrent product has a bias of its own. */
   readonly bias?: tfl.LayerVariable | null;
   readonly recurrentKernel: tfl.LayerVariable;
   readonly activation: Activation;

@@ -89,7 +89,7 @@ export const DEPTHWISE: LayerSite = {
   kind: 'depthwiseConv2d',
   operation(layer) {
     const conv = inside<ConvolutionInternals>(layer);
-    // The stock layer does not heed its dilations, and neither may its stand-in.
+    // The stock layer ignores its dilations, and so must its stand-in.
     return depthwiseConvolution(sourceOf(conv, {...windowOf(conv), dilations: [1, 1]}));
   },
 };

@@ -10,8 +10,7 @@ function cellOf(layer: tfl.layers.Layer): CellInternals & tfl.layers.Layer {
 }
 
 /**
- * The factors of a dropout that is one for all steps, as the stock cells have
- * it; undefined where there is none.
+ * The factors of a dropout that is the same at all steps, as in the stock cells; undefined without dropout.
  */
 function dropoutMask(shape: number[], rate: number | undefined, training: boolean): tf.Tensor | undefined {
   return training && rate && rate < 1 ? tf.dropout(tf.ones(shape), rate) : undefined;
@@ -19,8 +18,8 @@ function dropoutMask(shape: number[], rate: number | undefined, training: boolea
 
 /**
  * An LSTM, GRU or SimpleRNN, or an RNN of one of their cells: the site is the product of its input with its
- * kernel, x W + b, for all steps at once; the recurrent kernel stays as it is. Everything else (masks,
- * states, direction) is the stock layer's own doing, with a cell that is handed the product in place of x.
+ * kernel, x W + b, for all steps at once; the recurrent kernel stays as it is. The stock layer does
+ * everything else (masks, states, direction), with a cell that gets the product in place of x.
  */
 export function recurrentSite(kind: string): LayerSite {
   return {

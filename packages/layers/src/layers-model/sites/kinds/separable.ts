@@ -13,7 +13,7 @@ interface SeparableInternals extends ConvolutionInternals {
   readonly pointwiseKernel: tfl.LayerVariable | null;
 }
 
-/** A SeparableConv2D: the site is its product over the channels, of what its depthwise convolution gives. */
+/** A SeparableConv2D: the site is its product over the channels, which follows its depthwise convolution. */
 export const SEPARABLE: LayerSite = {
   kind: 'separableConv2d',
   operation(layer) {
