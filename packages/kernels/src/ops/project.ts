@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
+import {firstColumns, isPacked, type PackedMatrix} from '../packed/matrix.js';
 import {expertDown} from './experts.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
 import {product} from './matmul.js';
+import {packedMatMul} from './packed.js';
 import {
   ACTIVATION_RANKS,
   asMatrix,
@@ -21,8 +23,10 @@ export interface ProjectInputs {
   x: tf.Tensor;
   /** The down projection, [dIn, R]; the experts' side by side. */
   a: tf.Tensor2D;
-  /** The frozen kernel [dIn, dOut], where a router asks for columns of the frozen product. */
-  kernel?: tf.Tensor2D;
+  /**
+   * The frozen kernel [dIn, dOut], or packed, where a router asks for columns of the frozen product.
+   */
+  kernel?: tf.Tensor2D | PackedMatrix;
   /** How many leading columns of `x · kernel` are wanted; needs `kernel`. */
   columns?: number;
   /**
@@ -65,7 +69,7 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
   checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (columns !== undefined) {
     if (kernel === undefined) throw new ConfigError('project: columns needs the frozen kernel. Pass kernel.');
-    checkTensor('project', 'kernel', kernel, [2]);
+    if (!isPacked(kernel)) checkTensor('project', 'kernel', kernel, [2]);
     checkSize('project', "kernel's first axis", kernel.shape[0], a.shape[0], `x [${x.shape}]`);
     if (!Number.isInteger(columns) || columns < 1 || columns > kernel.shape[1]) {
       throw new ConfigError(
@@ -80,7 +84,11 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
       const h = expertDown(chosen, {scale: 1, transposeW: false});
       return {h: tf.reshape(h, [...x.shape.slice(0, -1), a.shape[1]])};
     }
-    const given = {x, a, kernel: columns === undefined ? undefined : kernel};
+    if (columns !== undefined && isPacked(kernel!)) {
+      const {kernel: _kernel, columns: _columns, ...rest} = inputs;
+      return {...project(rest), columns: packedMatMul(x, firstColumns(kernel, columns))};
+    }
+    const given = {x, a, kernel: columns === undefined ? undefined : (kernel as tf.Tensor2D | undefined)};
     const leading = x.shape.slice(0, -1);
     const [h, taken] = runPeftKernel('PeftProject', given, {columns: columns ?? 0}, {leading});
     return taken === undefined ? {h: h!} : {h: h!, columns: taken};

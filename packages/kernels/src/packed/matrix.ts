@@ -212,3 +212,22 @@ export async function readPacked(packed: PackedMatrix): Promise<PackedData> {
     ...(codebook && {codebook: Float32Array.from(await codebook.data())}),
   };
 }
+
+/** The first columns of a packed matrix, cut out of its parts, which stay packed. */
+export function firstColumns(packed: PackedMatrix, count: number): PackedMatrix {
+  const {shape, unitColumns, codes, scale, zeros, offset} = packed;
+  if (count === shape[1]) return packed;
+  const cut = (t: tf.Tensor): tf.Tensor => tf.slice(t, [0, 0], [t.shape[0]!, count]);
+  const ofUnits = (t: tf.Tensor): tf.Tensor => (unitColumns === 1 ? t : cut(t));
+  const floats = (part: NonNullable<PackedMatrix['scale']>) =>
+    'halves' in part ? {halves: ofUnits(part.halves)} : ofUnits(part);
+  return {
+    ...packed,
+    shape: [shape[0], count],
+    unitColumns: unitColumns === 1 ? 1 : count,
+    codes: cut(codes),
+    ...(scale && {scale: floats(scale)}),
+    ...(zeros && {zeros: ofUnits(zeros)}),
+    ...(offset && {offset: floats(offset)}),
+  };
+}
