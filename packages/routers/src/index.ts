@@ -34,4 +34,4 @@ export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './
 export * from './router.js';
 export * from './routers/list.js';
 export {checkTasks} from './tasks.js';
-export type {AddWeight, Init, Weight} from './weights.js';
+export type {AddWeight, Init, Weight, WeightSharing} from './weights.js';

@@ -25,12 +25,24 @@ export interface Weight {
 }
 
 /**
+ * A frozen weight that all sites of an adapter have in common. It is as large as the largest of them asks for,
+ * and each reads the leading part of the shape that it gave. Its `init` is `heUniform` with a seed.
+ *
+ * - `'shared'`: it is drawn again from the seed wherever it is needed, and never saved.
+ * - `'shared-saved'`: the adapter's file has it, once; loading takes it from there, whatever the seed would
+ *   give. All sites must give it one `init`.
+ */
+export type WeightSharing = 'shared' | 'shared-saved';
+
+/**
  * Declares a float32 weight. Adapters and routers declare all their weights through it, so the same code
  * creates a layer's variables and counts parameters without creating any.
  *
- * @param trainable Whether training may change it. Default true. `'shared'`: no, and all sites of the adapter
- * have it in common. It is as large as the largest of them asks for, and each reads the leading part of the
- * shape that it gave. Its `init` is `heUniform` with a seed, from which it is drawn again wherever it is
- * needed: it is never saved.
+ * @param trainable Whether training may change it, or how sites share it. Default true.
  */
-export type AddWeight = (name: string, shape: number[], init: Init, trainable?: boolean | 'shared') => Weight;
+export type AddWeight = (
+  name: string,
+  shape: number[],
+  init: Init,
+  trainable?: boolean | WeightSharing,
+) => Weight;

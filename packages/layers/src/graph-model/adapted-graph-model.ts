@@ -6,7 +6,12 @@ import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
 import {own} from '../core/io/json.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
-import type {AdaptedModel, FileVariables, StoredAdapter} from '../core/lifecycle/adapted-model.js';
+import type {
+  AdaptedModel,
+  FileVariables,
+  SiteVariables,
+  StoredAdapter,
+} from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import {checkIdle} from '../core/lifecycle/model-lock.js';
 import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
@@ -256,10 +261,10 @@ export class AdaptedGraphModel implements AdaptedModel {
     return shape === null ? withArticle(className) : {kind, shape};
   }
 
-  siteVariables(name: string): FileVariables<FileSite>[] {
+  siteVariables(name: string): SiteVariables[] {
     return [...this.adapters.get(name)!.sites.keys()].map((path) => {
       const {node, adapted} = this.sites.get(path)!;
-      return siteVariables(path, {kind: node.kind, dims: node.operation.dims}, adapted.weightsOf(name));
+      return siteVariables(path, {kind: node.kind, dims: node.operation.dims, site: adapted}, name);
     });
   }
 

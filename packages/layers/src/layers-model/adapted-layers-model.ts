@@ -9,6 +9,7 @@ import type {
   AdaptedModel,
   FileVariables,
   SharedWith,
+  SiteVariables,
   StoredAdapter,
 } from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
@@ -311,11 +312,10 @@ export class AdaptedLayersModel implements AdaptedModel {
     return refusal?.carries ? refusal.reason : withArticle(className);
   }
 
-  siteVariables(name: string): FileVariables<FileSite>[] {
-    return [...this.adapters.get(name)!.sites.keys()].map((path) => {
-      const layer = this.sites.at(path)!;
-      return siteVariables(path, layer, layer.adapterWeights(name));
-    });
+  siteVariables(name: string): SiteVariables[] {
+    return [...this.adapters.get(name)!.sites.keys()].map((path) =>
+      siteVariables(path, this.sites.at(path)!, name),
+    );
   }
 
   trainedVariables(name: string): FileVariables[] {

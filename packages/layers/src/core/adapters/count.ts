@@ -1,5 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type AddWeight, LIMITS, type Weight} from '@tfjs-peft/routers';
+import {type AddWeight, type Init, LIMITS, type Weight, type WeightSharing} from '@tfjs-peft/routers';
 import type {AdapterConfig, SiteDims} from './adapter.js';
 import {createAdapter} from './registry.js';
 
@@ -33,21 +33,26 @@ export interface WeightShape {
  */
 export function adapterShapes(config: AdapterConfig, dims: SiteDims): WeightShape[] {
   return declared(config, dims).flatMap(({trainable, ...weight}) =>
-    trainable === 'shared' ? [] : [{...weight, trainable}],
+    typeof trainable === 'boolean' ? [{name: weight.name, shape: weight.shape, trainable}] : [],
   );
 }
 
 /** The weights that an adapter would have in common with its other sites, as large as this one needs them. */
-export function sharedShapes(config: AdapterConfig, dims: SiteDims): {name: string; shape: number[]}[] {
-  return declared(config, dims).flatMap(({name, shape, trainable}) =>
-    trainable === 'shared' ? [{name, shape}] : [],
+export function sharedShapes(
+  config: AdapterConfig,
+  dims: SiteDims,
+): {name: string; shape: number[]; init: Init; saved?: true}[] {
+  return declared(config, dims).flatMap(({name, shape, init, trainable}) =>
+    typeof trainable === 'boolean'
+      ? []
+      : [{name, shape, init, ...(trainable === 'shared-saved' && {saved: true as const})}],
   );
 }
 
 function declared(config: AdapterConfig, dims: SiteDims) {
-  const weights: {name: string; shape: number[]; trainable: boolean | 'shared'}[] = [];
-  const declare: AddWeight = (name, shape, _init, trainable = true) => {
-    weights.push({name, shape, trainable});
+  const weights: {name: string; shape: number[]; init: Init; trainable: boolean | WeightSharing}[] = [];
+  const declare: AddWeight = (name, shape, init, trainable = true) => {
+    weights.push({name, shape, init, trainable});
     return NO_VALUE;
   };
   createAdapter(config, dims).build(dims, declare);

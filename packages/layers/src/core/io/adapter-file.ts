@@ -40,10 +40,10 @@ export interface AdapterFile {
   overrides: {site: string; adapter: AdapterConfig}[];
   sites: FileSite[];
   /**
-   * Shapes of the weights that all sites have in common, which are drawn again and
-   * not saved. Default: there are none.
+   * Weights that all sites have in common, and whether the file has their values; if not, they are drawn
+   * again. Default: there are none.
    */
-  shared?: FileWeight[];
+  shared?: (FileWeight & {saved?: true})[];
   /** Layers that were trained in full, and heads of trainers, whose weights are in the file too. */
   trained: FileLayer[];
   /**
@@ -94,6 +94,19 @@ export function isHead(layer: string): boolean {
 /** Key of a weight among the file's tensors. */
 export function weightKey(layer: string, weight: string): string {
   return `${layer}.${weight}`;
+}
+
+/**
+ * Key, among the file's tensors, of a weight that all sites have in common. No layer with weights can have a
+ * colon in its name.
+ */
+export function sharedKey(weight: string): string {
+  return `shared:${weight}`;
+}
+
+/** The weights that all sites have in common, as far as the file has their values. */
+export function savedShared({shared = []}: AdapterFile): FileWeight[] {
+  return shared.filter(({saved}) => saved);
 }
 
 /** Config of the adapter at a site of the file. */
@@ -147,6 +160,8 @@ export function checkAdapterFile(value: unknown, place = CONFIG_FILE): AdapterFi
   const sound = overridden.size === file.overrides.length && [...overridden].every((site) => known.has(site));
   check(sound, 'overrides', 'of sites of the file, each once');
   check(file.shared === undefined || isSharedShapes(file.shared), 'shared', 'a list of names and shapes');
+  const common = (file.shared ?? []).map(({name}) => name);
+  check(new Set(common).size === common.length, 'shared', 'free of names that come twice');
   check(isList(file.trained, isLayer), 'trained', 'a list of layers with their weights');
   check(isObject(file.base) && isText(file.base.sha256), 'base.sha256', 'a text');
   const isBase = (weight: Fields) =>
@@ -169,6 +184,7 @@ export function checkWeights(file: AdapterFile, weights: ReadonlyMap<string, Wei
   for (const layer of [...file.sites, ...file.trained]) {
     for (const {name, shape} of layer.weights) expected.set(weightKey(layer.name, name), shape);
   }
+  for (const {name, shape} of savedShared(file)) expected.set(sharedKey(name), shape);
   const problems: string[] = [];
   for (const [key, shape] of expected) {
     const found = weights.get(key);
@@ -234,9 +250,9 @@ export function isShape(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
 }
 
-/** Whether it is a list of names and shapes. */
-export function isSharedShapes(value: unknown): value is FileWeight[] {
-  return isList(value, isWeight);
+/** Whether it is a list of names and shapes of weights that sites have in common. */
+export function isSharedShapes(value: unknown): value is (FileWeight & {saved?: true})[] {
+  return isList(value, (weight) => isWeight(weight) && (weight.saved === undefined || weight.saved === true));
 }
 
 function isWeight(weight: Fields): boolean {

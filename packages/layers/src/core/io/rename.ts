@@ -1,6 +1,13 @@
 import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {listNames} from '../messages.js';
-import {isHead, type StoredFile, type WeightValues, weightKey} from './adapter-file.js';
+import {
+  isHead,
+  type StoredFile,
+  savedShared,
+  sharedKey,
+  type WeightValues,
+  weightKey,
+} from './adapter-file.js';
 
 /** The model's name of a site, by the name that the file has; sites that are not named keep theirs. */
 export type Rename =
@@ -40,6 +47,7 @@ export function renameSites({file, weights}: StoredFile, rename: Rename): Stored
       moved.set(weightKey(names.get(place.name)!, name), weights.get(weightKey(place.name, name))!);
     }
   }
+  for (const {name} of savedShared(file)) moved.set(sharedKey(name), weights.get(sharedKey(name))!);
   return {
     weights: moved,
     file: {

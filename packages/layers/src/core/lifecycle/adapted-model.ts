@@ -4,7 +4,7 @@ import type {AdapterConfig, SiteDims} from '../adapters/adapter.js';
 import type {FileLayer, FileSite} from '../io/adapter-file.js';
 import type {Hashable} from '../io/weight-hashes.js';
 import type {LossScale} from '../sites/auxiliary-loss.js';
-import type {SharedShape} from '../sites/shared-weights.js';
+import type {SharedPart, SharedShape} from '../sites/shared-weights.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
@@ -36,6 +36,13 @@ export type StoredVariable = Pick<tfl.LayerVariable, 'shape' | 'read'> & {write(
 export interface FileVariables<F extends FileLayer = FileLayer> {
   file: F;
   variables: Map<string, StoredVariable>;
+}
+
+/** A site of an adapter, with what it has in common with the adapter's other sites. */
+export interface SiteVariables extends FileVariables<FileSite> {
+  shared: ReadonlyMap<string, SharedPart>;
+  /** Gives shared weights that are saved other values; see {@link AdaptedSite.useShared}. */
+  useShared(values: ReadonlyMap<string, Float32Array>): void;
 }
 
 /**
@@ -104,7 +111,7 @@ export interface AdaptedModel {
   /** The site at a path, as files describe it; or a text that says why no adapter can be there. */
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
   /** The sites of an adapter and their variables, in the order of the model. */
-  siteVariables(name: string): FileVariables<FileSite>[];
+  siteVariables(name: string): SiteVariables[];
   /** The layers that an adapter trains in full, heads of trainers included, with its own values. */
   trainedVariables(name: string): FileVariables[];
   /** Makes room for the weights of heads that a file of the adapter has. */

@@ -10,13 +10,15 @@ import {
   listProblems,
   type StoredFile,
   sameShape,
+  savedShared,
+  sharedKey,
   siteConfig,
   type WeightValues,
   weightKey,
 } from '../io/adapter-file.js';
 import {type Rename, renameSites} from '../io/rename.js';
 import type {SharedShape} from '../sites/shared-weights.js';
-import type {AdaptedModel, FileVariables, StoredAdapter} from './adapted-model.js';
+import type {AdaptedModel, FileVariables, SiteVariables, StoredAdapter} from './adapted-model.js';
 import {checkName, type Plan, type PlannedSite} from './plan.js';
 import {comparedWeights} from './weights.js';
 
@@ -60,7 +62,9 @@ export async function prepareLoad(
       name,
       file.trained.filter((layer) => isHead(layer.name)),
     );
-    assign([...state.siteVariables(name), ...trainedOf(state, name, file)], weights);
+    const sites = state.siteVariables(name);
+    assign([...sites, ...trainedOf(state, name, file)], weights);
+    assignShared(sites, file, weights);
   };
 }
 
@@ -176,9 +180,14 @@ function checkExisting(state: AdaptedModel, name: string, existing: StoredAdapte
 function compareShared(asked: readonly SharedShape[], given: readonly SharedShape[]): string[] {
   const shapes = new Map(given.map(({name, shape}) => [name, shape]));
   const names = new Set(asked.map(({name}) => name));
-  const missing = asked.flatMap(({name, shape}) => {
+  const saved = new Map(given.map(({name, saved}) => [name, saved]));
+  const missing = asked.flatMap(({name, shape, saved: own}) => {
     const whole = shapes.get(name);
     if (whole === undefined) return [`the shape of the shared weight '${name}' is missing in the file`];
+    if (own !== saved.get(name)) {
+      const [ours, theirs] = own ? ['saves', 'has no values'] : ['does not save', 'has values'];
+      return [`the adapter ${ours} the shared weight '${name}', but the file ${theirs} of it`];
+    }
     const holds = whole.length === shape.length && shape.every((axis, i) => axis <= whole[i]!);
     return holds ? [] : [`the shared weight '${name}' is [${whole}] in the file, but must hold [${shape}]`];
   });
@@ -277,4 +286,18 @@ function assign(layers: readonly FileVariables[], weights: ReadonlyMap<string, W
       }
     }
   });
+}
+
+/** The sites of an adapter get one copy of the values, without the rest of the file that they lie in. */
+function assignShared(
+  sites: readonly SiteVariables[],
+  file: AdapterFile,
+  weights: ReadonlyMap<string, WeightValues>,
+): void {
+  const values = new Map(
+    savedShared(file).map(({name}) => [name, weights.get(sharedKey(name))!.values.slice()]),
+  );
+  for (const {shared, useShared} of sites) {
+    useShared(new Map([...values].filter(([name]) => shared.has(name))));
+  }
 }

@@ -11,7 +11,7 @@ import {checkCompatible} from '../adapters/compatibility.js';
 import {adapterShapes, countTrainable, sharedShapes, sizeOf} from '../adapters/count.js';
 import {createAdapter} from '../adapters/registry.js';
 import {listNames} from '../messages.js';
-import {largestShapes, type SharedShape} from '../sites/shared-weights.js';
+import {checkSavedOnce, largestShapes, type SharedShape} from '../sites/shared-weights.js';
 import {
   type Candidate,
   checkTargets,
@@ -116,7 +116,9 @@ export function planUpgrade<At extends Candidate>(
     for (const site of matched) site.config = merge(site.config, override.adapter);
   }
   const {planned, judged} = fitting(noun, sites, selected, config.targets);
-  const shared = largestShapes(planned.flatMap(({config, dims}) => sharedShapes(config, dims)));
+  const asked = planned.flatMap(({config, dims}) => sharedShapes(config, dims));
+  checkSavedOnce(asked);
+  const shared = largestShapes(asked);
   const common = shared.reduce((sum, {shape}) => sum + sizeOf(shape), 0);
   const total = planned.reduce((sum, {config, dims}) => sum + countSite({config, dims}).total, common);
   if (total > LIMITS.parameters) {

@@ -1,5 +1,5 @@
 import {ConfigError} from '@tfjs-peft/kernels';
-import {type StoredFile, type WeightValues, weightKey} from '../io/adapter-file.js';
+import {type StoredFile, sharedKey, type WeightValues, weightKey} from '../io/adapter-file.js';
 import {digest} from '../io/storage.js';
 import type {AdaptedModel} from './adapted-model.js';
 import {baseWeights, isGone} from './weights.js';
@@ -38,6 +38,10 @@ export async function toStored(state: AdaptedModel, name: string): Promise<Store
       'Two weights would have the same key in the file, because the name of a layer is the path of a ' +
         'weight. Rename that layer.',
     );
+  }
+  for (const {name: weight, shape, saved} of adapter.shared) {
+    // Any site has the values of the whole.
+    if (saved) weights.set(sharedKey(weight), {shape, values: sites[0]!.shared.get(weight)!.values()});
   }
   const main = JSON.stringify(adapter.config);
   const overrides = [...adapter.sites].filter(([, config]) => JSON.stringify(config) !== main);

@@ -1,20 +1,27 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import type {SiteDims} from '../adapters/adapter.js';
-import type {AdapterFile, FileLayer, FileSite} from '../io/adapter-file.js';
+import type {AdapterFile, FileLayer} from '../io/adapter-file.js';
 import {fitsSketch, sketchOf} from '../io/sketch.js';
 import {type Hashable, hashWeights, type WeightHashes} from '../io/weight-hashes.js';
+import type {AdaptedSite} from '../sites/adapted-site.js';
 import type {LocatedLayer} from '../tfjs/model-map.js';
-import type {AdaptedModel, FileVariables} from './adapted-model.js';
+import type {AdaptedModel, FileVariables, SiteVariables} from './adapted-model.js';
 
-/** A site and its variables by the names that its adapter gives them, as a file describes them. */
+/** A site and an adapter's variables there by the names that it gives them, as a file describes them. */
 export function siteVariables(
   name: string,
-  {kind, dims}: {kind: string; dims: SiteDims},
-  variables: FileVariables['variables'],
-): FileVariables<FileSite> {
+  {kind, dims, site}: {kind: string; dims: SiteDims; site: AdaptedSite},
+  adapter: string,
+): SiteVariables {
   const shape: [number, number] = [dims.inputDim, dims.outputDim];
-  return {file: {name, kind, shape, weights: describe(variables)}, variables};
+  const variables = site.weightsOf(adapter);
+  return {
+    file: {name, kind, shape, weights: describe(variables)},
+    variables,
+    shared: site.sharedOf(adapter),
+    useShared: (values) => site.useShared(adapter, values),
+  };
 }
 
 /** A layer and its variables. */

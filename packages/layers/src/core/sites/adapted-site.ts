@@ -78,9 +78,9 @@ export class AdaptedSite {
     return this.activeSlot?.name ?? null;
   }
 
-  /** The variables of all adapters. */
+  /** The variables of all adapters, with this site's parts of shared weights that are saved. */
   get weights(): tfl.LayerVariable[] {
-    return [...this.slots.values()].flatMap((slot) => [...slot.weights.values()]);
+    return [...this.slots.values()].flatMap((slot) => [...slot.weights.values(), ...slot.stored.values()]);
   }
 
   /** The variables that training changes: the trainable ones of the active adapter. */
@@ -171,6 +171,17 @@ export class AdaptedSite {
    */
   sharedOf(name: string): ReadonlyMap<string, SharedPart> {
     return this.slot(name).parts;
+  }
+
+  /**
+   * Gives weights that an adapter saves, and has in common with its other sites, other values.
+   *
+   * @param values Values of the whole weights, by name. They are kept, not copied.
+   * @throws ConfigError if there is no adapter of that name, or a weight has another number of values.
+   */
+  useShared(name: string, values: ReadonlyMap<string, Float32Array>): void {
+    const slot = this.slot(name);
+    for (const [weight, whole] of values) slot.useShared(weight, whole);
   }
 
   /**

@@ -31,6 +31,8 @@ export class AdapterSlot {
   readonly weights = new Map<string, tfl.LayerVariable>();
   /** What it has in common with the adapter's other sites, by name. Empty until `build`. */
   readonly parts = new Map<string, SharedPart>();
+  /** This site's part of each of those that files have, as a variable, so that `model.save` has it too. */
+  readonly stored = new Map<string, tfl.LayerVariable>();
   private readonly fixed = new Set<tfl.LayerVariable>();
   /**
    * Uniform numbers of a shape, the same ones in the same order for the same seed; undefined without a seed.
@@ -57,16 +59,19 @@ export class AdapterSlot {
             `Adapter '${this.name}' declares weight '${weight}' twice. Rename one.`,
           );
         }
-        if (trainable === 'shared') {
+        if (typeof trainable === 'string') {
           const whole = this.given.find(({name}) => name === weight)?.shape;
           const part = takeShared(weight, shape, init, whole);
           this.parts.set(weight, part);
-          return part;
+          if (trainable === 'shared') return part;
+          // A variable of a tensor has the tensor's memory, until it is written.
+          const variable = this.variable(weight, scope, part.read());
+          this.stored.set(weight, variable);
+          return variable;
         }
         const value = initialTensor(init, shape, base, this.seedOf(weight));
-        const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
+        const variable = this.variable(weight, scope, value);
         value.dispose();
-        ofAdapters.add(variable);
         this.weights.set(weight, variable);
         if (!trainable) this.fixed.add(variable);
         return variable;
@@ -86,14 +91,33 @@ export class AdapterSlot {
   /** Shapes of the whole weights that the adapter's sites have in common. */
   get shared(): SharedShape[] {
     if (this.parts.size === 0) return [...this.given];
-    return [...this.parts].map(([name, {whole}]) => ({name, shape: whole}));
+    return [...this.parts].map(([name, {whole}]) => ({
+      name,
+      shape: whole,
+      ...(this.stored.has(name) && {saved: true as const}),
+    }));
+  }
+
+  /** Gives a weight that the adapter's sites have in common, and that files have, other values. */
+  useShared(name: string, values: Float32Array): void {
+    const part = this.parts.get(name)!;
+    part.use(values);
+    this.stored.get(name)!.write(part.read());
   }
 
   dispose(): void {
     for (const variable of this.weights.values()) variable.dispose();
     this.weights.clear();
+    for (const variable of this.stored.values()) variable.dispose();
+    this.stored.clear();
     for (const part of this.parts.values()) part.release();
     this.parts.clear();
+  }
+
+  private variable(weight: string, scope: VariableScope, value: tf.Tensor): tfl.LayerVariable {
+    const variable = createVariable(`${escapeName(this.name)}/${weight}`, scope, value);
+    ofAdapters.add(variable);
+    return variable;
   }
 
   private seedOf(weight: string): number {

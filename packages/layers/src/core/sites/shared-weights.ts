@@ -7,6 +7,8 @@ import {deriveSeed, initialValues} from '../random.js';
 export interface SharedShape {
   name: string;
   shape: number[];
+  /** Whether the adapter's file has its values; otherwise they are drawn again. */
+  saved?: true;
 }
 
 /** The part of a shared weight that one site has. */
@@ -17,6 +19,14 @@ export interface SharedPart extends Weight {
   readonly shape: number[];
   /** Shape of the whole. */
   readonly whole: number[];
+  /** Values of the whole. */
+  values(): Float32Array;
+  /**
+   * Takes other values for the whole, which are not copied: parts that are given one array have one tensor.
+   *
+   * @throws ConfigError if there are more or fewer than the whole has.
+   */
+  use(values: Float32Array): void;
   /** To be called once, when the site has no use for it any more. */
   release(): void;
 }
@@ -24,9 +34,13 @@ export interface SharedPart extends Weight {
 /** The parts that sites have now, and how many. */
 const parts = new Map<string, {tensor: tf.Tensor; users: number}>();
 
+/** Numbers of the arrays that parts were given, so that a key can name one. */
+const numbers = new WeakMap<Float32Array, number>();
+let lastNumber = 0;
+
 /**
- * The leading part of a shared weight. Its values follow from the shape of the whole and from `init`, so they
- * are stored nowhere: the same come again in every process, on every backend.
+ * The leading part of a shared weight. Its values follow from the shape of the whole and from `init`: the
+ * same come again in every process, on every backend, until {@link SharedPart.use} gives others.
  *
  * @throws ConfigError if the init is not drawn from a seed of its own, or the whole is
  * smaller than the part, or too large.
@@ -47,26 +61,53 @@ export function takeShared(name: string, shape: number[], init: Init, whole: num
     );
   }
   const seed = deriveSeed(init.seed, name);
-  const key = JSON.stringify([name, seed, whole, shape]);
-  let part = parts.get(key);
-  if (part === undefined) {
-    part = {tensor: leading(initialValues({type: init.type}, whole, seed), whole, shape), users: 0};
-    parts.set(key, part);
-  }
-  part.users++;
-  const {tensor} = part;
+  const draw = () => initialValues({type: init.type}, whole, seed);
+  let given: Float32Array | undefined;
+  let key = JSON.stringify([name, seed, whole, shape]);
+  let tensor = hold(key, draw, whole, shape);
   return {
-    key,
+    get key() {
+      return key;
+    },
     shape,
     whole,
     read: () => tensor,
-    release() {
-      part.users--;
-      if (part.users > 0) return;
-      tensor.dispose();
-      parts.delete(key);
+    values: () => given ?? draw(),
+    use(values) {
+      if (values.length !== tf.util.sizeFromShape(whole)) {
+        throw new ConfigError(
+          `Weight '${name}' is shared and has shape [${whole}], but was given ${values.length} values. Pass ` +
+            `${tf.util.sizeFromShape(whole)}.`,
+        );
+      }
+      if (!numbers.has(values)) numbers.set(values, ++lastNumber);
+      const next = JSON.stringify([name, 'given', numbers.get(values), whole, shape]);
+      tensor = hold(next, () => values, whole, shape);
+      letGo(key);
+      key = next;
+      given = values;
     },
+    release: () => letGo(key),
   };
+}
+
+/** The one tensor of all parts with that key. */
+function hold(key: string, draw: () => Float32Array, whole: number[], shape: number[]): tf.Tensor {
+  let part = parts.get(key);
+  if (part === undefined) {
+    part = {tensor: leading(draw(), whole, shape), users: 0};
+    parts.set(key, part);
+  }
+  part.users++;
+  return part.tensor;
+}
+
+function letGo(key: string): void {
+  const part = parts.get(key)!;
+  part.users--;
+  if (part.users > 0) return;
+  part.tensor.dispose();
+  parts.delete(key);
 }
 
 function leading(values: Float32Array, whole: number[], shape: number[]): tf.Tensor {
@@ -79,13 +120,35 @@ function leading(values: Float32Array, whole: number[], shape: number[]): tf.Ten
 
 /** Of shapes that several sites ask for, the one that holds them all; by name. */
 export function largestShapes(asked: readonly SharedShape[]): SharedShape[] {
-  const largest = new Map<string, number[]>();
-  for (const {name, shape} of asked) {
-    const before = largest.get(name) ?? shape;
-    largest.set(
+  const largest = new Map<string, SharedShape>();
+  for (const {name, shape, saved} of asked) {
+    const before = largest.get(name)?.shape ?? shape;
+    largest.set(name, {
       name,
-      shape.map((axis, i) => Math.max(axis, before[i] ?? 0)),
+      shape: shape.map((axis, i) => Math.max(axis, before[i] ?? 0)),
+      ...(saved && {saved}),
+    });
+  }
+  return [...largest.values()];
+}
+
+/**
+ * A file has one value of a saved weight, so that sites cannot differ in it.
+ *
+ * @throws ConfigError if one site saves what another one does not, or draws from another seed.
+ */
+export function checkSavedOnce(asked: readonly (SharedShape & {init: Init})[]): void {
+  const first = new Map<string, (typeof asked)[number]>();
+  for (const weight of asked) {
+    const other = first.get(weight.name) ?? weight;
+    first.set(weight.name, other);
+    const same =
+      other.saved === weight.saved &&
+      (!weight.saved || JSON.stringify(other.init) === JSON.stringify(weight.init));
+    if (same) continue;
+    throw new ConfigError(
+      `upgrade: sites give the shared weight '${weight.name}' different seeds, or only some save it, but a ` +
+        'file has it once. Give all sites the same options for it, or save it at none.',
     );
   }
-  return [...largest].map(([name, shape]) => ({name, shape}));
 }

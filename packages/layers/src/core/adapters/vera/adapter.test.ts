@@ -19,6 +19,7 @@ test('VeRA trains the two vectors, from 0.1 and from zero', async () => {
     rank: 256,
     dInitial: 0.1,
     projectionPrngKey: 0,
+    saveProjection: false,
   });
   const dims = {inputDim: 5, outputDim: 3};
   expect(adapterShapes({type: 'vera', rank: 2}, dims)).toEqual([
@@ -54,4 +55,29 @@ test('another key draws other matrices, of which a file says which', async () =>
     expect(await predict(fresh)).toEqual(outputs.at(-1));
   }
   expect(outputs[0]).not.toEqual(outputs[1]);
+});
+
+test('saveProjection stores the matrices once, which then go before what the key draws', async () => {
+  const adapter = {type: 'vera', rank: 2} as const;
+  const model = nested();
+  const peft = await upgrade(model, {adapter: {...adapter, saveProjection: true}});
+  for (const variable of peft.trainableVariables()) variable.assign(tf.onesLike(variable));
+  let stored!: tf.io.ModelArtifacts;
+  const keep = tf.io.withSaveHandler(async (artifacts) => {
+    stored = artifacts;
+    return {modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts)};
+  });
+  const {tensors} = await peft.save(keep);
+  const matrices = stored.weightSpecs!.filter(({name}) => /vera_[AB]$/.test(name));
+  expect(matrices.map(({name}) => name)).toEqual(['shared:vera_A', 'shared:vera_B']);
+  const {sites} = stored.modelTopology as unknown as {sites: {shape: [number, number]}[]};
+  expect(tensors).toBe(2 * sites.length + 2);
+  const [widestIn, widestOut] = [0, 1].map((axis) => Math.max(...sites.map(({shape}) => shape[axis]!)));
+  expect(matrices.map(({shape}) => shape)).toEqual([
+    [widestIn, 2],
+    [2, widestOut],
+  ]);
+  const fresh = nested();
+  await loadPeft(fresh, {load: async () => stored});
+  expect(await predict(fresh)).toEqual(await predict(model));
 });

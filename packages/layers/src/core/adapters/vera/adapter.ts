@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {
   type AddWeight,
+  checkBoolean,
   checkCount,
   checkInteger,
   checkNumber,
@@ -23,9 +24,14 @@ export interface VeraConfig {
   dInitial?: number;
   /** Seed of the random matrices, a whole number from 0. Default 0, as in PEFT. */
   projectionPrngKey?: number;
+  /**
+   * Store the random matrices in the adapter's file too, once, so that it does not depend on our generator of
+   * random numbers. Default false; PEFT's default is true.
+   */
+  saveProjection?: boolean;
 }
 
-const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey'] as const;
+const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey', 'saveProjection'] as const;
 
 /**
  * VeRA (Kopiczko et al., arXiv 2310.11454, equation 2): y = act(x W + bias + b ∘ ((d ∘ (x A)) B)), with
@@ -33,8 +39,9 @@ const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey'] as const;
  * in PEFT. Each site trains two vectors.
  *
  * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so the site
- * starts unchanged. Shared and never saved: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the
- * largest site, from He's uniform distribution.
+ * starts unchanged. Shared: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the largest site, from
+ * He's uniform distribution. A file has them, once, with `saveProjection` alone; then `model.save` of a
+ * LayersModel, whose layers know nothing of each other, has each site's part of them.
  *
  * @example
  * ```ts
@@ -63,13 +70,15 @@ export class VeraAdapter implements Adapter {
         min: 0,
         fallback: 0,
       }),
+      saveProjection: checkBoolean(what, 'saveProjection', config.saveProjection, false),
     };
   }
 
   build({inputDim, outputDim}: SiteDims, add: AddWeight): void {
-    const {rank, dInitial, projectionPrngKey: seed} = this.config;
-    this.a = add('vera_A', [inputDim, rank], {type: 'heUniform', seed}, 'shared');
-    this.b = add('vera_B', [rank, outputDim], {type: 'heUniform', seed}, 'shared');
+    const {rank, dInitial, projectionPrngKey: seed, saveProjection} = this.config;
+    const sharing = saveProjection ? 'shared-saved' : 'shared';
+    this.a = add('vera_A', [inputDim, rank], {type: 'heUniform', seed}, sharing);
+    this.b = add('vera_B', [rank, outputDim], {type: 'heUniform', seed}, sharing);
     this.lambdaD = add('vera_lambda_d', [rank], {type: 'constant', value: dInitial});
     this.lambdaB = add('vera_lambda_b', [outputDim], {type: 'zeros'});
   }
