@@ -1,6 +1,7 @@
 // Writes packages/*/api.md from the built types: every public name of every entry point with its signature. A
 // change of the public API is a change of these files, which is committed with it. With --check nothing is
-// written, and the exit code is 1 if one is stale.
+// written, and the exit code is 1 if one is stale. It is 1 too if a signature names a type that no entry point
+// exports.
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -96,6 +97,16 @@ try {
   for (const [name, listed] of Object.entries(packages)) {
     const path = join(root, 'packages', name, 'api.md');
     const text = report(name, listed);
+    const forgotten = [...text.matchAll(/\(ae-forgotten-export\) The symbol "(\w+)"/g)].map(
+      ([, symbol]) => symbol,
+    );
+    if (forgotten.length > 0) {
+      console.error(
+        `packages/${name}: signatures name ${[...new Set(forgotten)].join(', ')}, which their entry points do ` +
+          'not export: export each as a type, or keep it out of the signature',
+      );
+      process.exitCode = 1;
+    }
     if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;
     if (!process.argv.includes('--check')) writeFileSync(path, text);
     else {

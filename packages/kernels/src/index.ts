@@ -2,12 +2,39 @@ export {LIMITS, plainCopy} from './bounds.js';
 export {className, describe, isPlain, shortened} from './describe.js';
 export * from './errors.js';
 export type {
+  AdamAttrs,
+  BlendAttrs,
+  BlendGradAttrs,
+  CombineAttrs,
+  DownAttrs,
+  GatesAttrs,
+  LayerNormAttrs,
+  MatMulAttrs,
+  OuterAttrs,
+  PackedAttrs,
+  PackedMatMulAttrs,
+  ProjectAttrs,
+  SoftmaxGradAttrs,
+  StreamGatesAttrs,
+  TopKAttrs,
+  UpAttrs,
+} from './kernel-attrs.js';
+export type {
+  Axes,
+  AxesOf as KernelAxes,
+  BackendName,
+  KERNELS,
   KernelAttrs,
   KernelInputs,
   KernelName,
   KernelOutput,
+  NoAttrs,
   PeftKernel,
   PeftKernels,
+  Row as KernelRow,
+  Rows as KernelRows,
+  Shapes,
+  Sizes,
 } from './kernel-map.js';
 export {registerPeftKernels, unregisterPeftKernels} from './kernel-registry.js';
 export {registerAdam, unregisterAdam} from './ops/adam.js';
@@ -51,7 +78,7 @@ export {
   packMatrix,
   readPacked,
 } from './packed/matrix.js';
-export {patchReasons, reapplyPatches} from './patches.js';
+export {patchReasons, type Reason as PatchReason, reapplyPatches} from './patches.js';
 export {uniformNumbers} from './random.js';
 export {type Definition, define, Registry} from './registry.js';
 export {isInstance, SHARED_CLASS, type SharedClass, shared} from './shared.js';

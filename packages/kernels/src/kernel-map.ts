@@ -28,7 +28,9 @@ import {ACTIVATIONS, type Activation, type Mix, SCALES} from './types.js';
  * call is compared with its row first, on every backend, whoever makes it.
  */
 
+/** Shapes of inputs by name. */
 export type Shapes = Record<string, readonly number[]>;
+/** Sizes of axes by name. */
 export type Sizes = Record<string, number>;
 
 /**
@@ -38,8 +40,10 @@ export type Sizes = Record<string, number>;
  */
 export type Axes = Record<string, string>;
 
-export const KERNEL_BACKENDS = ['cpu', 'wasm', 'webgl', 'webgpu'] as const;
-export type BackendName = (typeof KERNEL_BACKENDS)[number];
+/** A backend that has kernels of ours. */
+export type BackendName = 'cpu' | 'wasm' | 'webgl' | 'webgpu';
+
+export const KERNEL_BACKENDS = ['cpu', 'wasm', 'webgl', 'webgpu'] as const satisfies BackendName[];
 
 /** A row of the map, for kernels with those inputs, attributes and outputs. */
 export interface Row<Inputs extends Axes, Attrs, Output extends 'one' | 'list'> {
@@ -63,7 +67,7 @@ const kernel =
     row;
 
 /** Attributes of a kernel that has none. */
-type None = Record<never, never>;
+export type NoAttrs = Record<never, never>;
 
 const divides = (part: number, whole: number): boolean => part > 0 && whole % part === 0;
 
@@ -235,7 +239,7 @@ export const KERNELS = {
     output: 'one',
     also: (_sizes, {activation}) => checkActivation(activation),
   }),
-  PeftColumnSum: kernel<None>()({
+  PeftColumnSum: kernel<NoAttrs>()({
     axes: {a: 'n w', 'b?': 'n w'},
     output: 'one',
     only: ['wasm', 'webgl', 'webgpu'],
@@ -291,14 +295,18 @@ export const KERNELS = {
   PeftAdam: kernel<AdamAttrs>()({axes: {value: '*', m: '*', v: '*', gradient: '*'}, output: 'list'}),
 };
 
-type Rows = typeof KERNELS;
+/** The rows of all kernels, by name. */
+export type Rows = typeof KERNELS;
+
+/** The name of a kernel. */
 export type KernelName = keyof Rows;
 
 /** The attributes of a kernel. */
 export type KernelAttrs<Name extends KernelName> =
   Rows[Name] extends Row<infer _, infer Attrs, 'one' | 'list'> ? Attrs : never;
 
-type AxesOf<Name extends KernelName> =
+/** The axes of a kernel's inputs; see {@link Axes}. */
+export type AxesOf<Name extends KernelName> =
   Rows[Name] extends Row<infer Inputs, infer _, 'one' | 'list'> ? Inputs : never;
 
 /** The inputs of a kernel by name, as `T`; those that a call may leave out are optional. */

@@ -8,9 +8,20 @@ import {shared} from './shared.js';
  * written over them.
  */
 
-/**
- * Why something of ours is in a slot, from the inside out: of several layers the last one is called first.
- */
+/** Why something of ours is in a slot of tfjs. */
+export type Reason =
+  | 'composed'
+  | 'fused'
+  | 'training'
+  | 'axis'
+  | 'dtype'
+  | 'value'
+  | 'bounds'
+  | 'shapes'
+  | 'memory'
+  | 'gradients';
+
+/** From the inside out: of several layers the last one is called first. */
 const REASONS = [
   'composed',
   'fused',
@@ -22,9 +33,7 @@ const REASONS = [
   'shapes',
   'memory',
   'gradients',
-] as const;
-
-export type Reason = (typeof REASONS)[number];
+] as const satisfies Reason[];
 
 /** A place in tfjs that holds one value. */
 export interface Slot<T extends object> {

@@ -9,3 +9,4 @@ export {layerNormReference} from './reference/layer-norm.js';
 export {at, generate, type Matrix, matMulReference, matrix, transpose, zeros} from './reference/matrix.js';
 export {unpackReference} from './reference/packed.js';
 export {topKReference} from './reference/top-k.js';
+export type {ACTIVATIONS, Activation, Mix, SCALES, ScaleName} from './types.js';

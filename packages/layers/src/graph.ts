@@ -18,7 +18,12 @@ export type {
   GraphTargets,
 } from './graph-model/training/batches.js';
 export type {GraphInputs} from './graph-model/training/inputs.js';
-export type {GraphEvaluateOptions, GraphFitOptions, TrainerOptions} from './graph-model/training/options.js';
+export type {
+  ClassWeight,
+  GraphEvaluateOptions,
+  GraphFitOptions,
+  TrainerOptions,
+} from './graph-model/training/options.js';
 export type {GradientGap} from './graph-model/training/preflight.js';
 export {type GraphTrainer, type PreparedInputs, trainer} from './graph-model/training/trainer.js';
 export * from './index.js';

@@ -27,7 +27,7 @@ export {
   UnsupportedSiteError,
   WeightMismatchError,
 } from '@tfjs-peft/kernels';
-export type {AddWeight, Init, RouterConfig, RouterContext, Weight} from '@tfjs-peft/routers';
+export type {AddWeight, Init, RouterConfig, RouterContext, Weight, WeightSharing} from '@tfjs-peft/routers';
 // With a star: otherwise no other package could add to the interface AdapterConfigs.
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';
@@ -47,20 +47,22 @@ export {writeSafetensors} from './core/io/safetensors-writer.js';
 export type {SaveResult} from './core/io/storage.js';
 export type {StorageLocation} from './core/io/storage-location.js';
 export type {SharedWith} from './core/lifecycle/adapted-model.js';
-export {type BalanceSchedule, balanceCallback, balanceScale} from './core/lifecycle/balance.js';
+export {type BalanceSchedule, balanceCallback, balanceScale, type Warmup} from './core/lifecycle/balance.js';
 export type {LayerGap} from './core/lifecycle/layer-gap.js';
 export type {LoadOptions} from './core/lifecycle/load.js';
 export type {AnyPeft, KindOf, ModelKinds, SaveOptions, UpgradableModel} from './core/lifecycle/peft.js';
 export type {AlsoTrain, AnyUpgradeConfig, Override} from './core/lifecycle/plan.js';
 export type {Report, ReportSite} from './core/lifecycle/report.js';
-export type {SiteInfo, Target, Targets} from './core/lifecycle/select.js';
+export type {SiteInfo, SiteStatus, Target, Targets} from './core/lifecycle/select.js';
 export {inspect, loadPeft, Peft, type UpgradeConfig, upgrade} from './core/lifecycle/upgrade.js';
 export {type UsageCallbackOptions, usageCallback} from './core/lifecycle/usage-callback.js';
 export {deriveSeed} from './core/random.js';
 export {AdaptedSite, type CallOptions} from './core/sites/adapted-site.js';
+export type {VariableScope} from './core/sites/adapter-slot.js';
 export type {FrozenBase, Operation, SiteActivation} from './core/sites/operation.js';
+export type {SiteStage} from './core/sites/run-site.js';
 export type {SharedPart, SharedShape} from './core/sites/shared-weights.js';
-export type {ExpertUsage, SiteUsage} from './core/sites/usage.js';
+export type {ExpertUsage, SiteUsage, UsageRecorder} from './core/sites/usage.js';
 export type {LayersPeft} from './layers-model/kind.js';
 export {
   adapted,

@@ -13,6 +13,7 @@ export {
   type BothEnds,
   Cropping1D,
   type Cropping1DArgs,
+  type TimeAxisLayer,
   ZeroPadding1D,
   type ZeroPadding1DArgs,
 } from './repair/layers/time-axis.js';

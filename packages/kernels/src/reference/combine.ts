@@ -1,4 +1,4 @@
-import {type Activation, type Mix, SCALES} from '../types.js';
+import {type Activation, type Mix, SCALES, type ScaleName} from '../types.js';
 import {activationReference} from './activations.js';
 import {at, generate, type Matrix, matMulReference} from './matrix.js';
 
@@ -28,8 +28,6 @@ export interface CombineReferenceInputs {
   postGates?: Matrix;
   postTable?: Matrix;
 }
-
-type ScaleName = 'pre' | 'alpha' | 'beta' | 'post';
 
 /**
  * mix(h, gates): see `Mix`.

@@ -12,7 +12,10 @@ import {
 import type {AnyPeft} from './peft.js';
 
 /** How the coefficient grows to its value: at once, in equal steps, or along half a cosine wave. */
-export const WARMUPS = ['constant', 'linear', 'cosine'] as const;
+/** How the coefficient of a {@link BalanceSchedule} grows. */
+export type Warmup = 'constant' | 'linear' | 'cosine';
+
+const WARMUPS = ['constant', 'linear', 'cosine'] as const satisfies Warmup[];
 
 /** When and how much the losses of a model's routers count; see {@link balanceScale}. */
 export interface BalanceSchedule {
@@ -29,7 +32,7 @@ export interface BalanceSchedule {
   /** Divide by the number of sites with a loss. Default false (paper), true (code). */
   average?: boolean;
   /** How the coefficient grows. Default `constant`; the released code uses `linear`. */
-  warmup?: (typeof WARMUPS)[number];
+  warmup?: Warmup;
   /** Number of steps until the coefficient has its full value. Default 0. */
   warmupSteps?: number;
 }

@@ -13,10 +13,8 @@ import type {Report} from './report.js';
 // biome-ignore lint/suspicious/noEmptyInterface: it is filled by those who augment it.
 export interface ModelKinds {}
 
-type Kind = ModelKinds[keyof ModelKinds];
-
 /** A model that can be upgraded: a LayersModel or, if `@tfjs-peft/layers/graph` is imported, a GraphModel. */
-export type UpgradableModel = Kind['model'];
+export type UpgradableModel = ModelKinds[keyof ModelKinds]['model'];
 
 /** The kind of a model; for a union of models, the union of their kinds. */
 export type KindOf<M extends UpgradableModel> = M extends unknown

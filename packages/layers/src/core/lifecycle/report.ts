@@ -2,17 +2,11 @@ import {listNames} from '../messages.js';
 import type {AdaptedModel, SharedWith, StoredVariable} from './adapted-model.js';
 import {describeGap, type LayerGap} from './layer-gap.js';
 import {countSite, type PlannedSite} from './plan.js';
-import type {LayerOrNode, Selected, SiteInfo} from './select.js';
+import type {LayerOrNode, Selected, SiteInfo, SiteStatus} from './select.js';
 
 /** A layer with weights, or a node of a graph, in a {@link Report}. */
 export interface ReportSite extends Omit<SiteInfo, 'layer' | 'parameters'> {
-  /**
-   * - `adapted`: carries the adapter, or would in a dry run.
-   * - `trained`: trained in full.
-   * - `unsupported`: a target matches, but the layer cannot carry an adapter.
-   * - `frozen`: no target matches.
-   */
-  status: Selected['status'];
+  status: SiteStatus;
   /** The reason for the status, in words. */
   reason: string;
   /** Number of parameters trained here. */

@@ -66,19 +66,23 @@ export interface Candidate {
   readonly around: readonly string[];
 }
 
+/**
+ * What an upgrade does with a layer or node.
+ *
+ * - `adapted`: carries the adapter, or would in a dry run.
+ * - `trained`: trained in full, because `alsoTrain` names it.
+ * - `unsupported`: a target matches, but the layer cannot carry an adapter.
+ * - `frozen`: no target matches.
+ */
+export type SiteStatus = 'adapted' | 'trained' | 'unsupported' | 'frozen';
+
 /** A candidate with weights, and how an upgrade treats it. */
 export interface Selected<At = Candidate> {
   at: At;
   info: SiteInfo;
   /** Widths of the site, if the candidate can be one. */
   dims?: SiteDims | undefined;
-  /**
-   * - `adapted`: carries the adapter, or would.
-   * - `trained`: trained in full, because `alsoTrain` names it.
-   * - `unsupported`: a target matches, but the layer cannot carry an adapter.
-   * - `frozen`: no target matches.
-   */
-  status: 'adapted' | 'trained' | 'unsupported' | 'frozen';
+  status: SiteStatus;
   reason: string;
   /** Whether it is adapted because of a preset, though it gives an output of the model. */
   adaptedOutput?: boolean;

@@ -5,9 +5,9 @@ import {checkInteger, checkOptions} from '@tfjs-peft/routers';
 import type {Batching, GraphData} from './batches.js';
 import type {OutputNames} from './output-names.js';
 
-type Layer = tfl.layers.Layer;
 type Metric = Exclude<tfl.ModelCompileArgs['metrics'], unknown[] | Record<string, unknown>>;
-type ClassWeight = Record<number, number>;
+/** Weight in the loss of the samples of each class, by the number of the class. */
+export type ClassWeight = Record<number, number>;
 
 /** Options of {@link trainer}: those of `compile`, and the outputs and heads to train. */
 export interface TrainerOptions {
@@ -32,7 +32,7 @@ export interface TrainerOptions {
    * them at the first batch. The values belong to the active adapter, which saves and restores them; you
    * dispose the layer yourself.
    */
-  head?: Layer | (Layer | null)[];
+  head?: tfl.layers.Layer | (tfl.layers.Layer | null)[];
 }
 
 /**

@@ -126,7 +126,7 @@ export class GraphTrainer {
   }
 
   /** The heads of the outputs, null for none. You dispose them yourself. */
-  get heads(): readonly (Layer | null)[] {
+  get heads(): readonly (tfl.layers.Layer | null)[] {
     return this.layers;
   }
 

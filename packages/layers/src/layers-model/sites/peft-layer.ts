@@ -24,9 +24,6 @@ export interface PeftLayerArgs {
   adapters?: SavedAdapter[];
 }
 
-type Shape = tfl.Shape;
-type Tensors = tf.Tensor | tf.Tensor[];
-
 /**
  * A layer with any number of named adapters, of which at most one is active. It contains a stock layer, which
  * computes the frozen part, and an {@link AdaptedSite}, which computes the rest. The stock weights are frozen
@@ -88,7 +85,7 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     }
   }
 
-  override build(inputShape: Shape | Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     if (!this.inner.built) this.inner.build(inputShape);
     if (this.baseValues !== undefined) this.inner.setWeights(this.baseValues);
     for (const variable of this.base) variable.trainable = this.trainableBase;
@@ -97,15 +94,15 @@ export abstract class PeftLayer extends tfl.layers.Layer {
 
   /** As in the class of the stock layer: a recurrent layer takes its initial states. */
   override apply(
-    inputs: Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[],
+    inputs: tf.Tensor | tf.Tensor[] | tfl.SymbolicTensor | tfl.SymbolicTensor[],
     kwargs?: Record<string, unknown>,
-  ): Tensors | tfl.SymbolicTensor | tfl.SymbolicTensor[] {
+  ): tf.Tensor | tf.Tensor[] | tfl.SymbolicTensor | tfl.SymbolicTensor[] {
     // A copy: stock RNNs write their states into it, and while training tfjs-layers hands one object to all
     // layers.
     return this.inner.apply.call(this, inputs, {...kwargs});
   }
 
-  override call(inputs: Tensors, kwargs: Record<string, unknown>): Tensors {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
     this.resemblance.handOver();
     return tf.tidy(() => {
       if (this.site.active === null) return this.inner.call(inputs, kwargs);
@@ -138,15 +135,18 @@ export abstract class PeftLayer extends tfl.layers.Layer {
     return this.site.hasLoss ? [...this.inner.losses, () => this.site.takeLoss()] : this.inner.losses;
   }
 
-  override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape | tfl.Shape[] {
     const shape = this.inner.computeOutputShape(inputShape);
     const {virtualTokens} = this.site;
     if (virtualTokens === 0) return shape;
-    const [batch, length, ...rest] = shape as Shape;
+    const [batch, length, ...rest] = shape as tfl.Shape;
     return [batch!, length == null ? null : length + virtualTokens, ...rest];
   }
 
-  override computeMask(inputs: Tensors, mask?: Tensors): Tensors {
+  override computeMask(
+    inputs: tf.Tensor | tf.Tensor[],
+    mask?: tf.Tensor | tf.Tensor[],
+  ): tf.Tensor | tf.Tensor[] {
     const own = this.inner.computeMask(inputs, mask) as tf.Tensor | null;
     const {virtualTokens} = this.site;
     if (virtualTokens === 0 || own === null) return own as tf.Tensor;

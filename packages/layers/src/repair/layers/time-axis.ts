@@ -19,7 +19,7 @@ export interface Cropping1DArgs {
 }
 
 /** A layer that lengthens or shortens the time axis of [batch, steps, features] at its ends. */
-abstract class TimeAxisLayer extends tfl.layers.Layer {
+export abstract class TimeAxisLayer extends tfl.layers.Layer {
   protected constructor(
     args: {name?: string},
     private readonly keyword: string,

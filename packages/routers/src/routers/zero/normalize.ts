@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /** What a stream is divided by: the largest magnitude of each token, or one of the whole batch. */
-export const NORMALIZERS = ['token', 'batch'] as const;
+export type Normalizer = 'token' | 'batch';
 
-export type Normalizer = (typeof NORMALIZERS)[number];
+export const NORMALIZERS = ['token', 'batch'] as const satisfies Normalizer[];
 
 /** The least that a stream is divided by, so that a stream of zeros stays zero. */
 export const NORM_FLOOR = 1e-6;

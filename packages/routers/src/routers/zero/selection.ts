@@ -11,9 +11,15 @@ import {keepMasked, topKMask} from '../../keep-top-k.js';
  * - `auto-sigmoid`, `top-k-sigmoid`: all, weighted by a sigmoid around the threshold of `auto`, or around the
  *   k-th largest, and renormalised (the released code).
  */
-export const SELECTIONS = ['auto', 'top-k', 'all', 'auto-sigmoid', 'top-k-sigmoid'] as const;
+export type Selection = 'auto' | 'top-k' | 'all' | 'auto-sigmoid' | 'top-k-sigmoid';
 
-export type Selection = (typeof SELECTIONS)[number];
+export const SELECTIONS = [
+  'auto',
+  'top-k',
+  'all',
+  'auto-sigmoid',
+  'top-k-sigmoid',
+] as const satisfies Selection[];
 
 export interface SelectionOptions {
   selection: Selection;

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /** Which token decides for a window: its own last one, or the last one of the window before it. */
-export const ANCHORS = ['last', 'previous'] as const;
+export type Anchor = 'last' | 'previous';
 
-export type Anchor = (typeof ANCHORS)[number];
+export const ANCHORS = ['last', 'previous'] as const satisfies Anchor[];
 
 /**
  * The tokens that decide for the windows of n tokens each, [..., windows, d] of `tokens` [..., T, d]:
