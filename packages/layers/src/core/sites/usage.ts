@@ -24,6 +24,14 @@ export interface SiteUsage extends ExpertUsage {
 /**
  * Sums over the tokens that a site has routed, by adapter, kept where the backend has them: a few small ops a
  * call, and no reading back.
+ *
+ * @example
+ * ```ts
+ * import {PeftDense, type UsageRecorder} from '@tfjs-peft/layers';
+ *
+ * const {site} = new PeftDense({units: 4, inputShape: [8]});
+ * const recorder: UsageRecorder | undefined = site.usage; // undefined: nothing is tracked
+ * ```
  */
 export class UsageRecorder {
   private readonly sums = new Map<string, tf.Tensor2D>();

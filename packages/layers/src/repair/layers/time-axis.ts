@@ -18,7 +18,16 @@ export interface Cropping1DArgs {
   cropping?: number | BothEnds;
 }
 
-/** A layer that lengthens or shortens the time axis of [batch, steps, features] at its ends. */
+/**
+ * A layer that lengthens or shortens the time axis of [batch, steps, features] at its ends.
+ *
+ * @example
+ * ```ts
+ * import {Cropping1D, type TimeAxisLayer} from '@tfjs-peft/layers/repair';
+ *
+ * const layer: TimeAxisLayer = new Cropping1D({cropping: [1, 0]});
+ * ```
+ */
 export abstract class TimeAxisLayer extends tfl.layers.Layer {
   protected constructor(
     args: {name?: string},
