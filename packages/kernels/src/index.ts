@@ -58,7 +58,14 @@ export {
   checkOptions,
   checkPositive,
 } from './options.js';
-export {type PackedCodes, type PackedData, type PackedSpec, packData, unpackData} from './packed/data.js';
+export {
+  type Codes as PackedCodeArray,
+  type PackedCodes,
+  type PackedData,
+  type PackedSpec,
+  packData,
+  unpackData,
+} from './packed/data.js';
 export {fromHalves, type HalfFormat, toHalves} from './packed/halves.js';
 export {
   PACKED_BITS,

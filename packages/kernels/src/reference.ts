@@ -1,4 +1,13 @@
 /** The ops in float64, plain TypeScript, no tfjs: what every kernel is tested against. */
+export type {Codes as PackedCodeArray, PackedCodes} from './packed/data.js';
+export type {
+  PACKED_BITS,
+  PACKED_VALUES,
+  PackedBits,
+  PackedGrid,
+  PackedParts,
+  PackedValues,
+} from './packed/layout.js';
 export {activationReference, erf} from './reference/activations.js';
 export {type AdamNumbers, adamReference} from './reference/adam.js';
 export {blendReference} from './reference/blend.js';

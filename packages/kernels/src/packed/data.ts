@@ -6,7 +6,8 @@ import {bytesAsWords, fromWords, toWords, wordBytes} from './words.js';
 /** Words in files are whole, whatever the backend. */
 export const FILE_WORD_BITS = 32;
 
-type Codes = Uint8Array | Uint16Array;
+/** Codes of a matrix, one an element. */
+export type Codes = Uint8Array | Uint16Array;
 
 /** A matrix as codes, one an element of an array, row-major; so are the units' parts. */
 export interface PackedCodes extends PackedGrid, PackedParts<Float32Array, Uint16Array, Codes> {

@@ -1,11 +1,10 @@
-/** Sizes of the two formats of 16 bits. */
+/** The formats of 16 bits: IEEE halves, and the upper half of float32. */
+export type HalfFormat = 'f16' | 'bf16';
+
 const FORMATS = {
   f16: {mantissa: 10, exponents: 32},
   bf16: {mantissa: 7, exponents: 256},
-} as const;
-
-/** The formats of 16 bits: IEEE halves, and the upper half of float32. */
-export type HalfFormat = keyof typeof FORMATS;
+} as const satisfies Record<HalfFormat, object>;
 
 /**
  * What the upper bits of a number of 16 bits stand for, sign and exponent: the number is (lower bits +
