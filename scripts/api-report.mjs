@@ -1,7 +1,7 @@
 // Writes packages/*/api.md from the built types: every public name of every entry point with its signature. A
 // change of the public API is a change of these files, which is committed with it. With --check nothing is
-// written, and the exit code is 1 if one is stale. It is 1 too if a signature names a type that no entry point
-// exports.
+// written, and the exit code is 1 if one is stale. It is 1 too if a signature names a type that no entry
+// point exports.
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';

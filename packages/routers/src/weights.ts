@@ -25,8 +25,8 @@ export interface Weight {
 }
 
 /**
- * A frozen weight that all sites of an adapter have in common. It is as large as the largest of them asks for,
- * and each reads the leading part of the shape that it gave. Its `init` is `heUniform` with a seed.
+ * A frozen weight that all sites of an adapter have in common. It is as large as the largest of them asks
+ * for, and each reads the leading part of the shape that it gave. Its `init` is `heUniform` with a seed.
  *
  * - `'shared'`: it is drawn again from the seed wherever it is needed, and never saved.
  * - `'shared-saved'`: the adapter's file has it, once; loading takes it from there, whatever the seed would

@@ -39,8 +39,8 @@ const OPTIONS = ['rank', 'dInitial', 'projectionPrngKey', 'saveProjection'] as c
  * in PEFT. Each site trains two vectors.
  *
  * Weights: `vera_lambda_d` d [rank] from `dInitial`, and `vera_lambda_b` b [outputDim] zeros, so the site
- * starts unchanged. Shared: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the largest site, from
- * He's uniform distribution. A file has them, once, with `saveProjection` alone; then `model.save` of a
+ * starts unchanged. Shared: `vera_A` [inputDim, rank] and `vera_B` [rank, outputDim] of the largest site,
+ * from He's uniform distribution. A file has them, once, with `saveProjection` alone; then `model.save` of a
  * LayersModel, whose layers know nothing of each other, has each site's part of them.
  *
  * @example
