@@ -1,6 +1,6 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import type {Peft} from '../../graph.js';
+import type {AnyPeft} from '../../graph.js';
 
 export async function run(model: GraphModel, x: tf.Tensor): Promise<Float32Array> {
   const y = model.predict(x) as tf.Tensor;
@@ -10,7 +10,7 @@ export async function run(model: GraphModel, x: tf.Tensor): Promise<Float32Array
 }
 
 /** The same values for a kind of adapter wherever it is. */
-export function fill(peft: Peft<GraphModel>): void {
+export function fill(peft: Pick<AnyPeft, 'trainableVariables'>): void {
   peft.trainableVariables().forEach((variable, i) => {
     tf.tidy(() => variable.assign(tf.randomUniform(variable.shape, -0.5, 0.5, 'float32', 100 + i)));
   });
