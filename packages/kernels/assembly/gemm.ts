@@ -147,7 +147,7 @@ function product(
 }
 
 /** 16 columns of the output, or what there is of them. */
-function wideColumns(
+export function wideColumns(
   a: usize, m: i32, k: i32, q: usize, ldq: usize, out: usize, ldo: usize, columns: i32, tile: usize,
 ): void {
   const lda = <usize>k << 2;

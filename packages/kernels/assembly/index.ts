@@ -9,6 +9,7 @@ export {mixDense, mixDenseGradient, mixExperts, mixExpertsGates} from './mix';
 export {layerNorm, layerNormGradient} from './normalize';
 export {columnSum} from './sums';
 export {transpose} from './pack';
+export {packedProduct, packedScratch, unpackRows} from './packed';
 export {tile} from './repeat';
 export {gatherRows, scatterAddRows, spreadRows} from './rows';
 export {segmentSum} from './segment';

@@ -7,13 +7,20 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
  */
 export function cpu(backend: KernelBackend): {
   read: (tensor: TensorInfo) => Float32Array;
+  /** The integers of an int32 tensor, of which floats would hold 24 bits. */
+  words: (tensor: TensorInfo) => Int32Array;
   write: (shape: number[], values: Float32Array) => TensorInfo;
 } {
   const math = backend as MathBackendCPU;
+  const valuesOf = (tensor: TensorInfo) => math.data.get(tensor.dataId).values as ArrayLike<number>;
   return {
     read: (tensor) => {
-      const values = math.data.get(tensor.dataId).values as ArrayLike<number>;
+      const values = valuesOf(tensor);
       return values instanceof Float32Array ? values : Float32Array.from(values);
+    },
+    words: (tensor) => {
+      const values = valuesOf(tensor);
+      return values instanceof Int32Array ? values : Int32Array.from(values);
     },
     write: (shape, values) => math.makeTensorInfo(shape, 'float32', values),
   };

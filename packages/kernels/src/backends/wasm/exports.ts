@@ -59,6 +59,9 @@ export interface WasmExports {
     rows: N, width: N, weightA: N, weightB: N, floor: N, scratch: N,
   ): void;
   columnSum(a: N, b: N, out: N, rows: N, width: N): void;
+  packedProduct(matrix: N, x: N, m: N, transposed: N, bias: N, out: N, scratch: N): void;
+  packedScratch(k: N, n: N): N;
+  unpackRows(matrix: N, list: N, count: N, out: N, scratch: N): void;
   transpose(src: N, lds: N, rows: N, columns: N, dst: N, ldd: N): void;
   tile(src: N, dst: N, axes: N, count: N): N;
   segmentSum(x: N, ids: N, out: N, rows: N, width: N, segments: N): void;
