@@ -32,7 +32,7 @@ const INTEGER = 0;
 const F16 = 1;
 const BF16 = 2;
 
-/** Where things lie in scratch: what a strip of one unit has in common, and padded copies at the last columns. */
+/** Where things lie in scratch: what a strip of one unit has in common, and a copy of its last columns. */
 const SCALE: usize = TILE;
 const OFFSET: usize = SCALE + WIDE_ROW;
 const ZERO: usize = OFFSET + WIDE_ROW;

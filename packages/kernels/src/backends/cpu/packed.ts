@@ -81,7 +81,7 @@ class Rows {
   }
 }
 
-/** x W + bias for a packed W, of which a few rows at a time are plain: see `packedMatMul` in ops/packed.ts. */
+/** x W + bias for a packed W, some rows of which are plain at a time: see `packedMatMul` in ops/packed.ts. */
 export const PeftPackedMatMul: PeftKernel<'PeftPackedMatMul'> = ({inputs, attrs, backend}) => {
   const {x, bias, ...parts} = inputs;
   const {read, write} = cpu(backend);
