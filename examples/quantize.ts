@@ -1,12 +1,23 @@
-import {dequantize, packedBytes, quantizationError, quantize} from '@tfjs-peft/quant';
+import {uniformNumbers} from '@tfjs-peft/kernels';
+import {dequantize, type FormatSpec, quantizationError, quantize} from '@tfjs-peft/quant';
 
-const [rows, columns] = [256, 64];
-const weights = Float32Array.from({length: rows * columns}, (_, i) => Math.sin(i * 12.9898) * 0.1);
+const next = uniformNumbers(1);
+const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+const shape: [number, number] = [512, 64];
+const weights = Float32Array.from({length: 512 * 64}, () => 0.05 * normal());
 
-const packed = quantize(weights, [rows, columns], {bits: 4, granularity: {group: 32}});
-const {mse, max, cosine} = quantizationError(weights, packed);
-console.log(`${weights.byteLength} bytes became ${packedBytes(packed)}`);
-console.log(
-  `mean squared error ${mse.toExponential(2)}, largest ${max.toExponential(2)}, cosine ${cosine.toFixed(5)}`,
-);
-console.log(dequantize(packed).length === weights.length);
+const formats: FormatSpec[] = [
+  'int8',
+  {type: 'int4', group: 32, scales: 'f16'},
+  {type: 'int4', group: 32, symmetric: true, scales: 'f16'},
+  'nf4',
+  'int2',
+  'bf16',
+];
+for (const format of formats) {
+  const packed = quantize(weights, shape, format);
+  const {mse, max, cosine} = quantizationError(weights, packed);
+  const name = typeof format === 'string' ? format : JSON.stringify(format);
+  console.log(name, mse.toExponential(2), max.toExponential(2), cosine.toFixed(5));
+  console.log(dequantize(packed).subarray(0, 3), weights.subarray(0, 3));
+}

@@ -60,6 +60,7 @@ export {
 } from './options.js';
 export {
   type Codes as PackedCodeArray,
+  checkPacked,
   type PackedCodes,
   type PackedData,
   type PackedSpec,

@@ -1,12 +1,11 @@
-import {ShapeError} from '@tfjs-peft/kernels';
-import {unitAt, unitsOf} from './granularity.js';
-import {dequantize, type PackedWeight} from './packed-weight.js';
+import {type PackedCodes, ShapeError} from '@tfjs-peft/kernels';
+import {dequantize} from './dequantize.js';
 
-/** The difference between weights w and their packed form w_d; see {@link quantizationError}. */
+/** The difference between weights w and their quantised form w_d; see {@link quantizationError}. */
 export interface QuantizationError {
   /** Mean of (w - w_d)² over all weights: Error_q of MP-ISMoE, eq. 4. */
   mse: number;
-  /** The same mean for each unit, row-major over the units. */
+  /** The same mean for each unit of the packed form, row-major. */
   unitMse: Float64Array;
   /** Largest |w - w_d|. */
   max: number;
@@ -15,34 +14,36 @@ export interface QuantizationError {
 }
 
 /**
- * Measures in float64 how far a packed weight is from the original weights.
+ * Measures in float64 how far quantised weights are from the original ones.
  *
  * @param values The original weights, row-major.
- * @throws ShapeError if their number differs from that of the packed weight.
+ * @throws ShapeError if their number differs from that of the codes.
  * @example
  * ```ts
  * import {quantizationError, quantize} from '@tfjs-peft/quant';
  *
  * const values = [0.1, -0.2, 0.3, 0.4];
- * const {mse, max} = quantizationError(values, quantize(values, [2, 2], {bits: 4}));
+ * const {mse, max} = quantizationError(values, quantize(values, [2, 2], 'int4'));
  * ```
  */
-export function quantizationError(values: ArrayLike<number>, packed: PackedWeight): QuantizationError {
-  const [rows, columns] = packed.shape;
+export function quantizationError(values: ArrayLike<number>, packed: PackedCodes): QuantizationError {
+  const {shape, group, unitColumns} = packed;
+  const [rows, columns] = shape;
   if (values.length !== rows * columns) {
     throw new ShapeError(
-      `quantizationError: there are ${values.length} values, but the packed weight has shape [${rows}, ` +
-        `${columns}]. Pass the values from which it was made.`,
+      `quantizationError: there are ${values.length} values, but the quantised matrix has shape ` +
+        `[${rows},${columns}]. Pass the values from which it was made.`,
     );
   }
   const decoded = dequantize(packed);
-  const units = unitsOf(packed.shape, packed.group);
-  const unitMse = new Float64Array(packed.scale.length);
-  const unitCount = new Float64Array(packed.scale.length);
+  const units = Math.ceil(rows / group) * unitColumns;
+  const unitMse = new Float64Array(units);
+  const unitCount = new Float64Array(units);
   let [sum, max, dot, norm, decodedNorm] = [0, 0, 0, 0, 0];
   for (let at = 0; at < decoded.length; at++) {
     const [w, d] = [values[at]!, decoded[at]!];
-    const unit = unitAt(units, Math.floor(at / columns), at % columns);
+    const unit =
+      Math.floor(Math.floor(at / columns) / group) * unitColumns + (unitColumns === 1 ? 0 : at % columns);
     unitMse[unit]! += (w - d) ** 2;
     unitCount[unit]! += 1;
     sum += (w - d) ** 2;

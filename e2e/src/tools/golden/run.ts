@@ -4,6 +4,7 @@ import type {Deviations, Worst} from './compare.js';
 import {findIndexes, type Golden, type GoldenCase, NotExpressible, readCases} from './format.js';
 import {runAdapter} from './systems/adapter.js';
 import {runLime, runMor1e} from './systems/experts.js';
+import {runGnpIq} from './systems/gnpiq.js';
 import {runQuant} from './systems/quant.js';
 import {readTensors} from './tensors.js';
 
@@ -27,6 +28,7 @@ type System = (golden: GoldenCase, tensors: Map<string, Golden>) => Deviations |
 
 const SYSTEMS: Record<string, System> = {
   quant: runQuant,
+  gnpiq: runGnpIq,
   lora: runAdapter,
   ia3: runAdapter,
   mov: runAdapter,

@@ -1,6 +1,14 @@
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {type AdapterConfig, adapterDefinitions, createAdapter} from '@tfjs-peft/layers';
+import {
+  createFormat,
+  createQuantizer,
+  type FormatSpec,
+  formatDefinitions,
+  type QuantizerSpec,
+  quantizerDefinitions,
+} from '@tfjs-peft/quant';
 import {createRouter, type RouterConfig, routerDefinitions} from '@tfjs-peft/routers';
 
 type Plain = Record<string, unknown>;
@@ -38,11 +46,32 @@ function adapterTable(): string {
   return table(['type', 'options (defaults)', 'y', 'rate to begin with'], rows);
 }
 
+function formatTable(): string {
+  const rows = formatDefinitions().map(({type, options, summary = ''}) => {
+    const format = createFormat(type as FormatSpec);
+    return [`\`${type}\``, String(format.bits), optionsCell(options, format.getConfig(), {}), summary];
+  });
+  return table(['type', 'bits', 'options (defaults)', 'w'], rows);
+}
+
+function quantizerTable(): string {
+  const rows = quantizerDefinitions().map(({type, options, summary = ''}) => {
+    const quantizer = createQuantizer(type as QuantizerSpec);
+    const needs = quantizer.calibrated ? 'a `Calibration`' : '';
+    return [`\`${type}\``, optionsCell(options, quantizer.getConfig(), {}), summary, needs];
+  });
+  return table(['type', 'options (defaults)', 'what it does', 'needs'], rows);
+}
+
 const names = (definitions: {type: string}[]) => definitions.map(({type}) => `\`${type}\``).join(', ');
 
 /** What stands between the markers of each name. */
 const BLOCKS: Record<string, () => string> = {
   'adapter table': () => `\n${adapterTable()}\n`,
+  'format table': () => `\n${formatTable()}\n`,
+  'format names': () => names(formatDefinitions()),
+  'quantizer table': () => `\n${quantizerTable()}\n`,
+  'quantizer names': () => names(quantizerDefinitions()),
   'adapter names': () => names(adapterDefinitions()),
   'router table': () => `\n${routerTable()}\n`,
   'router names': () => names(routerDefinitions()),

@@ -84,6 +84,40 @@ function shared(packed: PackedGrid & PackedParts<Float32Array, Uint16Array, unkn
 }
 
 /**
+ * Compares the sizes of all parts with what the grid says, and codes with their width.
+ *
+ * @param what Names the caller in messages.
+ * @throws ShapeError if a part has another size; ConfigError if a code is too large, a number not finite, or
+ * parts contradict each other.
+ * @example
+ * ```ts
+ * import {checkPacked} from '@tfjs-peft/kernels';
+ *
+ * checkPacked('my reader', {
+ *   shape: [1, 2],
+ *   bits: 2,
+ *   values: 'integer',
+ *   group: 1,
+ *   unitColumns: 2,
+ *   codes: Uint8Array.of(1, 2),
+ * });
+ * ```
+ */
+export function checkPacked(what: string, packed: PackedCodes): void {
+  checkParts(what, packed);
+  const {shape, bits, values, codes, zeros} = packed;
+  checkCodes(what, 'codes', codes, shape[0] * shape[1], bits);
+  if (values === 'f16' || values === 'bf16') {
+    if (!areFinite(codes, values))
+      throw new ConfigError(
+        `${what}: codes of values '${values}' are not finite throughout. Pack finite numbers.`,
+      );
+  }
+  const units = unitsOf(packed);
+  if (zeros !== undefined) checkCodes(what, 'zeros', zeros, units[0] * units[1], bits);
+}
+
+/**
  * Packs codes for a file or for {@link packedFrom}.
  *
  * @param codes Row-major, one an element, [rows · columns], each below 2^bits.
@@ -113,17 +147,9 @@ export function packData(codes: Uint8Array | Uint16Array, spec: PackedSpec): Pac
     ...spec,
     codes,
   };
-  checkParts(what, packed);
-  const {shape, bits, values, zeros} = packed;
-  checkCodes(what, 'codes', codes, shape[0] * shape[1], bits);
-  if (values === 'f16' || values === 'bf16') {
-    if (!areFinite(codes, values))
-      throw new ConfigError(
-        `${what}: codes of values '${values}' are not finite throughout. Pack finite numbers.`,
-      );
-  }
+  checkPacked(what, packed);
+  const {shape, bits, zeros} = packed;
   const units = unitsOf(packed);
-  if (zeros !== undefined) checkCodes(what, 'zeros', zeros, units[0] * units[1], bits);
   const words = (part: Codes, size: readonly [number, number]): Uint8Array =>
     wordBytes(toWords(part, size, bits, FILE_WORD_BITS));
   return {...shared(packed), codes: words(codes, shape), ...(zeros && {zeros: words(zeros, units)})};
