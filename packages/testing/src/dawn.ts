@@ -1,39 +1,11 @@
 import {existsSync, readdirSync} from 'node:fs';
-import {createRequire} from 'node:module';
-import {dirname, join} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import {type Dawn, exposeGpu, loadDawn, SWIFTSHADER} from './dawn-library.js';
 
-interface Gpu {
-  requestAdapter(): Promise<{info?: {description?: string; vendor?: string; architecture?: string}} | null>;
-}
-
-interface Dawn {
-  create(options: string[]): Gpu;
-  globals: Record<string, unknown>;
-}
-
-/** Debian's chromium package brings a Vulkan driver that runs on the CPU. */
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const SYSTEM_DRIVERS = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
 
 function hasFiles(folder: string): boolean {
   return existsSync(folder) && readdirSync(folder).length > 0;
-}
-
-/** The library itself: the package's own module cannot be loaded by a test, which runs as CommonJS. */
-export function loadDawn(): Dawn {
-  const require = createRequire(import.meta.url);
-  const folder = dirname(require.resolve('webgpu'));
-  return require(join(folder, 'dist', `${process.platform}-${process.arch}`, 'dawn.node')) as Dawn;
-}
-
-/** Puts WebGPU where tfjs looks for it, as a browser has it. */
-export function exposeGpu({globals}: Dawn, gpu: Gpu): void {
-  Object.assign(globalThis, globals);
-  if (globalThis.navigator === undefined) {
-    Object.defineProperty(globalThis, 'navigator', {value: {}, configurable: true, writable: true});
-  }
-  Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu, configurable: true});
 }
 
 /**

@@ -2,7 +2,7 @@
  * Gives this Node a GPU on import, if it can. Import this file before tfjs's webgpu backend,
  * which looks for a GPU on import.
  */
-import {exposeGpu, loadDawn} from './dawn.js';
+import {exposeGpu, loadDawn} from './dawn-library.js';
 
 /** Why WebGPU cannot run in this Node, or undefined if it can. */
 export const dawnMissing =

@@ -1,5 +1,5 @@
-import {accuracyOf, logitsOf, predictionsOf} from '../main/linear.js';
-import {type Probe, tuneProbe} from '../main/probe.js';
+import {accuracyOf, logitsOf, predictionsOf} from '../common/linear.js';
+import {type Probe, tuneProbe} from '../common/probe.js';
 import type {ImageEncoder} from './encoder.js';
 import type {Fronts} from './features.js';
 import type {ImageTask} from './tasks.js';

@@ -1,9 +1,9 @@
 import type {Interrupt} from '../../tools/command/interrupt.js';
 import {lockFolder} from '../../tools/command/lock.js';
 import {checkSpace, checkWritable, writeJson} from '../../tools/command/output.js';
-import {adapterConfig, checkSize, sizeOf} from '../main/adapter.js';
-import {useBackend} from '../main/backend.js';
-import {Progress} from '../main/progress.js';
+import {adapterConfig, checkSize, sizeOf} from '../common/adapter.js';
+import {useBackend} from '../common/backend.js';
+import {Progress} from '../common/progress.js';
 import {ImageEncoder} from './encoder.js';
 import {readImagesFolder} from './folder.js';
 import {HELP, type ImagesOptions, parseImagesOptions} from './options.js';

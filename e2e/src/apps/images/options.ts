@@ -1,7 +1,6 @@
 import {InputError} from '../../data/input-error.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
-import {ADAPTERS} from '../main/adapter.js';
-import {BACKENDS, JOB_FLAGS, type JobOptions, jobOptions} from '../options.js';
+import {helpOf, JOB_FLAGS, type JobOptions, jobHelp, jobOptions} from '../common/options.js';
 import {IMAGE_TASKS} from './tasks.js';
 
 /** Everything that decides the figures. */
@@ -12,24 +11,33 @@ export interface ImagesOptions extends JobOptions {
   epochs: number;
 }
 
-export const HELP = `Usage: npm run images -- [options]
+const DEFAULTS = {batch: 20, limits: {train: 300, validation: 150, test: 600}, out: 'out/images'};
 
-Upgrades MobileNetV2 in place, trains it on pictures and compares it with a tuned probe on the frozen model.
+const JOB = jobHelp('pictures', DEFAULTS, 'adapters and heads');
 
-  --tasks a,b         built-in tasks: ${IMAGE_TASKS.join(', ')} (default all)
-  --images-dir DIR    own pictures instead: DIR/<label>/*.png, .jpg, .jpeg
-  --flip              own pictures stay what they are when mirrored: also train on mirrored ones
-  --adapter TYPE      ${ADAPTERS.join(', ')} (default molora)
-  --lr X              learning rate (default: validation chooses one of two)
-  --epochs N          passes over the training pictures (default 15); validation chooses which is kept, 0 being the probe's head
-  --batch B           pictures a step (default 20)
-  --backend NAME      ${BACKENDS.join(', ')} (default wasm)
-  --seed S            default 1
-  --seeds A,B,C       a run for each seed, and their means
-  --max-train N, --max-validation N, --max-test N   pictures a task (default 300, 150, 600)
-  --out DIR           adapters and heads (default out/images)
-  --json FILE         writes the figures
-  --quiet             no progress`;
+export const HELP = helpOf(
+  'npm run images',
+  'Upgrades MobileNetV2 in place, trains it on pictures and compares it with a tuned probe on the frozen model.',
+  [
+    ['--tasks a,b', `built-in tasks: ${IMAGE_TASKS.join(', ')} (default all)`],
+    ['--images-dir DIR', 'own pictures instead: DIR/<label>/*.png, .jpg, .jpeg'],
+    ['--flip', 'own pictures stay what they are when mirrored: also train on mirrored ones'],
+    JOB.adapter,
+    ['--lr X', 'learning rate (default: validation chooses one of two)'],
+    [
+      '--epochs N',
+      "passes over the training pictures (default 15); validation chooses which is kept, 0 being the probe's head",
+    ],
+    JOB.batch,
+    JOB.backend,
+    JOB.seed,
+    JOB.seeds,
+    JOB.limits,
+    JOB.out,
+    JOB.json,
+    JOB.quiet,
+  ],
+);
 
 const FLAGS = {
   ...JOB_FLAGS,
@@ -40,8 +48,6 @@ const FLAGS = {
 
 /** The largest values that make sense. */
 const MOST = {epochs: 1e4, pictures: 1e5};
-
-const DEFAULTS = {batch: 20, limits: {train: 300, validation: 150, test: 600}, out: 'out/images'};
 
 /**
  * Options of a command line.

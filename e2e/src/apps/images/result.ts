@@ -1,4 +1,4 @@
-import {mean} from '../main/selection.js';
+import {mean} from '../common/selection.js';
 
 /** Figures of one task and seed; accuracies are on the test pictures. */
 export interface SeedResult {

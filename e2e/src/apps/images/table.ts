@@ -1,5 +1,5 @@
 import colors from 'picocolors';
-import {aligned, percent} from '../main/table.js';
+import {aligned, percent} from '../common/aligned.js';
 import type {ImagesResult} from './result.js';
 
 const signed = (gain: number) => (gain >= 0 ? '+' : '') + percent(gain);

@@ -1,5 +1,5 @@
 import type {Interrupt} from '../../tools/command/interrupt.js';
-import type {Progress} from '../main/progress.js';
+import type {Progress} from '../common/progress.js';
 
 /**
  * Shows work that is done, in pictures that went through the whole model, and

@@ -1,4 +1,4 @@
-import {ADAPTERS, adapterConfig, checkSize, MIXTURES, ROUTER_NAMES, sizeOf} from './adapter.js';
+import {ADAPTERS, adapterConfig, checkSize, MIXTURES, ROUTER_NAMES, sizeOf} from '../common/adapter.js';
 import {contextNeeds} from './context.js';
 import {parseOptions} from './options.js';
 

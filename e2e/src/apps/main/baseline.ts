@@ -1,12 +1,12 @@
 import {SPLITS} from '../../data/tasks/task.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
+import {accuracyOf, type Head, logitsOf} from '../common/linear.js';
+import {tuneProbe} from '../common/probe.js';
+import {Progress, type ProgressStream} from '../common/progress.js';
 import type {ProbeFigures} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {extractFeatures, type Features} from './features.js';
-import {accuracyOf, type Head, logitsOf} from './linear.js';
-import {tuneProbe} from './probe.js';
-import {Progress, type ProgressStream} from './progress.js';
 
 /** The frozen encoder with tuned probes: what the adapter is compared with, and where its heads begin. */
 export interface Baseline {

@@ -1,9 +1,9 @@
 import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import {InputError, quoted, reasonOf} from '../../data/input-error.js';
-import {type NamedArray, readArrays, writeArrays} from './files.js';
-import type {ParameterState, Parameters} from './parameters.js';
-import type {Score} from './selection.js';
+import {type NamedArray, readArrays, writeArrays} from '../common/files.js';
+import type {ParameterState, Parameters} from '../common/parameters.js';
+import type {Score} from '../common/selection.js';
 
 /** Where training is, beside the parameters themselves. */
 export interface Position {

@@ -2,8 +2,8 @@ import type {AdapterConfig} from '@tfjs-peft/layers';
 import {fitIntuition, routerDefinitions} from '@tfjs-peft/routers';
 import {random, shuffled} from '../../data/tasks/random.js';
 import {SPLITS, type Split} from '../../data/tasks/task.js';
+import {featureScale} from '../common/linear.js';
 import {CONTEXT_KEYS, type ContextKey, type EncodedTask, type TextContext} from './corpus.js';
-import {featureScale} from './linear.js';
 
 /** How wide a row each key needs; a key that nobody reads is absent. */
 export type ContextNeeds = Partial<Record<ContextKey, number>>;

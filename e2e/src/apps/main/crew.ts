@@ -1,18 +1,13 @@
 import {availableParallelism} from 'node:os';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import type {Backend} from '../options.js';
+import type {Head} from '../common/linear.js';
+import type {Backend} from '../common/options.js';
+import type {ParameterStart} from '../common/parameters.js';
+import {breathe} from '../common/progress.js';
 import type {Texts} from './corpus.js';
 import type {Encoder} from './encoders/encoder.js';
 import {loadEncoder, type ModelName} from './encoders/load.js';
-import type {Head} from './linear.js';
-import {
-  type Gradients,
-  Member,
-  type ParameterStart,
-  type TokenBatch,
-  type TrainingPart,
-  type Work,
-} from './member.js';
+import {type Gradients, Member, type TokenBatch, type TrainingPart, type Work} from './member.js';
 import {RemoteMember} from './remote.js';
 
 /** Parts of a training batch, fixed so that a result does not depend on how many threads there were. */
@@ -24,9 +19,6 @@ export const PARTS = 2;
 const TOKENS_A_BATCH = 1024;
 /** Jobs that a remote member has at a time: the next one lies ready while this thread is busy. */
 const JOBS_AHEAD = 2;
-
-/** Lets signals, timers and messages in: an awaited tensor of the wasm backend is only a microtask. */
-export const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The encoder, once a thread: this one and, where there is a second core, another. What is computed does not

@@ -1,8 +1,8 @@
 import type {Split} from '../../data/tasks/task.js';
+import {type Head, logitsOf} from '../common/linear.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {splitVectors} from './features.js';
-import {type Head, logitsOf} from './linear.js';
 
 /** Logits of every task's texts of a split, by task. */
 export async function splitLogits(

@@ -1,8 +1,8 @@
 import {SPLITS, type Split} from '../../data/tasks/task.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
+import type {Progress} from '../common/progress.js';
 import {type EncodedTask, joined} from './corpus.js';
 import type {Crew} from './crew.js';
-import type {Progress} from './progress.js';
 
 /** Vectors of every split of every task, and what a token costs. */
 export interface Features {

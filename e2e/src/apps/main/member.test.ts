@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {USE_LITE_WIDTH} from '../../data/models/use-lite.js';
 import {random} from '../../data/tasks/random.js';
-import {useBackend} from './backend.js';
+import {useBackend} from '../common/backend.js';
 import type {TextContext} from './corpus.js';
 import {loadEncoder} from './encoders/load.js';
 import {Member, type TrainingPart} from './member.js';

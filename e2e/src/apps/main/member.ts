@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, balanceScale, type Peft, type UpgradableModel} from '@tfjs-peft/layers';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
+import {type HeadVariables, headVariables, lossOf} from '../common/heads.js';
+import type {Head} from '../common/linear.js';
+import type {ParameterStart} from '../common/parameters.js';
 import {CONTEXT_KEYS, type TextContext} from './corpus.js';
 import type {Encoder, PreparedBatch} from './encoders/encoder.js';
-import {type HeadVariables, headVariables, lossOf} from './heads.js';
-import type {Head} from './linear.js';
 
 /** Texts to encode together, padded to `length`. */
 export interface TokenBatch {
@@ -29,13 +30,6 @@ export interface Gradients {
   loss: number;
   /** By parameter; undefined where the part has no text of the head's task. */
   gradients: (Float32Array | undefined)[];
-}
-
-/** A trained variable as it starts. */
-export interface ParameterStart {
-  name: string;
-  shape: number[];
-  values: Float32Array;
 }
 
 /** What can be asked of a member of the crew, in this thread or in another. */

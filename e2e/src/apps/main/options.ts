@@ -2,8 +2,8 @@ import {LIMITS} from '@tfjs-peft/routers';
 import {InputError, quoted} from '../../data/input-error.js';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../../data/tasks/builtin.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
-import {JOB_FLAGS, type JobOptions, jobOptions, MOST_RATE} from '../options.js';
-import {ADAPTERS, type AdapterOptions, MIXTURES, ROUTER_NAMES} from './adapter.js';
+import {type AdapterOptions, MIXTURES, ROUTER_NAMES} from '../common/adapter.js';
+import {helpOf, JOB_FLAGS, type JobOptions, jobHelp, jobOptions, MOST_RATE} from '../common/options.js';
 import {MODELS, type ModelName} from './encoders/load.js';
 
 /** Everything that decides a run's result; a checkpoint carries it. */
@@ -49,29 +49,41 @@ export interface Options extends RunOptions, Pick<JobOptions, 'out' | 'json' | '
   resume: boolean;
 }
 
-export const HELP = `Usage: npm start -- [options]
+const DEFAULTS = {batch: 32, limits: {train: 1500, validation: 300, test: 500}, out: 'out'};
 
-Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and compares it with a probe on the frozen encoder.
+const JOB = jobHelp('texts', DEFAULTS, 'adapter, heads, predictions, checkpoint');
 
-  --tasks a,b           built-in tasks: ${BUILTIN_TASKS.join(', ')} (default ${DEFAULT_TASKS.join(',')})
-  --tasks-dir DIR       own tasks instead: DIR/<task>/{train,validation,test}.jsonl, lines {"text": "...", "label": "..."}
-  --model NAME          the encoder: ${MODELS.join(', ')} (default use-lite)
-  --adapter TYPE        ${ADAPTERS.join(', ')} (default molora)
-  --experts E, --rank R the adapter's size (default: 4 experts, rank 4; mor1e: 4 x 8 experts of rank 1)
-  --router NAME         of ${MIXTURES.join(', ')}: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)
-  --lr X, --head-lr X   learning rates of adapters and of heads
-  --steps N             training steps (default 400, fewer where those would not fit in 4.25 minutes)
-  --minutes M           time for the whole run, which sets the steps
-  --batch B             texts a step (default 32)
-  --backend NAME        wasm, cpu, webgpu, webgl, node (default wasm)
-  --seed S              default 1
-  --seeds A,B,C         a run for each seed, and their means
-  --max-train N, --max-validation N, --max-test N   texts a task (default 1500, 300, 500)
-  --max-tokens N        tokens a text (default 32)
-  --resume              goes on from the checkpoint in the out folder
-  --out DIR             adapter, heads, predictions, checkpoint (default out)
-  --json FILE           writes the figures
-  --quiet               no progress`;
+export const HELP = helpOf(
+  'npm start',
+  'Upgrades Universal Sentence Encoder lite in place, trains it on text tasks and compares it with a probe on the frozen encoder.',
+  [
+    ['--tasks a,b', `built-in tasks: ${BUILTIN_TASKS.join(', ')} (default ${DEFAULT_TASKS.join(',')})`],
+    [
+      '--tasks-dir DIR',
+      'own tasks instead: DIR/<task>/{train,validation,test}.jsonl, lines {"text": "...", "label": "..."}',
+    ],
+    ['--model NAME', `the encoder: ${MODELS.join(', ')} (default use-lite)`],
+    JOB.adapter,
+    [
+      '--experts E, --rank R',
+      "the adapter's size (default: 4 experts, rank 4; mor1e: 4 x 8 experts of rank 1)",
+    ],
+    ['--router NAME', `of ${MIXTURES.join(', ')}: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)`],
+    ['--lr X, --head-lr X', 'learning rates of adapters and of heads'],
+    ['--steps N', 'training steps (default 400, fewer where those would not fit in 4.25 minutes)'],
+    ['--minutes M', 'time for the whole run, which sets the steps'],
+    JOB.batch,
+    JOB.backend,
+    JOB.seed,
+    JOB.seeds,
+    JOB.limits,
+    ['--max-tokens N', 'tokens a text (default 32)'],
+    ['--resume', 'goes on from the checkpoint in the out folder'],
+    JOB.out,
+    JOB.json,
+    JOB.quiet,
+  ],
+);
 
 const FLAGS = {
   ...JOB_FLAGS,
@@ -96,8 +108,6 @@ const MOST = {
   texts: 1e7,
   tokens: 1024,
 };
-
-const DEFAULTS = {batch: 32, limits: {train: 1500, validation: 300, test: 500}, out: 'out'};
 
 /**
  * Options of a command line.

@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import {hostname, tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {readArrays, writeArrays} from '../common/files.js';
 import {bundleScripts} from '../testing/bundle.js';
 import {runScript} from '../testing/program.js';
-import {readArrays, writeArrays} from './files.js';
 import {writeTasks} from './testing/tasks.js';
 
 jest.setTimeout(300_000);

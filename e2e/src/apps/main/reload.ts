@@ -2,12 +2,12 @@
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
 
 import {oneLine} from '../../tools/command/one-line.js';
-import type {Backend} from '../options.js';
-import {useBackend} from './backend.js';
+import {useBackend} from '../common/backend.js';
+import {logitsOf} from '../common/linear.js';
+import type {Backend} from '../common/options.js';
 import {contextNeeds, needsVectors, textContexts} from './context.js';
 import type {TextContext} from './corpus.js';
 import {Crew} from './crew.js';
-import {logitsOf} from './linear.js';
 import {adapterFolder, readHeads, readPredictions, type SavedHeads} from './saved.js';
 
 /** Any seed but the run's: what is loaded must not depend on how the adapter started. */

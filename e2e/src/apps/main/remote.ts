@@ -1,9 +1,10 @@
 import {Worker} from 'node:worker_threads';
 import type {AdapterConfig} from '@tfjs-peft/layers';
-import type {Backend} from '../options.js';
+import type {Head} from '../common/linear.js';
+import type {Backend} from '../common/options.js';
+import type {ParameterStart} from '../common/parameters.js';
 import type {ModelName} from './encoders/load.js';
-import type {Head} from './linear.js';
-import type {Gradients, ParameterStart, TokenBatch, TrainingPart, Work} from './member.js';
+import type {Gradients, TokenBatch, TrainingPart, Work} from './member.js';
 
 /** A job for the thread, and what comes back. */
 export interface Call {

@@ -3,10 +3,10 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {writeWhole} from '../../tools/command/output.js';
+import {type NamedArray, readArrays, writeArrays} from '../common/files.js';
+import {type Head, predictionsOf, widthOf} from '../common/linear.js';
 import type {EncodedTask} from './corpus.js';
 import type {ModelName} from './encoders/load.js';
-import {type NamedArray, readArrays, writeArrays} from './files.js';
-import {type Head, predictionsOf, widthOf} from './linear.js';
 
 /**
  * All that a process needs beside the base model to predict: the adapter's config,

@@ -1,5 +1,5 @@
+import {isBetter} from '../common/selection.js';
 import {affordableSteps, scheduleAt, validationSteps} from './schedule.js';
-import {isBetter} from './selection.js';
 
 const start = {step: 0, accuracies: [0.8, 0.6]};
 

@@ -1,16 +1,6 @@
 import colors from 'picocolors';
+import {aligned, percent} from '../common/aligned.js';
 import type {Result, SeedsResult} from './result.js';
-
-export const percent = (share: number) => (100 * share).toFixed(1);
-
-export function aligned(rows: string[][]): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
-      .join('  '),
-  );
-}
 
 function colored(line: string, gain: number, stderr: number): string {
   if (gain > 0) return colors.green(line);

@@ -1,7 +1,7 @@
 import {Interrupt} from '../../tools/command/interrupt.js';
+import {Parameters} from '../common/parameters.js';
+import {Progress} from '../common/progress.js';
 import type {EncodedTask} from './corpus.js';
-import {Parameters} from './parameters.js';
-import {Progress} from './progress.js';
 import {Sampler} from './sampler.js';
 import {type Training, train} from './train.js';
 

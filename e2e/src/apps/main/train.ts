@@ -1,17 +1,17 @@
 import {InputError} from '../../data/input-error.js';
 import {hash} from '../../data/tasks/random.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
+import {accuracyOf, type Head} from '../common/linear.js';
+import type {Parameters} from '../common/parameters.js';
+import {breathe, type Progress} from '../common/progress.js';
+import {isBetter, mean, type Score} from '../common/selection.js';
 import type {Position} from './checkpoint.js';
 import {type EncodedTask, joined, type Texts} from './corpus.js';
-import {breathe, type Crew, PARTS, tokenBatch} from './crew.js';
+import {type Crew, PARTS, tokenBatch} from './crew.js';
 import {splitLogits} from './evaluate.js';
-import {accuracyOf, type Head} from './linear.js';
 import type {Gradients, TrainingPart} from './member.js';
-import type {Parameters} from './parameters.js';
-import type {Progress} from './progress.js';
 import type {Batch, Sampler} from './sampler.js';
 import {scheduleAt, validationSteps} from './schedule.js';
-import {isBetter, mean, type Score} from './selection.js';
 
 /** Largest norm of a step's gradient over all parameters. */
 const CLIP = 1;

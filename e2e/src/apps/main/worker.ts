@@ -1,7 +1,7 @@
 // A member of the crew in a thread of its own: does what it is asked, one job after the other.
 import {parentPort, workerData} from 'node:worker_threads';
-import type {Backend} from '../options.js';
-import {useBackend} from './backend.js';
+import {useBackend} from '../common/backend.js';
+import type {Backend} from '../common/options.js';
 import {loadEncoder, type ModelName} from './encoders/load.js';
 import {Member, type Work} from './member.js';
 import type {Answer, Call} from './remote.js';

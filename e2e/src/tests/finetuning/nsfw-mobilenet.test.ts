@@ -1,4 +1,4 @@
-import {useBackend} from '../../apps/main/backend.js';
+import {useBackend} from '../../apps/common/backend.js';
 import {finetuneDigits} from './nsfw-mobilenet.js';
 
 // The figures of a run long enough to beat the probe are those of the images job: this one has a minute.

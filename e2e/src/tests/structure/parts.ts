@@ -12,6 +12,9 @@ const LAYERS = 'packages/layers/src';
 const TESTING = 'packages/testing/src';
 const PUBLISHED = [KERNELS, ROUTERS, QUANT, LAYERS];
 
+const COMMON = 'e2e/src/apps/common';
+const APPS = ['e2e/src/apps/main', 'e2e/src/apps/images', 'e2e/src/apps/testing'];
+
 const CORE = `${LAYERS}/core`;
 const LAYERS_MODEL = `${LAYERS}/layers-model`;
 const GRAPH_MODEL = `${LAYERS}/graph-model`;
@@ -34,8 +37,13 @@ export const PARTS: Part[] = [
   {path: TESTING, uses: []},
   {path: 'e2e/src/data', uses: PUBLISHED},
   {path: 'e2e/src/tools', uses: [...PUBLISHED, TESTING, 'e2e/src/data']},
-  {path: 'e2e/src/apps', uses: [...PUBLISHED, 'e2e/src/data', 'e2e/src/tools']},
-  {path: 'e2e/src/tests', uses: [...PUBLISHED, TESTING, 'e2e/src/data', 'e2e/src/tools', 'e2e/src/apps']},
+  {path: COMMON, uses: [...PUBLISHED, 'e2e/src/data', 'e2e/src/tools']},
+  // One app knows nothing of another.
+  ...APPS.map((path) => ({path, uses: [...PUBLISHED, 'e2e/src/data', 'e2e/src/tools', COMMON]})),
+  {
+    path: 'e2e/src/tests',
+    uses: [...PUBLISHED, TESTING, 'e2e/src/data', 'e2e/src/tools', COMMON, ...APPS],
+  },
 ];
 
 /** The part that a file belongs to: the one with the longest path. */

@@ -3,6 +3,7 @@ import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
+import {dawnPath, SWIFTSHADER} from '@tfjs-peft/testing/dawn-library';
 import {type Backend, bundleSpecs, type Side} from './bundle.js';
 import {runInChromium} from './chromium.js';
 import type {Outcome} from './outcome.js';
@@ -17,12 +18,7 @@ export interface HostArguments {
   dawn?: string;
 }
 
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const require = createRequire(import.meta.url);
-
-function dawn(): string {
-  return join(dirname(require.resolve('webgpu')), 'dist', `${process.platform}-${process.arch}`, 'dawn.node');
-}
 
 /** Dawn asks the process for its Vulkan driver; SwiftShader, of Debian's chromium, runs on the CPU. */
 function environment(): NodeJS.ProcessEnv {
@@ -34,7 +30,7 @@ async function runInNode(backend: Backend, script: string): Promise<Outcome> {
   const handed: HostArguments = {
     result: join(folder, 'outcome.json'),
     wasm: dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + '/',
-    ...(backend === 'webgpu' ? {dawn: dawn()} : {}),
+    ...(backend === 'webgpu' ? {dawn: dawnPath()} : {}),
   };
   const child = spawn(process.execPath, [script, JSON.stringify(handed)], {
     env: environment(),

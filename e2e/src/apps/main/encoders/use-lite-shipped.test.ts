@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {loadBuiltinTasks} from '../../../data/tasks/builtin.js';
 import {random} from '../../../data/tasks/random.js';
-import {useBackend} from '../backend.js';
+import {useBackend} from '../../common/backend.js';
+import {Parameters} from '../../common/parameters.js';
 import {Member} from '../member.js';
-import {Parameters} from '../parameters.js';
 import type {Encoder} from './encoder.js';
 import {loadEncoder} from './load.js';
 

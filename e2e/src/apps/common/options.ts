@@ -1,6 +1,6 @@
-import type {Limits} from '../data/tasks/task.js';
-import type {Flags, Given} from '../tools/command/flags.js';
-import {ADAPTERS} from './main/adapter.js';
+import type {Limits} from '../../data/tasks/task.js';
+import type {Flags, Given} from '../../tools/command/flags.js';
+import {ADAPTERS} from './adapter.js';
 
 export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
 export type Backend = (typeof BACKENDS)[number];
@@ -34,6 +34,42 @@ export const JOB_FLAGS = {
   quiet: {type: 'boolean'},
   help: {type: 'boolean', short: 'h'},
 } as const satisfies Flags;
+
+/** A line of the help: a flag, or several, and what it is. */
+export type HelpRow = readonly [flags: string, text: string];
+
+/** The help's lines of flags that both jobs have; what a job trains on is `items`, such as texts. */
+export function jobHelp(
+  items: string,
+  {batch, limits, out}: Pick<JobOptions, 'batch' | 'limits' | 'out'>,
+  written: string,
+): Record<'adapter' | 'batch' | 'backend' | 'seed' | 'seeds' | 'limits' | 'out' | 'json' | 'quiet', HelpRow> {
+  return {
+    adapter: ['--adapter TYPE', `${ADAPTERS.join(', ')} (default molora)`],
+    batch: ['--batch B', `${items} a step (default ${batch})`],
+    backend: ['--backend NAME', `${BACKENDS.join(', ')} (default wasm)`],
+    seed: ['--seed S', 'default 1'],
+    seeds: ['--seeds A,B,C', 'a run for each seed, and their means'],
+    limits: [
+      '--max-train N, --max-validation N, --max-test N',
+      `${items} a task (default ${limits.train}, ${limits.validation}, ${limits.test})`,
+    ],
+    out: ['--out DIR', `${written} (default ${out})`],
+    json: ['--json FILE', 'writes the figures'],
+    quiet: ['--quiet', 'no progress'],
+  };
+}
+
+/** Flags of more letters do not push the column of texts to the right. */
+const WIDEST = 21;
+
+/** The help of a command. */
+export function helpOf(command: string, does: string, rows: readonly HelpRow[]): string {
+  const widths = rows.map(([flags]) => flags.length).filter((width) => width <= WIDEST);
+  const column = Math.max(...widths);
+  const lines = rows.map(([flags, text]) => `  ${flags.padEnd(column)}  ${text}`);
+  return [`Usage: ${command} -- [options]`, '', does, '', ...lines].join('\n');
+}
 
 /**
  * The largest values that make sense: what is above them is a slip that would end in

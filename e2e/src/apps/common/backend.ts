@@ -5,7 +5,7 @@ import {register as registerTraining} from '@tfjs-peft/kernels/wasm-training';
 import '@tensorflow/tfjs-backend-cpu';
 import {InputError} from '../../data/input-error.js';
 import {wasmBackendFolder} from '../../data/models/package-folder.js';
-import type {Backend} from '../options.js';
+import type {Backend} from './options.js';
 
 /** Packages that bring the backends which are not this workspace's own dependencies. */
 const PACKAGES: Partial<Record<Backend, string>> = {

@@ -1,4 +1,9 @@
-import type {ParameterStart} from './member.js';
+/** A trained variable as it starts. */
+export interface ParameterStart {
+  name: string;
+  shape: number[];
+  values: Float32Array;
+}
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
