@@ -8,7 +8,7 @@
  */
 // @ts-ignore: decorator
 @inline
-export function multiplyAdd(s: v128, b: v128, c: v128): v128 {
+function multiplyAdd(s: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(s, b, c);
   return f32x4.add(c, f32x4.mul(s, b));
 }

@@ -1,10 +1,10 @@
 // Products with matrices that stay packed: codes, and how they are numbers (see src/packed/layout.ts). Strips
 // of 16 columns are unpacked into a panel, over which the microkernels run; a single row meets the codes
 // themselves.
-import {multiplyAdd, WIDE, WIDE_ROW} from './block';
+import {WIDE, WIDE_ROW} from './block';
 import {wideColumns} from './gemm';
 import {transpose} from './pack';
-import {copyRow, TILE} from './tile';
+import {copyRow, copyRows, TILE} from './tile';
 import {addScaled} from './vector';
 
 /** A matrix, as 32-bit words in the order of PACKED_WORDS in src/backends/wasm/packed.ts. */
@@ -40,12 +40,15 @@ const PADDED: usize = ZERO + WIDE_ROW;
 const BLOCK: usize = PADDED + WIDE_ROW;
 const PANEL: usize = BLOCK + 16 * WIDE_ROW;
 
-/** Rows whose sum takes the zero point off at once: in more of them, rounding would show. */
-const TOGETHER = 64;
+/** Words of one column that are summed as integers, so that no sum of 31 bits overflows. */
+const WORDS_AT_ONCE = 32;
 
-/** Bytes of scratch for products over `k` with `n` columns. */
-export function packedScratch(k: i32, n: i32): usize {
-  return PANEL + <usize>max(k, 16) * WIDE_ROW + <usize>n * 4 + 4 * WIDE_ROW;
+/** Rows of a panel that hold, in its place, x in pairs and so many padded words. */
+const LEAST = 16 + WORDS_AT_ONCE;
+
+/** Bytes of scratch for products over `k`, or, with none, for rows alone. */
+export function packedScratch(k: i32): usize {
+  return PANEL + <usize>max(k, LEAST) * WIDE_ROW;
 }
 
 // @ts-ignore: decorator
@@ -70,42 +73,49 @@ function unitFloats(p: Packed, part: usize, half: i32, unit: i32, j: i32, dst: u
   const perWord = half ? p.wordBits >> 4 : 1;
   const shift = half ? (unit % perWord) << 4 : 0;
   const row = part + ((<usize>(unit / perWord) * <usize>p.unitColumns) << 2);
-  const shared = p.unitColumns == 1;
-  const from = shared ? row : stripAt(row, p.columns, j, scratch);
-  for (let at: usize = 0; at < WIDE_ROW; at += 16) {
-    let v = shared ? v128.load32_splat(from) : v128.load(from + at);
+  const end = dst + WIDE_ROW;
+  if (p.unitColumns == 1) {
+    let v = v128.load32_splat(row);
     if (half) v = fromHalf(i32x4.shr_u(v, shift));
-    v128.store(dst + at, v);
+    for (; dst < end; dst += 16) v128.store(dst, v);
+    return;
+  }
+  let from = stripAt(row, p.columns, j, scratch);
+  for (; dst < end; dst += 16) {
+    let v = v128.load(from);
+    if (half) v = fromHalf(i32x4.shr_u(v, shift));
+    v128.store(dst, v);
+    from += 16;
   }
 }
 
-/** 16 zero points of a unit, as integers. */
+/** 16 zero points of a unit, as integers, where they are no constant. */
 function unitZeros(p: Packed, unit: i32, j: i32, dst: usize, scratch: usize): void {
-  const shared = p.zeros == 0 || p.unitColumns == 1;
+  const shared = p.unitColumns == 1;
   const perWord = p.wordBits / p.bits;
   const shift = (unit % perWord) * p.bits;
   const mask = i32x4.splat((1 << p.bits) - 1);
   const row = p.zeros + ((<usize>(unit / perWord) * <usize>p.unitColumns) << 2);
   const from = shared ? row : stripAt(row, p.columns, j, scratch);
   for (let at: usize = 0; at < WIDE_ROW; at += 16) {
-    let v = i32x4.splat(p.zero);
-    if (p.zeros != 0) {
-      v = shared ? v128.load32_splat(from) : v128.load(from + at);
-      v = v128.and(i32x4.shr_u(v, shift), mask);
-    }
-    v128.store(dst + at, v);
+    const v = shared ? v128.load32_splat(from) : v128.load(from + at);
+    v128.store(dst + at, v128.and(i32x4.shr_u(v, shift), mask));
+  }
+}
+
+/** What no unit changes: see {@link unitAt}. */
+function beforeUnits(p: Packed, scratch: usize): void {
+  for (let at: usize = 0; at < WIDE_ROW; at += 16) {
+    v128.store(scratch + SCALE + at, f32x4.splat(1));
+    v128.store(scratch + ZERO + at, i32x4.splat(p.zero));
   }
 }
 
 /** What the weights of one unit in 16 columns have in common. */
 function unitAt(p: Packed, unit: i32, j: i32, scratch: usize): void {
-  if (p.scale != 0) {
-    unitFloats(p, p.scale, p.halfScale, unit, j, scratch + SCALE, scratch);
-  } else {
-    for (let at: usize = 0; at < WIDE_ROW; at += 16) v128.store(scratch + SCALE + at, f32x4.splat(1));
-  }
+  if (p.scale != 0) unitFloats(p, p.scale, p.halfScale, unit, j, scratch + SCALE, scratch);
   if (p.offset != 0) unitFloats(p, p.offset, p.halfOffset, unit, j, scratch + OFFSET, scratch);
-  if (p.values == INTEGER) unitZeros(p, unit, j, scratch + ZERO, scratch);
+  if (p.zeros != 0) unitZeros(p, unit, j, scratch + ZERO, scratch);
 }
 
 // @ts-ignore: decorator
@@ -153,6 +163,7 @@ export function unpackRows(pointer: usize, list: usize, count: i32, out: usize, 
   const p = changetype<Packed>(pointer);
   const row = <usize>p.columns << 2;
   const block = scratch + BLOCK;
+  beforeUnits(p, scratch);
   for (let i = 0; i < count; ) {
     // Rows that follow each other share words and units.
     const rows = list == 0 ? min(16, count - i) : 1;
@@ -168,9 +179,13 @@ export function unpackRows(pointer: usize, list: usize, count: i32, out: usize, 
   }
 }
 
-/** Whether one row of x can meet the codes themselves: no unit ends within a word. */
+/**
+ * Whether one row of x can meet the codes themselves: 16 bits hold whole codes, and no unit ends within a
+ * word.
+ */
 function meetsCodes(p: Packed): bool {
-  return p.values == INTEGER && (p.group >= p.rows || p.group % (p.wordBits / p.bits) == 0);
+  if (p.values != INTEGER || p.wordBits != 32 || (p.bits != 4 && p.bits != 8)) return false;
+  return <u32>p.zero <= 256 && (p.group >= p.rows || p.group % (32 / p.bits) == 0);
 }
 
 /**
@@ -183,10 +198,11 @@ export function packedProduct(
   const k = transposed ? p.columns : p.rows;
   const n = transposed ? p.rows : p.columns;
   const row = <usize>n << 2;
-  if (!transposed && m <= 3 && meetsCodes(p)) {
-    for (let i = 0; i < m; ++i) vectorProduct(p, x + (<usize>(i * k) << 2), out + <usize>i * row, scratch);
+  const panel = scratch + PANEL;
+  beforeUnits(p, scratch);
+  if (!transposed && m <= FEW && meetsCodes(p) && areNumbers(x, m * k)) {
+    for (let i = 0; i < m; ++i) rowProduct(p, x + (<usize>(i * k) << 2), out + <usize>i * row, scratch);
   } else {
-    const panel = scratch + PANEL;
     for (let j = 0; j < n; j += WIDE) {
       if (transposed) unpackTransposed(p, j, panel, scratch);
       else unpackStrip(p, 0, k, j, panel, WIDE_ROW, scratch);
@@ -210,149 +226,184 @@ function unpackTransposed(p: Packed, r: i32, panel: usize, scratch: usize): void
   }
 }
 
+/** Rows of x for which unpacking W costs more than it saves. */
+const FEW = 3;
+
+/** Whether numbers are finite, and zero or large enough for {@link split}. */
+function areNumbers(x: usize, count: i32): bool {
+  for (const end = x + (<usize>count << 2); x < end; x += 4) {
+    const size = abs(load<f32>(x));
+    if (!(size == 0 || (size > 1e-25 && size < 1e37))) return false;
+  }
+  return true;
+}
+
+/** A number of 30 bits and a sign is upper · 2^15 + lower, of which each fits 16 bits. */
+const STEPS: f64 = 32767 * 32768;
+const UPPER: f32 = 32768;
+
 /**
- * out[0:n] = x · W for one row of x, which meets the codes: scale ∘ (sum of x · code - zero · sum of x) +
- * offset · sum of x, for as many rows at once as share all that.
+ * out[0:n] = x · W for one row of x. Codes are integers, and so is x as soon as it is divided by a step: of
+ * 30 bits at the largest number, which is more than float32 has. Two rows of W at a time then are one
+ * instruction for each half of those bits, and their sums are exact.
  */
-function vectorProduct(p: Packed, x: usize, out: usize, scratch: usize): void {
-  const perWord = p.wordBits / p.bits;
+function rowProduct(p: Packed, x: usize, out: usize, scratch: usize): void {
+  const perWord = 32 / p.bits;
   const row = <usize>p.columns << 2;
-  const scaled = scratch + PANEL;
+  const pairs = scratch + PANEL;
+  const padded = pairs + WORDS_AT_ONCE * 8 * 4;
+  const sums = scratch + BLOCK;
   memory.fill(out, 0, row);
   for (let r = 0; r < p.rows; ) {
     const unit = r / p.group;
-    const word = r / perWord;
-    const words = (min(min(p.rows, (unit + 1) * p.group), r + TOGETHER) - r + perWord - 1) / perWord;
-    const end = min(p.rows, r + words * perWord);
-    const total = inPlace(p, x + (<usize>r << 2), end - r, words * perWord, scaled);
-    const from = p.codes + <usize>word * row;
+    const rows = min(min(p.rows, (unit + 1) * p.group) - r, WORDS_AT_ONCE * perWord);
+    const words = (rows + perWord - 1) / perWord;
+    const step = split(x + (<usize>r << 2), rows, words, perWord, pairs, sums + 128);
+    const from = p.codes + <usize>(r / perWord) * row;
     for (let j = 0; j < p.columns; j += WIDE) {
       unitAt(p, unit, j, scratch);
-      stripProduct(p, from, words, j, scaled, scratch);
-      takeStrip(p, total, out + (<usize>j << 2), p.columns - j, scratch);
+      let strip = from + (<usize>j << 2);
+      let ld = row;
+      if (p.columns - j < WIDE) {
+        copyRows(strip, row, padded, WIDE_ROW, words, p.columns - j);
+        strip = padded;
+        ld = WIDE_ROW;
+      }
+      if (p.bits == 4) words4(strip, ld, words, pairs, sums);
+      else words8(strip, ld, words, pairs, sums);
+      takeStrip(p, step, sums, out + (<usize>j << 2), p.columns - j, scratch);
     }
-    r = end;
+    r += rows;
   }
 }
 
 /**
- * dst = x, each divided by the power of two by which its code is too large where it stands in its 16 bits, so
- * that no code needs a shift of its own; zeros up to `padded`.
+ * Writes numbers as multiples of a step, by words of W: for each pair of codes that stands in the two halves
+ * of a word, the upper bits of both numbers and then the lower ones. Their sums go to `totals`.
  *
- * @returns the sum of x.
+ * @returns the step.
  */
-function inPlace(p: Packed, x: usize, count: i32, padded: i32, dst: usize): f32 {
-  let total: f32 = 0;
-  const perWord = p.wordBits / p.bits;
-  const stands = inHalves(p);
-  for (let i = 0; i < padded; ++i) {
-    const value = i < count ? load<f32>(x + (<usize>i << 2)) : 0;
-    total += value;
-    const power = stands ? (i % perWord) * p.bits & 15 : 0;
-    store<f32>(dst + (<usize>i << 2), value / <f32>(1 << power));
-  }
-  return total;
-}
-
-/** Whether there is code for codes of that width, in two halves of a word. */
-function inHalves(p: Packed): bool {
-  return p.wordBits == 32 && (p.bits == 4 || p.bits == 8);
-}
-
-/** tile[0:16] = the sum of x · code over some rows of words. */
-function stripProduct(p: Packed, from: usize, words: i32, j: i32, x: usize, scratch: usize): void {
-  const row = <usize>p.columns << 2;
-  if (p.columns - j < WIDE || !inHalves(p)) {
-    anyProduct(p, from, words, j, x, scratch);
-  } else if (p.bits == 4) {
-    product4(from + (<usize>j << 2), row, words, x, scratch);
-  } else {
-    product8(from + (<usize>j << 2), row, words, x, scratch);
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function meet(s: v128, words: v128, mask: v128, sum: v128): v128 {
-  return multiplyAdd(s, f32x4.convert_i32x4_s(v128.and(words, mask)), sum);
-}
-
-function product4(from: usize, ld: usize, words: i32, x: usize, dst: usize): void {
-  let c0 = f32x4.splat(0), c1 = f32x4.splat(0), c2 = f32x4.splat(0), c3 = f32x4.splat(0);
-  const m0 = i32x4.splat(0xf), m1 = i32x4.splat(0xf0), m2 = i32x4.splat(0xf00), m3 = i32x4.splat(0xf000);
-  for (; words > 0; --words) {
-    let w0 = v128.load(from), w1 = v128.load(from, 16), w2 = v128.load(from, 32), w3 = v128.load(from, 48);
-    for (let half = 0; half < 2; ++half) {
-      let s = v128.load32_splat(x);
-      c0 = meet(s, w0, m0, c0); c1 = meet(s, w1, m0, c1); c2 = meet(s, w2, m0, c2); c3 = meet(s, w3, m0, c3);
-      s = v128.load32_splat(x, 4);
-      c0 = meet(s, w0, m1, c0); c1 = meet(s, w1, m1, c1); c2 = meet(s, w2, m1, c2); c3 = meet(s, w3, m1, c3);
-      s = v128.load32_splat(x, 8);
-      c0 = meet(s, w0, m2, c0); c1 = meet(s, w1, m2, c1); c2 = meet(s, w2, m2, c2); c3 = meet(s, w3, m2, c3);
-      s = v128.load32_splat(x, 12);
-      c0 = meet(s, w0, m3, c0); c1 = meet(s, w1, m3, c1); c2 = meet(s, w2, m3, c2); c3 = meet(s, w3, m3, c3);
-      w0 = i32x4.shr_u(w0, 16); w1 = i32x4.shr_u(w1, 16); w2 = i32x4.shr_u(w2, 16); w3 = i32x4.shr_u(w3, 16);
-      x += 16;
-    }
-    from += ld;
-  }
-  v128.store(dst, c0); v128.store(dst, c1, 16); v128.store(dst, c2, 32); v128.store(dst, c3, 48);
-}
-
-function product8(from: usize, ld: usize, words: i32, x: usize, dst: usize): void {
-  let c0 = f32x4.splat(0), c1 = f32x4.splat(0), c2 = f32x4.splat(0), c3 = f32x4.splat(0);
-  const m0 = i32x4.splat(0xff), m1 = i32x4.splat(0xff00);
-  for (; words > 0; --words) {
-    let w0 = v128.load(from), w1 = v128.load(from, 16), w2 = v128.load(from, 32), w3 = v128.load(from, 48);
-    for (let half = 0; half < 2; ++half) {
-      let s = v128.load32_splat(x);
-      c0 = meet(s, w0, m0, c0); c1 = meet(s, w1, m0, c1); c2 = meet(s, w2, m0, c2); c3 = meet(s, w3, m0, c3);
-      s = v128.load32_splat(x, 4);
-      c0 = meet(s, w0, m1, c0); c1 = meet(s, w1, m1, c1); c2 = meet(s, w2, m1, c2); c3 = meet(s, w3, m1, c3);
-      w0 = i32x4.shr_u(w0, 16); w1 = i32x4.shr_u(w1, 16); w2 = i32x4.shr_u(w2, 16); w3 = i32x4.shr_u(w3, 16);
-      x += 8;
-    }
-    from += ld;
-  }
-  v128.store(dst, c0); v128.store(dst, c1, 16); v128.store(dst, c2, 32); v128.store(dst, c3, 48);
-}
-
-/** The same for codes of any width, and at the last columns. */
-function anyProduct(p: Packed, from: usize, words: i32, j: i32, x: usize, scratch: usize): void {
-  const perWord = p.wordBits / p.bits;
-  const row = <usize>p.columns << 2;
-  const stands = inHalves(p);
-  const mask = (1 << p.bits) - 1;
-  let c0 = f32x4.splat(0), c1 = f32x4.splat(0), c2 = f32x4.splat(0), c3 = f32x4.splat(0);
-  for (; words > 0; --words) {
-    const strip = stripAt(from, p.columns, j, scratch);
+function split(x: usize, rows: i32, words: i32, perWord: i32, pairs: usize, totals: usize): f32 {
+  let largest: f32 = 0;
+  for (let i = 0; i < rows; ++i) largest = max(largest, abs(load<f32>(x + (<usize>i << 2))));
+  const inverse: f64 = largest == 0 ? 0 : STEPS / <f64>largest;
+  const between = perWord >> 1;
+  let upper = 0, lower = 0;
+  for (let word = 0; word < words; ++word) {
     for (let i = 0; i < perWord; ++i) {
-      // Where x is divided, the code stays where it stands.
-      const shift = i * p.bits;
-      const left = stands ? shift & 15 : 0;
-      const m = i32x4.splat(mask << left);
-      const s = v128.load32_splat(x);
-      const by = shift - left;
-      c0 = meet(s, i32x4.shr_u(v128.load(strip), by), m, c0);
-      c1 = meet(s, i32x4.shr_u(v128.load(strip, 16), by), m, c1);
-      c2 = meet(s, i32x4.shr_u(v128.load(strip, 32), by), m, c2);
-      c3 = meet(s, i32x4.shr_u(v128.load(strip, 48), by), m, c3);
-      x += 4;
+      const at = word * perWord + i;
+      const value = at < rows ? <i32>nearest(<f64>load<f32>(x + (<usize>at << 2)) * inverse) : 0;
+      upper += value >> 15;
+      lower += value & 0x7fff;
+      const second = i >= between;
+      const to = pairs + (<usize>(word * perWord + ((second ? i - between : i) << 1)) << 2) + (second ? 2 : 0);
+      store<i16>(to, <i16>(value >> 15));
+      store<i16>(to, <i16>(value & 0x7fff), 4);
     }
-    from += row;
   }
-  v128.store(scratch, c0); v128.store(scratch, c1, 16); v128.store(scratch, c2, 32); v128.store(scratch, c3, 48);
+  store<i32>(totals, upper);
+  store<i32>(totals, lower, 4);
+  return <f32>(<f64>largest / STEPS);
 }
 
-/** out[0:16] += scale ∘ (tile - zero · total) + offset · total, or what there is of the columns. */
-function takeStrip(p: Packed, total: f32, out: usize, columns: i32, scratch: usize): void {
-  const sum = f32x4.splat(total);
-  for (let at: usize = 0; at < WIDE_ROW; at += 16) {
-    let v = v128.load(scratch + at);
-    v = f32x4.sub(v, f32x4.mul(f32x4.convert_i32x4_s(v128.load(scratch + ZERO + at)), sum));
-    v = f32x4.mul(v, v128.load(scratch + SCALE + at));
-    if (p.offset != 0) v = f32x4.add(v, f32x4.mul(v128.load(scratch + OFFSET + at), sum));
-    v128.store(scratch + at, v);
+// sums[0:2, 0:16] = the upper and the lower bits of x · codes, over rows of words `ld` bytes apart. The words
+// are loaded again for each pair of codes: with them, V8 would run out of registers.
+
+function words4(from: usize, ld: usize, words: i32, x: usize, sums: usize): void {
+  let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  const mask = i32x4.splat(0xf000f);
+  for (; words > 0; --words) {
+    let u: v128, l: v128, v: v128;
+    u = v128.load32_splat(x); l = v128.load32_splat(x, 4);
+    v = v128.and(v128.load(from), mask);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 16), mask);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 32), mask);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 48), mask);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    u = v128.load32_splat(x, 8); l = v128.load32_splat(x, 12);
+    v = v128.and(i16x8.shr_u(v128.load(from), 4), mask);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 16), 4), mask);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 32), 4), mask);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 48), 4), mask);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    u = v128.load32_splat(x, 16); l = v128.load32_splat(x, 20);
+    v = v128.and(i16x8.shr_u(v128.load(from), 8), mask);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 16), 8), mask);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 32), 8), mask);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(i16x8.shr_u(v128.load(from, 48), 8), mask);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    u = v128.load32_splat(x, 24); l = v128.load32_splat(x, 28);
+    v = i16x8.shr_u(v128.load(from), 12);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 16), 12);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 32), 12);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 48), 12);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    from += ld;
+    x += 32;
   }
-  addScaled(1, scratch, out, min(columns, WIDE));
+  v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
+  v128.store(sums, b0, 64); v128.store(sums, b1, 80); v128.store(sums, b2, 96); v128.store(sums, b3, 112);
+}
+
+function words8(from: usize, ld: usize, words: i32, x: usize, sums: usize): void {
+  let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  const mask = i32x4.splat(0xff00ff);
+  for (; words > 0; --words) {
+    let u: v128, l: v128, v: v128;
+    u = v128.load32_splat(x); l = v128.load32_splat(x, 4);
+    v = v128.and(v128.load(from), mask);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 16), mask);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 32), mask);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = v128.and(v128.load(from, 48), mask);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    u = v128.load32_splat(x, 8); l = v128.load32_splat(x, 12);
+    v = i16x8.shr_u(v128.load(from), 8);
+    a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, u)); b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 16), 8);
+    a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, u)); b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 32), 8);
+    a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, u)); b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, l));
+    v = i16x8.shr_u(v128.load(from, 48), 8);
+    a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, u)); b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, l));
+    from += ld;
+    x += 16;
+  }
+  v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
+  v128.store(sums, b0, 64); v128.store(sums, b1, 80); v128.store(sums, b2, 96); v128.store(sums, b3, 112);
+}
+
+/** out[0:16] += scale ∘ x · (codes - zero) + offset · sum of x, or what there is of the columns. */
+function takeStrip(p: Packed, step: f32, sums: usize, out: usize, columns: i32, scratch: usize): void {
+  const upper = load<i32>(sums, 128), lower = load<i32>(sums, 132);
+  const few = f32x4.splat(step), many = f32x4.splat(step * UPPER);
+  const total = f32x4.splat(<f32>upper * step * UPPER + <f32>lower * step);
+  const to = columns < WIDE ? sums : out;
+  for (let at: usize = 0; at < WIDE_ROW; at += 16) {
+    const zero = v128.load(scratch + ZERO + at);
+    const a = i32x4.sub(v128.load(sums + at), i32x4.mul(zero, i32x4.splat(upper)));
+    const b = i32x4.sub(v128.load(sums + at, 64), i32x4.mul(zero, i32x4.splat(lower)));
+    let v = f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(a), many), f32x4.mul(f32x4.convert_i32x4_s(b), few));
+    v = f32x4.mul(v, v128.load(scratch + SCALE + at));
+    if (p.offset != 0) v = f32x4.add(v, f32x4.mul(v128.load(scratch + OFFSET + at), total));
+    if (columns >= WIDE) v = f32x4.add(v, v128.load(out + at));
+    v128.store(to + at, v);
+  }
+  if (columns < WIDE) addScaled(1, sums, out, columns);
 }

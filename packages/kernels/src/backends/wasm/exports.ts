@@ -60,7 +60,7 @@ export interface WasmExports {
   ): void;
   columnSum(a: N, b: N, out: N, rows: N, width: N): void;
   packedProduct(matrix: N, x: N, m: N, transposed: N, bias: N, out: N, scratch: N): void;
-  packedScratch(k: N, n: N): N;
+  packedScratch(k: N): N;
   unpackRows(matrix: N, list: N, count: N, out: N, scratch: N): void;
   transpose(src: N, lds: N, rows: N, columns: N, dst: N, ldd: N): void;
   tile(src: N, dst: N, axes: N, count: N): N;

@@ -29,7 +29,7 @@ export const PeftPackedMatMul: PeftKernel<'PeftPackedMatMul'> = ({inputs, attrs,
   const [k, n] = attrs.transposeW ? [attrs.shape[1], attrs.shape[0]] : attrs.shape;
   const out = wasm.output([m, n]);
   if (m * n === 0) return out;
-  const struct = wasm.scratch(STRUCT_BYTES + wasm.exports.packedScratch(k, n));
+  const struct = wasm.scratch(STRUCT_BYTES + wasm.exports.packedScratch(k));
   wasm.write(struct, structWords(wasm, parts, attrs));
   wasm.exports.packedProduct(
     struct,
@@ -51,7 +51,7 @@ export const PeftUnpackRows: PeftKernel<'PeftUnpackRows'> = ({inputs, attrs, bac
   if (indices !== undefined) checkRows(wasm.backend.typedArrayFromHeap(indices), rows);
   const count = indices === undefined ? rows : util.sizeFromShape(indices.shape);
   const out = wasm.output([count, columns]);
-  const struct = wasm.scratch(STRUCT_BYTES + wasm.exports.packedScratch(0, 0));
+  const struct = wasm.scratch(STRUCT_BYTES + wasm.exports.packedScratch(0));
   wasm.write(struct, structWords(wasm, parts, attrs));
   const list = indices === undefined ? 0 : wasm.pointerTo(indices);
   wasm.exports.unpackRows(struct, list, count, wasm.pointerTo(out), struct + STRUCT_BYTES);
