@@ -9,6 +9,7 @@ const DATA = join(__dirname, '../../../golden');
 const adapters = readCases(join(DATA, 'mov-molora'));
 const experts = readCases(join(DATA, 'lime-mor1e'));
 const quantisers = readCases(join(DATA, 'mp-ismoe')).filter(({system}) => /^(quant|gnpiq)$/.test(system));
+const sides = readCases(join(DATA, 'mp-ismoe')).filter(({system}) => ['ismoe', 'sidenet'].includes(system));
 
 async function expectPass(golden: GoldenCase): Promise<void> {
   const result = await runCase(golden);
@@ -19,11 +20,12 @@ test('the due cases are there', () => {
   expect(adapters).toHaveLength(28);
   expect(experts).toHaveLength(47);
   expect(quantisers).toHaveLength(59);
+  expect(sides).toHaveLength(17);
 });
 
 describe.each(['cpu', 'wasm'])('%s', (backend) => {
   beforeAll(() => useBackend(backend));
-  test.each([...adapters, ...experts].map((golden) => [golden.id, golden] as const))(
+  test.each([...adapters, ...experts, ...sides].map((golden) => [golden.id, golden] as const))(
     '%s',
     async (_id, golden) => {
       const before = tf.memory().numTensors;

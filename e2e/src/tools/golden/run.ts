@@ -5,7 +5,9 @@ import {findIndexes, type Golden, type GoldenCase, NotExpressible, readCases} fr
 import {runAdapter} from './systems/adapter.js';
 import {runLime, runMor1e} from './systems/experts.js';
 import {runGnpIq} from './systems/gnpiq.js';
+import {runIsmoe} from './systems/ismoe.js';
 import {runQuant} from './systems/quant.js';
+import {runSidenet} from './systems/sidenet.js';
 import {readTensors} from './tensors.js';
 
 export interface CaseResult {
@@ -35,6 +37,8 @@ const SYSTEMS: Record<string, System> = {
   molora: runAdapter,
   lime: runLime,
   mor1e: runMor1e,
+  ismoe: runIsmoe,
+  sidenet: runSidenet,
 };
 
 const NOT_EXPRESSIBLE = 'not expressible: ';

@@ -17,10 +17,12 @@ const IDS = [
   'molora-dense-top2',
   'lime-paper-lora-fixed',
   'mor1e-sira',
+  'ismoe-raw-k2',
+  'sidenet-lst-k2-mask-mean',
 ];
 
 const DATA = join(__dirname, '../../../golden');
-const cases = ['mov-molora', 'lime-mor1e']
+const cases = ['mov-molora', 'lime-mor1e', 'mp-ismoe']
   .flatMap((folder) => readCases(join(DATA, folder)))
   .filter(({id}) => IDS.includes(id));
 

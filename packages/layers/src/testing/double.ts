@@ -60,6 +60,8 @@ export const ACTIVATIONS: Record<string, (row: number[]) => number[]> = {
   sigmoid: (row) => row.map((u) => 1 / (1 + Math.exp(-u))),
   swish: (row) => row.map((u) => u / (1 + Math.exp(-u))),
   gelu: (row) => row.map((u) => 0.5 * u * (1 + erf(u / Math.SQRT2))),
+  gelu_new: (row) =>
+    row.map((u) => 0.5 * u * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (u + 0.044715 * u ** 3)))),
   softplus: (row) => row.map((u) => Math.log1p(Math.exp(u))),
   softmax,
 };

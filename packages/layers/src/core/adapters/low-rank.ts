@@ -2,6 +2,7 @@ import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
 import {type AddWeight, checkCount, checkPositive, type Init, type Weight} from '@tfjs-peft/routers';
+import type {PlainInit} from '../random.js';
 import type {SiteDims} from './adapter.js';
 
 /** The size of a low-rank change, which is scaled by alpha / rank. */
@@ -35,7 +36,7 @@ export const A_STDDEV = 0.02;
  * Kaiming's uniform distribution with a = √5, as in PyTorch's linear layers and the factor A of most released
  * LoRA code.
  */
-export function kaiming(inputDim: number): Init {
+export function kaiming(inputDim: number): PlainInit {
   const bound = 1 / Math.sqrt(inputDim);
   return {type: 'uniform', low: -bound, high: bound};
 }

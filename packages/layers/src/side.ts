@@ -1,0 +1,4 @@
+export type {IsmoeConfig, SideNetworkConfig} from './side/config.js';
+export {Ismoe, type IsmoeDims} from './side/ismoe.js';
+export {type SideDims, SideNetwork} from './side/network.js';
+export type {AddSideWeight, CopiesInit, SideInit} from './side/weights.js';

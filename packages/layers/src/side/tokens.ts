@@ -1,0 +1,32 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {ShapeError} from '@tfjs-peft/kernels';
+
+/**
+ * Activations as tokens: [B, d] is one token of each sample; the axes of [B, ..., d] between the first and
+ * the last are tokens, such as the places of a feature map.
+ *
+ * @returns [B, T, d].
+ */
+export function asTokens(activations: tf.Tensor): tf.Tensor3D {
+  if (activations.rank === 3) return activations as tf.Tensor3D;
+  const {shape} = activations;
+  if (activations.rank < 2)
+    throw new ShapeError(`A tap gives [${shape}], but needs a batch axis and channels, [B, ..., d].`);
+  const tokens = tf.util.sizeFromShape(shape.slice(1, -1));
+  return tf.reshape(activations, [shape[0]!, tokens, shape.at(-1)!]);
+}
+
+/** The mean of the tokens that are not masked, [B, d]; 0 where all are. */
+export function maskedMean(tokens: tf.Tensor3D, mask: tf.Tensor2D | undefined): tf.Tensor2D {
+  return tf.tidy(() => {
+    if (mask === undefined) return tf.mean(tokens, 1);
+    const counts = tf.maximum(tf.sum(mask, 1, true), 1);
+    return tf.div(tf.sum(tf.mul(tokens, tf.expandDims(mask, 2)), 1), counts);
+  });
+}
+
+/** The first token of each sample, [B, d]. */
+export function firstToken(tokens: tf.Tensor3D): tf.Tensor2D {
+  const [batch, , width] = tokens.shape;
+  return tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, width]), [batch, width]);
+}
