@@ -1,10 +1,13 @@
 import {registerKind} from './core/lifecycle/kinds.js';
+import {registerSideHost} from './core/lifecycle/side-host.js';
 import {graphKind} from './graph-model/kind.js';
 import {registerNodes} from './graph-model/register.js';
+import {GraphHost} from './graph-model/side-host.js';
 
 // Registered here, not in the modules' own files: a bundler would drop what only a saved model needs.
 registerKind('graph', graphKind);
 registerNodes();
+registerSideHost('graph', GraphHost.make);
 
 export type {GraphPeft} from './graph-model/kind.js';
 export type {

@@ -45,6 +45,7 @@ const USED: Record<string, string[]> = {
   layers: LAYERS,
   'layers~graph': LAYERS,
   'layers~repair': [],
+  'layers~side': [...LAYERS.filter((name) => name !== 'PeftBlend'), 'PeftLayerNorm'].sort(),
 };
 
 let registered: Record<string, Record<string, Registered>>;

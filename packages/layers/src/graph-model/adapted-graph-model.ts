@@ -31,6 +31,7 @@ import {escapeName} from '../core/sites/adapter-slot.js';
 import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteStage} from '../core/sites/run-site.js';
 import type {SiteUsage} from '../core/sites/usage.js';
+import {checkAlive, countParameters, hashableWeights} from './base-weights.js';
 import {handOn} from './epilogue.js';
 import {Heads} from './heads.js';
 import {Interception} from './interception.js';
@@ -89,10 +90,7 @@ export class AdaptedGraphModel implements AdaptedModel {
   }
 
   checkAlive(): void {
-    const weights = Object.values(this.executor.weightMap);
-    if (weights.some((tensors) => tensors.some((tensor) => tensor?.isDisposed))) {
-      throw new ConfigError('The GraphModel is disposed. Load it again.');
-    }
+    checkAlive(this.executor);
   }
 
   checkIdle(): void {
@@ -239,10 +237,8 @@ export class AdaptedGraphModel implements AdaptedModel {
   readonly sharedWith = [];
   readonly gaps = [];
 
-  /** Integers are not parameters: they are shapes and axes. */
   get parameters(): number {
-    const weights = Object.values(this.executor.weightMap).flat();
-    return weights.reduce((sum, {dtype, size}) => sum + (dtype === 'float32' ? size : 0), 0);
+    return countParameters(this.executor);
   }
 
   countTrained(): number {
@@ -298,13 +294,7 @@ export class AdaptedGraphModel implements AdaptedModel {
   }
 
   frozenWeights(): Hashable[] {
-    return Object.entries(this.executor.weightMap).flatMap(([name, tensors]) =>
-      tensors.map((tensor) => ({
-        name,
-        shape: tensor.shape,
-        read: () => (tensor.dtype === 'string' ? bytesOf(tensor) : tensor.data()),
-      })),
-    );
+    return hashableWeights(this.executor);
   }
 
   private makeSite(at: LocatedNode): AdaptedNode {
@@ -336,9 +326,4 @@ async function valuesOf(
     return [name, {shape: weight.shape as number[], values: values.slice()}];
   });
   return new Map(await Promise.all(reads));
-}
-
-async function bytesOf(tensor: tf.Tensor): Promise<Uint8Array> {
-  const texts = (await tensor.bytes()) as Uint8Array[];
-  return new Uint8Array(texts.flatMap((text) => [...text, 0]));
 }

@@ -42,6 +42,8 @@ export interface Executor {
   };
   /** The constants, by the name of their node. */
   weightMap: Record<string, tf.Tensor[]>;
+  /** What it remembers of the graph, by inputs and outputs. */
+  compiledMap: Map<string, unknown>;
 }
 
 /** What an executor does. */
@@ -86,6 +88,7 @@ export function executorOf(model: GraphModel): Executor {
   const known =
     some !== undefined &&
     typeof executor.weightMap === 'object' &&
+    executor.compiledMap instanceof Map &&
     Array.isArray(executor.graph.outputs) &&
     Array.isArray(some.inputs) &&
     Array.isArray(some.inputNames) &&

@@ -35,7 +35,7 @@ export class Linear {
 export class Attention {
   private readonly maps: Partial<Record<'q' | 'k' | 'v' | 'o', Linear>> = {};
 
-  /** @param alone Samples have a single token: its attention is its own value, so that q and k are not made. */
+  /** @param alone Samples have a single token: its attention is its own value, and takes no q and k. */
   constructor(
     private readonly heads: number,
     private readonly alone: boolean,

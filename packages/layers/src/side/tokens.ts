@@ -30,3 +30,24 @@ export function firstToken(tokens: tf.Tensor3D): tf.Tensor2D {
   const [batch, , width] = tokens.shape;
   return tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, width]), [batch, width]);
 }
+
+/**
+ * What says which tokens are real, as numbers: 1 where it is not 0.
+ *
+ * @param like Shape of the activations whose tokens it speaks of.
+ * @returns [B, T], float32.
+ */
+export function readMask(mask: tf.Tensor, like: readonly number[]): tf.Tensor2D {
+  const batch = like[0]!;
+  const tokens = tf.util.sizeFromShape(like.slice(1, -1));
+  if (mask.size !== batch * tokens) {
+    throw new ShapeError(
+      `side network: mask gives [${mask.shape}], but the last tap has ${tokens} tokens for each of ${batch} ` +
+        'samples. Set mask to what has one value for each.',
+    );
+  }
+  return tf.tidy(() => {
+    const numbers = tf.reshape(tf.cast(mask, 'float32'), [batch, tokens]);
+    return tf.cast(tf.notEqual(numbers, 0), 'float32');
+  });
+}

@@ -14,7 +14,7 @@ import {fromArtifacts, toArtifacts} from './artifacts.js';
 import {FORMAT, parseConfig} from './config-file.js';
 import {SAFETENSORS, whatIs} from './file-signatures.js';
 import {type NewFile, placeIn, readFromFolder, writeFolder} from './folder.js';
-import {isOurCard, modelCard} from './model-card.js';
+import {isOurCard, type Loader, modelCard} from './model-card.js';
 import {readHead, readMetadata, readSafetensors} from './safetensors.js';
 import {writeSafetensors} from './safetensors-writer.js';
 import {
@@ -48,16 +48,21 @@ const EMBEDDED = 'config';
 /**
  * Stores an adapter.
  *
+ * @param loader What loads it, as its README says. Default: `loadPeft`.
  * @throws ConfigError if nothing can be stored in such a place, the folder has files of these names that are
  * not ours, or a weight is not finite.
  */
-export async function store(to: StorageLocation, {file, weights}: StoredFile): Promise<SaveResult> {
+export async function store(
+  to: StorageLocation,
+  {file, weights}: StoredFile,
+  loader?: Loader,
+): Promise<SaveResult> {
   checkFinite(weights, 'save');
   const tensors = weights.size;
   const bytes = [...weights.values()].reduce((sum, {values}) => sum + values.byteLength, 0);
   const folder = folderOf(to);
   if (folder !== undefined) {
-    return {tensors, bytes, files: await writeFolder(folder, await filesOf(folder, {file, weights}))};
+    return {tensors, bytes, files: await writeFolder(folder, await filesOf(folder, {file, weights}, loader))};
   }
   const handler = typeof to === 'string' ? oneHandler(tf.io.getSaveHandlers(to), to, 'save') : to;
   if (typeof handler?.save !== 'function') throw noHandler(to, 'save');
@@ -69,7 +74,11 @@ export async function store(to: StorageLocation, {file, weights}: StoredFile): P
  * The three files of an adapter. Only what save wrote itself gives its place to them; a
  * README.md that it did not write stays.
  */
-async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map<string, NewFile>> {
+async function filesOf(
+  folder: string,
+  {file, weights}: StoredFile,
+  loader?: Loader,
+): Promise<Map<string, NewFile>> {
   const metadata = new Map([
     ['format', FORMAT],
     [EMBEDDED, JSON.stringify(file)],
@@ -87,7 +96,7 @@ async function filesOf(folder: string, {file, weights}: StoredFile): Promise<Map
     [
       'README.md',
       {
-        bytes: encodeText(await modelCard(file)),
+        bytes: encodeText(await modelCard(file, loader)),
         mayReplace: async (head) => {
           const card = decodeText(head);
           const before = await readFromFolder(folder, CONFIG_FILE, () => {})

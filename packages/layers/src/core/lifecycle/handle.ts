@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, describe, isInstance, SHARED_CLASS, shared} from '@tfjs-peft/kernels';
+import {ConfigError, describe, isInstance, SHARED_CLASS} from '@tfjs-peft/kernels';
 import {checkBoolean, checkCount, checkOptions, type RouterContext} from '@tfjs-peft/routers';
 import {fetchStored, type SaveResult, store} from '../io/storage.js';
 import type {StorageLocation} from '../io/storage-location.js';
@@ -12,9 +12,7 @@ import type {AnyPeft, SaveOptions, UpgradableModel} from './peft.js';
 import type {PlannedSite} from './plan.js';
 import {makeReport, type Report, trainedNow} from './report.js';
 import {toStored} from './save.js';
-
-/** The Peft of each upgraded model, whichever copy of this package made it. */
-const upgrades = shared('layers.upgrades', () => new WeakMap<object, PeftHandle<UpgradableModel>>());
+import {upgrades} from './upgrades.js';
 
 /** The Peft of a model. */
 export function handleOf<M extends UpgradableModel>(model: M): PeftHandle<M> | undefined {
@@ -23,7 +21,7 @@ export function handleOf<M extends UpgradableModel>(model: M): PeftHandle<M> | u
 
 /** The state of a model's upgrade, for its trainer. */
 export function upgradeOf(model: UpgradableModel): AdaptedModel | undefined {
-  return upgrades.get(model)?.state;
+  return handleOf(model)?.state;
 }
 
 /**

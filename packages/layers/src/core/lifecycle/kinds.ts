@@ -2,6 +2,7 @@ import {ConfigError, describe, shared} from '@tfjs-peft/kernels';
 import type {AdaptedModel} from './adapted-model.js';
 import {handleOf, type PeftHandle} from './handle.js';
 import type {UpgradableModel} from './peft.js';
+import {checkAlone} from './side-host.js';
 
 /** A kind of model that can be upgraded. */
 export interface ModelKind<M extends UpgradableModel> {
@@ -29,9 +30,10 @@ export function looksLikeGraphModel(model: unknown): boolean {
   );
 }
 
-/** @throws ConfigError if `model` is not a model, or its kind was not imported. */
+/** @throws ConfigError if `model` is not a model, its kind was not imported, or it has a side network. */
 function kindOf<M extends UpgradableModel>(model: M): ModelKind<M> {
   const found = [...kinds.values()].find((kind) => kind.is(model));
+  if (found !== undefined) checkAlone(model);
   if (found !== undefined) return found as ModelKind<UpgradableModel> as ModelKind<M>;
   if (looksLikeGraphModel(model)) {
     throw new ConfigError(

@@ -42,7 +42,7 @@ export function layerVariables({path, layer}: LocatedLayer): FileVariables {
  * layers that were trained in full.
  */
 export async function baseWeights(
-  state: AdaptedModel,
+  state: Pick<AdaptedModel, 'frozenWeights'>,
   trained: readonly FileLayer[],
 ): Promise<AdapterFile['base']> {
   const sketches: string[] = [];
@@ -56,7 +56,7 @@ export async function baseWeights(
  * rounding explains a difference from the file.
  */
 export async function comparedWeights(
-  state: AdaptedModel,
+  state: Pick<AdaptedModel, 'frozenWeights'>,
   file: AdapterFile,
 ): Promise<WeightHashes & {halves: boolean; fits: boolean[]}> {
   const halves = keepsHalves() || file.base.halves === true;
@@ -81,7 +81,7 @@ function keepsHalves(): boolean {
   }
 }
 
-function frozen(state: AdaptedModel, trained: readonly FileLayer[]): Hashable[] {
+function frozen(state: Pick<AdaptedModel, 'frozenWeights'>, trained: readonly FileLayer[]): Hashable[] {
   return state.frozenWeights(new Set(trained.map(({name}) => name)));
 }
 

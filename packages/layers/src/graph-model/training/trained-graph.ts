@@ -2,13 +2,17 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {upgradeOf} from '../../core/lifecycle/handle.js';
 import type {AdaptedGraphModel} from '../adapted-graph-model.js';
+import {addedNode} from '../added-node.js';
 import {executorOf, type GraphNode} from '../internals.js';
 import type {GraphBatch} from './batches.js';
 import {Forward, type PreparedBatch} from './forward.js';
 import {asTrained, type TrainedVariable} from './graph-layer.js';
 import {findGaps, type GradientGap} from './preflight.js';
 
-/** A model's graph as it is trained now: by its active adapter, and by variables in place of weights. */
+/**
+ * A model's graph as it is trained now: by its active adapter, by a node that was added, and by variables in
+ * place of weights.
+ */
 export class TrainedGraph {
   private forward: {key: string; forward: Forward; gaps: GradientGap[]} | undefined;
 
@@ -35,6 +39,7 @@ export class TrainedGraph {
   get variables(): TrainedVariable[] {
     const sites = [...(this.upgrade?.activeSites.values() ?? [])];
     return [
+      ...(addedNode(this.model)?.variables ?? []),
       // LayerVariables of tfjs-layers have all that a TrainedVariable has; their type hides a part of it.
       ...sites.flatMap(({trainable}) => trainable as unknown as TrainedVariable[]),
       ...this.weightVariables().map(([, variable]) => asTrained(variable)),
@@ -44,7 +49,8 @@ export class TrainedGraph {
   /** The graph in two parts, cut anew whenever something else is trained. */
   parts(): {forward: Forward; gaps: GradientGap[]} {
     const {nodes} = executorOf(this.model).graph;
-    const sites = [...(this.upgrade?.activeSites.keys() ?? [])];
+    const added = addedNode(this.model);
+    const sites = [...(this.upgrade?.activeSites.keys() ?? []), ...(added === undefined ? [] : [added.name])];
     const names = [...sites, ...this.weightVariables().map(([node]) => node)];
     const key = names.join('\n');
     if (this.forward?.key === key) return this.forward;

@@ -1,6 +1,6 @@
 import {ConfigError, shared} from '@tfjs-peft/kernels';
-import type {Layer} from '../../core/tfjs/internals.js';
-import type {LocatedLayer} from '../../core/tfjs/model-map.js';
+import type {Layer} from './internals.js';
+import type {LocatedLayer} from './model-map.js';
 
 /**
  * The upgrade of which a layer with weights is part: it was replaced, put in the place of another, or frozen

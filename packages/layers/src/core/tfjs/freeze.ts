@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {type Container, internals, type Layer} from '../../core/tfjs/internals.js';
-import {wrapCall} from '../../core/tfjs/wrap-methods.js';
+import {type Container, internals, type Layer} from './internals.js';
+import {wrapCall} from './wrap-methods.js';
 
 interface LayerRecord {
   trainable: boolean;

@@ -1,0 +1,21 @@
+import {shared} from '@tfjs-peft/kernels';
+import type {TrainedVariable} from './training/graph-layer.js';
+
+/** A node with trained variables that is there besides what an upgrade adapts. */
+export interface AddedNode {
+  name: string;
+  variables: readonly TrainedVariable[];
+}
+
+/** By model, while the node runs. */
+const added = shared('layers.added-nodes', () => new WeakMap<object, AddedNode>());
+
+/** The node that is added to a model now, if there is one. */
+export function addedNode(model: object): AddedNode | undefined {
+  return added.get(model);
+}
+
+export function setAddedNode(model: object, node: AddedNode | undefined): void {
+  if (node === undefined) added.delete(model);
+  else added.set(model, node);
+}

@@ -1,0 +1,309 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {ConfigError, WeightMismatchError} from '@tfjs-peft/kernels';
+import {checkBoolean, checkOptions, type Weight} from '@tfjs-peft/routers';
+import {sizeOf} from '../core/adapters/count.js';
+import {listProblems, type StoredFile, sameShape, weightKey} from '../core/io/adapter-file.js';
+import {digest, fetchStored, type SaveResult, store} from '../core/io/storage.js';
+import type {StorageLocation} from '../core/io/storage-location.js';
+import {checkBase} from '../core/lifecycle/base-check.js';
+import {inTurn} from '../core/lifecycle/model-lock.js';
+import {type SideHost, type SidePlaces, setBeside} from '../core/lifecycle/side-host.js';
+import {baseWeights} from '../core/lifecycle/weights.js';
+import {deriveSeed} from '../core/random.js';
+import {offTape} from '../core/tfjs/off-tape.js';
+import {beforeDispose} from '../core/tfjs/wrap-methods.js';
+import type {FullSideConfig, SideNetworkConfig} from './config.js';
+import {fileConfig, SITE} from './file.js';
+import {SideNetwork} from './network.js';
+import {readMask} from './tokens.js';
+import {declaredBy, sideValues} from './weights.js';
+
+/** A part of a side network in a {@link SideReport}. */
+export interface SidePart {
+  /** Such as `block1`, `down0` or `up`. */
+  name: string;
+  /** Number of its parameters, all of which are trained. */
+  trainable: number;
+}
+
+/** What a side network adds to a model. */
+export interface SideReport {
+  taps: string[];
+  /** All options of the network, with their defaults. */
+  config: FullSideConfig;
+  parts: SidePart[];
+  /** Number of trained parameters. */
+  trainable: number;
+  /** Number of parameters of the model. */
+  base: number;
+  /** Number of parameters of the model with the network. */
+  total: number;
+  /** trainable / total. */
+  share: number;
+  /** The report as text. */
+  toString(): string;
+}
+
+interface Disposable {
+  dispose(): unknown;
+}
+
+/**
+ * A model's side network; `attachSideNetwork` and `loadSideNetwork` give it.
+ *
+ * @example
+ * ```ts compiled: it takes a model that has one
+ * import type {LayersModel} from '@tensorflow/tfjs';
+ * import type {SidePeft} from '@tfjs-peft/layers/side';
+ *
+ * async function finish(side: SidePeft<LayersModel>) {
+ *   console.log(String(side.report()));
+ *   await side.save('out/my-side-network');
+ *   side.remove(); // the model is as it was
+ * }
+ * ```
+ */
+export class SidePeft<M extends Disposable = tfl.LayersModel> {
+  private ended: string | undefined;
+  private isEnabled = true;
+  private release: (() => void) | undefined;
+
+  private constructor(
+    readonly model: M,
+    private readonly host: SideHost,
+    private readonly places: SidePlaces,
+    private readonly network: SideNetwork,
+    private readonly variables: ReadonlyMap<string, tfl.LayerVariable>,
+  ) {}
+
+  /** @internal Use `attachSideNetwork`. */
+  static attach<M extends Disposable>(
+    model: M,
+    host: SideHost,
+    places: SidePlaces,
+    config: SideNetworkConfig,
+    seed: number = Math.floor(Math.random() * 2 ** 32),
+  ): SidePeft<M> {
+    const network = new SideNetwork(config, host.dims);
+    const weights = declaredBy((add) => network.build(add));
+    const variables = new Map<string, tfl.LayerVariable>();
+    try {
+      for (const {name, shape, init} of weights) {
+        const value = tf.tensor(sideValues(init, shape, deriveSeed(seed, name)), shape, 'float32');
+        variables.set(name, new tfl.LayerVariable(value, 'float32', `${SITE}/${name}`));
+        value.dispose();
+      }
+      network.build((name): Weight => variables.get(name)!);
+      host.attach({
+        apply: (taps, mask) => {
+          const real = mask && offTape(() => readMask(mask, taps.at(-1)!.shape));
+          return network.apply(taps, real);
+        },
+        variables: [...variables.values()],
+      });
+    } catch (error) {
+      for (const variable of variables.values()) variable.dispose();
+      throw error;
+    }
+    const side = new SidePeft(model, host, places, network, variables);
+    setBeside(model, true);
+    side.release = beforeDispose(
+      model,
+      () => host.isLastHolder,
+      () => {
+        side.changing().release();
+        side.end('The model is disposed. Load it again.');
+      },
+    );
+    return side;
+  }
+
+  /** Whether the network runs; if not, the model computes what it did before. */
+  get enabled(): boolean {
+    this.live();
+    return this.isEnabled;
+  }
+
+  /** The variables that training changes: the network's own. */
+  trainableVariables(): tf.Variable[] {
+    this.live();
+    return [...this.variables.values()].map((variable) => variable.read() as tf.Variable);
+  }
+
+  /** Lets the network run again. */
+  enable(): void {
+    this.changing().enable(true);
+    this.isEnabled = true;
+  }
+
+  /** Lets the model compute what it did before; the network stays. */
+  disable(): void {
+    this.changing().enable(false);
+    this.isEnabled = false;
+  }
+
+  /** Brings the model back to what it was before, and disposes the network. */
+  remove(): void {
+    this.changing().detach();
+    this.end('This side network was removed. Call attachSideNetwork(model, …) again.');
+  }
+
+  /** The network's parts and what they train. */
+  report(): SideReport {
+    const host = this.live();
+    const counts = new Map<string, number>();
+    for (const [name, {shape}] of this.variables) {
+      const part = name.includes('/') ? name.slice(0, name.indexOf('/')) : name.replace(/_\w$/, '');
+      counts.set(part, (counts.get(part) ?? 0) + sizeOf(shape as number[]));
+    }
+    const parts = [...counts].map(([name, trainable]) => ({name, trainable}));
+    const trainable = parts.reduce((sum, part) => sum + part.trainable, 0);
+    const base = host.parameters;
+    const total = base + trainable;
+    const {config} = this.network;
+    const taps = [...this.places.taps];
+    return {
+      taps,
+      config,
+      parts,
+      trainable,
+      base,
+      total,
+      share: trainable / total,
+      toString: () =>
+        [
+          `Side network of width ${config.width} at ${taps.join(', ')}:`,
+          ...parts.map((part) => `  ${part.name.padEnd(8)}  ${part.trainable.toLocaleString('en-US')}`),
+          `${trainable.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} parameters are trained ` +
+            `(${((100 * trainable) / total).toFixed(2)} %).`,
+        ].join('\n'),
+    };
+  }
+
+  /**
+   * Saves the network: `adapter_model.safetensors`, `adapter_config.json` and a README, as `save` of a Peft
+   * does.
+   *
+   * @param to A folder (Node only), or any place that tfjs saves to.
+   * @throws ConfigError if the place cannot be written; WeightMismatchError if a weight is not finite.
+   */
+  async save(to: StorageLocation): Promise<SaveResult> {
+    return this.inTurn(async () => {
+      const host = this.live();
+      // All reads start at once, before anything can change the weights.
+      const reads = [...this.variables].map(async ([name, variable]) => {
+        const values = Float32Array.from((await variable.read().data()) as Float32Array);
+        return [weightKey(SITE, name), {shape: variable.shape as number[], values}] as const;
+      });
+      const weights = new Map(await Promise.all(reads));
+      const {widths} = this.network;
+      return store(
+        to,
+        {
+          weights,
+          file: {
+            format: 'tfjs-peft',
+            schema: 1,
+            name: SITE,
+            adapter: fileConfig(this.places, this.network.config),
+            overrides: [],
+            sites: [{name: SITE, kind: SITE, shape: [widths[0]!, widths.at(-1)!], weights: this.shapes}],
+            trained: [],
+            base: await baseWeights(host, []),
+            weightsSha256: await digest(weights),
+          },
+        },
+        LOADING,
+      );
+    });
+  }
+
+  /**
+   * Loads weights that {@link SidePeft.save} wrote into this network.
+   *
+   * @param options `ignoreBase`: load them even if they were saved beside other base weights. Default false.
+   * @throws WeightMismatchError if the file is not of a network with these taps and options, or of another
+   * base. The network is then unchanged.
+   */
+  async load(from: StorageLocation, options: {ignoreBase?: boolean} = {}): Promise<void> {
+    return this.inTurn(async () => {
+      this.changing();
+      const given = checkOptions('load', options, ['ignoreBase']);
+      const ignores = checkBoolean('load', 'ignoreBase', given.ignoreBase, false);
+      await this.read(await fetchStored(from), ignores);
+    });
+  }
+
+  /** @internal What {@link SidePeft.load} read. */
+  async read({file, weights}: StoredFile, ignoreBase: boolean): Promise<void> {
+    const [theirs, ours] = [file.adapter, fileConfig(this.places, this.network.config)].map((config) =>
+      JSON.stringify(config),
+    );
+    if (theirs !== ours) {
+      throw new WeightMismatchError(
+        `The file holds ${theirs}, but the side network is ${ours}. Load it with loadSideNetwork instead.`,
+      );
+    }
+    const problems = this.shapes.flatMap(({name, shape}) => {
+      const found = weights.get(weightKey(SITE, name));
+      if (found === undefined) return [`'${name}' is missing in the file`];
+      return sameShape(found.shape, shape)
+        ? []
+        : [`'${name}' is [${shape}] in the network, but [${found.shape}] in the file`];
+    });
+    if (weights.size > this.variables.size) problems.push('the file has weights that the network has not');
+    if (problems.length > 0) {
+      throw new WeightMismatchError(
+        `The file does not fit the model: ${listProblems(problems)}. Load it beside the model that it was ` +
+          'trained with.',
+      );
+    }
+    if (!ignoreBase) await checkBase(this.live(), file);
+    this.changing();
+    tf.tidy(() => {
+      for (const [name, variable] of this.variables) {
+        const {shape, values} = weights.get(weightKey(SITE, name))!;
+        variable.write(tf.tensor(values, shape, 'float32'));
+      }
+    });
+  }
+
+  private get shapes(): {name: string; shape: number[]}[] {
+    return [...this.variables].map(([name, {shape}]) => ({name, shape: [...shape] as number[]}));
+  }
+
+  private end(why: string): void {
+    this.ended = why;
+    this.release?.();
+    setBeside(this.model, false);
+    for (const variable of this.variables.values()) variable.dispose();
+  }
+
+  /** @throws ConfigError if the network was removed, or its model disposed. */
+  private live(): SideHost {
+    if (this.ended !== undefined) throw new ConfigError(this.ended);
+    this.host.checkAlive();
+    return this.host;
+  }
+
+  private changing(): SideHost {
+    const host = this.live();
+    host.checkIdle();
+    return host;
+  }
+
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    return inTurn(this.model, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        this.live();
+        throw error;
+      }
+    });
+  }
+}
+
+/** How one loads what {@link SidePeft.save} wrote. */
+const LOADING = {load: 'loadSideNetwork', entry: '@tfjs-peft/layers/side'};
