@@ -35,7 +35,7 @@ const page = {
       layers: [tf.layers.dense({units: 4, inputShape: [4], useBias: false, name: 'd'})],
     });
     model.setWeights([tf.mul(tf.randomNormal([4, 4], 0, 1, 'float32', 3), tf.tensor1d([1, 1, 1, 0]))]);
-    const peft = await upgrade(model, {targets: ['d'], adapter: {type: 'dora', rank: 2}});
+    const peft = await upgrade(model, {targets: ['d'], adapter: {type: 'dora', rank: 2}, seed: 1});
     model.compile({optimizer: tf.train.sgd(0.05), loss: 'meanSquaredError'});
     await model.fit(tf.randomNormal([16, 4], 0, 1, 'float32', 5), tf.ones([16, 4]), {epochs: 20, verbose: 0});
     const values = peft.trainableVariables().flatMap((variable) => [...variable.dataSync()]);
