@@ -3,6 +3,7 @@
 import {activateInPlace, LINEAR} from './activations';
 import {block2x16, WIDE, WIDE_ROW} from './block';
 import {packPanel, scalePanel} from './pack';
+import {rowSum} from './vector';
 import {addTile, addVector, copyRow, copyRows, multiplyColumns, multiplyTile, multiplyVector, TILE} from './tile';
 
 /**
@@ -73,6 +74,9 @@ function packAll(src: usize, k: i32, columns: i32, dst: usize): usize {
   return dst;
 }
 
+/** Rows that the kernel is not packed for. */
+const FEW = 4;
+
 export function combine(pointer: usize, scale: f32, scratch: usize): void {
   const c = changetype<Combine>(pointer);
   c.base = scratch;
@@ -86,6 +90,15 @@ export function combine(pointer: usize, scale: f32, scratch: usize): void {
   c.betaPanels = packAll(c.alphaTable, c.alphaExperts, c.dOut, c.alphaPanels);
   c.postPanels = packAll(c.betaTable, c.betaExperts, c.dOut, c.betaPanels);
   packAll(c.postTable, c.postExperts, c.dOut, c.postPanels);
+  if (c.x != 0 && c.rows <= FEW) {
+    // So few rows are bound by memory: the kernel is read in its own order, row by row, and not by strips.
+    const row = <usize>c.dOut << 2;
+    for (let i = 0; i < c.rows; ++i) {
+      rowSum(c.x + ((<usize>i * <usize>c.dIn) << 2), c.kernel, row, c.dIn, c.dOut, c.y + <usize>i * row);
+    }
+    c.z = c.y;
+    c.x = 0;
+  }
   if (c.x == 0) {
     // Nothing is shared along a column, so the rows are walked in the order of memory.
     for (let i = 0; i < c.rows; i += 2) {
@@ -95,14 +108,9 @@ export function combine(pointer: usize, scale: f32, scratch: usize): void {
   }
   const row = <usize>c.dOut << 2;
   for (let j = 0; j < c.dOut; j += WIDE) {
-    let q = c.kernel + (<usize>j << 2);
-    let ldq = row;
-    if (c.rows > 2 || c.dOut - j < WIDE) {
-      packPanel(q, row, c.dIn, c.dOut - j, WIDE, c.kernelPanel);
-      q = c.kernelPanel;
-      ldq = WIDE_ROW;
-    }
-    for (let i = 0; i < c.rows; i += 2) tileAt(c, i, j, q, ldq);
+    const q = c.kernel + (<usize>j << 2);
+    packPanel(q, row, c.dIn, c.dOut - j, WIDE, c.kernelPanel);
+    for (let i = 0; i < c.rows; i += 2) tileAt(c, i, j, c.kernelPanel, WIDE_ROW);
   }
 }
 
@@ -163,10 +171,10 @@ function tileAt(c: Combine, i: i32, j: i32, q: usize, ldq: usize): void {
       return;
     }
     block2x16(rows, x, <usize>c.dIn << 2, c.dIn, q, ldq, h, <usize>rank << 2, steps, bPanel, WIDE_ROW, tile, WIDE_ROW);
-    if (c.bias != 0) addVector(tile, part(c, c.bias, j));
   } else {
     copyRows(c.z + at, ldo, tile, WIDE_ROW, rows, columns);
   }
+  if (c.bias != 0) addVector(tile, part(c, c.bias, j));
   if (c.savedZ != 0) copyRows(tile, WIDE_ROW, c.savedZ + at, ldo, rows, columns);
   multiplyScale(c, tile, i, j, c.alpha, c.alphaGates, c.alphaExperts, c.alphaHeads, c.alphaPanels);
   if (pending) {

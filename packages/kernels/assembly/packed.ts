@@ -227,7 +227,7 @@ function unpackTransposed(p: Packed, r: i32, panel: usize, scratch: usize): void
 }
 
 /** Rows of x for which unpacking W costs more than it saves. */
-const FEW = 3;
+const FEW = 8;
 
 /** Whether numbers are finite, and zero or large enough for {@link split}. */
 function areNumbers(x: usize, count: i32): bool {
