@@ -283,14 +283,12 @@ export const KERNELS = {
       if (k !== from) return `x has ${k} columns, but the matrix needs ${from}`;
       return m === undefined || m === to ? undefined : `bias has ${m} numbers, but the output ${to} columns`;
     },
-    only: ['cpu', 'wasm'],
   }),
   PeftUnpackRows: kernel<PackedAttrs>()({
     axes: {...PACKED_AXES, 'indices?': 'n'},
     dtypes: packedDtypes,
     output: 'one',
     also: (_sizes, attrs, shapes) => packedComplaint(attrs, shapes),
-    only: ['cpu', 'wasm'],
   }),
   PeftAdam: kernel<AdamAttrs>()({axes: {value: '*', m: '*', v: '*', gradient: '*'}, output: 'list'}),
 };

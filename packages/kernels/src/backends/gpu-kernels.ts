@@ -1,5 +1,5 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
-import type {AdamAttrs} from '../kernel-attrs.js';
+import type {AdamAttrs, PackedAttrs, PackedMatMulAttrs} from '../kernel-attrs.js';
 import type {PeftKernel} from '../kernel-map.js';
 import type {Product} from './product-sizes.js';
 
@@ -97,3 +97,39 @@ export const adamBy =
       return known[part];
     });
   };
+
+/** The inputs of a call that are there, by name, in the order in which a program has them. */
+export type GivenInputs = Record<string, TensorInfo>;
+
+const given = (inputs: Record<string, TensorInfo | undefined>): GivenInputs =>
+  Object.fromEntries(
+    Object.entries(inputs).flatMap(([name, info]) => (info === undefined ? [] : [[name, info] as const])),
+  );
+
+type Size = [number, number];
+
+/** A product with a packed matrix, by one program that unpacks as it multiplies. */
+export const packedMatMulBy =
+  (
+    multiply: (
+      backend: KernelBackend,
+      inputs: GivenInputs,
+      attrs: PackedMatMulAttrs,
+      outputShape: Size,
+    ) => TensorInfo,
+  ): PeftKernel<'PeftPackedMatMul'> =>
+  ({inputs, attrs, backend}) =>
+    multiply(backend, given(inputs), attrs, [inputs.x.shape[0]!, attrs.shape[attrs.transposeW ? 0 : 1]]);
+
+/** Rows of a packed matrix, all of them or those with an index. */
+export const unpackRowsBy =
+  (
+    unpack: (
+      backend: KernelBackend,
+      inputs: GivenInputs,
+      attrs: PackedAttrs,
+      outputShape: Size,
+    ) => TensorInfo,
+  ): PeftKernel<'PeftUnpackRows'> =>
+  ({inputs, attrs, backend}) =>
+    unpack(backend, given(inputs), attrs, [inputs.indices?.shape[0] ?? attrs.shape[0], attrs.shape[1]]);

@@ -2,7 +2,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import {
   BackendError,
   ConfigError,
-  disposePacked,
   NoGradientError,
   type PackedMatrix,
   packedMatMul,
@@ -11,9 +10,8 @@ import {
   unpackMatrix,
   unpackRows,
 } from '../index.js';
-import {unpackReference} from '../reference/packed.js';
 import {TEST_BACKENDS, useBackend} from '../testing/backends.js';
-import {PACKED_CASES, packedCase, packedDeviation, unpackDeviation} from '../testing/packed-cases.js';
+import {inexact, PACKED_CASES, packedDeviation, unpackDeviation} from '../testing/packed-cases.js';
 
 const INT4 = {shape: [3, 2] as const, bits: 4 as const, zero: 8};
 const CODES = Uint8Array.of(0, 15, 8, 9, 1, 2);
@@ -29,25 +27,8 @@ describe.each(TEST_BACKENDS)('packed matrices on %s', (backend) => {
     expect(await unpackDeviation(c)).toBeLessThan(1e-6);
   });
 
-  it('are unpacked with one rounding, to the bit', async () => {
-    for (const c of PACKED_CASES.filter(({offset}) => offset === undefined)) {
-      const {codes, ...spec} = packedCase(c);
-      const packed = packMatrix(codes, spec);
-      const w = unpackMatrix(packed);
-      expect(Float32Array.from(await w.data())).toEqual(
-        Float32Array.from(unpackReference({codes, ...spec}).data),
-      );
-      w.dispose();
-      disposePacked(packed);
-    }
-  });
-
-  it('give every code of every width back', async () => {
-    for (const bits of [2, 3, 4, 8, 16] as const) {
-      const codes = Uint16Array.from({length: 2 ** bits}, (_, i) => i);
-      const w = unpackMatrix(packMatrix(codes, {shape: [codes.length, 1], bits}));
-      expect(Float32Array.from(await w.data())).toEqual(Float32Array.from(codes));
-    }
+  it('are unpacked with one rounding, to the bit: every code, every half', async () => {
+    expect(await inexact()).toEqual([]);
   });
 
   it('have no gradient, but x and bias have', () => {

@@ -1,7 +1,8 @@
 /** The formats of 16 bits: IEEE halves, and the upper half of float32. */
 export type HalfFormat = 'f16' | 'bf16';
 
-const FORMATS = {
+/** The bits of each format's mantissa, and how many exponents it has. */
+export const HALF_FORMATS = {
   f16: {mantissa: 10, exponents: 32},
   bf16: {mantissa: 7, exponents: 256},
 } as const satisfies Record<HalfFormat, object>;
@@ -11,7 +12,7 @@ const FORMATS = {
  * `hidden`) · `power`. Infinities and NaN have entries too, of no meaning: they are never packed.
  */
 export function halfTable(format: HalfFormat): {mantissa: number; hidden: Float32Array; power: Float32Array} {
-  const {mantissa, exponents} = FORMATS[format];
+  const {mantissa, exponents} = HALF_FORMATS[format];
   const size = 2 * exponents;
   const exponent = (i: number): number => i % exponents;
   return {
@@ -26,7 +27,7 @@ export function halfTable(format: HalfFormat): {mantissa: number; hidden: Float3
 
 /** Whether numbers of 16 bits are all finite. */
 export function areFinite(bits: ArrayLike<number>, format: HalfFormat): boolean {
-  const {mantissa, exponents} = FORMATS[format];
+  const {mantissa, exponents} = HALF_FORMATS[format];
   for (let i = 0; i < bits.length; i++)
     if ((bits[i]! >> mantissa) % exponents === exponents - 1) return false;
   return true;
@@ -68,7 +69,7 @@ const singleBits = new Uint32Array(single.buffer);
  * ```
  */
 export function toHalves(values: ArrayLike<number>, format: HalfFormat): Uint16Array {
-  const {mantissa, exponents} = FORMATS[format];
+  const {mantissa, exponents} = HALF_FORMATS[format];
   const bias = exponents / 2 - 1;
   return Uint16Array.from(values, (value) => {
     single[0] = value;

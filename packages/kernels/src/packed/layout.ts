@@ -61,7 +61,8 @@ export type PackedPart = (typeof PACKED_PARTS)[number];
 /** Rows of a matrix: their numbers are exact in float32, as which some backends have them. */
 const MOST_ROWS = 2 ** 24;
 const MOST_ZERO = 2 ** 24;
-const HALF_BITS = 16;
+/** The bits of a half, of which words hold several, like codes. */
+export const HALF_BITS = 16;
 
 const within = (value: unknown, min: number, max: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;

@@ -10,6 +10,7 @@ import {
 } from './data.js';
 import {fromHalves} from './halves.js';
 import {
+  HALF_BITS,
   PACKED_PARTS,
   type PackedLayout,
   type PackedPart,
@@ -18,8 +19,6 @@ import {
   wordsFor,
 } from './layout.js';
 import {bytesAsWords, fromWords, toWords, wordBitsOfBackend, wordBytes} from './words.js';
-
-const HALF_BITS = 16;
 
 /**
  * A matrix W [rows, columns] that stays packed in the backend's memory: integer codes, and how they are

@@ -1,21 +1,36 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BackendError} from '../errors.js';
+import {patchReasons} from '../patches.js';
 import {codesPerWord, wordsFor} from './layout.js';
 
-/** Backends whose stock ops take integers of 32 bits as they are. */
+/** Backends whose stock ops take integers of 32 bits as they are, and one whose kernels of ours do. */
 const WHOLE = new Set(['cpu', 'wasm', 'tensorflow']);
+const WHOLE_IN_OURS = 'webgpu';
 
 /** The integers that float32 and float16 hold exactly, in bits. */
 const SINGLE = 24;
 const HALF = 11;
+
+/** Whether kernels of ours, and not stock ops, read packed matrices on a backend. */
+function readByOurs(backendName: string): boolean {
+  const kernel = tf.getKernel('PeftPackedMatMul', backendName);
+  return patchReasons(kernel?.kernelFunc).includes('fused');
+}
 
 /**
  * How many bits of an int32 the active backend keeps: textures of webgl are floats, and stock ops of other
  * GPU backends compute with integers as float32.
  */
 export function wordBitsOfBackend(): number {
-  if (WHOLE.has(tf.getBackend())) return 32;
-  return tf.backend().floatPrecision() === 16 ? HALF : SINGLE;
+  const backendName = tf.getBackend();
+  if (WHOLE.has(backendName)) return 32;
+  if (backendName === WHOLE_IN_OURS) return readByOurs(backendName) ? 32 : SINGLE;
+  // webgl says that its precision is 16 bits even where its textures are float32.
+  const halves =
+    backendName === 'webgl'
+      ? !tf.env().getBool('WEBGL_RENDER_FLOAT32_ENABLED')
+      : tf.backend().floatPrecision() === 16;
+  return halves ? HALF : SINGLE;
 }
 
 /**

@@ -17,10 +17,12 @@ interface CaseOf<Name extends KernelName> {
 
 const combine = {scale: 0.5, mix: 'none', activation: 'relu', saveZ: true, saveU: true, saveY: true} as const;
 
+/** 11 rows of 4 bits in groups of 3: 2 words, 4 units; 4 words of halves. */
 const packed: KernelAttrs<'PeftUnpackRows'> = {
   shape: [11, 5],
   bits: 4,
-  wordBits: 32,
+  // As many as every backend keeps.
+  wordBits: 24,
   values: 'integer',
   group: 3,
   unitColumns: 5,
@@ -121,8 +123,7 @@ const CASES: {[Name in KernelName]: CaseOf<Name>[]} = {
   ],
   PeftPackedMatMul: [
     {
-      // 11 rows of 4 bits in words of 32, in groups of 3: 2 words, 4 units.
-      inputs: {x: [3, 11], codes: [2, 5], scale: [2, 5], offset: [4, 5], bias: [5]},
+      inputs: {x: [3, 11], codes: [2, 5], scale: [4, 5], offset: [4, 5], bias: [5]},
       attrs: {...packed, halfScale: true, transposeW: false},
       free: ['x.0'],
       integers: ['codes', 'scale'],
@@ -142,7 +143,7 @@ const CASES: {[Name in KernelName]: CaseOf<Name>[]} = {
   ],
   PeftUnpackRows: [
     {
-      inputs: {codes: [2, 5], scale: [4, 5], offset: [2, 5], indices: [3]},
+      inputs: {codes: [2, 5], scale: [4, 5], offset: [4, 5], indices: [3]},
       attrs: {...packed, halfOffset: true},
       free: ['indices.0'],
       integers: ['codes', 'offset', 'indices'],

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
-import {packedMatMul, unpackRows} from '../ops/packed.js';
+import {packedMatMul, unpackMatrix, unpackRows} from '../ops/packed.js';
 import {type PackedCodes, type PackedSpec, packData, unpackData} from '../packed/data.js';
-import {toHalves} from '../packed/halves.js';
-import {disposePacked, packedFrom} from '../packed/matrix.js';
+import {HALF_FORMATS, type HalfFormat, toHalves} from '../packed/halves.js';
+import {PACKED_BITS} from '../packed/layout.js';
+import {disposePacked, packedFrom, packMatrix} from '../packed/matrix.js';
 import {wordBitsOfBackend} from '../packed/words.js';
 import {generate, matMulReference, matrix} from '../reference/matrix.js';
 import {unpackReference} from '../reference/packed.js';
@@ -116,7 +117,7 @@ export function packedCase({
 }
 
 /** Whether the active backend's words hold the case's codes. */
-const fits = ({bits}: PackedCase): boolean => bits <= wordBitsOfBackend();
+const fits = ({bits}: {bits: number}): boolean => bits <= wordBitsOfBackend();
 
 /**
  * How far the product with a packed matrix, the one with its transpose, and their gradients are from float64
@@ -175,4 +176,73 @@ export async function unpackDeviation(c: PackedCase): Promise<number> {
   tf.dispose([all, rows]);
   disposePacked(packed);
   return worst;
+}
+
+/** Every number of a format of 16 bits that is finite. */
+function allFinite(format: HalfFormat): Uint16Array {
+  const {mantissa, exponents} = HALF_FORMATS[format];
+  const count = (exponents - 1) * 2 ** mantissa;
+  return Uint16Array.from({length: 2 * count}, (_, i) => (i < count ? i : 2 ** 15 + i - count));
+}
+
+/** Matrices of which every weight takes at most one rounding. */
+function exactMatrices(): [name: string, packed: PackedCodes][] {
+  const plain = (codes: Uint16Array, more: Pick<PackedCodes, 'bits' | 'values'>): PackedCodes => {
+    const rows = codes.length / Math.min(codes.length, 256);
+    return {codes, shape: [rows, codes.length / rows], group: rows, unitColumns: 1, ...more};
+  };
+  return [
+    ...PACKED_CASES.filter(({offset}) => offset === undefined).map((c): [string, PackedCodes] => [
+      c.name,
+      packedCase(c),
+    ]),
+    ...PACKED_BITS.map((bits): [string, PackedCodes] => [
+      `codes of ${bits} bits`,
+      plain(
+        Uint16Array.from({length: 2 ** bits}, (_, i) => i),
+        {bits, values: 'integer'},
+      ),
+    ]),
+    ...(['f16', 'bf16'] as const).map((values): [string, PackedCodes] => [
+      `all of ${values}`,
+      plain(allFinite(values), {bits: 16, values}),
+    ]),
+  ];
+}
+
+const LEAST_NORMAL = 2 ** -126;
+
+/**
+ * The matrices of one rounding a weight that are not unpacked to the bit on the active backend. GPUs may take
+ * float32's own subnormal numbers for zero.
+ */
+export async function inexact(): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const [name, {codes, ...spec}] of exactMatrices()) {
+    if (!fits(spec)) continue;
+    const packed = packMatrix(codes, spec);
+    const w = unpackMatrix(packed);
+    const got = await w.data();
+    const want = Float32Array.from(unpackReference({codes, ...spec}).data);
+    const at = want.findIndex((value, i) => got[i] !== value && Math.abs(value) >= LEAST_NORMAL);
+    if (at >= 0) wrong.push(`${name}: weight ${at} is ${got[at]}, but should be ${want[at]}`);
+    w.dispose();
+    disposePacked(packed);
+  }
+  return wrong;
+}
+
+/** What comes of a product with a matrix that was packed while the cpu backend was active. */
+export async function widerWords(): Promise<string> {
+  const backend = tf.getBackend();
+  await tf.setBackend('cpu');
+  const packed = packMatrix(Uint8Array.of(1, 2), {shape: [2, 1], bits: 2});
+  await tf.setBackend(backend);
+  try {
+    return `${tf.tidy(() => packedMatMul(tf.ones([1, 2]), packed)).dataSync()}`;
+  } catch (error) {
+    return `${(error as Error).name}: ${(error as Error).message}`;
+  } finally {
+    disposePacked(packed);
+  }
 }

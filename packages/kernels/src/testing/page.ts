@@ -4,11 +4,13 @@ import {usePageBackend} from '@tfjs-peft/testing/page-backend';
 import '../auto.js';
 import '../gradients.js';
 import {moduleBytes} from '../backends/wasm/attach.js';
+import {wordBitsOfBackend} from '../packed/words.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from './adam-cases.js';
 import {combineCases, headCases} from './combine-cases.js';
 import {forwardDeviation, gradientDeviations} from './combine-run.js';
 import {deviationFromCpu, GRADIENT_CASES} from './gradient-cases.js';
 import {misfits} from './kernel-cases.js';
+import {inexact, PACKED_CASES, packedDeviation, unpackDeviation, widerWords} from './packed-cases.js';
 import {scalesOff} from './scale-cases.js';
 import {smallOpDeviation} from './small-ops.js';
 import {SPARSE_CASES, sparseDeviations} from './sparse-cases.js';
@@ -17,6 +19,11 @@ const cases = [...combineCases(144), ...headCases()];
 
 const page = {
   use: usePageBackend,
+  /** The same with textures of halves, as many phones have them. */
+  useHalves(): Promise<string> {
+    tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+    return usePageBackend('webgl');
+  },
   /** Whether the engine takes the module with fused multiply-adds, as Chromium does and Node 20 does not. */
   isRelaxed: (): boolean => WebAssembly.validate(moduleBytes(true)),
   /** Whether the wasm backend's heap is shared memory, as that of its threaded build is. */
@@ -48,6 +55,14 @@ const page = {
   /** The calls of kernels with inputs that do not fit which were taken all the same. */
   misfits: (): string[] => misfits().wrong,
   scalesOff,
+  inexact,
+  widerWords,
+  /** How far a product with a packed matrix, and its rows, are from float64. */
+  async packed(i: number): Promise<{product: number; rows: number}> {
+    const c = PACKED_CASES[i]!;
+    return {product: await packedDeviation(c), rows: await unpackDeviation(c)};
+  },
+  wordBits: wordBitsOfBackend,
   /** How far an op around the products is from float64, case by case. */
   smallOp: smallOpDeviation,
   /**

@@ -2,7 +2,6 @@ import {BLEND_CASES, blendDeviation} from './blend-cases.js';
 import {columnSumDeviation} from './column-sum-cases.js';
 import {GATES_CASES, gatesDeviation, STREAM_CASES, streamGatesDeviation} from './gates-cases.js';
 import {LAYER_NORM_CASES, layerNormDeviation} from './layer-norm-cases.js';
-import {PACKED_CASES, packedDeviation, unpackDeviation} from './packed-cases.js';
 import {TOP_K_CASES, topKDeviation} from './top-k-cases.js';
 
 const ROWS: Record<string, () => Promise<number>[]> = {
@@ -11,8 +10,6 @@ const ROWS: Record<string, () => Promise<number>[]> = {
   streamGates: () => STREAM_CASES.map(streamGatesDeviation),
   blendGates: () => BLEND_CASES.map(blendDeviation),
   topKGates: () => TOP_K_CASES.map(topKDeviation),
-  packedMatMul: () => PACKED_CASES.map(packedDeviation),
-  unpackRows: () => PACKED_CASES.map(unpackDeviation),
   layerNorm: () => LAYER_NORM_CASES.map(layerNormDeviation),
 };
 

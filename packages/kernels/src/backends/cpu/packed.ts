@@ -2,12 +2,10 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
 import {fromHalves} from '../../packed/halves.js';
-import {codesPerWord, type PackedPart} from '../../packed/layout.js';
+import {codesPerWord, HALF_BITS, type PackedPart} from '../../packed/layout.js';
 import {checkRows} from '../packed-rows.js';
 import {cpu} from './arrays.js';
 import {gemm, transposed} from './gemm.js';
-
-const HALF_BITS = 16;
 
 /** Rows that are unpacked at a time. */
 const AT_ONCE = 64;

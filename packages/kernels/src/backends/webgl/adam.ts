@@ -1,7 +1,7 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {AdamAttrs} from '../../kernel-attrs.js';
 import {ADAM_INPUTS, type AdamPart, adamBy, adamUniforms} from '../gpu-kernels.js';
-import {type Program, run} from './program.js';
+import {type Program, run, samplerName} from './program.js';
 
 const CODE: Record<AdamPart, string> = {
   m: 'keep * getMAtOutCoords() + take * getGradientAtOutCoords()',
@@ -16,7 +16,7 @@ const CODE: Record<AdamPart, string> = {
  */
 export function adamProgram(part: AdamPart, shape: number[], uniforms: string[]): Program {
   return {
-    variableNames: ADAM_INPUTS[part].map((name) => name[0]!.toUpperCase() + name.slice(1)),
+    variableNames: ADAM_INPUTS[part].map(samplerName),
     outputShape: shape,
     packedInputs: true,
     packedOutput: true,

@@ -2,7 +2,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {BlendGradAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
 import {type BlendNamed, blendShape} from '../blend.js';
-import {clearBeyond, type Program, reshaped, run} from './program.js';
+import {asRow, clearBeyond, type Program, reshaped, run, samplerName} from './program.js';
 
 const UNIFORMS = ['slope', 'tokenFactor', 'sampleFactor'].map((name) => ({name, type: 'float' as const}));
 
@@ -13,8 +13,7 @@ const WEIGHTS = `
         float share = weightOf(getShare(0, 0).r);
         float gate = weightOf(getGate(0, 0).r);`;
 
-const variables = (inputs: BlendNamed): string[] =>
-  Object.keys(inputs).map((name) => name[0]!.toUpperCase() + name.slice(1));
+const variables = (inputs: BlendNamed): string[] => Object.keys(inputs).map(samplerName);
 
 /** Runs a program on the inputs as matrices. */
 function runBlend(
@@ -23,9 +22,7 @@ function runBlend(
   inputs: BlendNamed,
   {slope, tokenFactor, sampleFactor}: BlendGradAttrs,
 ): TensorInfo {
-  const matrices = (Object.values(inputs) as TensorInfo[]).map((info) =>
-    info.shape.length === 1 ? reshaped(info, [1, info.shape[0]!]) : info,
-  );
+  const matrices = (Object.values(inputs) as TensorInfo[]).map(asRow);
   return run(backend, program, matrices, [[slope], [tokenFactor], [sampleFactor]]);
 }
 

@@ -4,9 +4,9 @@ import {SCALES, type ScaleName} from '../../types.js';
 import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';
 import {mixTo} from './mix.js';
-import {clearBeyond, type Program, reshaped, run} from './program.js';
+import {asRow, clearBeyond, type Program, run, samplerName} from './program.js';
 
-const sampler = (name: string): string => `get${name[0]!.toUpperCase()}${name.slice(1)}`;
+const sampler = (name: string): string => `get${samplerName(name)}`;
 
 /** GLSL that adds left [rows, depth] · right [depth, columns] to a packed 2 x 2 block. */
 function productLoop(sum: string, depth: number, left: string, right: string): string {
@@ -87,7 +87,7 @@ export function combineProgram(inputs: Named, {activation, heads = {}}: CombineA
   const columns = (inputs.z ?? inputs.kernel)!.shape[1]!;
   const left = scaleKind(inputs, 'pre') === 'none' ? 'getX(row, k)' : 'getX(row, k) * preScale(row, k)';
   return {
-    variableNames: Object.keys(inputs).map((name) => sampler(name).slice(3)),
+    variableNames: Object.keys(inputs).map(samplerName),
     outputShape: [rows, columns],
     packedInputs: true,
     packedOutput: true,
@@ -123,10 +123,7 @@ export const PeftCombine: PeftKernel<'PeftCombine'> = ({inputs: named, attrs, ba
   if (mixed !== undefined) parts.h = mixed;
   const outputs = combineStages(backend, parts, attrs, MAX_INPUTS, (inputs, stage) => {
     const used = Object.fromEntries(
-      Object.entries(usedBy(inputs, stage)).map(([name, info]) => [
-        name,
-        info!.shape.length === 1 ? reshaped(info!, [1, info!.shape[0]!]) : info!,
-      ]),
+      Object.entries(usedBy(inputs, stage)).map(([name, info]) => [name, asRow(info!)]),
     );
     const uniforms = hasScale(used) ? [[attrs.scale]] : undefined;
     return run(backend, combineProgram(used, attrs, stage), Object.values(used), uniforms);

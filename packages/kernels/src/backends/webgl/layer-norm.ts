@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-map.js';
-import {clearBeyond, type Program, reshaped, run} from './program.js';
+import {asRow, clearBeyond, type Program, run} from './program.js';
 
 type Size = [number, number];
 
@@ -89,8 +89,6 @@ export function layerNormGradientProgram(size: Size, gamma: boolean): Program {
         vec4 result = getMoments(row, 0).ggaa * (${d} - along.rrbb - ${NORMALIZED('column')} * along.ggaa);`,
   );
 }
-
-const asRow = (vector: TensorInfo): TensorInfo => reshaped(vector, [1, vector.shape[0]!]);
 
 function moments(backend: KernelBackend, x: TensorInfo, epsilon: number): TensorInfo {
   return run(backend, momentsProgram(x.shape as Size), [x], [[epsilon]]);

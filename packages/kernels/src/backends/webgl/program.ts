@@ -43,6 +43,13 @@ export function reshaped(tensor: TensorInfo, shape: number[]): TensorInfo {
   return {dataId: tensor.dataId, shape, dtype: tensor.dtype};
 }
 
+/** A vector as a matrix of one row, as packed shaders read it; a matrix as it is. */
+export const asRow = (tensor: TensorInfo): TensorInfo =>
+  tensor.shape.length === 1 ? reshaped(tensor, [1, tensor.shape[0]!]) : tensor;
+
+/** The name that a shader's getters have of an input. */
+export const samplerName = (name: string): string => `${name[0]!.toUpperCase()}${name.slice(1)}`;
+
 /**
  * GLSL that clears the cells of a packed 2 x 2 texel beyond the output's edge, which tfjs takes to be zero.
  */

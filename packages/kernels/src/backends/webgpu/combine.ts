@@ -6,7 +6,7 @@ import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combi
 import {activateCode} from './activations.js';
 import {mixedCode} from './mix.js';
 import {flat, type Program, run} from './program.js';
-import {productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
+import {eachOfTile, productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
 
 /** WGSL of `fn <name>Scale(row, column)`; a table's width is that of the side that the scale acts on. */
 function scaleCode(inputs: Named, name: ScaleName, heads = 1): string {
@@ -114,19 +114,10 @@ export function combineProgram(
         var baseSums : array<vec4<f32>, 4>;
         var tailSums : array<vec4<f32>, 4>;
         ${given ? '' : productLoop('baseSums', 'uniforms.dIn', left, 'kernelIn[k * uniforms.dOut + column]')}
-        ${hasTail ? productLoop('tailSums', 'uniforms.r2', 'mixed(row, k)', 'bIn[k * uniforms.dOut + column]') : ''}
-        for (var r = 0; r < 4; r = r + 1) {
-          let row = rowStart + i32(localId.y) * 4 + r;
-          for (var c = 0; c < 4; c = c + 1) {
-            let column = columnStart + i32(localId.x) * 4 + c;
-            if (row < rows && column < columns) {
-              let base = ${given ? 'zIn[row * uniforms.dOut + column]' : 'baseSums[r][c]'};
+        ${hasTail ? productLoop('tailSums', 'uniforms.r2', 'mixed(row, k)', 'bIn[k * uniforms.dOut + column]') : ''}${eachOfTile(`let base = ${given ? 'zIn[row * uniforms.dOut + column]' : 'baseSums[r][c]'};
               let tail = tailSums[r][c];
               ${epilogue(inputs, stage, hasTail)}
-              result[row * columns + column] = value;
-            }
-          }
-        }
+              result[row * columns + column] = value;`)}
       }`,
   };
   return {program, inputs};

@@ -3,7 +3,7 @@ import type {PeftKernel} from '../../kernel-map.js';
 import {projectBy} from '../gpu-kernels.js';
 import {batchedSizes, type Product} from '../product-sizes.js';
 import {type Program, run} from './program.js';
-import {productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
+import {eachOfTile, productLoop, tileDeclarations, tiled, tilePlace} from './tile.js';
 
 /** The tiled product: [batch, m, k] · [batch, k, n], where a batch of one is shared. */
 export function matMulProgram(
@@ -34,16 +34,7 @@ export function matMulProgram(
           'depth',
           `leftIn[leftStart + ${transposeA ? 'k * uniforms.leftWidth + row' : 'row * uniforms.leftWidth + k'}]`,
           `rightIn[rightStart + ${transposeB ? 'column * uniforms.rightWidth + k' : 'k * uniforms.rightWidth + column'}]`,
-        )}
-        for (var r = 0; r < 4; r = r + 1) {
-          let row = rowStart + i32(localId.y) * 4 + r;
-          for (var c = 0; c < 4; c = c + 1) {
-            let column = columnStart + i32(localId.x) * 4 + c;
-            if (row < rows && column < columns) {
-              result[(batch * rows + row) * columns + column] = uniforms.scale * sums[r][c];
-            }
-          }
-        }
+        )}${eachOfTile('result[(batch * rows + row) * columns + column] = uniforms.scale * sums[r][c];')}
       }`,
   };
 }

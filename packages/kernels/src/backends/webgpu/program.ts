@@ -58,14 +58,15 @@ export function run(
   dtype: DataType = 'float32',
 ): TensorInfo {
   const webgpu = backend as WebGPUBackend;
-  const zeros = (shape: number[], count: number): TensorInfo =>
-    webgpu.makeTensorInfo(shape, dtype, util.makeZerosTypedArray(count, dtype));
-  if (program.outputShape.includes(0)) return zeros(program.outputShape, 0);
+  const zeros = (shape: number[], count: number, of: DataType): TensorInfo =>
+    webgpu.makeTensorInfo(shape, of, util.makeZerosTypedArray(count, of));
+  if (program.outputShape.includes(0)) return zeros(program.outputShape, 0, dtype);
   const bound = inputs.map((input) =>
     input.shape.includes(0)
       ? zeros(
           input.shape.map(() => 1),
           1,
+          input.dtype,
         )
       : input,
   );

@@ -1,5 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {AdamAttrs, CombineAttrs} from '../../kernel-attrs.js';
+import type {AdamAttrs, CombineAttrs, PackedAttrs} from '../../kernel-attrs.js';
 import type {Named} from '../combine-stages.js';
 import {ADAM_PARTS, adamUniforms} from '../gpu-kernels.js';
 import {adamProgram as webglAdam} from '../webgl/adam.js';
@@ -9,8 +9,10 @@ import {combineProgram as webglCombine} from '../webgl/combine.js';
 import * as webglGates from '../webgl/gates.js';
 import * as webglNorm from '../webgl/layer-norm.js';
 import {matMulProgram as webglMatMul} from '../webgl/matmul.js';
+import {packedMatMulProgram as webglPacked} from '../webgl/packed-matmul.js';
 import type {Program as WebglProgram} from '../webgl/program.js';
 import {topKProgram as webglTopK} from '../webgl/top-k.js';
+import {unpackRowsProgram as webglRows} from '../webgl/unpack-rows.js';
 import {adamProgram as webgpuAdam} from './adam.js';
 import * as webgpuBlend from './blend.js';
 import {columnSumProgram as webgpuColumnSum} from './column-sum.js';
@@ -18,8 +20,10 @@ import {combineProgram as webgpuCombine} from './combine.js';
 import * as webgpuGates from './gates.js';
 import * as webgpuNorm from './layer-norm.js';
 import {matMulProgram as webgpuMatMul} from './matmul.js';
+import {packedMatMulProgram as webgpuPacked} from './packed-matmul.js';
 import type {Program} from './program.js';
 import {topKProgram as webgpuTopK} from './top-k.js';
+import {unpackRowsProgram as webgpuRows} from './unpack-rows.js';
 
 const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
 const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
@@ -42,6 +46,26 @@ const cases: [string, Named, CombineAttrs][] = [
 
 const blended = {token: info(6, 3), sample: info(2, 3), share: info(1, 1), gate: info(1, 1)};
 
+const int4: PackedAttrs = {
+  ...{shape: [17, 3], bits: 4, wordBits: 24, values: 'integer', group: 8, unitColumns: 3},
+  ...{halfScale: false, halfOffset: false},
+};
+/** Zero points; halves with a bias; a codebook for all units; bfloat16. */
+const matrices: [string, Record<string, TensorInfo>, PackedAttrs][] = [
+  ['integers', {codes: info(3, 3), scale: info(3, 3), zeros: info(1, 3)}, int4],
+  [
+    'halves',
+    {codes: info(3, 3), scale: info(3, 3), offset: info(3, 3), bias: info(3)},
+    {...int4, halfScale: true, halfOffset: true},
+  ],
+  [
+    'a codebook',
+    {codes: info(3, 3), scale: info(3, 1), codebook: info(16)},
+    {...int4, values: 'codebook', unitColumns: 1},
+  ],
+  ['bfloat16', {codes: info(17, 3)}, {...int4, bits: 16, values: 'bf16'}],
+];
+
 /** A change of a shader's text shows here, so that it is meant and looked at. */
 describe('shader texts', () => {
   test.each(cases)('%s in WGSL', (_, inputs, a) => {
@@ -61,6 +85,22 @@ describe('shader texts', () => {
     expect(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode()).toMatchSnapshot();
     const shape = {batch: 1, m: 5, n: 3, k: 17};
     expect(webglMatMul(shape, {a: true, b: true}, product).userCode).toMatchSnapshot();
+  });
+
+  test.each(matrices)('products with packed matrices of %s in WGSL and GLSL', (_, parts, own) => {
+    for (const transposeW of [false, true]) {
+      const a = {...own, transposeW};
+      const inputs = {x: transposeW ? info(5, 3) : info(5, 17), ...parts};
+      const shape: [number, number] = [5, transposeW ? 17 : 3];
+      expect(webgpuPacked(inputs, a, shape).getUserCode()).toMatchSnapshot();
+      expect(webglPacked(inputs, a, shape).userCode).toMatchSnapshot();
+    }
+  });
+
+  test('rows of a packed matrix in WGSL and GLSL', () => {
+    const inputs = {codes: info(3, 3), indices: info(5)};
+    expect(webgpuRows(inputs, int4, [5, 3]).getUserCode()).toMatchSnapshot();
+    expect(webglRows(inputs, int4, [5, 3]).userCode).toMatchSnapshot();
   });
 
   test('column sums of a product in WGSL and GLSL', () => {
@@ -133,6 +173,8 @@ describe('shader texts', () => {
       webgpuCombine({z: named.z}, attrs as never, 'y').program,
       webgpuMatMul([1, rows, 2], plain, [rows, 2]),
       webgpuMatMul([rows, 1, 2], plain, [rows, 1, 2]),
+      webgpuPacked({x: info(rows, 17), codes: info(3, 3)}, {...int4, transposeW: false}, [rows, 3]),
+      webgpuRows({codes: info(3, 3), indices: info(rows)}, int4, [rows, 3]),
       webgpuColumnSum(rows, false),
       webgpuAdam('m', [rows, 2], []),
       webgpuGates.softmaxProgram([rows, 2]),

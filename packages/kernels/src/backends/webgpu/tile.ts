@@ -22,6 +22,22 @@ export const tileDeclarations = `
     }
   }`;
 
+/** WGSL that fills an element of the left tile; `left` is its expression at (row, k), read within bounds. */
+const fillLeft = (depth: string, left: string): string => `
+          let row = rowStart + major;
+          let k = start + minor;
+          var value = 0.0;
+          if (row < rows && k < ${depth}) { value = ${left}; }
+          leftTile[major][minor] = value;`;
+
+/** WGSL of the loop over the depth that fills both tiles and multiplies them into the invocation's sums. */
+const depthLoop = (sums: string, depth: string, fill: string): string => `
+    for (var start = 0; start < ${depth}; start = start + ${TILE}) {${fill}
+      workgroupBarrier();
+      multiplyTile(&${sums});
+      workgroupBarrier();
+    }`;
+
 /**
  * WGSL of the loop that adds left · right to the invocation's 4 x 4 sums.
  *
@@ -29,17 +45,14 @@ export const tileDeclarations = `
  * @param right WGSL expression of the right factor at (k, column), likewise.
  */
 export function productLoop(sums: string, depth: string, left: string, right: string): string {
-  return `
-    for (var start = 0; start < ${depth}; start = start + ${TILE}) {
+  return depthLoop(
+    sums,
+    depth,
+    `
       for (var i = i32(localIndex); i < ${TILE * TILE}; i = i + 64) {
         let major = i / ${TILE};
         let minor = i % ${TILE};
-        {
-          let row = rowStart + major;
-          let k = start + minor;
-          var value = 0.0;
-          if (row < rows && k < ${depth}) { value = ${left}; }
-          leftTile[major][minor] = value;
+        {${fillLeft(depth, left)}
         }
         {
           let k = start + major;
@@ -48,12 +61,39 @@ export function productLoop(sums: string, depth: string, left: string, right: st
           if (k < ${depth} && column < columns) { value = ${right}; }
           rightTile[major][minor / 4][minor % 4] = value;
         }
-      }
-      workgroupBarrier();
-      multiplyTile(&${sums});
-      workgroupBarrier();
-    }`;
+      }`,
+  );
 }
+
+/**
+ * The same for a right factor that comes in other pieces than elements.
+ *
+ * @param fillRight WGSL that fills `rightTile` with rows of the right factor from `start` on and columns from
+ * `columnStart` on. What it leaves beyond the depth meets zeros of the left factor.
+ */
+export function filledProductLoop(sums: string, depth: string, left: string, fillRight: string): string {
+  return depthLoop(
+    sums,
+    depth,
+    `
+      for (var i = i32(localIndex); i < ${TILE * TILE}; i = i + 64) {
+        let major = i / ${TILE};
+        let minor = i % ${TILE};${fillLeft(depth, left)}
+      }${fillRight}`,
+  );
+}
+
+/** WGSL that does something at each of the invocation's 4 x 4 (row, column) that are within the output. */
+export const eachOfTile = (code: string): string => `
+        for (var r = 0; r < 4; r = r + 1) {
+          let row = rowStart + i32(localId.y) * 4 + r;
+          for (var c = 0; c < 4; c = c + 1) {
+            let column = columnStart + i32(localId.x) * 4 + c;
+            if (row < rows && column < columns) {
+              ${code}
+            }
+          }
+        }`;
 
 /**
  * The fields of a program with one workgroup per tile of [batch, rows, columns], numbered one after the other

@@ -6,7 +6,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {watchGpu} from '@tfjs-peft/testing/dawn';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
-import {combine, layerNorm, matMul} from '../../index.js';
+import {
+  combine,
+  disposePacked,
+  layerNorm,
+  matMul,
+  packedBytes,
+  packedMatMul,
+  packMatrix,
+} from '../../index.js';
 import {columnSum} from '../../ops/matmul.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {adamDeviation, adamKernels, adamSwitchDeviation} from '../../testing/adam-cases.js';
@@ -14,6 +22,7 @@ import {combineCases, headCases} from '../../testing/combine-cases.js';
 import {combineSuite} from '../../testing/combine-suite.js';
 import {deviationFromCpu, GRADIENT_CASES} from '../../testing/gradient-cases.js';
 import {misfits} from '../../testing/kernel-cases.js';
+import {inexact, PACKED_CASES, packedDeviation, unpackDeviation} from '../../testing/packed-cases.js';
 import {scalesOff} from '../../testing/scale-cases.js';
 import {SMALL_OPS, smallOpDeviation} from '../../testing/small-ops.js';
 import '../../gradients.js';
@@ -90,6 +99,34 @@ if (dawnMissing !== undefined) {
 
     test.each(SMALL_OPS)('%s', async (op) => {
       for (const off of await smallOpDeviation(op)) expect(off).toBeLessThan(1e-4);
+    });
+
+    test.each(PACKED_CASES)('packed matrices: $name', async (c) => {
+      expect(await packedDeviation(c)).toBeLessThan(1e-4);
+      expect(await unpackDeviation(c)).toBeLessThan(1e-6);
+    });
+
+    test('packed matrices are unpacked to the bit', async () => {
+      expect(await inexact()).toEqual([]);
+    });
+
+    test('a matrix of 4 bits in groups of 32 takes at most 0.17 of its float32 bytes', async () => {
+      const bytes = (): number => (tf.memory() as tf.MemoryInfo & {numBytesInGPU: number}).numBytesInGPU;
+      const [rows, columns] = [256, 96];
+      const x = tf.ones([3, rows]);
+      await tf.abs(x).data();
+      const start = bytes();
+      const scale = new Float32Array((rows / 32) * columns).fill(0.5);
+      const codes = new Uint8Array(rows * columns).fill(9);
+      const packed = packMatrix(codes, {shape: [rows, columns], bits: 4, group: 32, zero: 8, scale});
+      expect(packed.wordBits).toBe(32);
+      const y = packedMatMul(x, packed);
+      expect(new Set(await y.data())).toEqual(new Set([rows / 2]));
+      tf.dispose(y);
+      expect(bytes() - start).toBe(packedBytes(packed));
+      expect(packedBytes(packed)).toBeLessThan(0.17 * 4 * rows * columns);
+      disposePacked(packed);
+      tf.dispose(x);
     });
 
     test.each([

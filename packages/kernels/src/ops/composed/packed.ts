@@ -2,10 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import type {ComposedKernel} from '../../kernel-map.js';
 import {type HalfFormat, halfTable} from '../../packed/halves.js';
-import {codesPerWord} from '../../packed/layout.js';
+import {codesPerWord, HALF_BITS} from '../../packed/layout.js';
 import {checkWords} from '../../packed/words.js';
-
-const HALF_BITS = 16;
 
 type Parts = {[Part in 'codes' | 'scale' | 'zeros' | 'offset' | 'codebook']?: tf.Tensor | undefined};
 
