@@ -27,8 +27,7 @@ function packedAttrs(op: string, packed: PackedMatrix): PackedAttrs {
  *
  * @param x [..., dIn], float32, or with `transposeW` [..., dOut].
  * @param packed W [dIn, dOut], see {@link packMatrix}.
- * @param bias As wide as the output, float32. Default: none.
- * @param transposeW Default false.
+ * @param options `bias`: as wide as the output, float32, default none. `transposeW`: default false.
  * @returns [..., dOut], or with `transposeW` [..., dIn], float32.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if the parts of W contradict each
  * other; BackendError if W was packed for a backend of wider words.
