@@ -1,9 +1,9 @@
-import type {PackedBits, PackedValues} from '@tfjs-peft/kernels';
+import type {PackedBits, PackedCodeArray, PackedValues} from '@tfjs-peft/kernels';
 import type {Rounding} from './rounding.js';
 import type {Group} from './units.js';
 
 /** Codes, one for each weight: bytes up to 8 bits, else 16-bit words. */
-export type Codes = Uint8Array | Uint16Array;
+export type Codes = PackedCodeArray;
 
 /**
  * What a unit of weights shares. A code's weight is `scale · (value - zero)`; in formats with a float offset,

@@ -64,13 +64,18 @@ export function emptyCodes({bits}: WeightFormat, length: number): Codes {
   return bits > 8 ? new Uint16Array(length) : new Uint8Array(length);
 }
 
+/** All grids are made here: objects of one hidden class, so loops over units are compiled once. */
+export function makeGrid(scale: number, zero: number): Grid {
+  return {scale, zero};
+}
+
 export function setGrid({scale, zero}: QuantizedMatrix, unit: number, grid: Grid): void {
   scale[unit] = grid.scale;
   zero[unit] = grid.zero;
 }
 
 export function gridOf({scale, zero}: QuantizedMatrix, unit: number): Grid {
-  return {scale: scale[unit]!, zero: zero[unit]!};
+  return makeGrid(scale[unit]!, zero[unit]!);
 }
 
 /** Writes the weights that codes stand for on a grid, rounded to float32 as a backend does. */

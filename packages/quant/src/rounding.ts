@@ -4,12 +4,14 @@
  */
 export type Rounding = 'half-even' | 'half-up' | 'floor';
 
+/** Next to it, doubles are whole numbers: adding it rounds to the nearest one, ties to even. */
+const WHOLE = 1.5 * 2 ** 52;
+
 /** The nearest whole number; of two, the even one. */
 export function halfEven(value: number): number {
+  if (Math.abs(value) < 2 ** 51) return value + WHOLE - WHOLE;
   const below = Math.floor(value);
-  const rest = value - below;
-  if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
-  return below % 2 === 0 ? below : below + 1;
+  return value - below > 0.5 || (value - below === 0.5 && below % 2 !== 0) ? below + 1 : below;
 }
 
 export const ROUNDINGS: Record<Rounding, (value: number) => number> = {

@@ -1,7 +1,8 @@
 import {ConfigError, checkBoolean, checkChoice, checkOptions, describe} from '@tfjs-peft/kernels';
 import type {Codes, Grid, WeightFormat} from '../format.js';
 import {halfAbove, halfBelow} from '../halves.js';
-import {ROUNDINGS, type Rounding} from '../rounding.js';
+import {makeGrid} from '../matrix.js';
+import {halfEven, ROUNDINGS, type Rounding} from '../rounding.js';
 import {checkGroup, type Group} from '../units.js';
 
 /**
@@ -133,30 +134,34 @@ export class IntegerFormat implements WeightFormat {
     if (this.zero === 'middle') {
       const size = Math.max(Math.abs(low), Math.abs(high));
       const scale = storedScale(this.what, size / (2 ** (this.bits - 1) - 1), this.scales);
-      return {scale: scale || 1, zero: 2 ** (this.bits - 1)};
+      return makeGrid(scale || 1, 2 ** (this.bits - 1));
     }
     if (this.zero === 'offset') {
       const offset = this.storedOffset(low);
-      return {scale: storedScale(this.what, (high - offset) / top, this.scales) || 1, zero: offset};
+      return makeGrid(storedScale(this.what, (high - offset) / top, this.scales) || 1, offset);
     }
     const widen = this.widens(low, high);
     const from = widen ? Math.min(low, 0) : low;
     const to = widen ? Math.max(high, 0) : high;
     const scale = storedScale(this.what, (to - from) / top, this.scales);
     // All zero, or so small that the scale underflows: code 0 is exact or nearly so.
-    if (scale === 0) return {scale: 1, zero: 0};
+    if (scale === 0) return makeGrid(1, 0);
     const zero = ROUNDINGS[this.rounding](top - to / scale);
-    return {scale, zero: this.zeroPoint === 'free' && !widen ? zero : Math.min(Math.max(zero, 0), top)};
+    const clamped = Math.min(Math.max(zero, 0), top);
+    return makeGrid(scale, this.zeroPoint === 'free' && !widen ? zero : clamped);
   }
 
   encode(weights: Float64Array, {scale, zero}: Grid, codes: Codes, inRange?: Uint8Array): void {
-    const round = ROUNDINGS[this.rounding];
-    const [subtracted, added] = this.zero === 'offset' ? [zero, 0] : [0, zero];
+    // The usual rounding is called by its name, so that it is part of the loop.
+    const round = this.rounding === 'half-even' ? undefined : ROUNDINGS[this.rounding];
+    const subtracted = this.zero === 'offset' ? zero : 0;
+    const added = this.zero === 'offset' ? 0 : zero;
     // The lowest symmetric code is never used.
     const bottom = this.zero === 'middle' ? 1 : 0;
     const top = 2 ** this.bits - 1;
     for (let i = 0; i < weights.length; i++) {
-      const code = round((weights[i]! - subtracted) / scale) + added;
+      const quotient = (weights[i]! - subtracted) / scale;
+      const code = (round ? round(quotient) : halfEven(quotient)) + added;
       codes[i] = Math.min(Math.max(code, bottom), top);
       if (inRange) inRange[i] = Number(code >= bottom && code <= top);
     }

@@ -1,6 +1,7 @@
 import {checkOptions} from '@tfjs-peft/kernels';
 import {defineFormat} from '../define-format.js';
 import type {Codes, Grid, WeightFormat} from '../format.js';
+import {makeGrid} from '../matrix.js';
 import {checkGroup, type Group} from '../units.js';
 import {checkScales, storedScale} from './integer.js';
 
@@ -67,7 +68,7 @@ export class Nf4Format implements WeightFormat {
   }
 
   fit(low: number, high: number): Grid {
-    return {scale: storedScale('nf4 format', Math.max(-low, high, 0), this.scales), zero: 0};
+    return makeGrid(storedScale('nf4 format', Math.max(-low, high, 0), this.scales), 0);
   }
 
   encode(weights: Float64Array, {scale}: Grid, codes: Codes, inRange?: Uint8Array): void {

@@ -1,5 +1,6 @@
 import {ConfigError, toHalves} from '@tfjs-peft/kernels';
 import type {Codes, Grid, WeightFormat} from '../format.js';
+import {makeGrid} from '../matrix.js';
 
 const INFINITY = {f16: 0x7c00, bf16: 0x7f80};
 const REMEDY = {
@@ -16,7 +17,7 @@ export class StorageFormat implements WeightFormat {
   constructor(readonly values: 'f16' | 'bf16') {}
 
   fit(): Grid {
-    return {scale: 1, zero: 0};
+    return makeGrid(1, 0);
   }
 
   encode(weights: Float64Array, _grid: Grid, codes: Codes, inRange?: Uint8Array): void {

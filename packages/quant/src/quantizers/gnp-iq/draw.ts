@@ -105,7 +105,8 @@ class UnitDraw {
       perturbed[i] = base[i]! + this.noise[i]!;
     }
     const range = rangeOf(perturbed);
-    const grid = format.fit(...range);
+    // Not spread: V8 threw away what it had compiled of this loop each time.
+    const grid = format.fit(range[0], range[1]);
     format.encode(config.codesFrom === 'base' ? base : perturbed, grid, codes, this.inRange);
     decodeUnit(format, grid, codes.subarray(0, count), this.decoded);
     let error = 0;

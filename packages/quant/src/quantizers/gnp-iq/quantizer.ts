@@ -6,6 +6,7 @@ import {
   decodeUnit,
   emptyCodes,
   gridOf,
+  makeGrid,
   type QuantizedMatrix,
   setGrid,
   unitsOf,
@@ -152,7 +153,7 @@ export class GnpIqQuantizer implements Quantizer {
       if (!this.config.accept || draw.errors[i]! < errors[unit]!) {
         accepted[i] = 1;
         units.scatter(draw.codes.subarray(at, at + count), unit, next.codes);
-        setGrid(next, unit, {scale: draw.scale[i]!, zero: draw.zero[i]!});
+        setGrid(next, unit, makeGrid(draw.scale[i]!, draw.zero[i]!));
         errors[unit] = draw.errors[i]!;
       }
       at += count;
