@@ -158,8 +158,9 @@ export interface LoadSideOptions {
  * import * as tf from '@tensorflow/tfjs';
  * import {attachSideNetwork, loadSideNetwork} from '@tfjs-peft/layers/side';
  *
- * const dense = {units: 4, kernelInitializer: 'ones', inputShape: [4]} as const;
- * const base = () => tf.sequential({layers: ['a', 'b'].map((name) => tf.layers.dense({name, ...dense}))});
+ * const dense = (name: string) =>
+ *   tf.layers.dense({name, units: 4, kernelInitializer: 'ones', inputShape: [4]});
+ * const base = () => tf.sequential({layers: [dense('a'), dense('b')]});
  * const side = await attachSideNetwork(base(), {taps: ['a', 'b']});
  * await side.save('out/my-side-network');
  * const loaded = await loadSideNetwork(base(), 'out/my-side-network');
