@@ -239,7 +239,7 @@ export async function widerWords(): Promise<string> {
   const packed = packMatrix(Uint8Array.of(1, 2), {shape: [2, 1], bits: 2});
   await tf.setBackend(backend);
   try {
-    return `${tf.tidy(() => packedMatMul(tf.ones([1, 2]), packed)).dataSync()}`;
+    return `${await tf.tidy(() => packedMatMul(tf.ones([1, 2]), packed)).data()}`;
   } catch (error) {
     return `${(error as Error).name}: ${(error as Error).message}`;
   } finally {

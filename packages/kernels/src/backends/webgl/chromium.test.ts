@@ -95,7 +95,7 @@ if (chromiumMissing !== undefined) {
 
       test('kernels refuse every input whose shape or dtype does not fit', async () => {
         expect(await open.page.evaluate(() => page.misfits())).toEqual([]);
-      });
+      }, 120_000);
 
       test.each(SMALL_OPS)('%s', async (op) => {
         for (const off of await open.page.evaluate((name) => page.smallOp(name), op)) {

@@ -95,7 +95,7 @@ if (dawnMissing !== undefined) {
 
     test('kernels refuse every input whose shape or dtype does not fit', () => {
       expect(misfits().wrong).toEqual([]);
-    });
+    }, 120_000);
 
     test.each(SMALL_OPS)('%s', async (op) => {
       for (const off of await smallOpDeviation(op)) expect(off).toBeLessThan(1e-4);
