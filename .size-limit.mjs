@@ -27,11 +27,11 @@ export default [
       limit,
     })),
   ),
-  page('upgrade on wasm', '96.5 kB', [
+  page('upgrade on wasm', '97.5 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'index', 'upgrade'],
   ]),
-  page('upgrade of GraphModels on wasm', '124.5 kB', [
+  page('upgrade of GraphModels on wasm', '126 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'graph', 'trainer, upgrade'],
   ]),

@@ -3,12 +3,13 @@ import {registerKind} from './core/lifecycle/kinds.js';
 import {layersKind} from './layers-model/kind.js';
 import {PeftDense} from './layers-model/sites/peft-dense.js';
 import {PeftWrapper} from './layers-model/sites/peft-wrapper.js';
-import {orderWeights} from './layers-model/sites/weight-order.js';
+import {listPackedInPlace, orderWeights} from './layers-model/sites/weight-order.js';
 import {knowModels} from './layers-model/surgery/known-models.js';
 
 // Registered here, not in the classes' own files: a bundler would drop a class that only a saved model needs.
 registerKind('layers', layersKind);
 knowModels();
+listPackedInPlace();
 orderWeights();
 tf.serialization.registerClass(PeftDense);
 tf.serialization.registerClass(PeftWrapper);

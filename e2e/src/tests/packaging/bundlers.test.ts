@@ -8,7 +8,7 @@ const ROOT = join(__dirname, '../../../..');
 const BUNDLERS = ['esbuild', 'rollup', 'vite', 'webpack'];
 
 /** Those whose import is enough; of the others, one names what one needs. */
-const EFFECTIVE = /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers(\/(graph|repair))?$/;
+const EFFECTIVE = /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers(\/(graph|repair|quantize))?$/;
 
 interface Registered {
   kernels: string[];
@@ -46,6 +46,7 @@ const USED: Record<string, string[]> = {
   'layers~graph': LAYERS,
   'layers~repair': [],
   'layers~side': [...LAYERS.filter((name) => name !== 'PeftBlend'), 'PeftLayerNorm'].sort(),
+  'layers~quantize': LAYERS,
 };
 
 let registered: Record<string, Record<string, Registered>>;

@@ -20,6 +20,7 @@ const LAYERS_MODEL = `${LAYERS}/layers-model`;
 const GRAPH_MODEL = `${LAYERS}/graph-model`;
 const REPAIR = `${LAYERS}/repair`;
 const SIDE = `${LAYERS}/side`;
+const QUANTIZE = `${LAYERS}/quantize`;
 
 /**
  * Which part may import which. Tests, and what stands in a folder `testing`, are not bound by
@@ -34,8 +35,9 @@ export const PARTS: Part[] = [
   {path: GRAPH_MODEL, uses: [CORE, KERNELS, ROUTERS]},
   {path: REPAIR, uses: [CORE, KERNELS, ROUTERS]},
   {path: SIDE, uses: [CORE, KERNELS, ROUTERS]},
+  {path: QUANTIZE, uses: [CORE, KERNELS, QUANT]},
   // The entry points.
-  {path: LAYERS, uses: [CORE, LAYERS_MODEL, GRAPH_MODEL, REPAIR, SIDE, KERNELS, ROUTERS]},
+  {path: LAYERS, uses: [CORE, LAYERS_MODEL, GRAPH_MODEL, REPAIR, SIDE, QUANTIZE, KERNELS, ROUTERS]},
   {path: TESTING, uses: []},
   {path: 'e2e/src/data', uses: PUBLISHED},
   {path: 'e2e/src/tools', uses: [...PUBLISHED, TESTING, 'e2e/src/data']},

@@ -1,7 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
-import {ConfigError} from '@tfjs-peft/kernels';
+import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
 import {own} from '../core/io/json.js';
@@ -22,6 +22,7 @@ import {
   type Target,
   type Targets,
 } from '../core/lifecycle/select.js';
+import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
 import {withArticle} from '../core/messages.js';
@@ -31,12 +32,15 @@ import {escapeName} from '../core/sites/adapter-slot.js';
 import {LossScale} from '../core/sites/auxiliary-loss.js';
 import type {SiteStage} from '../core/sites/run-site.js';
 import type {SiteUsage} from '../core/sites/usage.js';
+import {isPackedVariable, packedOf} from '../core/tfjs/packed-variable.js';
+import type {Preparation} from '../core/tfjs/recompile.js';
 import {checkAlive, countParameters, hashableWeights} from './base-weights.js';
 import {handOn} from './epilogue.js';
 import {Heads} from './heads.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
+import {NodeMatrix, type PackedReaders, readersOf} from './packing.js';
 import {type Chain, chainOf, Probes} from './probes.js';
 import {registerNodes} from './register.js';
 import {mergedArtifacts} from './saving/merged.js';
@@ -48,6 +52,14 @@ interface AdaptedNode {
   at: LocatedNode;
   node: NodeSite;
   adapted: AdaptedSite;
+}
+
+/** Models with packed weights, whose nodes run our code even without an upgrade. */
+const packedModels = shared('layers.packed-graphs', () => new WeakMap<GraphModel, AdaptedGraphModel>());
+
+/** A model as it was left with packed weights, or before its first upgrade. */
+export function graphStateOf(model: GraphModel): AdaptedGraphModel {
+  return packedModels.get(model) ?? new AdaptedGraphModel(model);
 }
 
 /**
@@ -68,6 +80,9 @@ export class AdaptedGraphModel implements AdaptedModel {
   /** The active adapter's sites, node by node. */
   chains: Chain[] = [];
   private readonly sites = new Map<string, AdaptedNode>();
+  /** Nodes with packed weights, by path. */
+  private readonly packed = new Map<string, PackedReaders>();
+  private readonly watched = new Map<string, (inputs: tf.Tensor[]) => void>();
   private readonly described: Described<LocatedNode>[];
   /** What trainers put behind the graph. */
   readonly heads = new Heads();
@@ -151,14 +166,19 @@ export class AdaptedGraphModel implements AdaptedModel {
       adapted.activate(active ? name : null);
       const trainable = new Set(adapted.trainable);
       for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
-      if (!active) continue;
+      if (!active && !this.packed.has(path) && !this.watched.has(path)) continue;
       const run = (inputs: tf.Tensor[], until?: SiteStage) => this.run(node, adapted, inputs, until);
-      this.interception.set(at.node, (inputs) => run(inputs));
+      this.interception.set(at.node, (inputs) => {
+        this.watched.get(path)?.(inputs);
+        return run(inputs);
+      });
       this.chains.push(chainOf(at.node, node, run));
       for (const absorbed of node.absorbed) {
         this.interception.set(absorbed.node, (inputs) => handOn(absorbed, inputs));
       }
     }
+    for (const node of new Set([...this.packed.values()].flatMap(({passing}) => passing)))
+      this.interception.set(node, ([x]) => (isPackedVariable(x!) ? x.alias() : tf.clone(x!)));
     this.probes.watch(this.chains);
     this.activeName = name;
   }
@@ -169,14 +189,19 @@ export class AdaptedGraphModel implements AdaptedModel {
 
   remove(name: string, next: string | null): void {
     this.activate(next);
+    for (const {adapted} of this.sites.values()) if (adapted.names.includes(name)) adapted.remove(name);
+    this.dropIdle();
+    this.adapters.delete(name);
+    this.heads.remove(name);
+  }
+
+  /** Forgets sites that have neither adapters nor packed weights. */
+  private dropIdle(): void {
     for (const [path, {node, adapted}] of this.sites) {
-      if (adapted.names.includes(name)) adapted.remove(name);
-      if (adapted.names.length > 0) continue;
+      if (adapted.names.length > 0 || this.packed.has(path)) continue;
       node.dispose?.();
       this.sites.delete(path);
     }
-    this.adapters.delete(name);
-    this.heads.remove(name);
   }
 
   detach(): void {
@@ -197,9 +222,9 @@ export class AdaptedGraphModel implements AdaptedModel {
 
   /** Nodes whose work a site of the active adapter does, and which of their inputs they hand on. */
   get absorbed(): Map<GraphNode, number> {
-    const active = [...this.sites.values()].filter(({adapted}) => adapted.active !== null);
+    const running = [...this.sites].filter(([path, {adapted}]) => adapted.active !== null || this.packed.has(path));
     return new Map(
-      active.flatMap(({node}) =>
+      running.flatMap(([, {node}]) =>
         // Nodes with a sum still have work to do.
         node.absorbed.flatMap(({node: behind, input, sum}) => (sum === undefined ? [[behind, input]] : [])),
       ),
@@ -257,6 +282,45 @@ export class AdaptedGraphModel implements AdaptedModel {
     return shape === null ? withArticle(className) : {kind, shape};
   }
 
+  matrixAt(path: string): PackableMatrix | string {
+    const all = this.described.map(({at}) => at);
+    const at = all.find((other) => other.path === path)!;
+    const readers = this.packed.get(path) ?? readersOf(this.executor, at, all);
+    if (typeof readers === 'string') return readers;
+    const changed = () => {
+      const packed = packedOf(at.site!.weight.read()) !== undefined;
+      for (const site of readers.sites) {
+        if (packed) this.packed.set(site.path, readers);
+        else this.packed.delete(site.path);
+        this.makeSite(site);
+      }
+      if (this.packed.size > 0) packedModels.set(this.model, this);
+      else packedModels.delete(this.model);
+      this.activate(this.activeName);
+      this.dropIdle();
+    };
+    const isTable = at.site!.operation.base !== undefined;
+    return new NodeMatrix(this.executor, at, readers, changed, isTable ? undefined : this.watch(at));
+  }
+
+  /** Lets somebody see the inputs of a node's product. */
+  private watch(at: LocatedNode): PackableMatrix['watch'] {
+    return (see) => {
+      const {node} = this.makeSite(at);
+      this.watched.set(at.path, (x) => see(node.input?.(x) ?? x[0]!));
+      this.activate(this.activeName);
+      return () => {
+        this.watched.delete(at.path);
+        this.activate(this.activeName);
+        this.dropIdle();
+      };
+    };
+  }
+
+  preparePacking(): Preparation {
+    return {commit() {}, abandon() {}};
+  }
+
   siteVariables(name: string): SiteVariables[] {
     return [...this.adapters.get(name)!.sites.keys()].map((path) => {
       const {node, adapted} = this.sites.get(path)!;
@@ -278,6 +342,12 @@ export class AdaptedGraphModel implements AdaptedModel {
 
   /** The file of the whole model with an adapter, or with the adapter worked into its weights. */
   async modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts> {
+    if (this.packed.size > 0) {
+      throw new ConfigError(
+        'The GraphModel is quantised, and its file would have the plain weights of before. Save the adapter ' +
+          'alone (peft.save), and quantise the base again after loading.',
+      );
+    }
     const source = withWeights(this.model);
     const sites = [...this.adapters.get(name)!.sites].map(([path, config]) => {
       const {at, node, adapted} = this.sites.get(path)!;

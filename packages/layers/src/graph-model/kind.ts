@@ -4,7 +4,7 @@ import type {StorageLocation} from '../core/io/storage-location.js';
 import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
-import {AdaptedGraphModel} from './adapted-graph-model.js';
+import {type AdaptedGraphModel, graphStateOf} from './adapted-graph-model.js';
 import {isGraphModel} from './internals.js';
 import {storeModel} from './saving/model-folder.js';
 
@@ -70,6 +70,6 @@ class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements G
 /** GraphModels, as a kind of model that can be upgraded. */
 export const graphKind: ModelKind<GraphModel> = {
   is: isGraphModel,
-  state: (model) => new AdaptedGraphModel(model),
-  peft: (model) => new GraphHandle(model, new AdaptedGraphModel(model)),
+  state: graphStateOf,
+  peft: (model) => new GraphHandle(model, graphStateOf(model)),
 };

@@ -14,6 +14,7 @@ import type {
 } from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import type {LayerGap} from '../core/lifecycle/layer-gap.js';
+import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import {
   type AlsoTrain,
   type AnyUpgradeConfig,
@@ -32,7 +33,8 @@ import {Claims} from '../core/tfjs/claims.js';
 import {Freezer} from '../core/tfjs/freeze.js';
 import {type Container, internals, isContainer, type Layer} from '../core/tfjs/internals.js';
 import {type LocatedLayer, mapModel, partsAt, withParts} from '../core/tfjs/model-map.js';
-import {checkIdle, Recompiler} from '../core/tfjs/recompile.js';
+import {checkIdle, type Preparation, Recompiler} from '../core/tfjs/recompile.js';
+import {packableOf} from './packing.js';
 import {PeftLayer} from './sites/peft-layer.js';
 import {rememberOrder, WrapperOrder} from './sites/weight-order.js';
 import {checkDirections} from './surgery/bidirectional.js';
@@ -310,6 +312,17 @@ export class AdaptedLayersModel implements AdaptedModel {
     const {kind, shape, className} = info;
     if (shape !== null) return {kind, shape};
     return refusal?.carries ? refusal.reason : withArticle(className);
+  }
+
+  matrixAt(path: string): PackableMatrix | string {
+    const {layer} = this.stock(this.find(path)!);
+    if (this.trained.has(layer)) return 'an adapter trains it in full';
+    return packableOf(layer);
+  }
+
+  preparePacking(): Preparation {
+    // The one of an upgrade has nothing to do: what it has frozen is not trained.
+    return new Recompiler().prepare([...this.models(), ...modelsSharing(this.model)], true);
   }
 
   siteVariables(name: string): SiteVariables[] {

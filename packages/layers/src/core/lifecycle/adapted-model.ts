@@ -6,8 +6,10 @@ import type {Hashable} from '../io/weight-hashes.js';
 import type {LossScale} from '../sites/auxiliary-loss.js';
 import type {SharedPart, SharedShape} from '../sites/shared-weights.js';
 import type {SiteUsage} from '../sites/usage.js';
+import type {Preparation} from '../tfjs/recompile.js';
 import type {ContextStore} from './context.js';
 import type {LayerGap} from './layer-gap.js';
+import type {PackableMatrix} from './packable.js';
 import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
 import type {Candidate, LayerOrNode, Selected, Target, Targets} from './select.js';
 
@@ -110,6 +112,10 @@ export interface AdaptedModel {
   dimsAt(path: string): SiteDims;
   /** The site at a path, as files describe it; or a text that says why no adapter can be there. */
   siteAt(path: string): Pick<FileSite, 'kind' | 'shape'> | string;
+  /** The weight of a layer or node that can stay packed in memory; or a text that says why none can. */
+  matrixAt(path: string): PackableMatrix | string;
+  /** Makes whatever trains the model ready for weights that become packed, and so frozen, or plain again. */
+  preparePacking(): Preparation;
   /** The sites of an adapter and their variables, in the order of the model. */
   siteVariables(name: string): SiteVariables[];
   /** The layers that an adapter trains in full, heads of trainers included, with its own values. */

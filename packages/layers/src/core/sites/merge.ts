@@ -8,6 +8,7 @@ import {
   UnsupportedSiteError,
 } from '@tfjs-peft/kernels';
 import type {Adapter} from '../adapters/adapter.js';
+import {packedOf} from '../tfjs/packed-variable.js';
 import type {Operation, SiteActivation} from './operation.js';
 import {runSite} from './run-site.js';
 
@@ -38,6 +39,12 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
       `${label}: its ${adapter.type} adapter cannot be merged exactly: ${why}. Save the model with its adapter instead.`,
     );
   if (adapter.virtualTokens) throw refuse('it puts tokens before the output');
+  if (packedOf(operation.frozen.kernel) !== undefined) {
+    throw new UnsupportedSiteError(
+      `${label}: its weight is quantised, and rounding the merged weight would lose much of the adapter's ` +
+        'change. Call dequantizeModel(model) before you merge, or save the model with its adapter.',
+    );
+  }
   const dependence = tf.tidy(() => dependenceOf(adapter, operation, refuse));
   const [depends] = await dependence.data();
   dependence.dispose();

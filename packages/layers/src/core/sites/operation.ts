@@ -4,7 +4,10 @@ import type {SiteDims} from '../adapters/adapter.js';
 
 /** The frozen weights of a site. Some weights of adapters start from them. */
 export interface FrozenBase {
-  /** The kernel as a matrix [inputDim, outputDim]: each column holds all weights of one output column. */
+  /**
+   * The kernel as a matrix [inputDim, outputDim]: each column holds all weights of one output column. If it
+   * is quantised, ops that are given it unpack it, so use it only where its numbers are needed.
+   */
   kernel: Tensor2D;
   /** [outputDim]. */
   bias?: Tensor1D;

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {
+  type CombineInputs,
   type CombineParts,
   combine,
   type ProjectInputs,
@@ -8,6 +9,7 @@ import {
 } from '@tfjs-peft/kernels';
 import type {RouterContext, Routing} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView} from '../adapters/adapter.js';
+import {asKernel} from '../tfjs/packed-variable.js';
 import {contextOf} from './call-context.js';
 import type {Operation} from './operation.js';
 
@@ -82,6 +84,11 @@ export function runSite(
   });
 }
 
+/** The frozen weights as the ops take them: a packed kernel stays packed. */
+function frozenOf({frozen: {kernel, bias}}: Operation): Pick<CombineInputs, 'kernel' | 'bias'> {
+  return {kernel: asKernel(kernel), ...(bias && {bias})};
+}
+
 /** The site's expression with the operation's own activation, fused where the ops have it. */
 function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label, until}: SiteRun): tf.Tensor {
   if (until !== undefined) return stage(operation, x, parts, until);
@@ -92,7 +99,7 @@ function output(operation: Operation, x: tf.Tensor, parts: CombineParts, {label,
     );
   }
   const inputs =
-    operation.base === undefined ? {x, ...operation.frozen, ...parts} : {z: operation.base(x), ...parts};
+    operation.base === undefined ? {x, ...frozenOf(operation), ...parts} : {z: operation.base(x), ...parts};
   const {activation} = operation;
   if (activation === undefined) return combine(inputs);
   if (activation.fused !== undefined) return combine({...inputs, activation: activation.fused});
@@ -111,10 +118,10 @@ function stage(operation: Operation, x: tf.Tensor, parts: CombineParts, until: S
   if (until === 'bias') {
     const behind = {...inside, ...(offset && {offset})};
     return operation.base === undefined
-      ? combine({x, ...operation.frozen, ...behind})
+      ? combine({x, ...frozenOf(operation), ...behind})
       : combine({z: operation.base(x), ...behind});
   }
-  if (operation.base === undefined) return combine({x, kernel, ...inside});
+  if (operation.base === undefined) return combine({x, kernel: asKernel(kernel), ...inside});
   if (operation.project !== undefined) return combine({z: operation.project(x, kernel), ...inside});
   const z = operation.base(x);
   return combine({z: bias === undefined ? z : tf.sub(z, bias), ...inside});
@@ -134,7 +141,7 @@ function projectBy(
         'Use ia3 or mov.',
     );
   }
-  if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel})});
+  if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel: asKernel(kernel)})});
   const h = operation.project(x, a);
   if (columns === undefined) return {h};
   return {h, columns: operation.project(x, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]))};

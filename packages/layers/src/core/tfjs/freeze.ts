@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
-import {type Container, internals, type Layer} from './internals.js';
+import {type Container, inside, internals, type Layer, type VariableInternals} from './internals.js';
 import {wrapCall} from './wrap-methods.js';
 
 interface LayerRecord {
@@ -34,7 +34,7 @@ export class Freezer {
       nonTrainableWeights: _nonTrainableWeights,
     });
     for (const variable of [..._trainableWeights, ..._nonTrainableWeights]) {
-      if (!this.bits.has(variable)) this.bits.set(variable, variable.trainable);
+      if (!this.bits.has(variable)) this.bits.set(variable, inside<VariableInternals>(variable).trainable_);
     }
   }
 
@@ -49,10 +49,10 @@ export class Freezer {
     for (const layer of fresh) this.note(layer);
     for (const layer of fresh) {
       this.frozen.add(layer);
-      const inside = internals(layer);
-      inside._nonTrainableWeights = [...inside._trainableWeights, ...inside._nonTrainableWeights];
-      inside._trainableWeights = [];
-      for (const variable of inside._nonTrainableWeights) variable.trainable = false;
+      const lists = internals(layer);
+      lists._nonTrainableWeights = [...lists._trainableWeights, ...lists._nonTrainableWeights];
+      lists._trainableWeights = [];
+      for (const variable of lists._nonTrainableWeights) variable.trainable = false;
       // So that a saved model loads as frozen as it is now.
       layer.trainable = false;
       if (layer.getClassName() === 'BatchNormalization') {

@@ -49,6 +49,8 @@ export type Container = Layer & ContainerInternals;
 /** Fields of a layer's weight: the variable that it reads and writes. */
 export interface VariableInternals {
   val: tf.Variable;
+  /** Its `trainable` as it was set, also while it is packed and so frozen. */
+  trainable_: boolean;
 }
 
 /**

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {isPackedVariable} from '../../core/tfjs/packed-variable.js';
 import type {Constant} from '../constants.js';
 
 /**
@@ -16,6 +17,10 @@ export class CachedMatrix {
   /** The matrix of the weight that the executor holds now. */
   read(): tf.Tensor2D {
     const from = this.weight.read();
+    if (isPackedVariable(from)) {
+      this.dispose();
+      return from.matrix;
+    }
     // Its values change, and its gradient has to pass.
     if (from instanceof tf.Variable) return this.toMatrix(from) as tf.Tensor2D;
     if (this.kept?.from !== from) {

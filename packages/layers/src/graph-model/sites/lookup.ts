@@ -21,6 +21,7 @@ export const matchLookup: MatchNode = (executor, node) => {
   return {
     kind: 'embedding',
     weight,
+    place: {shape: weight.shape},
     absorbed: [],
     tail: [weight.shape[1]!],
     input: (inputs) => tf.cast(inputs[1]!, 'int32'),

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type {Operation} from '../../core/sites/operation.js';
+import type {MatrixPlace} from '../../core/tfjs/packed-variable.js';
 import type {Constant} from '../constants.js';
 import type {Absorbed} from '../epilogue.js';
 import type {Executor, GraphNode} from '../internals.js';
@@ -10,6 +11,8 @@ export interface NodeSite {
   kind: string;
   operation: Operation;
   weight: Constant;
+  /** How the kernel matrix lies in the weight, if it can be packed: if the node does nothing else with it. */
+  place?: MatrixPlace;
   bias?: Constant;
   /** Nodes behind it, whose work the site does while it has an adapter. */
   absorbed: readonly Absorbed[];

@@ -67,6 +67,7 @@ export const matchProduct: MatchNode = (executor, node) => {
     const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
     return transposed ? tf.transpose(flat) : flat;
   });
+  site.place = {shape, transposed};
   if (transposed) site.restore = (kernel) => tf.reshape(tf.transpose(kernel), shape);
   if (attribute<boolean>(node, 'transposeA') === true) {
     site.input = ([x]) =>

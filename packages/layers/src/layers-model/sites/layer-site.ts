@@ -21,6 +21,11 @@ export interface LayerSite {
    * @throws UnsupportedSiteError if the options of this layer do not allow adapters.
    */
   operation(layer: tfl.layers.Layer): Operation;
+  /**
+   * The weight [inputDim, outputDim] that is the operation's kernel as it is, if the layer is nothing but the
+   * operation: a plain product, or a lookup. Only such layers can be quantised.
+   */
+  matrix?(layer: tfl.layers.Layer): tfl.LayerVariable;
   /** Returns the operation's input for a call. Default: the first input, as float32. */
   input?(call: LayerCall): tf.Tensor;
   /** Returns the mask of the routers' input. Default: the mask that tfjs-layers passes. */

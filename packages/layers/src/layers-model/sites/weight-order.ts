@@ -13,6 +13,33 @@ export function rememberOrder(model: {weights: Variable[]}): void {
   for (const [rank, variable] of [...new Set(model.weights)].entries()) ranks.set(variable, rank);
 }
 
+/** How many lists of weights are being made that must not change with what is packed. */
+const listing = shared('layers.weight-lists', () => ({depth: 0}));
+
+/** Whether a list of weights is being made in which packed weights stand where plain ones would. */
+export function isListing(): boolean {
+  return listing.depth > 0;
+}
+
+/** Lets layers list packed weights where they were before; stock lists frozen ones last. */
+export function listPackedInPlace(): void {
+  // Containers list theirs by themselves.
+  for (const {prototype} of [tfl.layers.Layer, Object.getPrototypeOf(tfl.LayersModel)]) {
+    const {get: stock} = Object.getOwnPropertyDescriptor(prototype, 'weights')!;
+    Object.defineProperty(prototype, 'weights', {
+      configurable: true,
+      get(this: Layer): Variable[] {
+        listing.depth++;
+        try {
+          return stock!.call(this);
+        } finally {
+          listing.depth--;
+        }
+      },
+    });
+  }
+}
+
 /**
  * Lets models with adapters list their weights in one order, and so `getWeights`, `setWeights` and files,
  * whichever adapter is active: the base's weights as they were before the upgrade, then those of adapters as

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {unpackRows} from '@tfjs-peft/kernels';
+import {packedOf} from '../../tfjs/packed-variable.js';
 import type {Operation} from '../operation.js';
 
 /**
@@ -8,6 +10,11 @@ import type {Operation} from '../operation.js';
  * @param table Asked at every call.
  */
 export function lookup(table: () => tf.Tensor2D): Operation {
+  const rows = (ids: tf.Tensor): tf.Tensor => {
+    const whole = table();
+    const packed = packedOf(whole);
+    return packed === undefined ? tf.gather(whole, ids) : unpackRows(packed, ids);
+  };
   return {
     get dims() {
       const [inputDim, outputDim] = table().shape;
@@ -16,8 +23,8 @@ export function lookup(table: () => tf.Tensor2D): Operation {
     get frozen() {
       return {kernel: table()};
     },
-    base: (ids) => tf.gather(table(), ids),
+    base: rows,
     project: (ids, a) => tf.gather(a, ids),
-    routed: (ids) => tf.gather(table(), ids),
+    routed: rows,
   };
 }

@@ -19,6 +19,7 @@ export function vectorOf(bias: tfl.LayerVariable | null | undefined): {bias?: tf
 /** A Dense: a plain product over the last axis, which the fused ops run whole. */
 export const DENSE: LayerSite = {
   kind: 'dense',
+  matrix: (layer) => inside<KernelInternals>(layer).kernel!,
   operation(layer) {
     const dense = inside<KernelInternals>(layer);
     return {

@@ -13,6 +13,7 @@ interface EmbeddingInternals {
 /** An Embedding; see {@link lookup}. With `maskZero` the id 0 is padding to routers. */
 export const EMBEDDING: LayerSite = {
   kind: 'embedding',
+  matrix: (layer) => inside<EmbeddingInternals>(layer).embeddings!,
   operation(layer) {
     const stock = inside<EmbeddingInternals>(layer);
     return lookup(() => stock.embeddings!.read() as tf.Tensor2D);

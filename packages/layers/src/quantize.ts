@@ -1,0 +1,8 @@
+// Registers LayersModels, and the layers that saved models have.
+import './index.js';
+
+export type {UpgradableModel} from './core/lifecycle/peft.js';
+export type {SiteInfo, Target, Targets} from './core/lifecycle/select.js';
+export type {CalibrationData, CalibrationInputs} from './quantize/calibrate.js';
+export {dequantizeModel, type QuantizeModelOptions, quantizeModel} from './quantize/quantize-model.js';
+export type {QuantizationReport, QuantizedLayer} from './quantize/report.js';
