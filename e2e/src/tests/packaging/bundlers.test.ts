@@ -8,7 +8,8 @@ const ROOT = join(__dirname, '../../../..');
 const BUNDLERS = ['esbuild', 'rollup', 'vite', 'webpack'];
 
 /** Those whose import is enough; of the others, one names what one needs. */
-const EFFECTIVE = /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers(\/(graph|repair|quantize))?$/;
+const EFFECTIVE =
+  /kernels\/(auto|cpu|gradients|wasm|wasm-training|webgl|webgpu)$|layers(\/(graph|repair|quantize))?$/;
 
 interface Registered {
   kernels: string[];

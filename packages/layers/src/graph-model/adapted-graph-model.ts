@@ -14,6 +14,7 @@ import type {
 } from '../core/lifecycle/adapted-model.js';
 import {ContextStore, tasksOf} from '../core/lifecycle/context.js';
 import {checkIdle} from '../core/lifecycle/model-lock.js';
+import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import {type AlsoTrain, type AnyUpgradeConfig, type Plan, planUpgrade} from '../core/lifecycle/plan.js';
 import {
   type Described,
@@ -22,7 +23,6 @@ import {
   type Target,
   type Targets,
 } from '../core/lifecycle/select.js';
-import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import {UsageTracking} from '../core/lifecycle/usage-tracking.js';
 import {siteVariables} from '../core/lifecycle/weights.js';
 import {withArticle} from '../core/messages.js';
@@ -222,7 +222,9 @@ export class AdaptedGraphModel implements AdaptedModel {
 
   /** Nodes whose work a site of the active adapter does, and which of their inputs they hand on. */
   get absorbed(): Map<GraphNode, number> {
-    const running = [...this.sites].filter(([path, {adapted}]) => adapted.active !== null || this.packed.has(path));
+    const running = [...this.sites].filter(
+      ([path, {adapted}]) => adapted.active !== null || this.packed.has(path),
+    );
     return new Map(
       running.flatMap(([, {node}]) =>
         // Nodes with a sum still have work to do.

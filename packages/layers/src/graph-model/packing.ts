@@ -19,11 +19,17 @@ export interface PackedReaders {
  *
  * @param all Every node that can be a site.
  */
-export function readersOf(executor: Executor, at: LocatedNode, all: readonly LocatedNode[]): PackedReaders | string {
+export function readersOf(
+  executor: Executor,
+  at: LocatedNode,
+  all: readonly LocatedNode[],
+): PackedReaders | string {
   const {site, node} = at;
-  if (site?.place === undefined) return `${withArticle(node.op)} is no plain product with a constant or lookup`;
+  if (site?.place === undefined)
+    return `${withArticle(node.op)} is no plain product with a constant or lookup`;
   const {name} = site.weight;
-  if (executor.graph.outputs.some((output) => output.name === name)) return 'its weight is an output of the model';
+  if (executor.graph.outputs.some((output) => output.name === name))
+    return 'its weight is an output of the model';
   const sites: LocatedNode[] = [];
   const passing: GraphNode[] = [];
   const visit = (source: GraphNode): string | undefined => {

@@ -43,7 +43,8 @@ const GRAPHS: Record<string, {make(): GraphBuilder; inputs(): tf.Tensor; targets
   },
 };
 
-const run = (model: GraphModel, inputs: tf.Tensor) => tf.tidy(() => tf.keep(model.predict(inputs) as tf.Tensor));
+const run = (model: GraphModel, inputs: tf.Tensor) =>
+  tf.tidy(() => tf.keep(model.predict(inputs) as tf.Tensor));
 
 describe.each(['cpu', 'wasm'])('quantizeModel of GraphModels on %s', (backend) => {
   beforeAll(() => tf.setBackend(backend));
@@ -126,7 +127,9 @@ describe('a quantised GraphModel', () => {
     const {layers, skipped} = await quantizeModel(model, {format: 'int8', targets: ['left', 'right']});
     expect(layers.map(({layer}) => layer)).toEqual(['left']);
     expect(skipped.find(({layer}) => layer === 'right')!.reason).toMatch(/its weight is that of 'left'/);
-    await expect(quantizeModel(model, {format: 'int8', targets: ['right']})).rejects.toThrow(/quantised already/);
+    await expect(quantizeModel(model, {format: 'int8', targets: ['right']})).rejects.toThrow(
+      /quantised already/,
+    );
   });
 
   it('refuses weights that something else reads, and files with the weights of before', async () => {

@@ -181,7 +181,9 @@ describe('a quantised model', () => {
     await expect(quantizeModel(model, {format: 'int8', targets: ['head']})).rejects.toThrow(
       /layer 'head' cannot be quantised: an adapter trains it in full/,
     );
-    await expect(quantizeModel(model, {format: 'int8', targets: ['head']})).rejects.toThrow(UnsupportedSiteError);
+    await expect(quantizeModel(model, {format: 'int8', targets: ['head']})).rejects.toThrow(
+      UnsupportedSiteError,
+    );
     const {skipped, layers} = await quantizeModel(model, {format: 'int8', targets: () => true});
     expect(layers.map(({layer}) => layer)).toEqual(['tokens', 'each/step']);
     expect(skipped.find(({layer}) => layer.endsWith('forward_lstm'))!.reason).toMatch(/no plain product/);
@@ -297,9 +299,9 @@ describe('a quantised model', () => {
     expect(gptq).not.toBe(nearest);
     expect(inBatches).toBeCloseTo(gptq, 4);
     expect(numTensors).toBeGreaterThan(0);
-    await expect(
-      quantizeModel(make(), {format, quantizer: 'gptq', data: {batches: []}}),
-    ).rejects.toThrow(/was not run/);
+    await expect(quantizeModel(make(), {format, quantizer: 'gptq', data: {batches: []}})).rejects.toThrow(
+      /was not run/,
+    );
     await expect(quantizeModel(make(), {format, quantizer: 'gptq', data: 3 as never})).rejects.toThrow(
       /data is 3/,
     );

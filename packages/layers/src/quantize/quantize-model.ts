@@ -4,10 +4,10 @@ import {
   checkOptions,
   disposePacked,
   NoTargetError,
-  packData,
-  packedFrom,
   type PackedData,
   type PackedMatrix,
+  packData,
+  packedFrom,
   UnsupportedSiteError,
 } from '@tfjs-peft/kernels';
 import {
@@ -15,9 +15,9 @@ import {
   createFormat,
   createQuantizer,
   type FormatSpec,
+  type QuantizationError,
   type Quantizer,
   type QuantizerSpec,
-  type QuantizationError,
   quantizationError,
   toPacked,
   type WeightFormat,
@@ -28,7 +28,6 @@ import {inTurn} from '../core/lifecycle/model-lock.js';
 import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import type {UpgradableModel} from '../core/lifecycle/peft.js';
 import {isNamed, type Targets} from '../core/lifecycle/select.js';
-import {listNames} from '../core/messages.js';
 import {type CalibrationData, calibrate, checkData} from './calibrate.js';
 import {makeReport, type QuantizationReport} from './report.js';
 
@@ -70,7 +69,7 @@ interface Coded extends Planned {
  *
  * Everything is checked and all codes are made before the model changes. Other models that share layers with
  * it are quantised too. What can be quantised are Dense layers and Embeddings; in GraphModels, products with a
- * constant and lookups in one, if all nodes that read the constant use it alike.
+ * it are quantised too. Dense layers and Embeddings can be quantised; in GraphModels, products with a
  *
  * @param model A LayersModel or, if `@tfjs-peft/layers/graph` is imported, a GraphModel.
  * @returns What was quantised, with which error, and what was skipped and why.
@@ -173,11 +172,15 @@ async function code(
   const weights = await matrix.read();
   const {shape} = matrix;
   try {
-    const codes = toPacked(
-      quantizer.quantize({weights, shape, format, ...(calibration && {calibration})}),
-    );
+    const codes = toPacked(quantizer.quantize({weights, shape, format, ...(calibration && {calibration})}));
     const energy = weights.reduce((sum, w) => sum + w * w, 0);
-    return {path, matrix, data: packData(codes.codes, codes), error: quantizationError(weights, codes), energy};
+    return {
+      path,
+      matrix,
+      data: packData(codes.codes, codes),
+      error: quantizationError(weights, codes),
+      energy,
+    };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw new ConfigError(`quantizeModel: '${matrix.weight}' of '${path}': ${error.message}`, {cause: error});

@@ -98,9 +98,17 @@ function toText(
   before: number,
   after: number,
 ): string {
-  const rows = [COLUMNS.map(([title]) => title), ...layers.map((layer) => COLUMNS.map(([, cell]) => cell(layer)))];
+  const rows = [
+    COLUMNS.map(([title]) => title),
+    ...layers.map((layer) => COLUMNS.map(([, cell]) => cell(layer))),
+  ];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd());
+  const lines = rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd(),
+  );
   const number = (bytes: number) => bytes.toLocaleString('en-US');
   return [
     ...lines,

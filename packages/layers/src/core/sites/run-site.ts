@@ -141,7 +141,8 @@ function projectBy(
         'Use ia3 or mov.',
     );
   }
-  if (operation.project === undefined) return project({x, ...request, ...(columns && {kernel: asKernel(kernel)})});
+  if (operation.project === undefined)
+    return project({x, ...request, ...(columns && {kernel: asKernel(kernel)})});
   const h = operation.project(x, a);
   if (columns === undefined) return {h};
   return {h, columns: operation.project(x, tf.slice(kernel, [0, 0], [kernel.shape[0], columns]))};
