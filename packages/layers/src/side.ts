@@ -1,3 +1,6 @@
+export type {SaveResult} from './core/io/storage.js';
+export type {StorageLocation} from './core/io/storage-location.js';
+export type {PlainInit} from './core/random.js';
 export {
   attachSideNetwork,
   type GraphSideConfig,
@@ -6,8 +9,20 @@ export {
   type SideConfig,
   type SideModel,
 } from './side/attach.js';
-export type {IsmoeConfig, SideNetworkConfig} from './side/config.js';
+export type {
+  COMBINES as SIDE_COMBINES,
+  EXPERT_ACTIVATIONS,
+  FullIsmoeConfig,
+  FullSideConfig,
+  GATES as ISMOE_GATES,
+  INITS as SIDE_INITS,
+  IsmoeConfig,
+  NORMS as ISMOE_NORMS,
+  SALIENTS,
+  SideNetworkConfig,
+  WIRINGS as SIDE_WIRINGS,
+} from './side/config.js';
 export {Ismoe, type IsmoeDims} from './side/ismoe.js';
 export {type SideDims, SideNetwork} from './side/network.js';
-export {type SidePart, SidePeft, type SideReport} from './side/peft.js';
+export {type Disposable as DisposableModel, type SidePart, SidePeft, type SideReport} from './side/peft.js';
 export type {AddSideWeight, CopiesInit, SideInit} from './side/weights.js';

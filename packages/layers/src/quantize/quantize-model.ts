@@ -68,8 +68,8 @@ interface Coded extends Planned {
  * - `getWeights`, `summary` and hashes see the numbers that the codes stand for, unpacked one at a time.
  *
  * Everything is checked and all codes are made before the model changes. Other models that share layers with
- * it are quantised too. What can be quantised are Dense layers and Embeddings; in GraphModels, products with a
  * it are quantised too. Dense layers and Embeddings can be quantised; in GraphModels, products with a
+ * constant and lookups in one, if all nodes that read the constant use it alike.
  *
  * @param model A LayersModel or, if `@tfjs-peft/layers/graph` is imported, a GraphModel.
  * @returns What was quantised, with which error, and what was skipped and why.

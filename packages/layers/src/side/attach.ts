@@ -109,7 +109,7 @@ async function attach<M extends SideModel>(model: M, config: GraphSideConfig): P
   // The model may have got an adapter while an example ran.
   checkFree(model);
   host.checkIdle();
-  return SidePeft.attach(model, host, places, network, seed);
+  return SidePeft['attach'](model, host, places, network, seed);
 }
 
 /** @throws ConfigError if the model has an adapter or a side network. */
@@ -183,7 +183,7 @@ export async function loadSideNetwork<M extends SideModel>(
     }
     const side = await attach(model, {...(config as unknown as SideConfig), ...(example && {example})});
     try {
-      await side.read(stored, ignores);
+      await side['read'](stored, ignores);
     } catch (error) {
       side.remove();
       throw error;

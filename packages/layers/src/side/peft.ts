@@ -45,7 +45,7 @@ export interface SideReport {
   toString(): string;
 }
 
-interface Disposable {
+export interface Disposable {
   dispose(): unknown;
 }
 
@@ -77,8 +77,8 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
     private readonly variables: ReadonlyMap<string, tfl.LayerVariable>,
   ) {}
 
-  /** @internal Use `attachSideNetwork`. */
-  static attach<M extends Disposable>(
+  /** For `attachSideNetwork`, which has checked what it passes. */
+  private static attach<M extends Disposable>(
     model: M,
     host: SideHost,
     places: SidePlaces,
@@ -235,8 +235,8 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
     });
   }
 
-  /** @internal What {@link SidePeft.load} read. */
-  async read({file, weights}: StoredFile, ignoreBase: boolean): Promise<void> {
+  /** Takes what `load` and `loadSideNetwork` have fetched. */
+  private async read({file, weights}: StoredFile, ignoreBase: boolean): Promise<void> {
     const [theirs, ours] = [file.adapter, fileConfig(this.places, this.network.config)].map((config) =>
       JSON.stringify(config),
     );
