@@ -2,9 +2,9 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {BlendGradAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
 import {type BlendNamed, blendShape} from '../blend.js';
-import {asRow, clearBeyond, type Program, reshaped, run, samplerName} from './program.js';
+import {asRow, blockProgram, type Program, reshaped, run, samplerName} from './program.js';
 
-const UNIFORMS = ['slope', 'tokenFactor', 'sampleFactor'].map((name) => ({name, type: 'float' as const}));
+const UNIFORMS = ['slope', 'tokenFactor', 'sampleFactor'] as const;
 
 const SIGMOID = `
   float weightOf(float x) { return 1.0 / (1.0 + exp(clamp(-slope * x, -80.0, 80.0))); }`;
@@ -38,25 +38,15 @@ export function blendProgram(inputs: BlendNamed, [rows, width]: [number, number]
         vec4 texel = getSample(row, column);
         return imod(row, 2) == 0 ? texel.rg : texel.ba;
       }`;
-  return {
+  return blockProgram({
     variableNames: variables(inputs),
     outputShape: [rows, width],
-    packedInputs: true,
-    packedOutput: true,
-    customUniforms: UNIFORMS,
-    userCode: `
-      ${SIGMOID}
-      ${inputs.sample === undefined ? '' : sampleRow}
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
-        ${WEIGHTS}
-        vec4 result = gate * (${terms.join(' + ')});
-        ${clearBeyond(rows, width)}
-        setOutput(result);
-      }`,
-  };
+    uniforms: UNIFORMS,
+    functions: `${SIGMOID}
+      ${inputs.sample === undefined ? '' : sampleRow}`,
+    block: `${WEIGHTS}
+        vec4 result = gate * (${terms.join(' + ')});`,
+  });
 }
 
 export const PeftBlend: PeftKernel<'PeftBlend'> = ({inputs, attrs, backend}) => {
@@ -79,7 +69,7 @@ export function blendGradientProgram(inputs: BlendNamed, of: 'share' | 'gate', w
     outputShape: [1, 1],
     packedInputs: true,
     packedOutput: true,
-    customUniforms: UNIFORMS,
+    customUniforms: UNIFORMS.map((name) => ({name, type: 'float'})),
     userCode: `
       ${SIGMOID}
       void main() {

@@ -4,7 +4,7 @@ import {SCALES, type ScaleName} from '../../types.js';
 import {combineStages, type Named, type Stage, scaleKind, usedBy} from '../combine-stages.js';
 import {activateCode} from './activations.js';
 import {mixTo} from './mix.js';
-import {asRow, clearBeyond, type Program, run, samplerName} from './program.js';
+import {asRow, blockProgram, type Program, run, samplerName} from './program.js';
 
 const sampler = (name: string): string => `get${samplerName(name)}`;
 
@@ -86,28 +86,20 @@ export function combineProgram(inputs: Named, {activation, heads = {}}: CombineA
   const rows = (inputs.z ?? inputs.x)!.shape[0]!;
   const columns = (inputs.z ?? inputs.kernel)!.shape[1]!;
   const left = scaleKind(inputs, 'pre') === 'none' ? 'getX(row, k)' : 'getX(row, k) * preScale(row, k)';
-  return {
+  return blockProgram({
     variableNames: Object.keys(inputs).map(samplerName),
     outputShape: [rows, columns],
-    packedInputs: true,
-    packedOutput: true,
-    ...(hasScale(inputs) && {customUniforms: [{name: 'scale', type: 'float'}]}),
-    userCode: `
+    uniforms: hasScale(inputs) ? ['scale'] : [],
+    functions: `
       ${SCALES.map((name) => scaleCode(inputs, name, heads[name])).join('\n')}
-      ${stage === 'y' ? activateCode(activation) : ''}
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
+      ${stage === 'y' ? activateCode(activation) : ''}`,
+    block: `
         vec4 base = ${inputs.z === undefined ? 'vec4(0.0)' : 'getZ(row, column)'};
         vec4 tail = vec4(0.0);
         ${inputs.x === undefined ? '' : productLoop('base', inputs.x.shape[1]!, left, 'getKernel(k, column)')}
         ${inputs.h === undefined ? '' : productLoop('tail', inputs.h.shape[1]!, 'getH(row, k)', 'getB(k, column)')}
-        ${epilogue(inputs, stage)}
-        ${clearBeyond(rows, columns)}
-        setOutput(result);
-      }`,
-  };
+        ${epilogue(inputs, stage)}`,
+  });
 }
 
 /** Fragment shaders read at least 16 textures; no combine has more inputs. */

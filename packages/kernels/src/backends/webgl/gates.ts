@@ -2,7 +2,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-map.js';
 import {gatesBy, type StreamInputs, streamGradientsBy} from '../gpu-kernels.js';
 import {matMul} from './matmul.js';
-import {clearBeyond, type Program, run} from './program.js';
+import {blockProgram, type Program, run} from './program.js';
 
 /*
  * Rows of gates are short, a few numbers for as many experts: each texel, of two rows and two columns, goes
@@ -15,26 +15,16 @@ const at = (name: string): string => `pair(get${name}(row, k), k)`;
 function rowsProgram(
   variableNames: string[],
   uniforms: string[],
-  [rows, width]: [number, number],
-  code: string,
+  outputShape: [number, number],
+  block: string,
 ): Program {
-  return {
+  return blockProgram({
     variableNames,
-    outputShape: [rows, width],
-    packedInputs: true,
-    packedOutput: true,
-    customUniforms: uniforms.map((name) => ({name, type: 'float'})),
-    userCode: `
-      vec2 pair(vec4 texel, int k) { return imod(k, 2) == 0 ? texel.rb : texel.ga; }
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
-        ${code}
-        ${clearBeyond(rows, width)}
-        setOutput(result);
-      }`,
-  };
+    outputShape,
+    uniforms,
+    functions: 'vec2 pair(vec4 texel, int k) { return imod(k, 2) == 0 ? texel.rb : texel.ga; }',
+    block,
+  });
 }
 
 type Size = [number, number];

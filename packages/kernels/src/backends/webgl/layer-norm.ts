@@ -1,6 +1,6 @@
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {PeftKernel} from '../../kernel-map.js';
-import {asRow, clearBeyond, type Program, run} from './program.js';
+import {asRow, blockProgram, type Program, run} from './program.js';
 
 type Size = [number, number];
 
@@ -8,30 +8,6 @@ type Size = [number, number];
  * A fragment of the output would have to go over its whole row; so a first program writes two numbers a row,
  * [rows, 2], of which a texel holds those of its two rows, and the next ones read them.
  */
-
-function packed(
-  variableNames: string[],
-  outputShape: Size,
-  main: string,
-  uniforms: Program['customUniforms'] = [],
-): Program {
-  return {
-    variableNames,
-    outputShape,
-    packedInputs: true,
-    packedOutput: true,
-    customUniforms: uniforms,
-    userCode: `
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
-        ${main}
-        ${clearBeyond(...outputShape)}
-        setOutput(result);
-      }`,
-  };
-}
 
 /** GLSL that adds up a texel over the columns of its two rows, as one number a row. */
 function rowSums(name: string, texel: string, width: number): string {
@@ -45,15 +21,15 @@ function rowSums(name: string, texel: string, width: number): string {
 /** Mean and 1 / sqrt(variance + epsilon) of each row. */
 export function momentsProgram([rows, width]: Size): Program {
   const deviation = '(getX(row, k) - mean.xxyy)';
-  return packed(
-    ['X'],
-    [rows, 2],
-    `${rowSums('mean', 'getX(row, k)', width)}
+  return blockProgram({
+    variableNames: ['X'],
+    outputShape: [rows, 2],
+    uniforms: ['epsilon'],
+    block: `${rowSums('mean', 'getX(row, k)', width)}
         ${rowSums('variance', `${deviation} * ${deviation}`, width)}
         vec2 factor = inversesqrt(variance + epsilon);
         vec4 result = vec4(mean.x, factor.x, mean.y, factor.y);`,
-    [{name: 'epsilon', type: 'float'}],
-  );
+  });
 }
 
 const NORMALIZED = (k: string): string =>
@@ -61,33 +37,33 @@ const NORMALIZED = (k: string): string =>
 
 export function layerNormProgram(size: Size, {gamma, beta}: {gamma: boolean; beta: boolean}): Program {
   const scaled = `${NORMALIZED('column')}${gamma ? ' * getGamma(0, column).rgrg' : ''}`;
-  return packed(
-    ['X', 'Moments', ...(gamma ? ['Gamma'] : []), ...(beta ? ['Beta'] : [])],
-    size,
-    `vec4 result = ${scaled}${beta ? ' + getBeta(0, column).rgrg' : ''};`,
-  );
+  return blockProgram({
+    variableNames: ['X', 'Moments', ...(gamma ? ['Gamma'] : []), ...(beta ? ['Beta'] : [])],
+    outputShape: size,
+    block: `vec4 result = ${scaled}${beta ? ' + getBeta(0, column).rgrg' : ''};`,
+  });
 }
 
 /** Means of d = gamma ∘ dy, and of d ∘ the normalized row, of each row. */
 export function alongProgram([rows, width]: Size, gamma: boolean): Program {
   const d = `getDy(row, k)${gamma ? ' * getGamma(0, k).rgrg' : ''}`;
-  return packed(
-    ['Dy', 'X', 'Moments', ...(gamma ? ['Gamma'] : [])],
-    [rows, 2],
-    `${rowSums('constant', d, width)}
+  return blockProgram({
+    variableNames: ['Dy', 'X', 'Moments', ...(gamma ? ['Gamma'] : [])],
+    outputShape: [rows, 2],
+    block: `${rowSums('constant', d, width)}
         ${rowSums('along', `${d} * ${NORMALIZED('k')}`, width)}
         vec4 result = vec4(constant.x, along.x, constant.y, along.y);`,
-  );
+  });
 }
 
 export function layerNormGradientProgram(size: Size, gamma: boolean): Program {
   const d = `getDy(row, column)${gamma ? ' * getGamma(0, column).rgrg' : ''}`;
-  return packed(
-    ['Dy', 'X', 'Moments', 'Along', ...(gamma ? ['Gamma'] : [])],
-    size,
-    `vec4 along = getAlong(row, 0);
+  return blockProgram({
+    variableNames: ['Dy', 'X', 'Moments', 'Along', ...(gamma ? ['Gamma'] : [])],
+    outputShape: size,
+    block: `vec4 along = getAlong(row, 0);
         vec4 result = getMoments(row, 0).ggaa * (${d} - along.rrbb - ${NORMALIZED('column')} * along.ggaa);`,
-  );
+  });
 }
 
 function moments(backend: KernelBackend, x: TensorInfo, epsilon: number): TensorInfo {

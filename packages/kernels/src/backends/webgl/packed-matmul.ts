@@ -1,7 +1,7 @@
 import type {PackedMatMulAttrs} from '../../kernel-attrs.js';
 import {checkWords} from '../../packed/words.js';
 import {type GivenInputs, packedMatMulBy} from '../gpu-kernels.js';
-import {asRow, clearBeyond, type Program, run, samplerName} from './program.js';
+import {asRow, blockProgram, type Program, run, samplerName} from './program.js';
 import {unpackCode, wordFactors} from './unpack.js';
 
 /** GLSL that adds x W to a block, going over W's words: each is read once for all of its rows. */
@@ -70,23 +70,15 @@ export function packedMatMulProgram(
   outputShape: [number, number],
 ): Program {
   const has = (part: string): boolean => inputs[part] !== undefined;
-  return {
+  return blockProgram({
     variableNames: Object.keys(inputs).map(samplerName),
     outputShape,
-    packedInputs: true,
-    packedOutput: true,
-    userCode: `${unpackCode(has, attrs)}
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
+    functions: unpackCode(has, attrs),
+    block: `
         vec4 result = ${has('bias') ? 'getBias(0, column).rgrg' : 'vec4(0.0)'};${
           attrs.transposeW ? transposedLoop(attrs) : productLoop(attrs)
-        }
-        ${clearBeyond(...outputShape)}
-        setOutput(result);
-      }`,
-  };
+        }`,
+  });
 }
 
 export const PeftPackedMatMul = packedMatMulBy((backend, inputs, attrs, outputShape) => {

@@ -51,6 +51,42 @@ export const asRow = (tensor: TensorInfo): TensorInfo =>
 export const samplerName = (name: string): string => `${name[0]!.toUpperCase()}${name.slice(1)}`;
 
 /**
+ * A program over 2 x 2 blocks of a matrix. `block` is GLSL that makes `vec4 result` of `row` and `column`;
+ * `functions` stands before it.
+ */
+export function blockProgram({
+  variableNames,
+  outputShape,
+  uniforms = [],
+  functions = '',
+  block,
+}: {
+  variableNames: string[];
+  outputShape: [rows: number, columns: number];
+  uniforms?: readonly string[] | undefined;
+  functions?: string;
+  block: string;
+}): Program {
+  return {
+    variableNames,
+    outputShape,
+    packedInputs: true,
+    packedOutput: true,
+    customUniforms: uniforms.map((name) => ({name, type: 'float'})),
+    userCode: `
+      ${functions}
+      void main() {
+        ivec2 at = getOutputCoords();
+        int row = at.x;
+        int column = at.y;
+        ${block}
+        ${clearBeyond(...outputShape)}
+        setOutput(result);
+      }`,
+  };
+}
+
+/**
  * GLSL that clears the cells of a packed 2 x 2 texel beyond the output's edge, which tfjs takes to be zero.
  */
 export function clearBeyond(rows: number, columns: number): string {

@@ -1,6 +1,6 @@
 import type {TopKAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import {clearBeyond, type Program, run} from './program.js';
+import {blockProgram, type Program, run} from './program.js';
 
 /**
  * A texel holds two columns of two rows. For each row, the program passes k times over all columns to find
@@ -15,12 +15,10 @@ export function topKProgram(
   const over = (body: string): string => `for (int i = 0; i < ${width}; i++) { ${body} }`;
   const values = gradient ? 'getDy(row, column)' : 'getP(row, column)';
   const along = gradient && renormalize ? ' - vec4(vec2(first.w), vec2(second.w))' : '';
-  return {
+  return blockProgram({
     variableNames: [...(gradient ? ['Dy'] : []), 'P'],
     outputShape: [rows, width],
-    packedInputs: true,
-    packedOutput: true,
-    userCode: `
+    functions: `
       float pick(vec4 texel, int r, int c) {
         vec2 half2 = imod(r, 2) == 0 ? texel.rg : texel.ba;
         return imod(c, 2) == 0 ? half2.x : half2.y;
@@ -53,21 +51,15 @@ export function topKProgram(
         }
         return vec4(last, float(lastAt), sum, along / sum);
       }
-      float kept(float p, int c, vec4 of) { return keeps(p, c, of.x, int(of.y)) ? 1.0 : 0.0; }
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
+      float kept(float p, int c, vec4 of) { return keeps(p, c, of.x, int(of.y)) ? 1.0 : 0.0; }`,
+    block: `
         vec4 first = lastOf(row);
         vec4 second = lastOf(row + 1);
         vec4 p = getP(row, column);
         vec4 mask = vec4(
           kept(p.r, column, first), kept(p.g, column + 1, first), kept(p.b, column, second), kept(p.a, column + 1, second));
-        vec4 result = mask * (${values}${along})${renormalize ? ' / vec4(vec2(first.z), vec2(second.z))' : ''};
-        ${clearBeyond(rows, width)}
-        setOutput(result);
-      }`,
-  };
+        vec4 result = mask * (${values}${along})${renormalize ? ' / vec4(vec2(first.z), vec2(second.z))' : ''};`,
+  });
 }
 
 /** See `topKGates` in ops/top-k.ts. */

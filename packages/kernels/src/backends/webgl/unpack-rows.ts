@@ -1,7 +1,7 @@
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import {checkWords} from '../../packed/words.js';
 import {type GivenInputs, unpackRowsBy} from '../gpu-kernels.js';
-import {asRow, clearBeyond, type Program, run, samplerName} from './program.js';
+import {asRow, blockProgram, type Program, run, samplerName} from './program.js';
 import {unpackCode, wordFactors} from './unpack.js';
 
 const INDEX = `
@@ -20,12 +20,10 @@ export function unpackRowsProgram(
   const {shape, group} = attrs;
   const {perWord} = wordFactors(attrs);
   const has = (part: string): boolean => inputs[part] !== undefined;
-  return {
+  return blockProgram({
     variableNames: Object.keys(inputs).map(samplerName),
     outputShape,
-    packedInputs: true,
-    packedOutput: true,
-    userCode: `${unpackCode(has, attrs)}
+    functions: `${unpackCode(has, attrs)}
       ${has('indices') ? INDEX : ''}
       vec2 unpacked(int row, int column) {
         int wRow = ${has('indices') ? 'wRowOf(row)' : 'row'};
@@ -33,16 +31,9 @@ export function unpackRowsProgram(
         int wordRow = wRow / ${perWord};
         vec2 codes = codesOf(wordsAt(wordRow, column), shiftOf(wRow - wordRow * ${perWord}));
         return weightsOf(codes, unitAt(wRow / ${group}, column));
-      }
-      void main() {
-        ivec2 at = getOutputCoords();
-        int row = at.x;
-        int column = at.y;
-        vec4 result = vec4(unpacked(row, column), unpacked(row + 1, column));
-        ${clearBeyond(...outputShape)}
-        setOutput(result);
       }`,
-  };
+    block: 'vec4 result = vec4(unpacked(row, column), unpacked(row + 1, column));',
+  });
 }
 
 export const PeftUnpackRows = unpackRowsBy((backend, inputs, attrs, outputShape) => {
