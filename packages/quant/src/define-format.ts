@@ -1,5 +1,6 @@
-import {ConfigError, define, describe, plainCopy, Registry} from '@tfjs-peft/kernels';
-import type {FormatConfig, FormatConfigs, FormatSpec, WeightFormat} from './format.js';
+import {define, Registry} from '@tfjs-peft/kernels';
+import {createFrom} from './create.js';
+import type {FormatConfigs, FormatSpec, WeightFormat} from './format.js';
 
 /** The config of a format type: as {@link FormatConfigs} declares it, or any options where it does not. */
 export type FormatConfigOf<Type extends string> = string extends Type
@@ -87,13 +88,5 @@ export function formatDefinitions(): FormatDefinition[] {
  * ```
  */
 export function createFormat(format: FormatSpec): WeightFormat {
-  const config = typeof format === 'string' ? {type: format} : format;
-  if (typeof config !== 'object' || config === null) {
-    throw new ConfigError(
-      `The weight format is ${describe(format)}. Set format to a type such as 'int4', or to a config such as ` +
-        "{type: 'int4', group: 32}.",
-    );
-  }
-  const plain = plainCopy('weight format', config as FormatConfig);
-  return formats.get(plain.type).create(plain);
+  return createFrom(formats, 'format', format, "'int4', or to a config such as {type: 'int4', group: 32}");
 }

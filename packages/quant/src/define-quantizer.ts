@@ -1,5 +1,6 @@
-import {ConfigError, define, describe, plainCopy, Registry} from '@tfjs-peft/kernels';
-import type {Quantizer, QuantizerConfig, QuantizerConfigs, QuantizerSpec} from './quantizer.js';
+import {define, Registry} from '@tfjs-peft/kernels';
+import {createFrom} from './create.js';
+import type {Quantizer, QuantizerConfigs, QuantizerSpec} from './quantizer.js';
 
 /**
  * The config of a quantiser type: as {@link QuantizerConfigs} declares it, or any options where it does
@@ -89,13 +90,6 @@ export function quantizerDefinitions(): QuantizerDefinition[] {
  * ```
  */
 export function createQuantizer(quantizer: QuantizerSpec): Quantizer {
-  const config = typeof quantizer === 'string' ? {type: quantizer} : quantizer;
-  if (typeof config !== 'object' || config === null) {
-    throw new ConfigError(
-      `The quantizer is ${describe(quantizer)}. Set quantizer to a type such as 'nearest', or to a config such ` +
-        "as {type: 'gptq', damping: 0.01}.",
-    );
-  }
-  const plain = plainCopy('quantizer', config as QuantizerConfig);
-  return quantizers.get(plain.type).create(plain);
+  const examples = "'nearest', or to a config such as {type: 'gptq', damping: 0.01}";
+  return createFrom(quantizers, 'quantizer', quantizer, examples);
 }

@@ -1,7 +1,7 @@
 import {checkPacked, fromHalves, type PackedCodes} from '@tfjs-peft/kernels';
 
 /** Scales or offsets as numbers. */
-export function floatsOf(part: NonNullable<PackedCodes['scale']>): Float32Array {
+function floatsOf(part: NonNullable<PackedCodes['scale']>): Float32Array {
   return part instanceof Float32Array ? part : fromHalves(part.halves, 'f16');
 }
 
