@@ -1,24 +1,7 @@
 export {LIMITS, plainCopy} from './bounds.js';
 export {className, describe, isPlain, shortened} from './describe.js';
 export * from './errors.js';
-export type {
-  AdamAttrs,
-  BlendAttrs,
-  BlendGradAttrs,
-  CombineAttrs,
-  DownAttrs,
-  GatesAttrs,
-  LayerNormAttrs,
-  MatMulAttrs,
-  OuterAttrs,
-  PackedAttrs,
-  PackedMatMulAttrs,
-  ProjectAttrs,
-  SoftmaxGradAttrs,
-  StreamGatesAttrs,
-  TopKAttrs,
-  UpAttrs,
-} from './kernel-attrs.js';
+export type * from './kernel-attrs.js';
 export type {
   Axes,
   AxesOf as KernelAxes,

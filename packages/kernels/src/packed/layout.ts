@@ -58,6 +58,9 @@ export interface PackedParts<Floats, Halves, Codes> {
 export const PACKED_PARTS = ['codes', 'scale', 'zeros', 'offset', 'codebook'] as const;
 export type PackedPart = (typeof PACKED_PARTS)[number];
 
+/** The parts that a kernel is given. */
+export type GivenParts<Part> = {[Name in PackedPart]?: Part | undefined};
+
 /** Rows of a matrix: their numbers are exact in float32, as which some backends have them. */
 const MOST_ROWS = 2 ** 24;
 const MOST_ZERO = 2 ** 24;
@@ -109,6 +112,23 @@ export function checkGrid(what: string, grid: PackedGrid, has: (part: PackedPart
 /** How many codes of some width a word holds. */
 export function codesPerWord(bits: number, wordBits: number): number {
   return Math.floor(wordBits / bits);
+}
+
+/** Writes the codes of one row to `into`, from `at` on. */
+export function readCodes(
+  words: ArrayLike<number>,
+  row: number,
+  columns: number,
+  {bits, wordBits}: {bits: number; wordBits: number},
+  into: Uint8Array | Uint16Array,
+  at: number,
+): void {
+  const perWord = codesPerWord(bits, wordBits);
+  const shift = (row % perWord) * bits;
+  const mask = 2 ** bits - 1;
+  const from = Math.floor(row / perWord) * columns;
+  for (let column = 0; column < columns; column++)
+    into[at + column] = (words[from + column]! >>> shift) & mask;
 }
 
 /** How many words hold so many rows of codes. */

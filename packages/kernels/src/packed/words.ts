@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BackendError} from '../errors.js';
 import {patchReasons} from '../patches.js';
-import {codesPerWord, wordsFor} from './layout.js';
+import {codesPerWord, readCodes, wordsFor} from './layout.js';
 
 /** Backends whose stock ops take integers of 32 bits as they are, and one whose kernels of ours do. */
 const WHOLE = new Set(['cpu', 'wasm', 'tensorflow']);
@@ -72,16 +72,8 @@ export function fromWords(
   bits: number,
   wordBits: number,
 ): Uint8Array | Uint16Array {
-  const perWord = codesPerWord(bits, wordBits);
-  const mask = 2 ** bits - 1;
   const codes = new (bits > 8 ? Uint16Array : Uint8Array)(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    const shift = (row % perWord) * bits;
-    const from = Math.floor(row / perWord) * columns;
-    const to = row * columns;
-    for (let column = 0; column < columns; column++)
-      codes[to + column] = (words[from + column]! >>> shift) & mask;
-  }
+  for (let row = 0; row < rows; row++) readCodes(words, row, columns, {bits, wordBits}, codes, row * columns);
   return codes;
 }
 

@@ -2,7 +2,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
 import {fromHalves} from '../../packed/halves.js';
-import {codesPerWord, HALF_BITS, type PackedPart} from '../../packed/layout.js';
+import {type GivenParts, HALF_BITS, readCodes} from '../../packed/layout.js';
 import {checkRows} from '../packed-rows.js';
 import {cpu} from './arrays.js';
 import {gemm, transposed} from './gemm.js';
@@ -10,7 +10,7 @@ import {gemm, transposed} from './gemm.js';
 /** Rows that are unpacked at a time. */
 const AT_ONCE = 64;
 
-type Parts = {[Part in PackedPart]?: TensorInfo | undefined};
+type Parts = GivenParts<TensorInfo>;
 
 /** Reads rows of a packed matrix, and what their unit has in common once for each. */
 class Rows {
@@ -34,12 +34,8 @@ class Rows {
 
   /** The codes of one row, of which a part of `columns` columns has that many in a word. */
   private codesOf(words: Int32Array, row: number, bits: number, columns: number): Uint16Array {
-    const perWord = codesPerWord(bits, this.attrs.wordBits);
-    const shift = (row % perWord) * bits;
-    const mask = 2 ** bits - 1;
-    const from = Math.floor(row / perWord) * columns;
     const codes = new Uint16Array(columns);
-    for (let column = 0; column < columns; column++) codes[column] = (words[from + column]! >>> shift) & mask;
+    readCodes(words, row, columns, {bits, wordBits: this.attrs.wordBits}, codes, 0);
     return codes;
   }
 

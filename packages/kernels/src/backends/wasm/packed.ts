@@ -1,14 +1,14 @@
 import {type TensorInfo, util} from '@tensorflow/tfjs-core';
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import type {PeftKernel} from '../../kernel-map.js';
-import {PACKED_VALUES, type PackedPart} from '../../packed/layout.js';
+import {type GivenParts, PACKED_VALUES, type PackedPart} from '../../packed/layout.js';
 import {checkRows} from '../packed-rows.js';
 import {attach, type WasmKernels} from './attach.js';
 
 /** Room for the Packed struct of assembly/packed.ts. */
 const STRUCT_BYTES = 64;
 
-type Parts = {[Part in PackedPart]?: TensorInfo | undefined};
+type Parts = GivenParts<TensorInfo>;
 
 /** The words of that struct, in its order. */
 function structWords(wasm: WasmKernels, parts: Parts, attrs: PackedAttrs): number[] {

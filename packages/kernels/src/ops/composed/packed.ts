@@ -2,10 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {PackedAttrs} from '../../kernel-attrs.js';
 import type {ComposedKernel} from '../../kernel-map.js';
 import {type HalfFormat, halfTable} from '../../packed/halves.js';
-import {codesPerWord, HALF_BITS} from '../../packed/layout.js';
+import {codesPerWord, type GivenParts, HALF_BITS} from '../../packed/layout.js';
 import {checkWords} from '../../packed/words.js';
 
-type Parts = {[Part in 'codes' | 'scale' | 'zeros' | 'offset' | 'codebook']?: tf.Tensor | undefined};
+type Parts = GivenParts<tf.Tensor>;
 
 const int = (value: number): tf.Scalar => tf.scalar(value, 'int32');
 
