@@ -24,5 +24,5 @@ export type {
 } from './side/config.js';
 export {Ismoe, type IsmoeDims} from './side/ismoe.js';
 export {type SideDims, SideNetwork} from './side/network.js';
-export {type Disposable as DisposableModel, type SidePart, SidePeft, type SideReport} from './side/peft.js';
+export type {Disposable as DisposableModel, SidePart, SidePeft, SideReport} from './side/peft.js';
 export type {AddSideWeight, CopiesInit, SideInit} from './side/weights.js';

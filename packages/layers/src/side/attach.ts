@@ -13,7 +13,7 @@ import {isContainer, type Layer} from '../core/tfjs/internals.js';
 import {SIDE_OPTIONS, type SideNetworkConfig} from './config.js';
 import {configOf, SIDE_TYPE} from './file.js';
 import {LayersHost} from './layers-model/host.js';
-import {SidePeft} from './peft.js';
+import {SideHandle, type SidePeft} from './peft.js';
 
 /** Config of {@link attachSideNetwork}. */
 export interface SideConfig extends SideNetworkConfig {
@@ -92,7 +92,7 @@ export async function attachSideNetwork<M extends SideModel>(
   return inTurn(model, () => attach(model, config));
 }
 
-async function attach<M extends SideModel>(model: M, config: GraphSideConfig): Promise<SidePeft<M>> {
+async function attach<M extends SideModel>(model: M, config: GraphSideConfig): Promise<SideHandle<M>> {
   const {taps, mask, seed, example, ...network} = checkOptions('attachSideNetwork', config, OPTIONS);
   const what = 'attachSideNetwork';
   if (!Array.isArray(taps) || taps.length === 0 || !taps.every((tap) => typeof tap === 'string')) {
@@ -109,7 +109,7 @@ async function attach<M extends SideModel>(model: M, config: GraphSideConfig): P
   // The model may have got an adapter while an example ran.
   checkFree(model);
   host.checkIdle();
-  return SidePeft['attach'](model, host, places, network, seed);
+  return SideHandle.attach(model, host, places, network, seed);
 }
 
 /** @throws ConfigError if the model has an adapter or a side network. */
@@ -183,7 +183,7 @@ export async function loadSideNetwork<M extends SideModel>(
     }
     const side = await attach(model, {...(config as unknown as SideConfig), ...(example && {example})});
     try {
-      await side['read'](stored, ignores);
+      await side.read(stored, ignores);
     } catch (error) {
       side.remove();
       throw error;

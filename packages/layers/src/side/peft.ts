@@ -7,17 +7,16 @@ import {listProblems, type StoredFile, sameShape, weightKey} from '../core/io/ad
 import {digest, fetchStored, type SaveResult, store} from '../core/io/storage.js';
 import type {StorageLocation} from '../core/io/storage-location.js';
 import {checkBase} from '../core/lifecycle/base-check.js';
-import {inTurn} from '../core/lifecycle/model-lock.js';
+import {inTurnOf} from '../core/lifecycle/model-lock.js';
 import {type SideHost, type SidePlaces, setBeside} from '../core/lifecycle/side-host.js';
 import {baseWeights} from '../core/lifecycle/weights.js';
-import {deriveSeed} from '../core/random.js';
 import {offTape} from '../core/tfjs/off-tape.js';
 import {beforeDispose} from '../core/tfjs/wrap-methods.js';
 import type {FullSideConfig, SideNetworkConfig} from './config.js';
 import {fileConfig, SITE} from './file.js';
 import {SideNetwork} from './network.js';
 import {readMask} from './tokens.js';
-import {declaredBy, sideValues} from './weights.js';
+import {declaredBy, seedsFrom, sideValues} from './weights.js';
 
 /** A part of a side network in a {@link SideReport}. */
 export interface SidePart {
@@ -64,7 +63,40 @@ export interface Disposable {
  * }
  * ```
  */
-export class SidePeft<M extends Disposable = tfl.LayersModel> {
+export interface SidePeft<M extends Disposable = tfl.LayersModel> {
+  readonly model: M;
+  /** Whether the network runs; if not, the model computes what it did before. */
+  readonly enabled: boolean;
+  /** The variables that training changes: the network's own. */
+  trainableVariables(): tf.Variable[];
+  /** Lets the network run again. */
+  enable(): void;
+  /** Lets the model compute what it did before; the network stays. */
+  disable(): void;
+  /** Brings the model back to what it was before, and disposes the network. */
+  remove(): void;
+  /** The network's parts and what they train. */
+  report(): SideReport;
+  /**
+   * Saves the network: `adapter_model.safetensors`, `adapter_config.json` and a README, as `save` of a Peft
+   * does.
+   *
+   * @param to A folder (Node only), or any place that tfjs saves to.
+   * @throws ConfigError if the place cannot be written; WeightMismatchError if a weight is not finite.
+   */
+  save(to: StorageLocation): Promise<SaveResult>;
+  /**
+   * Loads weights that {@link SidePeft.save} wrote into this network.
+   *
+   * @param options `ignoreBase`: load them even if they were saved beside other base weights. Default false.
+   * @throws WeightMismatchError if the file is not of a network with these taps and options, or of another
+   * base. The network is then unchanged.
+   */
+  load(from: StorageLocation, options?: {ignoreBase?: boolean}): Promise<void>;
+}
+
+/** The class of every {@link SidePeft}. It is not public: callers see the interface. */
+export class SideHandle<M extends Disposable> implements SidePeft<M> {
   private ended: string | undefined;
   private isEnabled = true;
   private release: (() => void) | undefined;
@@ -78,19 +110,20 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
   ) {}
 
   /** For `attachSideNetwork`, which has checked what it passes. */
-  private static attach<M extends Disposable>(
+  static attach<M extends Disposable>(
     model: M,
     host: SideHost,
     places: SidePlaces,
     config: SideNetworkConfig,
-    seed: number = Math.floor(Math.random() * 2 ** 32),
-  ): SidePeft<M> {
+    seed?: number,
+  ): SideHandle<M> {
     const network = new SideNetwork(config, host.dims);
     const weights = declaredBy((add) => network.build(add));
     const variables = new Map<string, tfl.LayerVariable>();
+    const seedOf = seedsFrom(seed);
     try {
       for (const {name, shape, init} of weights) {
-        const value = tf.tensor(sideValues(init, shape, deriveSeed(seed, name)), shape, 'float32');
+        const value = tf.tensor(sideValues(init, shape, seedOf(name)), shape, 'float32');
         variables.set(name, new tfl.LayerVariable(value, 'float32', `${SITE}/${name}`));
         value.dispose();
       }
@@ -106,7 +139,7 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
       for (const variable of variables.values()) variable.dispose();
       throw error;
     }
-    const side = new SidePeft(model, host, places, network, variables);
+    const side = new SideHandle(model, host, places, network, variables);
     setBeside(model, true);
     side.release = beforeDispose(
       model,
@@ -119,37 +152,31 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
     return side;
   }
 
-  /** Whether the network runs; if not, the model computes what it did before. */
   get enabled(): boolean {
     this.live();
     return this.isEnabled;
   }
 
-  /** The variables that training changes: the network's own. */
   trainableVariables(): tf.Variable[] {
     this.live();
     return [...this.variables.values()].map((variable) => variable.read() as tf.Variable);
   }
 
-  /** Lets the network run again. */
   enable(): void {
     this.changing().enable(true);
     this.isEnabled = true;
   }
 
-  /** Lets the model compute what it did before; the network stays. */
   disable(): void {
     this.changing().enable(false);
     this.isEnabled = false;
   }
 
-  /** Brings the model back to what it was before, and disposes the network. */
   remove(): void {
     this.changing().detach();
     this.end('This side network was removed. Call attachSideNetwork(model, …) again.');
   }
 
-  /** The network's parts and what they train. */
   report(): SideReport {
     const host = this.live();
     const counts = new Map<string, number>();
@@ -181,13 +208,6 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
     };
   }
 
-  /**
-   * Saves the network: `adapter_model.safetensors`, `adapter_config.json` and a README, as `save` of a Peft
-   * does.
-   *
-   * @param to A folder (Node only), or any place that tfjs saves to.
-   * @throws ConfigError if the place cannot be written; WeightMismatchError if a weight is not finite.
-   */
   async save(to: StorageLocation): Promise<SaveResult> {
     return this.inTurn(async () => {
       const host = this.live();
@@ -219,13 +239,6 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
     });
   }
 
-  /**
-   * Loads weights that {@link SidePeft.save} wrote into this network.
-   *
-   * @param options `ignoreBase`: load them even if they were saved beside other base weights. Default false.
-   * @throws WeightMismatchError if the file is not of a network with these taps and options, or of another
-   * base. The network is then unchanged.
-   */
   async load(from: StorageLocation, options: {ignoreBase?: boolean} = {}): Promise<void> {
     return this.inTurn(async () => {
       this.changing();
@@ -236,7 +249,7 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
   }
 
   /** Takes what `load` and `loadSideNetwork` have fetched. */
-  private async read({file, weights}: StoredFile, ignoreBase: boolean): Promise<void> {
+  async read({file, weights}: StoredFile, ignoreBase: boolean): Promise<void> {
     const [theirs, ours] = [file.adapter, fileConfig(this.places, this.network.config)].map((config) =>
       JSON.stringify(config),
     );
@@ -294,14 +307,7 @@ export class SidePeft<M extends Disposable = tfl.LayersModel> {
   }
 
   private inTurn<T>(run: () => Promise<T>): Promise<T> {
-    return inTurn(this.model, async () => {
-      try {
-        return await run();
-      } catch (error) {
-        this.live();
-        throw error;
-      }
-    });
+    return inTurnOf(this.model, () => this.live(), run);
   }
 }
 

@@ -7,7 +7,7 @@ import type {SiteUsage} from '../sites/usage.js';
 import {beforeDispose} from '../tfjs/wrap-methods.js';
 import type {AdaptedModel} from './adapted-model.js';
 import {type LoadOptions, prepareLoad} from './load.js';
-import {inTurn} from './model-lock.js';
+import {inTurnOf} from './model-lock.js';
 import type {AnyPeft, SaveOptions, UpgradableModel} from './peft.js';
 import type {PlannedSite} from './plan.js';
 import {makeReport, type Report, trainedNow} from './report.js';
@@ -205,14 +205,7 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
 
   /** Runs after earlier calls. If the upgrade ended meanwhile, the error says so. */
   protected inTurn<T>(run: () => Promise<T>): Promise<T> {
-    return inTurn(this.model, async () => {
-      try {
-        return await run();
-      } catch (error) {
-        this.live();
-        throw error;
-      }
-    });
+    return inTurnOf(this.model, () => this.live(), run);
   }
 
   protected chosen(what: string, options: SaveOptions): {state: S; name: string} {

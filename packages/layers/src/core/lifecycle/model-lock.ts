@@ -24,6 +24,21 @@ export function inTurn<T>(model: object, run: () => Promise<T>): Promise<T> {
 }
 
 /**
+ * {@link inTurn} for calls on what a model has been given. If they fail because that ended while they waited,
+ * the error is `checkLive`'s, which says so.
+ */
+export function inTurnOf<T>(model: object, checkLive: () => void, run: () => Promise<T>): Promise<T> {
+  return inTurn(model, async () => {
+    try {
+      return await run();
+    } catch (error) {
+      checkLive();
+      throw error;
+    }
+  });
+}
+
+/**
  * GraphModels in training. (A LayersModel knows this itself.) Kept per model: heads train without an upgrade.
  */
 const trained = shared('layers.trained', () => new WeakSet<object>());
