@@ -25,6 +25,14 @@ import type {Program} from './program.js';
 import {topKProgram as webgpuTopK} from './top-k.js';
 import {unpackRowsProgram as webgpuRows} from './unpack-rows.js';
 
+/** The text without blank lines and indentation: those come from templates and mean nothing to a compiler. */
+const statements = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join('\n');
+
 const info = (...shape: number[]): TensorInfo => ({dataId: {}, shape, dtype: 'float32'});
 const attrs = (more: Partial<CombineAttrs>): CombineAttrs => ({
   scale: 4,
@@ -69,11 +77,11 @@ const matrices: [string, Record<string, TensorInfo>, PackedAttrs][] = [
 /** A change of a shader's text shows here, so that it is meant and looked at. */
 describe('shader texts', () => {
   test.each(cases)('%s in WGSL', (_, inputs, a) => {
-    expect(webgpuCombine(inputs, a, 'y').program.getUserCode()).toMatchSnapshot();
+    expect(statements(webgpuCombine(inputs, a, 'y').program.getUserCode())).toMatchSnapshot();
   });
 
   test.each(cases)('%s in GLSL', (_, {gates, ...inputs}, a) => {
-    expect(webglCombine(inputs, a, 'y').userCode).toMatchSnapshot();
+    expect(statements(webglCombine(inputs, a, 'y').userCode)).toMatchSnapshot();
   });
 
   test.each([
@@ -82,9 +90,9 @@ describe('shader texts', () => {
     [false, true],
   ])('matMul in WGSL and GLSL, transposed %p %p', (transposeA, transposeB) => {
     const product = {transposeA, transposeB};
-    expect(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode()).toMatchSnapshot();
+    expect(statements(webgpuMatMul([1, 5, 3], product, [5, 3]).getUserCode())).toMatchSnapshot();
     const shape = {batch: 1, m: 5, n: 3, k: 17};
-    expect(webglMatMul(shape, {a: true, b: true}, product).userCode).toMatchSnapshot();
+    expect(statements(webglMatMul(shape, {a: true, b: true}, product).userCode)).toMatchSnapshot();
   });
 
   test.each(matrices)('products with packed matrices of %s in WGSL and GLSL', (_, parts, own) => {
@@ -92,26 +100,26 @@ describe('shader texts', () => {
       const a = {...own, transposeW};
       const inputs = {x: transposeW ? info(5, 3) : info(5, 17), ...parts};
       const shape: [number, number] = [5, transposeW ? 17 : 3];
-      expect(webgpuPacked(inputs, a, shape).getUserCode()).toMatchSnapshot();
-      expect(webglPacked(inputs, a, shape).userCode).toMatchSnapshot();
+      expect(statements(webgpuPacked(inputs, a, shape).getUserCode())).toMatchSnapshot();
+      expect(statements(webglPacked(inputs, a, shape).userCode)).toMatchSnapshot();
     }
   });
 
   test('rows of a packed matrix in WGSL and GLSL', () => {
     const inputs = {codes: info(3, 3), indices: info(5)};
-    expect(webgpuRows(inputs, int4, [5, 3]).getUserCode()).toMatchSnapshot();
-    expect(webglRows(inputs, int4, [5, 3]).userCode).toMatchSnapshot();
+    expect(statements(webgpuRows(inputs, int4, [5, 3]).getUserCode())).toMatchSnapshot();
+    expect(statements(webglRows(inputs, int4, [5, 3]).userCode)).toMatchSnapshot();
   });
 
   test('column sums of a product in WGSL and GLSL', () => {
-    expect(webgpuColumnSum(3, true).getUserCode()).toMatchSnapshot();
-    expect(webglColumnSum(5, 3, true).userCode).toMatchSnapshot();
+    expect(statements(webgpuColumnSum(3, true).getUserCode())).toMatchSnapshot();
+    expect(statements(webglColumnSum(5, 3, true).userCode)).toMatchSnapshot();
   });
 
   test.each(ADAM_PARTS)('Adam, %s, in WGSL and GLSL', (part) => {
     const uniforms = Object.keys(adamUniforms(part, {} as AdamAttrs));
-    expect(webgpuAdam(part, [5, 3], uniforms).getUserCode()).toMatchSnapshot();
-    expect(webglAdam(part, [5, 3], uniforms).userCode).toMatchSnapshot();
+    expect(statements(webgpuAdam(part, [5, 3], uniforms).getUserCode())).toMatchSnapshot();
+    expect(statements(webglAdam(part, [5, 3], uniforms).userCode)).toMatchSnapshot();
   });
 
   test.each<[string, Program, WebglProgram]>([
@@ -147,13 +155,13 @@ describe('shader texts', () => {
       webglNorm.layerNormGradientProgram([5, 3], true),
     ],
   ])('%s in WGSL and GLSL', (_, webgpu, webgl) => {
-    expect(webgpu.getUserCode()).toMatchSnapshot();
-    expect(webgl.userCode).toMatchSnapshot();
+    expect(statements(webgpu.getUserCode())).toMatchSnapshot();
+    expect(statements(webgl.userCode)).toMatchSnapshot();
   });
 
   test("layer normalization's row sums in GLSL", () => {
-    expect(webglNorm.momentsProgram([5, 3]).userCode).toMatchSnapshot();
-    expect(webglNorm.alongProgram([5, 3], true).userCode).toMatchSnapshot();
+    expect(statements(webglNorm.momentsProgram([5, 3]).userCode)).toMatchSnapshot();
+    expect(statements(webglNorm.alongProgram([5, 3], true).userCode)).toMatchSnapshot();
   });
 
   test('no program asks for more workgroups in a dimension than every device has', () => {
