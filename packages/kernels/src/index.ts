@@ -69,6 +69,7 @@ export {
   packMatrix,
   readPacked,
 } from './packed/matrix.js';
+export {keepsHalves} from './packed/words.js';
 export {patchReasons, type Reason as PatchReason, reapplyPatches} from './patches.js';
 export {uniformNumbers} from './random.js';
 export {type Definition, define, Registry} from './registry.js';

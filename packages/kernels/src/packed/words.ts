@@ -25,12 +25,29 @@ export function wordBitsOfBackend(): number {
   const backendName = tf.getBackend();
   if (WHOLE.has(backendName)) return 32;
   if (backendName === WHOLE_IN_OURS) return readByOurs(backendName) ? 32 : SINGLE;
+  return keepsHalves() ? HALF : SINGLE;
+}
+
+/**
+ * Whether the active backend computes with halves, and keeps as halves what it has computed with: webgl on
+ * many phones.
+ *
+ * @example
+ * ```ts
+ * import {keepsHalves} from '@tfjs-peft/kernels';
+ *
+ * const tolerance = keepsHalves() ? 1e-3 : 1e-6;
+ * ```
+ */
+export function keepsHalves(): boolean {
   // webgl says that its precision is 16 bits even where its textures are float32.
-  const halves =
-    backendName === 'webgl'
-      ? !tf.env().getBool('WEBGL_RENDER_FLOAT32_ENABLED')
-      : tf.backend().floatPrecision() === 16;
-  return halves ? HALF : SINGLE;
+  if (tf.getBackend() === 'webgl') return !tf.env().getBool('WEBGL_RENDER_FLOAT32_ENABLED');
+  try {
+    return tf.backend().floatPrecision() === 16;
+  } catch {
+    // A backend that does not say so has no textures of halves.
+    return false;
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {combine, matMul} from '@tfjs-peft/kernels';
+import {combine, keepsHalves, matMul} from '@tfjs-peft/kernels';
 import type {Weight} from '@tfjs-peft/routers';
 import {kaiming} from '../core/adapters/low-rank.js';
 import type {AddSideWeight} from './weights.js';
@@ -71,7 +71,7 @@ function masked(scores: tf.Tensor, heads: number, mask: tf.Tensor2D | undefined)
   if (mask === undefined) return scores;
   const [batch, tokens] = mask.shape;
   // Halves end at 65504.
-  const low = tf.backend().floatPrecision() === 16 ? -3e4 : -1e9;
+  const low = keepsHalves() ? -3e4 : -1e9;
   const added = tf.reshape(tf.mul(tf.sub(1, mask), low), [batch, 1, 1, tokens]);
   const apart = tf.add(tf.reshape(scores, [batch, heads, tokens, tokens]), added);
   return tf.reshape(apart, scores.shape);

@@ -1,18 +1,19 @@
-/** A page whose GPU keeps weights as halves, as many phones' do; opened by lifecycle/halves.test.ts. */
+/** A page on webgl, with textures of halves, as many phones have, or of float32; see lifecycle/halves.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
+import {keepsHalves} from '@tfjs-peft/kernels';
 import {type LoadOptions, loadPeft, upgrade} from '../index.js';
 import {type HalvesNet, halvesNet, type Stored, storedIn, storedOf} from './halves-net.js';
 
 const page = {
-  async use(): Promise<number> {
-    tf.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+  async use(textures: 'halves' | 'float32'): Promise<boolean> {
+    tf.env().set('WEBGL_FORCE_F16_TEXTURES', textures === 'halves');
     await tf.setBackend('webgl');
     await tf.ready();
     // Small tensors would be computed by the cpu backend.
     tf.env().set('WEBGL_CPU_FORWARD', false);
     tf.env().set('WEBGL_SIZE_UPLOAD_UNIFORM', 0);
-    return tf.backend().floatPrecision();
+    return keepsHalves();
   },
   /**
    * Loads a file into a model that has computed already, so that its weights lie in

@@ -1,6 +1,6 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {matMul} from '@tfjs-peft/kernels';
+import {keepsHalves, matMul} from '@tfjs-peft/kernels';
 import {type AddWeight, checkCount, checkPositive, type Init, type Weight} from '@tfjs-peft/routers';
 import type {PlainInit} from '../random.js';
 import type {SiteDims} from './adapter.js';
@@ -86,7 +86,7 @@ export function columnNorms({kernel, a, b, scale}: Change): Tensor1D {
 /**
  * The smallest norm: what float32 holds or, on textures of halves, the value below which squares are zero.
  */
-const leastNorm = (): number => (tf.backend().floatPrecision() === 16 ? 2 ** -12 : 1e-6);
+const leastNorm = (): number => (keepsHalves() ? 2 ** -12 : 1e-6);
 
 /** √x, but at least the smallest norm; there the gradient is 0 instead of unbounded. */
 function root(x: tf.Tensor): tf.Tensor {

@@ -26,7 +26,7 @@ if (chromiumMissing !== undefined) {
     let open: OpenPage;
     beforeAll(async () => {
       open = await openPage(join(__dirname, '../../testing/halves-page.ts'));
-      expect(await open.page.evaluate(() => page.use())).toBe(16);
+      expect(await open.page.evaluate(() => page.use('halves'))).toBe(true);
     }, 120_000);
     afterAll(() => open.close());
 
@@ -60,6 +60,18 @@ if (chromiumMissing !== undefined) {
       expect(anyway).toBe('');
     });
   });
+
+  test('textures of float32 keep exact values, and the base is known by them', async () => {
+    const open = await openPage(join(__dirname, '../../testing/halves-page.ts'));
+    try {
+      expect(await open.page.evaluate(() => page.use('float32'))).toBe(false);
+      expect(await open.page.evaluate((stored) => page.load(stored), onCpu)).toBe('');
+      const error = await open.page.evaluate((stored) => page.load(stored, {factor: 1.0001}), onCpu);
+      expect(error).toMatch(/has other values/);
+    } finally {
+      await open.close();
+    }
+  }, 120_000);
 }
 
 test('elsewhere the base is known by its exact values', async () => {

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
+import {keepsHalves} from '@tfjs-peft/kernels';
 import type {SiteDims} from '../adapters/adapter.js';
 import type {AdapterFile, FileLayer} from '../io/adapter-file.js';
 import {fitsSketch, sketchOf} from '../io/sketch.js';
@@ -66,19 +66,6 @@ export async function comparedWeights(
     fits.push(sketch !== undefined && fitsSketch(values, sketch));
   });
   return {...hashes, halves, fits};
-}
-
-/**
- * Whether the backend keeps weights as halves once it has computed with them, so that they are read back
- * rounded.
- */
-function keepsHalves(): boolean {
-  try {
-    return tf.backend().floatPrecision() === 16;
-  } catch {
-    // A backend that does not say so has no textures of halves.
-    return false;
-  }
 }
 
 function frozen(state: Pick<AdaptedModel, 'frozenWeights'>, trained: readonly FileLayer[]): Hashable[] {
