@@ -1,4 +1,4 @@
-/** A page on webgl, with textures of halves, as many phones have, or of float32; see lifecycle/halves.test.ts. */
+/** A page on webgl with textures of halves, as many phones have, or float32; see lifecycle/halves.test.ts. */
 import * as tf from '@tensorflow/tfjs';
 import '@tfjs-peft/kernels/auto';
 import {keepsHalves} from '@tfjs-peft/kernels';
