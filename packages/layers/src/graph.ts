@@ -1,6 +1,8 @@
 import {registerKind} from './core/lifecycle/kinds.js';
+import {registerMerger} from './core/lifecycle/mergeable.js';
 import {registerSideHost} from './core/lifecycle/side-host.js';
 import {graphKind} from './graph-model/kind.js';
+import {graphMerger} from './graph-model/merging.js';
 import {registerNodes} from './graph-model/register.js';
 import {GraphHost} from './graph-model/side-host.js';
 
@@ -8,6 +10,7 @@ import {GraphHost} from './graph-model/side-host.js';
 registerKind('graph', graphKind);
 registerNodes();
 registerSideHost('graph', GraphHost.make);
+registerMerger('node', graphMerger);
 
 export type {GraphPeft} from './graph-model/kind.js';
 export type {

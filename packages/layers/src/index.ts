@@ -78,7 +78,7 @@ export {
   mor1eDense,
   movDense,
 } from './layers-model/sites/factories.js';
-export type {LayerCall, LayerSite} from './layers-model/sites/layer-site.js';
+export type {LayerCall, LayerSite, SiteWeights} from './layers-model/sites/layer-site.js';
 export {type DenseArgs, PeftDense, type PeftDenseArgs} from './layers-model/sites/peft-dense.js';
 export {PeftLayer, type PeftLayerArgs} from './layers-model/sites/peft-layer.js';
 export {PeftWrapper, type PeftWrapperArgs} from './layers-model/sites/peft-wrapper.js';

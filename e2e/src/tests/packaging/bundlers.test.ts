@@ -47,6 +47,7 @@ const USED: Record<string, string[]> = {
   'layers~graph': LAYERS,
   'layers~repair': [],
   'layers~side': [...LAYERS.filter((name) => name !== 'PeftBlend'), 'PeftLayerNorm'].sort(),
+  'layers~merge': LAYERS,
   'layers~quantize': LAYERS,
 };
 

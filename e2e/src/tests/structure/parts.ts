@@ -20,6 +20,7 @@ const LAYERS_MODEL = `${LAYERS}/layers-model`;
 const GRAPH_MODEL = `${LAYERS}/graph-model`;
 const REPAIR = `${LAYERS}/repair`;
 const SIDE = `${LAYERS}/side`;
+const MERGE = `${LAYERS}/merge`;
 const QUANTIZE = `${LAYERS}/quantize`;
 
 /**
@@ -35,9 +36,10 @@ export const PARTS: Part[] = [
   {path: GRAPH_MODEL, uses: [CORE, KERNELS, ROUTERS]},
   {path: REPAIR, uses: [CORE, KERNELS, ROUTERS]},
   {path: SIDE, uses: [CORE, KERNELS, ROUTERS]},
+  {path: MERGE, uses: [CORE, KERNELS]},
   {path: QUANTIZE, uses: [CORE, KERNELS, QUANT]},
   // The entry points.
-  {path: LAYERS, uses: [CORE, LAYERS_MODEL, GRAPH_MODEL, REPAIR, SIDE, QUANTIZE, KERNELS, ROUTERS]},
+  {path: LAYERS, uses: [CORE, LAYERS_MODEL, GRAPH_MODEL, REPAIR, SIDE, MERGE, QUANTIZE, KERNELS, ROUTERS]},
   {path: TESTING, uses: []},
   {path: 'e2e/src/data', uses: PUBLISHED},
   {path: 'e2e/src/tools', uses: [...PUBLISHED, TESTING, 'e2e/src/data']},

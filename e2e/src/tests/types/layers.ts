@@ -83,10 +83,8 @@ export async function kinds(either: UpgradableModel): Promise<void> {
   expectTypeOf(ofGraph).not.toHaveProperty('contextFrom');
   expectTypeOf(ofEither).not.toHaveProperty('contextFrom');
   expectTypeOf(ofGraph).toHaveProperty('saveModel');
-  expectTypeOf(ofGraph).toHaveProperty('merge');
   expectTypeOf(ofLayers).not.toHaveProperty('saveModel');
-  expectTypeOf(ofLayers).not.toHaveProperty('merge');
-  expectTypeOf(ofEither).not.toHaveProperty('merge');
+  expectTypeOf(ofEither).not.toHaveProperty('saveModel');
   // @ts-expect-error A GraphModel has no layers to train in full.
   await upgrade(graphModel, {adapter, alsoTrain: ['head']});
 

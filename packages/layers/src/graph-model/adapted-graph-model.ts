@@ -2,7 +2,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
-import type {SiteDims} from '../core/adapters/adapter.js';
+import type {Adapter, AdapterConfig, SiteDims} from '../core/adapters/adapter.js';
 import type {FileLayer, FileSite, WeightValues} from '../core/io/adapter-file.js';
 import {own} from '../core/io/json.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
@@ -43,7 +43,6 @@ import {describeNodes, type LocatedNode} from './nodes.js';
 import {NodeMatrix, type PackedReaders, readersOf} from './packing.js';
 import {type Chain, chainOf, Probes} from './probes.js';
 import {registerNodes} from './register.js';
-import {mergedArtifacts} from './saving/merged.js';
 import {upgradedArtifacts} from './saving/upgraded.js';
 import type {NodeSite} from './sites/node-site.js';
 
@@ -342,21 +341,36 @@ export class AdaptedGraphModel implements AdaptedModel {
     return undefined;
   }
 
-  /** The file of the whole model with an adapter, or with the adapter worked into its weights. */
-  async modelArtifacts(name: string, merged: boolean): Promise<tf.io.ModelArtifacts> {
+  /** The sites that carry an adapter, in the order of the upgrade. */
+  sitesOf(name: string): {
+    path: string;
+    at: GraphNode;
+    node: NodeSite;
+    config: AdapterConfig;
+    adapter: Adapter;
+    adapted: AdaptedSite;
+  }[] {
+    return [...this.adapters.get(name)!.sites].map(([path, config]) => {
+      const {at, node, adapted} = this.sites.get(path)!;
+      return {path, at: at.node, node, config, adapter: adapted.adapterOf(name), adapted};
+    });
+  }
+
+  /** What the model was loaded from, for a file of the whole. */
+  source(): tf.io.ModelArtifacts {
     if (this.packed.size > 0) {
       throw new ConfigError(
         'The GraphModel is quantised, and its file would have the plain weights of before. Save the adapter ' +
           'alone (peft.save), and quantise the base again after loading.',
       );
     }
-    const source = withWeights(this.model);
-    const sites = [...this.adapters.get(name)!.sites].map(([path, config]) => {
-      const {at, node, adapted} = this.sites.get(path)!;
-      return {path, at: at.node, node, config, adapter: adapted.adapterOf(name), adapted};
-    });
-    if (merged) return mergedArtifacts(source, sites);
-    const valued = sites.map(async ({adapted, ...site}) => ({
+    return withWeights(this.model);
+  }
+
+  /** The file of the whole model with an adapter. */
+  async modelArtifacts(name: string): Promise<tf.io.ModelArtifacts> {
+    const source = this.source();
+    const valued = this.sitesOf(name).map(async ({adapted, ...site}) => ({
       ...site,
       weights: await valuesOf(adapted.weightsOf(name)),
       shared: await valuesOf(adapted.sharedOf(name)),

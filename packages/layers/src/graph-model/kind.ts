@@ -1,12 +1,12 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import {ConfigError} from '@tfjs-peft/kernels';
+import {storeModel} from '../core/io/model-folder.js';
 import type {StorageLocation} from '../core/io/storage-location.js';
 import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
 import {type AdaptedGraphModel, graphStateOf} from './adapted-graph-model.js';
 import {isGraphModel} from './internals.js';
-import {storeModel} from './saving/model-folder.js';
 
 /** The members of {@link Peft} for GraphModels only. */
 export interface GraphPeft {
@@ -23,17 +23,6 @@ export interface GraphPeft {
    * model that another program saved.
    */
   saveModel(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
-
-  /**
-   * Saves the whole GraphModel with an adapter merged into its weights: a plain model that needs none of our
-   * packages and runs as fast as the base. The weights of its sites are stored in float32, even if the base
-   * is quantised.
-   *
-   * @param to See {@link GraphPeft.saveModel}.
-   * @throws UnsupportedSiteError if merging is not exact at a site, as when gates depend on the input; and
-   * the errors of {@link GraphPeft.saveModel}.
-   */
-  merge(to: StorageLocation, options?: SaveOptions): Promise<string[]>;
 }
 
 declare module '../core/lifecycle/peft.js' {
@@ -44,18 +33,16 @@ declare module '../core/lifecycle/peft.js' {
 
 class GraphHandle extends PeftHandle<GraphModel, AdaptedGraphModel> implements GraphPeft {
   saveModel(to: StorageLocation, options: SaveOptions = {}): Promise<string[]> {
-    return this.store('saveModel', to, options, false);
-  }
-
-  merge(to: StorageLocation, options: SaveOptions = {}): Promise<string[]> {
-    return this.store('merge', to, options, true);
-  }
-
-  private store(what: string, to: StorageLocation, options: SaveOptions, merged: boolean): Promise<string[]> {
     return this.inTurn(async () => {
-      const {state, name} = this.chosen(what, options);
-      return storeModel(to, await state.modelArtifacts(name, merged));
+      const {state, name} = this.chosen('saveModel', options);
+      return storeModel(to, await state.modelArtifacts(name));
     });
+  }
+
+  /** Not in the public type; for callers of 0.1.0. */
+  async merge(): Promise<never> {
+    this.live();
+    throw new ConfigError("merge(to) is now a function: exportPlain(peft, to) of '@tfjs-peft/layers/merge'.");
   }
 
   /** Not in the public type; for callers without types. */

@@ -9,6 +9,7 @@ import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {inspect, loadPeft, type Peft, upgrade} from '../graph.js';
+import {exportPlain} from '../merge.js';
 import {GraphBuilder} from './testing/builder.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {close, fill, memory, run} from './testing/run.js';
@@ -136,7 +137,7 @@ test.each(['uint8', 'float16'] as const)('weights that are stored as %s', async 
   fill(peft);
   const adapted = await run(model, x);
   const [merged, saved] = [memory(), memory()];
-  await peft.merge(merged);
+  await exportPlain(peft, merged);
   expect((await merged.load()).weightSpecs![0]).toEqual({name: 'w', shape: [4, 5], dtype: 'float32'});
   close(await run(await loadGraphModel(merged), x), adapted);
   await peft.saveModel(saved);

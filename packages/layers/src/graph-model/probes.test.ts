@@ -3,6 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, trainer, upgrade} from '../graph.js';
+import {exportPlain} from '../merge.js';
 import {GraphBuilder} from './testing/builder.js';
 import {DIALECTS, X_SHAPE} from './testing/graphs.js';
 import {close, fill, memory} from './testing/run.js';
@@ -99,7 +100,7 @@ describe.each(Object.keys(GRAPHS))('nodes within a site, of %s', (name) => {
     const peft = await upgrade(model, {adapter, targets: 'all-projections'});
     fill(peft);
     const place = memory();
-    await peft.merge(place);
+    await exportPlain(peft, place);
     const merged = await loadGraphModel(place);
     // Without an activation, the scale of a site's output is worked into its product.
     const scaled = adapter.type === 'ia3' && adapter.position === undefined;

@@ -55,12 +55,12 @@ import {TrainedLayers} from './training/trained-layers.js';
 export class AdaptedLayersModel implements AdaptedModel {
   readonly noun = 'layer';
   readonly adapters = new Map<string, StoredAdapter>();
-  private readonly sites = new LayerSites(
+  readonly sites = new LayerSites(
     (from, to, holder) => this.replace(from, to, holder),
     (layer) => this.join(layer),
   );
-  private readonly trained = new TrainedLayers();
-  private readonly freezer = new Freezer();
+  readonly trained = new TrainedLayers();
+  readonly freezer = new Freezer();
   private readonly recompiler = new Recompiler();
   readonly context = new ContextStore(() => tasksOf(this.sites.entries.map(([, {site}]) => site)));
   private readonly repairs = new StockRepairs(this);

@@ -39,14 +39,8 @@ class LayersHandle extends PeftHandle<tfl.LayersModel, AdaptedLayersModel> imple
   async saveModel(): Promise<never> {
     this.live();
     throw new ConfigError(
-      'saveModel and merge are for GraphModels. A LayersModel saves its adapters with itself: call ' +
-        'model.save.',
+      'saveModel is for GraphModels. A LayersModel saves its adapters with itself: call model.save.',
     );
-  }
-
-  /** Not in the public type; for callers without types. */
-  merge(): Promise<never> {
-    return this.saveModel();
   }
 }
 

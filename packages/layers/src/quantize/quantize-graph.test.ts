@@ -9,6 +9,7 @@ import {packedOf} from '../core/tfjs/packed-variable.js';
 import {trainer, upgrade} from '../graph.js';
 import {GraphBuilder} from '../graph-model/testing/builder.js';
 import {DIALECTS} from '../graph-model/testing/graphs.js';
+import {exportPlain} from '../merge.js';
 import {dequantizeModel, type QuantizeModelOptions, quantizeModel} from '../quantize.js';
 import {normal} from '../testing/sites.js';
 
@@ -141,7 +142,7 @@ describe('a quantised GraphModel', () => {
     await expect(quantizeModel(model, options)).rejects.toThrow(UnsupportedSiteError);
     await quantizeModel(model, {format: 'int8', targets: ['left']});
     const peft = await upgrade(model, {targets: ['left'], adapter: {type: 'lora', rank: 1}});
-    await expect(peft.merge('out/nowhere')).rejects.toThrow(/is quantised/);
+    await expect(exportPlain(peft, 'out/nowhere')).rejects.toThrow(/is quantised/);
     await expect(peft.saveModel('out/nowhere')).rejects.toThrow(ConfigError);
   });
 

@@ -8,6 +8,7 @@ import type {SharedPart, SharedShape} from '../sites/shared-weights.js';
 import type {SiteUsage} from '../sites/usage.js';
 import type {Preparation} from '../tfjs/recompile.js';
 import type {ContextStore} from './context.js';
+import type {MergedAdapter} from './exchanged.js';
 import type {LayerGap} from './layer-gap.js';
 import type {PackableMatrix} from './packable.js';
 import type {AlsoTrain, AnyUpgradeConfig, Plan} from './plan.js';
@@ -59,6 +60,8 @@ export interface AdaptedModel {
   /** Name of the active adapter; null while the model is as it was before. */
   readonly active: string | null;
   readonly context: ContextStore;
+  /** The adapter that is merged into the base, if one is. */
+  merged?: MergedAdapter | undefined;
   /** The factor of the routers' losses at its sites. */
   readonly lossScale: LossScale;
   /** How many sites' routers add a loss while training, with the active adapter. */

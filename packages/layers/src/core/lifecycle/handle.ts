@@ -175,6 +175,8 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     upgrades.set(this.model, this);
     const isLast = () => this.state.isLastHolder;
     this.release ??= beforeDispose(this.model, isLast, () => {
+      this.state.merged?.exchanged.release();
+      this.state.merged = undefined;
       this.changing().release();
       this.end(
         `${this.state.label[0]!.toUpperCase()}${this.state.label.slice(1)} is disposed. Load it again.`,
@@ -199,17 +201,20 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
   changing(): S {
     const state = this.live();
     state.checkIdle();
+    checkUnmerged(state);
     state.refresh();
     return state;
   }
 
   /** Runs after earlier calls. If the upgrade ended meanwhile, the error says so. */
-  protected inTurn<T>(run: () => Promise<T>): Promise<T> {
+  inTurn<T>(run: () => Promise<T>): Promise<T> {
     return inTurnOf(this.model, () => this.live(), run);
   }
 
-  protected chosen(what: string, options: SaveOptions): {state: S; name: string} {
+  /** The adapter that a caller names, or the current one. */
+  chosen(what: string, options: SaveOptions): {state: S; name: string} {
     const state = this.live();
+    checkUnmerged(state);
     const {name = this.current()} = checkOptions(what, options, ['name']);
     this.check(name);
     state.refresh();
@@ -227,4 +232,12 @@ export class PeftHandle<M extends UpgradableModel, S extends AdaptedModel = Adap
     const known = this.names.map((known) => `'${known}'`).join(', ') || 'none';
     throw new ConfigError(`The model has no adapter ${describe(name)}. Use one of: ${known}.`);
   }
+}
+
+/** @throws ConfigError if an adapter is merged into the base. */
+function checkUnmerged({merged}: AdaptedModel): void {
+  if (merged === undefined) return;
+  throw new ConfigError(
+    `Adapter '${merged.name}' is merged into the model. Call unmerge(peft) of '@tfjs-peft/layers/merge' first.`,
+  );
 }

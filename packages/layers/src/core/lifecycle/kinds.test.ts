@@ -52,7 +52,7 @@ test('once /graph was imported, the same functions take both kinds, and what onl
     /contextFrom works only for a LayersModel.*call setContext/,
   );
   await expect(anyOf(layers).saveModel()).rejects.toThrow(/call model\.save/);
-  await expect(anyOf(layers).merge()).rejects.toThrow(/call model\.save/);
+  await expect(anyOf(graph).merge()).rejects.toThrow(/exportPlain\(peft, to\)/);
   const alsoTrain = {...LORA, alsoTrain: ['site']} as UpgradeConfig<GraphModel>;
   await expect(upgrade(await graphModel(), alsoTrain)).rejects.toThrow(
     /alsoTrain works only for a LayersModel/,

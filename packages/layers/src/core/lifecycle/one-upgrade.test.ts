@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {inspect, loadPeft, type Peft, upgrade} from '../../graph.js';
 import {DIALECTS, X_SHAPE} from '../../graph-model/testing/graphs.js';
+import {exportPlain} from '../../merge.js';
 import {compile, inputsOf, nested, predict, sequential, train} from '../../testing/models.js';
 import {disposeOptimizer} from '../tfjs/recompile.js';
 
@@ -214,7 +215,7 @@ describe.each(KINDS)('a %s', (kind, make) => {
       () => inspect(model),
       () => peft.save(folder),
       () => peft.load(places.a),
-      () => (peft as Peft<GraphModel>).merge(folder),
+      () => exportPlain(peft, folder),
       () => peft.usage(),
       () => up(model, {adapter: LORA}),
       () => loadInto(model, places.a),

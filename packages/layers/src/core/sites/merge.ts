@@ -39,7 +39,7 @@ export async function mergeSite(operation: Operation, adapter: Adapter, label: s
       `${label}: its ${adapter.type} adapter cannot be merged exactly: ${why}. Save the model with its adapter instead.`,
     );
   if (adapter.virtualTokens) throw refuse('it puts tokens before the output');
-  if (packedOf(operation.frozen.kernel) !== undefined) {
+  if (tf.tidy(() => packedOf(operation.frozen.kernel) !== undefined)) {
     throw new UnsupportedSiteError(
       `${label}: its weight is quantised, and rounding the merged weight would lose much of the adapter's ` +
         'change. Call dequantizeModel(model) before you merge, or save the model with its adapter.',
@@ -219,7 +219,7 @@ function multiplyOut(
     ...(gates && {gates}),
     ...(topK && {topK}),
   };
-  const linear = activation === undefined;
+  const linear = activation === undefined || activation.fused === 'linear';
   const times = (x: tf.Tensor, vector: tf.Tensor | undefined) =>
     vector === undefined ? x : tf.mul(x, vector);
   const behind = linear ? post : undefined;

@@ -79,6 +79,11 @@ export class Freezer {
     return this.layers.get(layer)?.trainableWeights ?? internals(layer)._trainableWeights;
   }
 
+  /** Layers that have been frozen, with their `trainable` of before. */
+  get before(): [Layer, boolean][] {
+    return [...this.layers].map(([layer, {trainable}]) => [layer, trainable]);
+  }
+
   /** Exposes trainable weights inside a model that was frozen as a whole. */
   open(containers: readonly Container[]): void {
     for (const container of containers) {

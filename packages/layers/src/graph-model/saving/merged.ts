@@ -1,39 +1,31 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
-import type {Adapter} from '../../core/adapters/adapter.js';
 import {editedArtifacts, type GraphDef, GraphEditor, nodeOf} from '../../core/io/graph-editor.js';
 import {copyTopology, weightBytes} from '../../core/io/weight-bytes.js';
-import {type Merged, mergeSite} from '../../core/sites/merge.js';
+import type {Merged} from '../../core/sites/merge.js';
 import type {Constant} from '../constants.js';
 import type {NodeSite} from '../sites/node-site.js';
 
-/** A site, and the adapter that is to be saved. */
-export interface MergeableSite {
+/** A site, and the weights that it gets. */
+interface MergedSite {
   /** The node's name. */
   path: string;
   node: NodeSite;
-  adapter: Adapter;
+  merged: Merged;
 }
 
 /**
  * The file of a model with an adapter worked into its weights: a plain GraphModel
  * that needs none of our packages.
  *
- * @throws UnsupportedSiteError if an adapter cannot be merged exactly.
+ * @throws UnsupportedSiteError if a site has no place for the weights.
  */
 export async function mergedArtifacts(
   source: tf.io.ModelArtifacts,
-  sites: readonly MergeableSite[],
+  sites: readonly MergedSite[],
 ): Promise<tf.io.ModelArtifacts> {
   const graph = new GraphEditor(copyTopology<GraphDef>(source.modelTopology!));
-  for (const {path, node, adapter} of sites) {
-    const merged = await mergeSite(node.operation, adapter, `Node '${path}'`);
-    try {
-      await write(graph, path, node, merged);
-    } finally {
-      tf.dispose(merged);
-    }
-  }
+  for (const {path, node, merged} of sites) await write(graph, path, node, merged);
   return editedArtifacts(source, graph, await weightBytes(source));
 }
 

@@ -5,12 +5,15 @@ import {editedArtifacts, encodeString, type GraphDef, GraphEditor} from '../../c
 import {copyTopology, weightBytes} from '../../core/io/weight-bytes.js';
 import {SAVED_SITE_OP} from '../interception.js';
 import type {Executor, GraphNode} from '../internals.js';
+import type {NodeSite} from '../sites/node-site.js';
 import {cutFragment} from './fragment.js';
-import type {MergeableSite} from './merged.js';
 import {encodeRecord, RECORD} from './site-record.js';
 
 /** A site and all of its adapter. */
-export interface SiteToSave extends MergeableSite {
+export interface SiteToSave {
+  /** The node's name. */
+  path: string;
+  node: NodeSite;
   at: GraphNode;
   config: AdapterConfig;
   weights: ReadonlyMap<string, WeightValues>;

@@ -3,6 +3,7 @@ import '@tfjs-peft/kernels/cpu';
 import {loadGraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, inspect, upgrade} from '../../graph.js';
+import {exportPlain} from '../../merge.js';
 import {NODES} from '../testing/nodes.js';
 import {close, fill, memory, run} from '../testing/run.js';
 
@@ -72,7 +73,7 @@ describe.each(Object.keys(NODES))('%s', (name) => {
       const peft = await upgrade(model, {adapter: {type: 'lora', rank: 2}, targets});
       fill(peft);
       const place = memory();
-      await peft.merge(place);
+      await exportPlain(peft, place);
       const plain = await loadGraphModel(place);
       close(await run(plain, makeX()), await run(model, makeX()), 2e-5);
     });

@@ -11,6 +11,16 @@ export interface LayerCall {
   training: boolean;
 }
 
+/** Where a layer has the frozen weights of its operation. */
+export interface SiteWeights {
+  kernel: tfl.LayerVariable;
+  bias?: tfl.LayerVariable | null | undefined;
+  /** The weight with a kernel matrix [inputDim, outputDim]. Default: that matrix in the weight's shape. */
+  toKernel?(matrix: tf.Tensor2D): tf.Tensor;
+  /** The weight with a bias [outputDim]. Default: that bias. */
+  toBias?(bias: tf.Tensor1D): tf.Tensor;
+}
+
 /** Defines how layers of one class are sites. */
 export interface LayerSite {
   /** Its name in reports, such as `conv2d`. */
@@ -26,6 +36,8 @@ export interface LayerSite {
    * operation: a plain product, or a lookup. Only such layers can be quantised.
    */
   matrix?(layer: tfl.layers.Layer): tfl.LayerVariable;
+  /** The weights that hold the operation's frozen ones. Without it, no adapter can be merged here. */
+  weights?(layer: tfl.layers.Layer): SiteWeights;
   /** Returns the operation's input for a call. Default: the first input, as float32. */
   input?(call: LayerCall): tf.Tensor;
   /** Returns the mask of the routers' input. Default: the mask that tfjs-layers passes. */

@@ -88,6 +88,11 @@ export class TrainedLayers {
     return [...this.layers.values()].filter(({copies}) => copies.has(adapter)).map(({at}) => at);
   }
 
+  /** The weights that an adapter trains, each with its copy. */
+  valuesOf(adapter: string): [Variable, tf.Variable][] {
+    return [...this.layers.values()].flatMap(({copies}) => [...(copies.get(adapter) ?? [])]);
+  }
+
   /** An adapter's copies at those of its layers that the model has, by the names that files give them. */
   variablesOf(adapter: string, layers: readonly LocatedLayer[]): FileVariables[] {
     const own = layers.filter(({layer}) => this.layers.get(layer)?.copies.has(adapter));

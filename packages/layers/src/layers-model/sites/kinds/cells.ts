@@ -63,6 +63,13 @@ export function inputBias({bias}: CellInternals): {bias?: tf.Tensor1D} {
   return {bias: bias.shape.length === 1 ? (bias.read() as tf.Tensor1D) : biasRow(bias, 0)};
 }
 
+/** A cell's bias with another one of its input product. */
+export function withInputBias(bias: tf.Tensor, input: tf.Tensor1D): tf.Tensor {
+  if (bias.rank === 1) return input;
+  const [, width] = bias.shape as [number, number];
+  return tf.concat([tf.reshape(input, [1, width]), tf.slice(bias, [1, 0], [1, width])]);
+}
+
 function biasRow(bias: tfl.LayerVariable, row: number): tf.Tensor1D {
   const width = bias.shape[1]!;
   return tf.reshape(tf.slice(bias.read(), [row, 0], [1, width]), [width]);

@@ -9,9 +9,12 @@ import {
   type Pair,
   type Window,
 } from '../../../core/sites/operations/convolution.js';
-import {transposedConvolution} from '../../../core/sites/operations/transposed-convolution.js';
+import {
+  transposedConvolution,
+  transposedKernel,
+} from '../../../core/sites/operations/transposed-convolution.js';
 import {inside} from '../../../core/tfjs/internals.js';
-import type {LayerSite} from '../layer-site.js';
+import type {LayerSite, SiteWeights} from '../layer-site.js';
 import type {KernelInternals} from './dense.js';
 
 /** The private fields of a stock convolution that sites read. */
@@ -73,10 +76,17 @@ function sourceOf(layer: ConvolutionInternals, window = windowOf(layer)): Convol
   };
 }
 
+/** The weights of a convolution, of whichever kind. */
+function weightsOf(layer: tfl.layers.Layer): SiteWeights {
+  const {depthwiseKernel, kernel, bias} = inside<ConvolutionInternals>(layer);
+  return {kernel: (depthwiseKernel ?? kernel)!, bias};
+}
+
 /** A Conv1D or Conv2D; see {@link convolution}. */
 export function convolutionSite(kind: string): LayerSite {
   return {
     kind,
+    weights: weightsOf,
     operation(layer) {
       const conv = inside<ConvolutionInternals>(layer);
       return convolution(sourceOf(conv));
@@ -87,6 +97,7 @@ export function convolutionSite(kind: string): LayerSite {
 /** A DepthwiseConv2D; see {@link depthwiseConvolution}. */
 export const DEPTHWISE: LayerSite = {
   kind: 'depthwiseConv2d',
+  weights: weightsOf,
   operation(layer) {
     const conv = inside<ConvolutionInternals>(layer);
     // The stock layer ignores its dilations, and so must its stand-in.
@@ -97,6 +108,11 @@ export const DEPTHWISE: LayerSite = {
 /** A Conv2DTranspose; see {@link transposedConvolution}. */
 export const TRANSPOSED: LayerSite = {
   kind: 'conv2dTranspose',
+  weights(layer) {
+    const weights = weightsOf(layer);
+    const [height, width, , channels] = weights.kernel.shape as number[];
+    return {...weights, toKernel: (matrix) => transposedKernel(matrix, [height!, width!], channels!)};
+  },
   operation(layer) {
     const conv = inside<ConvolutionInternals>(layer);
     return transposedConvolution({

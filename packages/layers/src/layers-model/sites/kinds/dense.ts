@@ -20,6 +20,10 @@ export function vectorOf(bias: tfl.LayerVariable | null | undefined): {bias?: tf
 export const DENSE: LayerSite = {
   kind: 'dense',
   matrix: (layer) => inside<KernelInternals>(layer).kernel!,
+  weights: (layer) => {
+    const {kernel, bias} = inside<KernelInternals>(layer);
+    return {kernel: kernel!, bias};
+  },
   operation(layer) {
     const dense = inside<KernelInternals>(layer);
     return {

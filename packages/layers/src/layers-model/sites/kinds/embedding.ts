@@ -14,6 +14,7 @@ interface EmbeddingInternals {
 export const EMBEDDING: LayerSite = {
   kind: 'embedding',
   matrix: (layer) => inside<EmbeddingInternals>(layer).embeddings!,
+  weights: (layer) => ({kernel: inside<EmbeddingInternals>(layer).embeddings!}),
   operation(layer) {
     const stock = inside<EmbeddingInternals>(layer);
     return lookup(() => stock.embeddings!.read() as tf.Tensor2D);

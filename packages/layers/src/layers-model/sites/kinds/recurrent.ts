@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {inside} from '../../../core/tfjs/internals.js';
 import type {LayerCall, LayerSite} from '../layer-site.js';
-import {type CellInternals, inputBias, STEPS} from './cells.js';
+import {type CellInternals, inputBias, STEPS, withInputBias} from './cells.js';
 
 function cellOf(layer: tfl.layers.Layer): CellInternals & tfl.layers.Layer {
   return inside<{cell: CellInternals & tfl.layers.Layer}>(layer).cell;
@@ -24,6 +24,10 @@ function dropoutMask(shape: number[], rate: number | undefined, training: boolea
 export function recurrentSite(kind: string): LayerSite {
   return {
     kind,
+    weights(layer) {
+      const {kernel, bias} = cellOf(layer);
+      return {kernel: kernel!, bias, ...(bias && {toBias: (vector) => withInputBias(bias.read(), vector)})};
+    },
     operation(layer) {
       const cell = cellOf(layer);
       const className = cell.getClassName();

@@ -16,6 +16,10 @@ interface SeparableInternals extends ConvolutionInternals {
 /** A SeparableConv2D: the site is its product over the channels, which follows its depthwise convolution. */
 export const SEPARABLE: LayerSite = {
   kind: 'separableConv2d',
+  weights(layer) {
+    const {pointwiseKernel, bias} = inside<SeparableInternals>(layer);
+    return {kernel: pointwiseKernel!, bias};
+  },
   operation(layer) {
     const stock = inside<SeparableInternals>(layer);
     windowOf(stock);

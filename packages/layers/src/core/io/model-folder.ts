@@ -1,19 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  type Files,
-  type NewFile,
-  readFromFolder,
-  removeFromFolder,
-  writeFolder,
-} from '../../core/io/folder.js';
-import {
-  askHandler,
-  folderOf,
-  noHandler,
-  oneHandler,
-  type StorageLocation,
-} from '../../core/io/storage-location.js';
-import {decodeText, encodeText} from '../../core/io/text-encoding.js';
+import {type Files, type NewFile, readFromFolder, removeFromFolder, writeFolder} from './folder.js';
+import {askHandler, folderOf, noHandler, oneHandler, type StorageLocation} from './storage-location.js';
+import {decodeText, encodeText} from './text-encoding.js';
 
 const TOPOLOGY = 'model.json';
 

@@ -7,7 +7,9 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {type Peft, upgrade} from '../../graph.js';
-import {GraphBuilder} from '../testing/builder.js';
+import {GraphBuilder} from '../../graph-model/testing/builder.js';
+import {exportPlain} from '../../merge.js';
+import type {StorageLocation} from './storage-location.js';
 
 let root: string;
 let peft: Peft<GraphModel>;
@@ -32,10 +34,15 @@ function folder(files: Record<string, string> = {}): string {
   return place;
 }
 
-describe.each(['saveModel', 'merge'] as const)('%s to a folder', (method) => {
+const STORES = {
+  saveModel: (place) => peft.saveModel(place),
+  exportPlain: (place) => exportPlain(peft, place),
+} satisfies Record<string, (place: StorageLocation) => Promise<string[]>>;
+
+describe.each(Object.entries(STORES))('%s to a folder', (name, store) => {
   it('replaces what an earlier one stored, and leaves nothing else behind', async () => {
     const place = folder({'README.md': '# my project'});
-    for (let i = 0; i < 3; i++) await peft[method](place);
+    for (let i = 0; i < 3; i++) await store(place);
     const names = readdirSync(place).sort();
     expect(names).toEqual([
       'README.md',
@@ -50,15 +57,15 @@ describe.each(['saveModel', 'merge'] as const)('%s to a folder', (method) => {
   it("leaves a model alone that it did not store, such as the base's own", async () => {
     const files = {'model.json': '{"modelTopology": {}}', 'group1-shard1of1.bin': 'weights'};
     const place = folder(files);
-    await expect(peft[method](place)).rejects.toThrow(ConfigError);
-    await expect(peft[method](place)).rejects.toThrow(/its model.json was not written by tfjs-peft/);
+    await expect(store(place)).rejects.toThrow(ConfigError);
+    await expect(store(place)).rejects.toThrow(/its model.json was not written by tfjs-peft/);
     expect(readdirSync(place).sort()).toEqual(Object.keys(files).sort());
     expect(readFileSync(join(place, 'model.json'), 'utf8')).toBe(files['model.json']);
   });
 
   it('never touches weights that no model.json of ours names', async () => {
     const place = folder({'group1-shard1of1.bin': 'weights'});
-    await peft[method](place);
+    await store(place);
     expect(readFileSync(join(place, 'group1-shard1of1.bin'), 'utf8')).toBe('weights');
   });
 
@@ -68,11 +75,11 @@ describe.each(['saveModel', 'merge'] as const)('%s to a folder', (method) => {
         throw new TypeError('disk on fire');
       },
     };
-    await expect(peft[method](failing)).rejects.toThrow(ConfigError);
-    await expect(peft[method](failing)).rejects.toThrow(/disk on fire/);
-    const claims = (url: string | string[]) => (String(url).startsWith(`${method}x://`) ? failing : null);
+    await expect(store(failing)).rejects.toThrow(ConfigError);
+    await expect(store(failing)).rejects.toThrow(/disk on fire/);
+    const claims = (url: string | string[]) => (String(url).startsWith(`${name}x://`) ? failing : null);
     tf.io.registerSaveRouter(claims as never);
     tf.io.registerSaveRouter(claims as never);
-    await expect(peft[method](`${method}x://a`)).rejects.toThrow(/2 IO handlers of tfjs claim/);
+    await expect(store(`${name}x://a`)).rejects.toThrow(/2 IO handlers of tfjs claim/);
   });
 });

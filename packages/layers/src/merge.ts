@@ -1,0 +1,14 @@
+// Registers LayersModels, and the layers that saved models have.
+import './index.js';
+import {registerMerger} from './core/lifecycle/mergeable.js';
+import {layersMerger} from './layers-model/merging.js';
+
+registerMerger('layer', layersMerger);
+
+export type {SaveResult} from './core/io/storage.js';
+export type {StorageLocation} from './core/io/storage-location.js';
+export type {LoadOptions} from './core/lifecycle/load.js';
+export type {AnyPeft, SaveOptions, UpgradableModel} from './core/lifecycle/peft.js';
+export type {Report} from './core/lifecycle/report.js';
+export type {SiteUsage} from './core/sites/usage.js';
+export {exportPlain, type MergeOptions, merge, unmerge} from './merge/merge.js';
