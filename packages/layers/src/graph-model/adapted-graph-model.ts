@@ -34,6 +34,7 @@ import type {SiteStage} from '../core/sites/run-site.js';
 import type {SiteUsage} from '../core/sites/usage.js';
 import {isPackedVariable, packedOf} from '../core/tfjs/packed-variable.js';
 import type {Preparation} from '../core/tfjs/recompile.js';
+import {addedNode} from './added-node.js';
 import {checkAlive, countParameters, hashableWeights} from './base-weights.js';
 import {handOn} from './epilogue.js';
 import {Heads} from './heads.js';
@@ -41,7 +42,7 @@ import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
 import {NodeMatrix, type PackedReaders, readersOf} from './packing.js';
-import {type Chain, chainOf, Probes} from './probes.js';
+import {type Chain, chainOf, innerNodes, Probes} from './probes.js';
 import {registerNodes} from './register.js';
 import {upgradedArtifacts} from './saving/upgraded.js';
 import type {NodeSite} from './sites/node-site.js';
@@ -59,6 +60,12 @@ const packedModels = shared('layers.packed-graphs', () => new WeakMap<GraphModel
 /** A model as it was left with packed weights, or before its first upgrade. */
 export function graphStateOf(model: GraphModel): AdaptedGraphModel {
   return packedModels.get(model) ?? new AdaptedGraphModel(model);
+}
+
+/** Lets the nodes of a model with packed weights run anew, when a node was added to it or taken out. */
+export function refreshPacked(model: GraphModel): void {
+  const state = packedModels.get(model);
+  state?.activate(state.active);
 }
 
 /**
@@ -167,6 +174,10 @@ export class AdaptedGraphModel implements AdaptedModel {
       for (const variable of adapted.weights) variable.trainable = trainable.has(variable);
       if (!active && !this.packed.has(path) && !this.watched.has(path)) continue;
       const run = (inputs: tf.Tensor[], until?: SiteStage) => this.run(node, adapted, inputs, until);
+      if (this.isApart(at, node)) {
+        this.interception.set(at.node, (inputs) => run(inputs, 'product'));
+        continue;
+      }
       this.interception.set(at.node, (inputs) => {
         this.watched.get(path)?.(inputs);
         return run(inputs);
@@ -192,6 +203,16 @@ export class AdaptedGraphModel implements AdaptedModel {
     this.dropIdle();
     this.adapters.delete(name);
     this.heads.remove(name);
+  }
+
+  /** Whether a side network reads what nodes of a site give one by one, or is in the place of one. */
+  private isApart(at: LocatedNode, node: NodeSite): boolean {
+    const added = addedNode(this.model);
+    if (added === undefined || node.absorbed.length === 0) return false;
+    // First the nodes themselves: while the network is in the place of one, that one has other inputs.
+    const own = [at.node, ...node.absorbed.map((absorbed) => absorbed.node)];
+    if (own.some(({name}) => name === added.name)) return true;
+    return [...innerNodes(at.node, node)].some((each) => added.reads.has(each));
   }
 
   /** Forgets sites that have neither adapters nor packed weights. */
@@ -222,7 +243,8 @@ export class AdaptedGraphModel implements AdaptedModel {
   /** Nodes whose work a site of the active adapter does, and which of their inputs they hand on. */
   get absorbed(): Map<GraphNode, number> {
     const running = [...this.sites].filter(
-      ([path, {adapted}]) => adapted.active !== null || this.packed.has(path),
+      ([path, {at, node, adapted}]) =>
+        (adapted.active !== null || this.packed.has(path)) && !this.isApart(at, node),
     );
     return new Map(
       running.flatMap(([, {node}]) =>

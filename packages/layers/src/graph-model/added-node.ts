@@ -1,10 +1,15 @@
 import {shared} from '@tfjs-peft/kernels';
+import type {GraphNode} from './internals.js';
 import type {TrainedVariable} from './training/graph-layer.js';
 
 /** A node with trained variables that is there besides what an upgrade adapts. */
 export interface AddedNode {
   name: string;
   variables: readonly TrainedVariable[];
+  /** Nodes whose own outputs it reads, so that no other node may do their work. */
+  reads: ReadonlySet<GraphNode>;
+  /** A trainer is about to run a batch. */
+  begin(): void;
 }
 
 /** By model, while the node runs. */

@@ -16,7 +16,7 @@ export function countParameters({weightMap}: Executor): number {
 }
 
 /** The weights of a graph, to be hashed. */
-export function hashableWeights({weightMap}: Executor): Hashable[] {
+export function hashableWeights({weightMap}: Pick<Executor, 'weightMap'>): Hashable[] {
   return Object.entries(weightMap).flatMap(([name, tensors]) =>
     tensors.map((tensor) => ({
       name,

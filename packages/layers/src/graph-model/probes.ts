@@ -20,18 +20,31 @@ export interface Chain {
   stages: ReadonlyMap<GraphNode, NodePlan>;
 }
 
+/** The nodes of a site but for the last, which gives its output. */
+export function innerNodes(node: GraphNode, {absorbed}: NodeSite): Set<GraphNode> {
+  const inner = new Set<GraphNode>();
+  let at = node;
+  for (const {node: behind, input} of absorbed) {
+    for (let passed = inputOf(behind, input).node; passed !== at; passed = passed.inputs[0]!)
+      inner.add(passed);
+    inner.add(at);
+    at = behind;
+  }
+  return inner;
+}
+
 /** @param run The site's output of its node's inputs, or what comes before. */
 export function chainOf(
   node: GraphNode,
-  {absorbed}: NodeSite,
+  site: NodeSite,
   run: (inputs: tf.Tensor[], until?: SiteStage) => tf.Tensor,
 ): Chain {
+  const {absorbed} = site;
   const own = node.inputs.map((_, i) => inputOf(node, i));
-  const inner = new Set<GraphNode>();
+  const inner = innerNodes(node, site);
   const stages = new Map<GraphNode, NodePlan>();
   if (absorbed.length === 0) return {node, inner, stages};
   stages.set(node, {inputs: own, run: (inputs) => run(inputs, 'product')});
-  let at = node;
   for (const [i, {node: behind, input, sum}] of absorbed.entries()) {
     const before = inputOf(behind, input);
     const until = i < absorbed.length - 1 ? 'bias' : undefined;
@@ -42,9 +55,6 @@ export function chainOf(
         return sum === undefined ? y : inShapeOfSum(y, sum, behind.name);
       },
     });
-    for (let passed = before.node; passed !== at; passed = passed.inputs[0]!) inner.add(passed);
-    inner.add(at);
-    at = behind;
   }
   return {node, inner, stages};
 }

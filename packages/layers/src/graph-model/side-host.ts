@@ -4,8 +4,9 @@ import {ConfigError, describe} from '@tfjs-peft/kernels';
 import {own} from '../core/io/json.js';
 import type {Hashable} from '../core/io/weight-hashes.js';
 import {checkIdle} from '../core/lifecycle/model-lock.js';
-import type {SideHost, SidePlaces, SideRun} from '../core/lifecycle/side-host.js';
+import type {NormWeight, SideHost, SidePlaces, SideRun} from '../core/lifecycle/side-host.js';
 import {listNames, reasonOf} from '../core/messages.js';
+import {refreshPacked} from './adapted-graph-model.js';
 import {setAddedNode} from './added-node.js';
 import {checkAlive, countParameters, hashableWeights} from './base-weights.js';
 import {Interception} from './interception.js';
@@ -15,6 +16,7 @@ import {cutGraph} from './training/cut.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './training/endpoint.js';
 import {asTrained} from './training/graph-layer.js';
 import {type GraphInputs, namedInputs} from './training/inputs.js';
+import {findLayerNorms} from './training/layer-norms.js';
 
 /** Behind the name of the last tap's node: the node that does its work while a side network runs. */
 const BASE = '/tfjs-peft-base';
@@ -32,6 +34,12 @@ export class GraphHost implements SideHost {
   private readonly interception = new Interception();
   private side: SideRun | undefined;
   private restore: (() => void) | undefined;
+  private enabled = false;
+  /** The base's values of the weights in whose place trained ones are. */
+  private replaced: Record<string, tf.Tensor[]> = {};
+  heldBytes: number | null = null;
+  /** Bytes there were before the batch that is run. */
+  private before = 0;
 
   private constructor(
     readonly model: GraphModel,
@@ -82,8 +90,18 @@ export class GraphHost implements SideHost {
     checkIdle(this.model);
   }
 
+  get norms(): NormWeight[] {
+    const {executor} = this;
+    const nodes = Object.values(executor.graph.nodes).filter(
+      ({name}) => !Object.hasOwn(executor.weightMap, name),
+    );
+    const norms = findLayerNorms(executor, new Set(nodes), new Set());
+    const constants = norms.flatMap(({gamma, beta}) => [gamma, beta]);
+    return [...new Map(constants.map(({name, read}) => [name, {name, read}])).values()];
+  }
+
   frozenWeights(): Hashable[] {
-    return hashableWeights(this.executor);
+    return hashableWeights({weightMap: {...this.executor.weightMap, ...this.replaced}});
   }
 
   attach(side: SideRun): void {
@@ -92,6 +110,16 @@ export class GraphHost implements SideHost {
   }
 
   enable(enabled: boolean): void {
+    this.enabled = enabled;
+    this.link(enabled);
+  }
+
+  pause(): () => void {
+    this.link(false);
+    return () => this.link(this.enabled);
+  }
+
+  private link(enabled: boolean): void {
     if (enabled === (this.restore !== undefined)) return;
     if (enabled) this.insert(this.side!);
     else this.takeOut();
@@ -110,6 +138,15 @@ export class GraphHost implements SideHost {
   private insert(side: SideRun): void {
     const {nodes} = this.executor.graph;
     const {node} = this.taps.at(-1)!;
+    setAddedNode(this.model, {
+      name: node.name,
+      variables: side.variables.map((variable) => asTrained(variable.read() as tf.Variable)),
+      reads: new Set(this.taps.map((tap) => tap.node)),
+      begin: () => {
+        this.before = tf.engine().state.numBytes;
+      },
+    });
+    refreshPacked(this.model);
     const others = [...this.taps.slice(0, -1), ...(this.mask === undefined ? [] : [this.mask])];
     const base: GraphNode = {...node, name: node.name + BASE, children: [node]};
     const {inputs, inputNames, inputParams} = node;
@@ -130,21 +167,36 @@ export class GraphHost implements SideHost {
       inputParams: {},
     });
     this.interception.set(node, ([last, ...rest]) => {
+      const {state} = tf.engine();
+      if (state.gradientDepth > 0) this.heldBytes = state.numBytes - this.before;
       const taps = [...rest.slice(0, this.taps.length - 1), last!];
       const mask = this.mask === undefined ? undefined : rest.at(-1)!;
       return side.apply(taps, mask);
     });
-    setAddedNode(this.model, {
-      name: node.name,
-      variables: side.variables.map((variable) => asTrained(variable.read() as tf.Variable)),
-    });
+    this.replace(side);
     this.restore = () => {
-      setAddedNode(this.model, undefined);
+      this.putBack();
       this.interception.clear();
       Object.assign(node, {inputs, inputNames, inputParams});
       delete nodes[base.name];
       for (const back of undo.reverse()) back();
+      setAddedNode(this.model, undefined);
+      refreshPacked(this.model);
     };
+  }
+
+  /** Puts trained weights of layer norms into the graph, where a trainer finds variables by itself. */
+  private replace({norms}: SideRun): void {
+    const {executor} = this;
+    const own = [...norms].map(([name, variable]): [string, tf.Tensor[]] => [name, [variable.read()]]);
+    this.replaced = Object.fromEntries(own.map(([name]) => [name, executor.weightMap[name]!]));
+    // Its setter notes which tensors the executor must not dispose.
+    executor.weightMap = {...executor.weightMap, ...Object.fromEntries(own)};
+  }
+
+  private putBack(): void {
+    this.executor.weightMap = {...this.executor.weightMap, ...this.replaced};
+    this.replaced = {};
   }
 
   private takeOut(): void {

@@ -28,6 +28,7 @@ import {inTurn} from '../core/lifecycle/model-lock.js';
 import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import type {UpgradableModel} from '../core/lifecycle/peft.js';
 import {isNamed, type Targets} from '../core/lifecycle/select.js';
+import {withoutBeside} from '../core/lifecycle/side-host.js';
 import {type CalibrationData, calibrate, checkData} from './calibrate.js';
 import {makeReport, type QuantizationReport} from './report.js';
 
@@ -62,7 +63,8 @@ interface Coded extends Planned {
  * unpacked only inside the products that use them. Biases and all other weights stay as they are. The model
  * stays your own object, and everything goes on working:
  *
- * - `upgrade` trains adapters on top (QLoRA), and what is upgraded already can be quantised.
+ * - `upgrade` trains adapters on top (QLoRA), and what is upgraded already can be quantised. So can a model
+ * beside which a side network stands (MP-ISMoE); data that calibrates runs the base alone.
  * - Quantised weights are frozen, whatever their `trainable` is set to; a compiled model that was to train
  * them is compiled again with a fresh optimizer. Setting them is refused.
  * - `getWeights`, `summary` and hashes see the numbers that the codes stand for, unpacked one at a time.
@@ -91,7 +93,7 @@ export async function quantizeModel(
   model: UpgradableModel | tfl.LayersModel,
   options: QuantizeModelOptions,
 ): Promise<QuantizationReport> {
-  return inTurn(model, async () => {
+  return inBase(model, async () => {
     const {
       format,
       quantizer = 'nearest',
@@ -121,6 +123,11 @@ export async function quantizeModel(
     }));
     return makeReport(layers, skipped);
   });
+}
+
+/** Changes a model in its turn, and without the side network that it may have. */
+function inBase<T>(model: object, change: () => Promise<T>): Promise<T> {
+  return inTurn(model, () => withoutBeside(model, change));
 }
 
 /** Which weights are packed, and which are not and why. */
@@ -222,7 +229,7 @@ function commit(state: AdaptedModel, coded: readonly Coded[]): readonly Coded[] 
  * ```
  */
 export async function dequantizeModel(model: UpgradableModel | tfl.LayersModel): Promise<string[]> {
-  return inTurn(model, async () => {
+  return inBase(model, async () => {
     const state = peftOf(model).changing();
     const preparation = state.preparePacking();
     const unpacked = state

@@ -7,6 +7,7 @@ import {largestDifference} from '@tfjs-peft/testing/compare';
 import {loadPeft, upgrade} from '../index.js';
 import {dense} from '../testing/models.js';
 import {attachSideNetwork, loadSideNetwork, type SideConfig} from './attach.js';
+import type {SidePeft} from './peft.js';
 
 let folder: string;
 
@@ -394,6 +395,54 @@ test.each<[string, SideConfig, RegExp]>([
   expect(tf.memory().numTensors).toBe(tensors);
   expect(model.trainableWeights).toHaveLength(8);
   model.dispose();
+});
+
+test('layers inside others are refused by name, and those of a nested model are tapped in that model', async () => {
+  const inner = tf.sequential({
+    name: 'inner',
+    layers: [dense('a', 6, 1, {inputShape: [4, 3]}), dense('b', 6, 2, {activation: 'tanh'})],
+  });
+  const x = tf.input({shape: [4, 3], name: 'x'});
+  const shared = dense('shared', 6, 3);
+  const step = dense('step', 6, 4);
+  const each = tf.layers.timeDistributed({name: 'each', layer: step}).apply(inner.apply(x)) as Symbolic;
+  const twice = shared.apply(shared.apply(each)) as Symbolic;
+  const pooled = tf.layers.globalAveragePooling1d({name: 'pool'}).apply(twice) as Symbolic;
+  const model = tf.model({inputs: x, outputs: dense('head', 2, 5).apply(pooled) as Symbolic});
+  const attach = (...taps: string[]) => attachSideNetwork(model, {taps, width: 4, seed: 1});
+  for (const name of ['a', 'inner/a', 'inner/b'])
+    await expect(attach(name, 'each')).rejects.toThrow(
+      `'${name}' is inside 'inner'. Name 'inner', or call attachSideNetwork with that model alone: ` +
+        `model.getLayer('inner').`,
+    );
+  await expect(attach('inner', 'step')).rejects.toThrow(
+    "'step' is inside 'each' (TimeDistributed). Name 'each', whose output it gives.",
+  );
+  await expect(attach('each', 'shared')).rejects.toThrow("'shared' is used 2 times in the model");
+  (await attach('inner', 'each')).remove();
+
+  const given = tf.randomNormal([3, 4, 3], 0, 1, 'float32', 1);
+  const stock = predict(model, given);
+  const part = model.getLayer('inner') as tf.layers.Layer as unknown as tf.LayersModel;
+  const side = await attachSideNetwork(part, {taps: ['a', 'b'], width: 4, seed: 1});
+  expect(predict(model, given)).toEqual(stock);
+  for (const layer of [shared, step, model.getLayer('head')]) layer.trainable = false;
+  expect(model.trainableWeights).toHaveLength(side.trainableVariables().length);
+  model.compile({optimizer: tf.train.adam(0.02), loss: 'meanSquaredError'});
+  const {history} = await model.fit(given, tf.ones([3, 2]), {epochs: 20, verbose: 0});
+  expect(history.loss!.at(-1) as number).toBeLessThan(0.7 * (history.loss![0] as number));
+  side.remove();
+  expect(predict(model, given)).toEqual(stock);
+});
+
+test('callers without types are told that there is no context', async () => {
+  const side = await attachSideNetwork(mlp(), {taps: ['a', 'b']});
+  const untyped = side as SidePeft & {
+    contextFrom(...args: unknown[]): void;
+    setContext(context: object): void;
+  };
+  expect(() => untyped.contextFrom('a', () => ({}))).toThrow(/A side network has no context/);
+  expect(() => untyped.setContext({task: 1})).toThrow(/A side network has no context/);
 });
 
 test('what is no model, and places of other sizes, are refused', async () => {

@@ -28,6 +28,14 @@ export interface SideConfig extends SideNetworkConfig {
    * the token ids. Default: the mask that tfjs-layers passes on, if it passes on one.
    */
   mask?: string;
+  /**
+   * Trains the gain and shift of every layer norm of the base too, as MP-ISMoE's tables have it. Gradients
+   * then go through the base from its first layer norm on, and what they need is held: `report().heldBytes`
+   * says how much. LayersModels: LayerNormalization layers; GraphModels: norms that are recognised by what
+   * their nodes compute. The base's own values come back with `disable` and `remove`; the trained ones are
+   * saved with the network. Import `@tfjs-peft/kernels/gradients` too. Default false: all norms are frozen.
+   */
+  trainNorms?: boolean;
   /** Seed of the initial weights. Default: other weights each time. */
   seed?: number;
 }
@@ -44,7 +52,7 @@ export interface GraphSideConfig extends SideConfig {
 /** The models that {@link attachSideNetwork} takes. */
 export type SideModel = tfl.LayersModel | GraphModel;
 
-const OPTIONS = ['taps', 'mask', 'seed', 'example', ...SIDE_OPTIONS] as const;
+const OPTIONS = ['taps', 'mask', 'trainNorms', 'seed', 'example', ...SIDE_OPTIONS] as const;
 
 /**
  * Puts a side network beside a model, in place: small blocks that read what layers of the frozen model give,
@@ -93,7 +101,11 @@ export async function attachSideNetwork<M extends SideModel>(
 }
 
 async function attach<M extends SideModel>(model: M, config: GraphSideConfig): Promise<SideHandle<M>> {
-  const {taps, mask, seed, example, ...network} = checkOptions('attachSideNetwork', config, OPTIONS);
+  const {taps, mask, trainNorms, seed, example, ...network} = checkOptions(
+    'attachSideNetwork',
+    config,
+    OPTIONS,
+  );
   const what = 'attachSideNetwork';
   if (!Array.isArray(taps) || taps.length === 0 || !taps.every((tap) => typeof tap === 'string')) {
     throw new ConfigError(
@@ -103,9 +115,15 @@ async function attach<M extends SideModel>(model: M, config: GraphSideConfig): P
   }
   if (seed !== undefined && !Number.isSafeInteger(seed))
     throw new ConfigError(`${what}: seed is ${describe(seed)}. Set seed to a whole number.`);
-  const places: SidePlaces = {taps: [...taps], mask, example};
+  const norms = checkBoolean(what, 'trainNorms', trainNorms, false);
+  const places: SidePlaces = {taps: [...taps], mask, example, trainNorms: norms};
   checkFree(model);
   const host = await hostOf(model, places);
+  if (norms && host.norms.length === 0) {
+    throw new ConfigError(
+      `${what}: trainNorms: ${host.label} has no layer norm with a gain or a shift. Leave trainNorms out.`,
+    );
+  }
   // The model may have got an adapter while an example ran.
   checkFree(model);
   host.checkIdle();

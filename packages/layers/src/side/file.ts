@@ -14,10 +14,11 @@ export interface SideFileConfig extends FullSideConfig {
   type: typeof SIDE_TYPE;
   taps: string[];
   mask?: string;
+  trainNorms?: true;
 }
 
 /** The config of a network as a file holds it. */
-export function fileConfig({taps, mask}: SidePlaces, config: FullSideConfig): AdapterConfig {
+export function fileConfig({taps, mask, trainNorms}: SidePlaces, config: FullSideConfig): AdapterConfig {
   const {wiring, combine, init, ...rest} = config;
   // Options that the other wiring has not are not for it to read again.
   const ladder = wiring === 'ladder' ? {combine, init} : {};
@@ -25,6 +26,7 @@ export function fileConfig({taps, mask}: SidePlaces, config: FullSideConfig): Ad
     type: SIDE_TYPE,
     taps: [...taps],
     ...(mask !== undefined && {mask}),
+    ...(trainNorms && {trainNorms}),
     wiring,
     ...ladder,
     ...rest,

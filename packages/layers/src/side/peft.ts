@@ -8,7 +8,7 @@ import {digest, fetchStored, type SaveResult, store} from '../core/io/storage.js
 import type {StorageLocation} from '../core/io/storage-location.js';
 import {checkBase} from '../core/lifecycle/base-check.js';
 import {inTurnOf} from '../core/lifecycle/model-lock.js';
-import {type SideHost, type SidePlaces, setBeside} from '../core/lifecycle/side-host.js';
+import {type Beside, type SideHost, type SidePlaces, setBeside} from '../core/lifecycle/side-host.js';
 import {baseWeights} from '../core/lifecycle/weights.js';
 import {offTape} from '../core/tfjs/off-tape.js';
 import {beforeDispose} from '../core/tfjs/wrap-methods.js';
@@ -18,9 +18,12 @@ import {SideNetwork} from './network.js';
 import {readMask} from './tokens.js';
 import {declaredBy, seedsFrom, sideValues} from './weights.js';
 
+/** The part of a side network that layer norms of the base are. */
+const NORMS = 'norms';
+
 /** A part of a side network in a {@link SideReport}. */
 export interface SidePart {
-  /** Such as `block1`, `down0` or `up`. */
+  /** Such as `block1`, `down0` or `up`; `norms` are layer norms of the base. */
   name: string;
   /** Number of its parameters, all of which are trained. */
   trainable: number;
@@ -32,14 +35,19 @@ export interface SideReport {
   /** All options of the network, with their defaults. */
   config: FullSideConfig;
   parts: SidePart[];
-  /** Number of trained parameters. */
+  /** Number of trained parameters: the network's, and those of layer norms with `trainNorms`. */
   trainable: number;
   /** Number of parameters of the model. */
   base: number;
-  /** Number of parameters of the model with the network. */
+  /** Number of parameters of the model and the network; layer norms count once. */
   total: number;
   /** trainable / total. */
   share: number;
+  /**
+   * Bytes that the last training step held of the base in front of the last tap: the taps, and with
+   * `trainNorms` what gradients through the base need. Null before the first step.
+   */
+  heldBytes: number | null;
   /** The report as text. */
   toString(): string;
 }
@@ -67,7 +75,7 @@ export interface SidePeft<M extends Disposable = tfl.LayersModel> {
   readonly model: M;
   /** Whether the network runs; if not, the model computes what it did before. */
   readonly enabled: boolean;
-  /** The variables that training changes: the network's own. */
+  /** The variables that training changes: the network's own, and those of layer norms with `trainNorms`. */
   trainableVariables(): tf.Variable[];
   /** Lets the network run again. */
   enable(): void;
@@ -96,8 +104,9 @@ export interface SidePeft<M extends Disposable = tfl.LayersModel> {
 }
 
 /** The class of every {@link SidePeft}. It is not public: callers see the interface. */
-export class SideHandle<M extends Disposable> implements SidePeft<M> {
+export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
   private ended: string | undefined;
+  private paused = false;
   private isEnabled = true;
   private release: (() => void) | undefined;
 
@@ -127,20 +136,28 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
         variables.set(name, new tfl.LayerVariable(value, 'float32', `${SITE}/${name}`));
         value.dispose();
       }
+      const norms = new Map(
+        (places.trainNorms ? host.norms : []).map(({name, read}) => {
+          const variable = new tfl.LayerVariable(read(), 'float32', `${SITE}/${NORMS}/${name}`);
+          variables.set(`${NORMS}/${name}`, variable);
+          return [name, variable];
+        }),
+      );
       network.build((name): Weight => variables.get(name)!);
       host.attach({
         apply: (taps, mask) => {
           const real = mask && offTape(() => readMask(mask, taps.at(-1)!.shape));
           return network.apply(taps, real);
         },
-        variables: [...variables.values()],
+        variables: weights.map(({name}) => variables.get(name)!),
+        norms,
       });
     } catch (error) {
       for (const variable of variables.values()) variable.dispose();
       throw error;
     }
     const side = new SideHandle(model, host, places, network, variables);
-    setBeside(model, true);
+    setBeside(model, side);
     side.release = beforeDispose(
       model,
       () => host.isLastHolder,
@@ -177,6 +194,29 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
     this.end('This side network was removed. Call attachSideNetwork(model, …) again.');
   }
 
+  pause(): () => void {
+    const resume = this.changing().pause();
+    this.paused = true;
+    return () => {
+      this.paused = false;
+      resume();
+    };
+  }
+
+  /** Not in the public type; for callers without types. */
+  contextFrom(): never {
+    return this.setContext();
+  }
+
+  /** Not in the public type; for callers without types. */
+  setContext(): never {
+    this.live();
+    throw new ConfigError(
+      'A side network has no context: its routers read its own tokens and the taps. Leave setContext and ' +
+        'contextFrom out.',
+    );
+  }
+
   report(): SideReport {
     const host = this.live();
     const counts = new Map<string, number>();
@@ -187,7 +227,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
     const parts = [...counts].map(([name, trainable]) => ({name, trainable}));
     const trainable = parts.reduce((sum, part) => sum + part.trainable, 0);
     const base = host.parameters;
-    const total = base + trainable;
+    const total = base + trainable - (counts.get(NORMS) ?? 0);
     const {config} = this.network;
     const taps = [...this.places.taps];
     return {
@@ -198,12 +238,16 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
       base,
       total,
       share: trainable / total,
+      heldBytes: host.heldBytes,
       toString: () =>
         [
           `Side network of width ${config.width} at ${taps.join(', ')}:`,
           ...parts.map((part) => `  ${part.name.padEnd(8)}  ${part.trainable.toLocaleString('en-US')}`),
           `${trainable.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} parameters are trained ` +
             `(${((100 * trainable) / total).toFixed(2)} %).`,
+          ...(host.heldBytes === null
+            ? []
+            : [`The last training step held ${host.heldBytes.toLocaleString('en-US')} bytes of the base.`]),
         ].join('\n'),
     };
   }
@@ -289,7 +333,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
   private end(why: string): void {
     this.ended = why;
     this.release?.();
-    setBeside(this.model, false);
+    setBeside(this.model, undefined);
     for (const variable of this.variables.values()) variable.dispose();
   }
 
@@ -302,6 +346,8 @@ export class SideHandle<M extends Disposable> implements SidePeft<M> {
 
   private changing(): SideHost {
     const host = this.live();
+    if (this.paused)
+      throw new ConfigError('The base of the side network is being quantised. Wait for that to end.');
     host.checkIdle();
     return host;
   }

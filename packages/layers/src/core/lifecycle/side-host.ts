@@ -12,6 +12,8 @@ export interface SidePlaces {
   mask?: string | undefined;
   /** Inputs of the model to find the taps' shapes with, where the model itself does not say them. */
   example?: unknown;
+  /** Whether layer norms of the model are trained beside the network. */
+  trainNorms?: boolean;
 }
 
 /** A side network as the model's own code calls it. */
@@ -22,7 +24,18 @@ export interface SideRun {
    * @param mask A value for each token, of which 0 is padding; of any shape and type.
    */
   apply(taps: readonly tf.Tensor[], mask?: tf.Tensor): tf.Tensor;
+  /** The network's own weights. */
   readonly variables: readonly LayerVariable[];
+  /** What stands in the place of weights of layer norms while the network runs, by their names. */
+  readonly norms: ReadonlyMap<string, LayerVariable>;
+}
+
+/** A gain or shift of a layer norm of the model. */
+export interface NormWeight {
+  /** Unique in the model. */
+  readonly name: string;
+  /** The base's own value. */
+  read(): tf.Tensor;
 }
 
 /** A model beside which a side network stands, whatever its kind. Its changes are synchronous. */
@@ -34,6 +47,13 @@ export interface SideHost {
   readonly dims: {widths: readonly number[]; tokens: boolean};
   /** Number of parameters of the model. */
   readonly parameters: number;
+  /** The weights of its layer norms. */
+  readonly norms: readonly NormWeight[];
+  /**
+   * Bytes that the last training step held of the base in front of the last tap: the taps, and what gradients
+   * through layer norms need. Null before the first.
+   */
+  readonly heldBytes: number | null;
   /** Whether the model's tensors go with the next call of its `dispose`. */
   readonly isLastHolder: boolean;
   frozenWeights(): Hashable[];
@@ -49,6 +69,12 @@ export interface SideHost {
   detach(): void;
   /** As {@link detach}, for a model that is about to be disposed. */
   release(): void;
+  /**
+   * Lets go of the model for as long as others change its weights: it is run and seen as without the network.
+   *
+   * @returns A function that takes it again.
+   */
+  pause(): () => void;
 }
 
 /** Finds the places in a model, and changes nothing. */
@@ -66,12 +92,37 @@ export function sideHostMaker(kind: string): MakeSideHost | undefined {
   return makers.get(kind);
 }
 
-/** Models that have a side network. */
-const beside = shared('layers.beside', () => new WeakSet<object>());
+/** A side network, as seen by what changes its base. */
+export interface Beside {
+  /**
+   * Takes the network out of the model, and refuses changes of it.
+   *
+   * @returns A function that brings it back.
+   * @throws ConfigError if the model is being trained.
+   */
+  pause(): () => void;
+}
 
-export function setBeside(model: object, has: boolean): void {
-  if (has) beside.add(model);
-  else beside.delete(model);
+/** The side networks of models. */
+const beside = shared('layers.beside', () => new WeakMap<object, Beside>());
+
+export function setBeside(model: object, network: Beside | undefined): void {
+  if (network === undefined) beside.delete(model);
+  else beside.set(model, network);
+}
+
+/** Changes the weights of a model as if it had no side network; the network then reads the changed model. */
+export async function withoutBeside<T>(model: object, change: () => Promise<T>): Promise<T> {
+  const network = beside.get(model);
+  if (network === undefined) return change();
+  const resume = network.pause();
+  beside.delete(model);
+  try {
+    return await change();
+  } finally {
+    beside.set(model, network);
+    resume();
+  }
 }
 
 /** @throws ConfigError if a model has a side network. */

@@ -7,6 +7,15 @@ interface Compiled {
   optimizer: tf.Optimizer;
   /** Whether the model disposes the optimizer with itself. */
   owned: boolean;
+  /** What the model trained then. */
+  trained: readonly unknown[];
+}
+
+interface Change {
+  model: Container;
+  optimizer: tf.Optimizer;
+  /** What the model trains before it. */
+  trained: readonly unknown[];
 }
 
 /** Compilations that were prepared and wait for the model to change. */
@@ -36,7 +45,7 @@ export class Recompiler {
    * @throws ConfigError if an optimizer cannot be made again.
    */
   prepare(models: readonly Container[], ending = false): Preparation {
-    const changes: {model: Container; optimizer: tf.Optimizer}[] = [];
+    const changes: Change[] = [];
     const abandon = () => {
       for (const {optimizer} of changes) if (made.has(optimizer)) disposeOptimizer(optimizer);
       changes.length = 0;
@@ -47,7 +56,8 @@ export class Recompiler {
         if (current == null) continue;
         const original = ending ? this.originals.get(model)?.optimizer : undefined;
         const returns = original !== undefined && (made.has(current) || alike(current, original));
-        changes.push({model, optimizer: returns ? original : renew(current, model)});
+        const trained = inside<tfl.LayersModel>(model).trainableWeights;
+        changes.push({model, optimizer: returns ? original : renew(current, model), trained});
       }
     } catch (error) {
       abandon();
@@ -56,7 +66,7 @@ export class Recompiler {
     return {
       abandon,
       commit: () => {
-        for (const {model, optimizer} of changes) this.compile(model, optimizer, ending);
+        for (const change of changes) this.compile(change, ending);
       },
     };
   }
@@ -83,18 +93,29 @@ export class Recompiler {
     );
   }
 
-  private compile(model: Container, optimizer: tf.Optimizer, ending: boolean): void {
+  private compile({model, optimizer, trained}: Change, ending: boolean): void {
     const {collectedTrainableWeights: collected, loss, metrics, isOptimizerOwned} = running(model);
     const current = optimizerOf(model)!;
     const original = this.originals.get(model);
     const returns = optimizer === original?.optimizer;
+    if (returns && !sameList(original!.trained, model.trainableWeights)) {
+      // Weights were quantised, or plain again, meanwhile: its moments are of another list.
+      this.originals.delete(model);
+      this.compile({model, optimizer: renew(optimizer, model), trained}, ending);
+      if (original!.owned) disposeOptimizer(optimizer);
+      return;
+    }
     if (!returns && sameList(collected ?? [], model.trainableWeights)) {
       disposeOptimizer(optimizer);
       return;
     }
     // An optimizer that was set after the upgrade began is not restored when the upgrade ends.
     if (original === undefined && !ending)
-      this.originals.set(model, {optimizer: current, owned: isOptimizerOwned ?? false});
+      this.originals.set(model, {
+        optimizer: current,
+        owned: isOptimizerOwned ?? false,
+        trained,
+      });
     inside<tfl.LayersModel>(model).compile({optimizer, loss, metrics});
     for (const part of [model, running(model)]) part.isOptimizerOwned = returns ? original!.owned : true;
     const kept = this.originals.get(model)?.optimizer;

@@ -88,6 +88,7 @@ export class TrainedGraph {
 
   /** A batch runs with its own context, whatever has run in between. */
   async prepare({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
+    addedNode(this.model)?.begin();
     const prepared = await this.parts().forward.prepare(xs);
     if (context === undefined) return prepared;
     return {

@@ -2,11 +2,19 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {Hashable} from '../../core/io/weight-hashes.js';
-import type {SideHost, SidePlaces, SideRun} from '../../core/lifecycle/side-host.js';
+import type {NormWeight, SideHost, SidePlaces, SideRun} from '../../core/lifecycle/side-host.js';
 import {leafName} from '../../core/lifecycle/weights.js';
 import {Claims} from '../../core/tfjs/claims.js';
 import {Freezer} from '../../core/tfjs/freeze.js';
-import {asContainer, buildContainer, type Container, inside, internals} from '../../core/tfjs/internals.js';
+import {FusedLayerNorms, isLayerNorm, type LayerNormalization} from '../../core/tfjs/fused-layer-norms.js';
+import {
+  asContainer,
+  buildContainer,
+  type Container,
+  inside,
+  internals,
+  type Layer,
+} from '../../core/tfjs/internals.js';
 import {mapModel, partsAt} from '../../core/tfjs/model-map.js';
 import {checkIdle, Recompiler} from '../../core/tfjs/recompile.js';
 import {Front} from './front.js';
@@ -15,6 +23,14 @@ import {ancestors, isInput, outputOf} from './symbols.js';
 
 /** Max. number of orders of layers that tfjs-layers keeps, by the names of outputs and inputs. */
 const CACHED_ORDERS = 'TOPOLOGICAL_SORT_CACHE_MAX_ENTRIES';
+
+/** A weight of a layer norm, and what stands in its place while the network runs. */
+interface TrainedNorm {
+  layer: Layer;
+  field: 'gamma' | 'beta';
+  base: tfl.LayerVariable;
+  own: tfl.LayerVariable;
+}
 
 /** A tensor that reads others while the network runs. */
 interface Link {
@@ -41,6 +57,11 @@ export class LayersHost implements SideHost {
   private instead = new Map<tfl.SymbolicTensor, tfl.SymbolicTensor>();
   private undo: (() => void)[] = [];
   private enabled = false;
+  /** Whether the network is in the model now. */
+  private linked = false;
+  private trained: TrainedNorm[] = [];
+  private readonly fusedNorms = new FusedLayerNorms();
+  private layer: SideLayer | undefined;
 
   /** @throws ConfigError if a tap is not there, or cannot be one. */
   constructor(
@@ -91,6 +112,25 @@ export class LayersHost implements SideHost {
     return internals(this.model)._refCount === 1;
   }
 
+  get heldBytes(): number | null {
+    return this.layer?.heldBytes ?? null;
+  }
+
+  get norms(): NormWeight[] {
+    return this.normFields.map(({name, base}) => ({name, read: () => base.read()}));
+  }
+
+  private get normFields(): (Omit<TrainedNorm, 'own'> & {name: string})[] {
+    return mapModel(asContainer(this.model)).layers.flatMap(({layer, path}) => {
+      if (!isLayerNorm(layer)) return [];
+      const fields = inside<LayerNormalization>(layer);
+      return (['gamma', 'beta'] as const).flatMap((field) => {
+        const base = fields[field];
+        return base === null ? [] : [{name: `${path}.${field}`, layer, field, base}];
+      });
+    });
+  }
+
   checkAlive(): void {
     if (internals(this.model)._refCount === 0)
       throw new ConfigError(`Model '${this.model.name}' is disposed. Load it again.`);
@@ -118,6 +158,11 @@ export class LayersHost implements SideHost {
       this.claims.addFree(layers);
       this.freezer.freeze(layers.flatMap(partsAt));
       this.freezer.open(this.models);
+      this.trained = this.normFields.flatMap(({name, ...norm}) => {
+        const own = side.norms.get(name);
+        return own === undefined ? [] : [{...norm, own}];
+      });
+      this.fusedNorms.replace([...new Set(this.trained.map(({layer}) => layer))], () => this.linked);
       this.plan(side);
       this.enable(true);
     } catch (error) {
@@ -130,8 +175,24 @@ export class LayersHost implements SideHost {
   }
 
   enable(enabled: boolean): void {
-    if (this.enabled === enabled) return;
     this.enabled = enabled;
+    this.link(enabled);
+  }
+
+  pause(): () => void {
+    this.link(false);
+    this.claims.clear();
+    return () => {
+      this.claims.addFree(mapModel(asContainer(this.model)).layers);
+      this.link(this.enabled);
+    };
+  }
+
+  private link(enabled: boolean): void {
+    if (this.linked === enabled) return;
+    this.linked = enabled;
+    for (const {layer, field, base, own} of this.trained)
+      inside<LayerNormalization>(layer)[field] = enabled ? own : base;
     for (const {reader, before, after} of this.links)
       Object.assign(reader, {inputs: enabled ? after : before});
     const other = enabled ? this.instead : new Map([...this.instead].map(([from, to]) => [to, from]));
@@ -157,6 +218,8 @@ export class LayersHost implements SideHost {
   private restore(): void {
     this.enable(false);
     for (const undo of this.undo.splice(0)) undo();
+    this.fusedNorms.restore();
+    this.trained = [];
     this.links = [];
     this.instead.clear();
     this.claims.clear();
@@ -187,7 +250,7 @@ export class LayersHost implements SideHost {
   private listWeights(side: SideRun): void {
     const {base} = this;
     const lists = {
-      trainableWeights: {get: () => (this.enabled ? [...side.variables] : [])},
+      trainableWeights: {get: () => (this.enabled ? [...side.variables, ...side.norms.values()] : [])},
       nonTrainableWeights: {get: () => base},
       weights: {get: () => base},
     };
@@ -245,8 +308,12 @@ export class LayersHost implements SideHost {
     crossing: readonly tfl.SymbolicTensor[],
   ): Map<tfl.SymbolicTensor, tfl.SymbolicTensor> {
     const masked = this.mask !== undefined;
-    const front = new Front([...this.taps, ...(masked ? [this.mask!] : []), ...crossing]);
+    const front = new Front(
+      [...this.taps, ...(masked ? [this.mask!] : []), ...crossing],
+      new Set(this.trained.map((norm) => norm.layer)),
+    );
     const layer = new SideLayer({front, taps: this.taps.length, masked, side}, anchor.shape);
+    this.layer = layer;
     const sum = layer.apply(front.inputs) as tfl.SymbolicTensor;
     const instead = new Map([[anchor, sum]]);
     for (const [i, tensor] of crossing.entries()) {

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type {SideRun} from '../../core/lifecycle/side-host.js';
-import {offTape} from '../../core/tfjs/off-tape.js';
 import type {Front, FrontValue} from './front.js';
 
 /** What {@link SideLayer} runs. */
@@ -22,6 +21,8 @@ export class SideLayer extends tfl.layers.Layer {
   static className = 'TfjsPeftSide';
 
   crossing: FrontValue[] = [];
+  /** Bytes that the last run on a tape held of the front; null before the first. */
+  heldBytes: number | null = null;
   private mask: tf.Tensor | null = null;
 
   constructor(
@@ -36,7 +37,10 @@ export class SideLayer extends tfl.layers.Layer {
   override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
     const {front, taps: count, masked, side} = this.what;
     const [y, last, ...crossing] = tf.tidy(() => {
-      const values = offTape(() => front.run([inputs].flat()));
+      const {state} = tf.engine();
+      const before = state.numBytes;
+      const values = front.run([inputs].flat());
+      if (state.gradientDepth > 0) this.heldBytes = state.numBytes - before;
       const taps = values.slice(0, count);
       const anchor = taps.at(-1)!;
       const mask = masked ? values[count]!.value : anchor.mask;

@@ -1,15 +1,19 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ACTIVATION_RANKS, layerNorm} from '@tfjs-peft/kernels';
-import {inside, type Layer} from '../../core/tfjs/internals.js';
-import {wrapCall} from '../../core/tfjs/wrap-methods.js';
+import {inside, type Layer} from './internals.js';
+import {wrapCall} from './wrap-methods.js';
 
 /** Fields of tfjs-layers' LayerNormalization; an axis is a number until the layer is built. */
-interface LayerNormalization {
+export interface LayerNormalization {
   axis: number | number[];
   epsilon: number;
   gamma: tfl.LayerVariable | null;
   beta: tfl.LayerVariable | null;
+}
+
+export function isLayerNorm(layer: Layer): boolean {
+  return layer.getClassName() === 'LayerNormalization';
 }
 
 /** The call by our op, if the input suits it; undefined if the stock call must run. */
@@ -39,7 +43,7 @@ export class FusedLayerNorms {
   /** @param isActive Asked at each call: if not, the stock call runs, and gives the stock bits. */
   replace(layers: readonly Layer[], isActive: () => boolean): void {
     for (const layer of layers) {
-      if (layer.getClassName() !== 'LayerNormalization' || Object.hasOwn(layer, 'call')) continue;
+      if (!isLayerNorm(layer) || Object.hasOwn(layer, 'call')) continue;
       const release = wrapCall(
         layer,
         (stock) => (inputs, kwargs) =>
