@@ -8,6 +8,7 @@ import {inside, internals, type Layer, type VariableInternals} from '../core/tfj
 import {isPackedVariable, PackedVariable, packedOf} from '../core/tfjs/packed-variable.js';
 import {wrapCall} from '../core/tfjs/wrap-methods.js';
 import type {LayerCall, LayerSite} from './sites/layer-site.js';
+import {PeftLayer} from './sites/peft-layer.js';
 import {siteOf} from './sites/site-registry.js';
 import {isListing} from './sites/weight-order.js';
 
@@ -19,7 +20,8 @@ const releases = shared('layers.packed', () => new WeakMap<Layer, () => void>())
  * LayerVariable with a {@link PackedVariable} inside, so lists and names stay what they are; the layer's
  * `call` becomes the site's operation without an adapter.
  */
-export function packableOf(layer: Layer): PackableMatrix | string {
+export function packableOf(given: Layer): PackableMatrix | string {
+  const layer = given instanceof PeftLayer ? given.stock : given;
   const site = siteOf(layer);
   const variable = site?.matrix?.(layer);
   if (site === undefined || variable === undefined)
@@ -62,8 +64,11 @@ class LayerMatrix implements PackableMatrix {
   pack(packed: NonNullable<PackableMatrix['packed']>): void {
     const {layer, variable} = this;
     const fields = inside<VariableInternals>(variable);
-    fields.val.dispose();
-    fields.val = new PackedVariable(packed, {shape: this.shape}, variable.originalName);
+    // A model that was loaded has its codes in their place already.
+    if (this.packed !== packed) {
+      fields.val.dispose();
+      fields.val = new PackedVariable(packed, {shape: this.shape}, variable.originalName);
+    }
     if (releases.has(layer)) return;
     const undo = [runPacked(layer, this.site, variable), freeze(variable)];
     releases.set(layer, () => {

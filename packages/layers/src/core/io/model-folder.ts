@@ -1,6 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {ConfigError} from '@tfjs-peft/kernels';
 import {type Files, type NewFile, readFromFolder, removeFromFolder, writeFolder} from './folder.js';
-import {askHandler, folderOf, noHandler, oneHandler, type StorageLocation} from './storage-location.js';
+import {
+  addressIn,
+  askHandler,
+  folderOf,
+  nodeModule,
+  noHandler,
+  oneHandler,
+  type StorageLocation,
+  webFolderOf,
+} from './storage-location.js';
 import {decodeText, encodeText} from './text-encoding.js';
 
 const TOPOLOGY = 'model.json';
@@ -31,6 +41,63 @@ export async function storeModel(to: StorageLocation, artifacts: tf.io.ModelArti
   if (typeof handler?.save !== 'function') throw noHandler(to, 'save');
   await askHandler(to, 'save', () => handler.save!(artifacts));
   return [];
+}
+
+/**
+ * Reads a whole model as tfjs stores it.
+ *
+ * @param from A folder or the model.json in it (Node), a URL, or what tfjs's own loaders take.
+ * @throws ConfigError if there is none.
+ */
+export async function readModel(from: StorageLocation): Promise<tf.io.ModelArtifacts> {
+  const folder = folderOf(from);
+  if (folder !== undefined && nodeModule('node:fs') !== undefined) return readFolder(folder);
+  const handler = typeof from === 'string' ? loaderOf(from) : from;
+  if (typeof handler?.load !== 'function') throw noHandler(from, 'load');
+  return askHandler(from, 'load', () => handler.load!());
+}
+
+/** The handler for a URL; tfjs takes what none claims for an address on the web. */
+function loaderOf(url: string): tf.io.IOHandler {
+  const web = webFolderOf(url);
+  const address = web === undefined ? url : addressIn(web, TOPOLOGY);
+  const handlers = tf.io.getLoadHandlers(address);
+  return handlers.length === 0 ? tf.io.browserHTTPRequest(address) : oneHandler(handlers, address, 'load');
+}
+
+async function readFolder(place: string): Promise<tf.io.ModelArtifacts> {
+  const [, folder, name] = /^(?:(.*)[/\\])?([^/\\]*\.json)$/i.exec(place) ?? [place, place, TOPOLOGY];
+  const read = (file: string): Promise<Uint8Array> => readFromFolder(folder || '.', file, () => {});
+  const json = parseModel(decodeText(await read(name!)), `${folder || '.'}/${name}`);
+  return tf.io.getModelArtifactsForJSON(json, async (manifest) => {
+    const parts: ArrayBuffer[] = [];
+    for (const path of manifest.flatMap(({paths}) => paths)) {
+      if (/^$|[/\\]/.test(path))
+        throw new ConfigError(`'${path}' is not the name of a file in the model's folder.`);
+      parts.push((await read(path)).slice().buffer);
+    }
+    return [manifest.flatMap(({weights}) => weights), tf.io.CompositeArrayBuffer.join(parts)];
+  });
+}
+
+/** @throws ConfigError if a text is not a model.json. */
+function parseModel(text: string, place: string): tf.io.ModelJSON {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError(`'${place}' is not JSON. Pass the folder of a model that tfjs has saved.`, {cause});
+  }
+  const {modelTopology, weightsManifest} = (json ?? {}) as Partial<tf.io.ModelJSON>;
+  const listed = (entry: Partial<tf.io.WeightsManifestConfig[number]> | null): boolean =>
+    Array.isArray(entry?.paths) &&
+    entry.paths.every((path) => typeof path === 'string') &&
+    Array.isArray(entry.weights);
+  if (typeof modelTopology === 'object' && Array.isArray(weightsManifest) && weightsManifest.every(listed))
+    return json as tf.io.ModelJSON;
+  throw new ConfigError(
+    `'${place}' is not the model.json of a model with weights. Pass the folder of a model that tfjs has saved.`,
+  );
 }
 
 function filesOf({weightData, weightSpecs, ...rest}: tf.io.ModelArtifacts): Files {

@@ -24,7 +24,7 @@ export class PackedVariable extends tf.Variable {
    */
   constructor(
     readonly packed: PackedMatrix,
-    private readonly place: MatrixPlace,
+    readonly place: MatrixPlace,
     name: string,
     private readonly owns = true,
   ) {
