@@ -1,6 +1,5 @@
 import type {Limits} from '../../data/tasks/task.js';
 import type {Flags, Given} from '../../tools/command/flags.js';
-import {ADAPTERS} from './adapter.js';
 
 export const BACKENDS = ['wasm', 'cpu', 'webgpu', 'webgl', 'node'] as const;
 export type Backend = (typeof BACKENDS)[number];
@@ -42,10 +41,11 @@ export type HelpRow = readonly [flags: string, text: string];
 export function jobHelp(
   items: string,
   {batch, limits, out}: Pick<JobOptions, 'batch' | 'limits' | 'out'>,
+  adapters: readonly string[],
   written: string,
 ): Record<'adapter' | 'batch' | 'backend' | 'seed' | 'seeds' | 'limits' | 'out' | 'json' | 'quiet', HelpRow> {
   return {
-    adapter: ['--adapter TYPE', `${ADAPTERS.join(', ')} (default molora)`],
+    adapter: ['--adapter TYPE', `${adapters.join(', ')} (default molora)`],
     batch: ['--batch B', `${items} a step (default ${batch})`],
     backend: ['--backend NAME', `${BACKENDS.join(', ')} (default wasm)`],
     seed: ['--seed S', 'default 1'],
@@ -82,15 +82,17 @@ const MOST_BATCH = 1024;
  * The options that both jobs have.
  *
  * @param examples how many examples a split may have at most.
+ * @param adapters what `--adapter` may be.
  * @throws InputError for a malformed value, naming its flag and what it takes.
  */
 export function jobOptions(
   given: Given<typeof JOB_FLAGS>,
   {batch, limits, out}: Pick<JobOptions, 'batch' | 'limits' | 'out'>,
   examples: number,
+  adapters: readonly string[],
 ): JobOptions {
   return {
-    adapter: given.choice('adapter', ADAPTERS) ?? 'molora',
+    adapter: given.choice('adapter', adapters) ?? 'molora',
     lr: given.number('lr', {most: MOST_RATE}),
     batch: given.count('batch', MOST_BATCH) ?? batch,
     backend: given.choice('backend', BACKENDS) ?? 'wasm',

@@ -1,5 +1,6 @@
 import {InputError} from '../../data/input-error.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
+import {ADAPTERS} from '../common/adapter.js';
 import {helpOf, JOB_FLAGS, type JobOptions, jobHelp, jobOptions} from '../common/options.js';
 import {IMAGE_TASKS} from './tasks.js';
 
@@ -13,7 +14,7 @@ export interface ImagesOptions extends JobOptions {
 
 const DEFAULTS = {batch: 20, limits: {train: 300, validation: 150, test: 600}, out: 'out/images'};
 
-const JOB = jobHelp('pictures', DEFAULTS, 'adapters and heads');
+const JOB = jobHelp('pictures', DEFAULTS, ADAPTERS, 'adapters and heads');
 
 export const HELP = helpOf(
   'npm run images',
@@ -81,6 +82,6 @@ export function parseImagesOptions(argv: string[]): ImagesOptions | undefined {
     imagesDir: given.text('images-dir'),
     flip: given.has('flip'),
     epochs: given.count('epochs', MOST.epochs) ?? 15,
-    ...jobOptions(given, DEFAULTS, MOST.pictures),
+    ...jobOptions(given, DEFAULTS, MOST.pictures, ADAPTERS),
   };
 }

@@ -1,8 +1,8 @@
-import type {AdapterConfig} from '@tfjs-peft/layers';
 import {fitIntuition, routerDefinitions} from '@tfjs-peft/routers';
 import {random, shuffled} from '../../data/tasks/random.js';
 import {SPLITS, type Split} from '../../data/tasks/task.js';
 import {featureScale} from '../common/linear.js';
+import type {Addition} from './addition.js';
 import {CONTEXT_KEYS, type ContextKey, type EncodedTask, type TextContext} from './corpus.js';
 
 /** How wide a row each key needs; a key that nobody reads is absent. */
@@ -17,7 +17,7 @@ interface RouterLike {
 }
 
 /** What an adapter reads of a text, from its config with all defaults. */
-export function contextNeeds(adapter: AdapterConfig, width: number): ContextNeeds {
+export function contextNeeds(adapter: Addition, width: number): ContextNeeds {
   if (adapter.type === 'mor1e') {
     const {intuition, clusters, r1, r2, rank} = adapter as unknown as Record<string, number | undefined>;
     return intuition ? {intuition: clusters ?? rank ?? r1! * r2!} : {};

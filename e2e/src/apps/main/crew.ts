@@ -1,12 +1,12 @@
 import {availableParallelism} from 'node:os';
-import type {AdapterConfig} from '@tfjs-peft/layers';
 import type {Head} from '../common/linear.js';
 import type {Backend} from '../common/options.js';
 import type {ParameterStart} from '../common/parameters.js';
 import {breathe} from '../common/progress.js';
+import type {Addition} from './addition.js';
 import type {Texts} from './corpus.js';
 import type {Encoder} from './encoders/encoder.js';
-import {loadEncoder, type ModelName} from './encoders/load.js';
+import {type BaseModel, loadEncoder} from './encoders/load.js';
 import {type Gradients, Member, type TokenBatch, type TrainingPart, type Work} from './member.js';
 import {RemoteMember} from './remote.js';
 
@@ -35,10 +35,10 @@ export class Crew {
    * The backend must be the current one. Backends other than wasm and cpu use
    * the machine well from one thread.
    */
-  static async gather(model: ModelName, backend: Backend): Promise<Crew> {
+  static async gather(base: BaseModel, backend: Backend): Promise<Crew> {
     const threads = backend === 'wasm' || backend === 'cpu' ? Math.min(PARTS, availableParallelism()) : 1;
-    const remote = Array.from({length: threads - 1}, () => new RemoteMember(model, backend));
-    return new Crew(new Member(await loadEncoder(model)), remote);
+    const remote = Array.from({length: threads - 1}, () => new RemoteMember(base, backend));
+    return new Crew(new Member(await loadEncoder(base)), remote);
   }
 
   /** This thread's model. */
@@ -56,7 +56,7 @@ export class Crew {
   }
 
   /** See {@link Work.adapt}. */
-  async adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
+  async adapt(adapter: Addition, seed: number, heads: Head[]): Promise<ParameterStart[]> {
     const starts = await Promise.all(this.members.map((member) => member.adapt(adapter, seed, heads)));
     return starts.at(-1)!;
   }

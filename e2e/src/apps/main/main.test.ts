@@ -75,6 +75,32 @@ describe('the main job', () => {
     }
   }, 180000);
 
+  it.each([
+    ['a side network', ['--adapter', 'ismoe'], {type: 'ismoe', experts: 4, sites: 3}, undefined],
+    [
+      'one beside a quantised base',
+      ['--adapter', 'mp-ismoe'],
+      {type: 'mp-ismoe', experts: 4, sites: 3},
+      'int4',
+    ],
+    ['an adapter in a quantised base', ['--format', 'nf4'], {type: 'molora', sites: 10}, 'nf4'],
+  ] as const)(
+    'trains, saves and reloads %s',
+    async (name, flags, adapter, format) => {
+      const [out, json] = [join(folder, name), join(folder, `${name}.json`)];
+      const sizes = ['--tasks-dir', tasks, '--steps', '2', '--batch', '8', '--max-tokens', '8'];
+      const {code, errors, output} = await start([...sizes, ...flags, '--out', out, '--json', json]);
+      expect(errors).not.toContain('error:');
+      expect(code).toBe(0);
+      const figures = result(json);
+      expect(figures).toMatchObject({adapter, baseUnchanged: true, reload: {maxDiff: 0}, total: 6975744});
+      expect(figures.format).toBe(format);
+      expect(output).toContain(format === undefined ? 'at 3 sites:' : `of a base in ${format}:`);
+      expect(figures.adapterBytes).toBeGreaterThan(4 * figures.trainable);
+    },
+    300000,
+  );
+
   it('says on one line what is wrong, and exits with 1', async () => {
     writeFileSync(join(tasks, 'mood', 'test.jsonl'), '{"text": "x"');
     for (const [args, message] of [

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import {USE_LITE_WIDTH} from '../../data/models/use-lite.js';
 import {random} from '../../data/tasks/random.js';
+import {groupedFormat} from '../../tools/formats.js';
 import {useBackend} from '../common/backend.js';
 import type {TextContext} from './corpus.js';
 import {loadEncoder} from './encoders/load.js';
@@ -9,6 +10,9 @@ import {Member, type TrainingPart} from './member.js';
 
 const CLASSES = [3, 2];
 const adapter = {type: 'molora', experts: 2, rank: 2, alpha: 8} as const;
+
+const distance = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
 describe('Member', () => {
   let member: Member;
@@ -31,7 +35,7 @@ describe('Member', () => {
 
   beforeAll(async () => {
     await useBackend('wasm');
-    member = new Member(await loadEncoder('use-lite'));
+    member = new Member(await loadEncoder({model: 'use-lite'}));
   });
 
   it('gives parts of a batch gradients that add up to those of the whole', async () => {
@@ -67,6 +71,32 @@ describe('Member', () => {
     expect(await member.encode(batch)).not.toEqual(before);
     await member.release();
     expect(await member.encode(batch)).toEqual(before);
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+
+  it('holds a side network beside a quantised base, whose vectors do not see how far texts are padded', async () => {
+    const quantization = {
+      format: groupedFormat('int4'),
+      quantizer: {type: 'nearest'},
+      embedding: true,
+    } as const;
+    const packed = new Member(await loadEncoder({model: 'use-lite', quantization}));
+    const before = await packed.encode({tokens: texts, length: 8});
+    expect(distance(before, await member.encode({tokens: texts, length: 8}))).toBeGreaterThan(1e-3);
+    const tensors = tf.memory().numTensors;
+    const starts = await packed.adapt({type: 'ismoe', experts: 2}, 3, heads);
+    expect(await packed.encode({tokens: texts, length: 8})).toEqual(before);
+    await packed.assign(starts.map(({values}) => values.map((value) => value + 0.05 * (next() - 0.5))));
+    const [short, long] = [
+      await packed.encode({tokens: texts, length: 8}),
+      await packed.encode({tokens: texts, length: 13}),
+    ];
+    expect(distance(short, before)).toBeGreaterThan(1e-3);
+    expect(distance(short, long)).toBeLessThan(1e-5);
+    const {gradients} = await packed.gradients(part(0, 6));
+    for (const gradient of gradients) expect(gradient!.some((value) => value !== 0)).toBe(true);
+    await packed.release();
+    expect(await packed.encode({tokens: texts, length: 8})).toEqual(before);
     expect(tf.memory().numTensors).toBe(tensors);
   });
 

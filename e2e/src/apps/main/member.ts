@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterConfig, balanceScale, type Peft, type UpgradableModel} from '@tfjs-peft/layers';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
 import {type HeadVariables, headVariables, lossOf} from '../common/heads.js';
 import type {Head} from '../common/linear.js';
 import type {ParameterStart} from '../common/parameters.js';
+import {type Addition, addTo, type Trained} from './addition.js';
 import {CONTEXT_KEYS, type TextContext} from './corpus.js';
 import type {Encoder, PreparedBatch} from './encoders/encoder.js';
 
@@ -35,10 +35,10 @@ export interface Gradients {
 /** What can be asked of a member of the crew, in this thread or in another. */
 export interface Work {
   /**
-   * Upgrades the model and adds heads. The parameters come in a fixed order: the
-   * adapter's, then each head's two.
+   * Puts an adapter into the model, or a network beside it, and adds heads. The parameters come in a fixed
+   * order: the adapter's, then each head's two.
    */
-  adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]>;
+  adapt(adapter: Addition, seed: number, heads: Head[]): Promise<ParameterStart[]>;
   /** Sets all parameters, in the order of {@link adapt}. */
   assign(values: Float32Array[]): Promise<void>;
   /** Loads a saved adapter in place of the one there is. */
@@ -55,26 +55,22 @@ export interface Work {
 
 /** One encoder in one thread, with its adapter and heads once it has been adapted. */
 export class Member implements Work {
-  private upgraded: Peft<UpgradableModel> | undefined;
+  private added: Trained | undefined;
   private heads: HeadVariables[] = [];
   private variables: tf.Variable[] = [];
 
   constructor(readonly encoder: Encoder) {}
 
-  /** The upgrade; there is one between {@link adapt} and {@link release}. */
-  get peft(): Peft<UpgradableModel> {
-    return this.upgraded!;
+  /** What is trained; it is there between {@link adapt} and {@link release}. */
+  get trained(): Trained {
+    return this.added!;
   }
 
-  async adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
-    this.upgraded = await this.encoder.upgrade(adapter, seed);
-    const {lossSites} = this.upgraded;
-    if (lossSites > 0) this.upgraded.scaleLosses(balanceScale({average: true}, 0, lossSites));
+  async adapt(adapter: Addition, seed: number, heads: Head[]): Promise<ParameterStart[]> {
+    this.added = await addTo(this.encoder, adapter, seed);
     this.heads = heads.map(headVariables);
     const named: [string, tf.Variable][] = [
-      ...this.peft
-        .trainableVariables()
-        .map((variable, i): [string, tf.Variable] => [`adapter/${i}`, variable]),
+      ...this.trained.variables().map((variable, i): [string, tf.Variable] => [`adapter/${i}`, variable]),
       ...this.heads.flatMap(({kernel, bias}, i): [string, tf.Variable][] => [
         [`head/${i}/kernel`, kernel],
         [`head/${i}/bias`, bias],
@@ -99,7 +95,7 @@ export class Member implements Work {
   }
 
   async load(folder: string): Promise<void> {
-    await this.peft.load(folder);
+    await this.trained.load(folder);
   }
 
   async encode(texts: TokenBatch): Promise<Float32Array> {
@@ -129,8 +125,8 @@ export class Member implements Work {
   }
 
   async release(): Promise<void> {
-    this.peft.detach();
-    this.upgraded = undefined;
+    this.trained.remove();
+    this.added = undefined;
     tf.dispose(this.heads.flatMap(({kernel, bias}) => [kernel, bias]));
     this.heads = [];
     this.variables = [];
@@ -142,13 +138,13 @@ export class Member implements Work {
     seed: number | undefined,
     use: (batch: PreparedBatch) => Promise<T>,
   ): Promise<T> {
-    tf.tidy(() => this.upgraded?.setContext(contextOf(texts, seed)));
+    tf.tidy(() => this.added?.setContext(contextOf(texts, seed)));
     const batch = await this.encoder.prepare(texts.tokens, texts.length);
     try {
       return await use(batch);
     } finally {
       batch.dispose();
-      this.upgraded?.setContext(null);
+      this.added?.setContext(null);
     }
   }
 }

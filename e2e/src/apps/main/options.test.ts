@@ -67,6 +67,16 @@ describe('parseOptions', () => {
     [['--seeds', '1,1'], '--seeds: a seed is given twice'],
     [['--seed', '1', '--seeds', '2'], '--seed and --seeds: give one'],
     [['--tasks', 'pos', '--tasks-dir', 'x'], '--tasks and --tasks-dir: give one'],
+    [['--format', 'int5'], '--format: no "int5"; choose from int8, int4, '],
+    [
+      ['--adapter', 'ismoe', '--rank', '4'],
+      '--rank: ismoe is a side network, which has no rank; leave it out',
+    ],
+    [['--adapter', 'mp-ismoe', '--router', 'softmax'], '--router: mp-ismoe is a side network'],
+    [
+      ['--adapter', 'mp-ismoe', '--format', 'f16'],
+      '--format: mp-ismoe chooses scales by GNP-IQ, and f16 has none',
+    ],
   ])('refuses %j', (argv, why) => {
     expect(refusal(...argv)).toContain(why);
   });

@@ -2,12 +2,14 @@ import {LIMITS} from '@tfjs-peft/routers';
 import {InputError, quoted} from '../../data/input-error.js';
 import {BUILTIN_TASKS, DEFAULT_TASKS} from '../../data/tasks/builtin.js';
 import {type Flags, parseFlags} from '../../tools/command/flags.js';
-import {type AdapterOptions, MIXTURES, ROUTER_NAMES} from '../common/adapter.js';
+import {FORMATS} from '../../tools/formats.js';
+import {MIXTURES, ROUTER_NAMES} from '../common/adapter.js';
 import {helpOf, JOB_FLAGS, type JobOptions, jobHelp, jobOptions, MOST_RATE} from '../common/options.js';
+import {ADDITIONS, type AdditionOptions, checkAddition} from './addition.js';
 import {MODELS, type ModelName} from './encoders/load.js';
 
 /** Everything that decides a run's result; a checkpoint carries it. */
-export interface RunOptions extends AdapterOptions, Omit<JobOptions, 'out' | 'json' | 'quiet'> {
+export interface RunOptions extends AdditionOptions, Omit<JobOptions, 'out' | 'json' | 'quiet'> {
   tasks: string[];
   tasksDir?: string;
   model: ModelName;
@@ -23,6 +25,7 @@ const SETS = {
   'tasks-dir': 'tasksDir',
   model: 'model',
   adapter: 'adapter',
+  format: 'format',
   experts: 'experts',
   rank: 'rank',
   router: 'router',
@@ -51,7 +54,7 @@ export interface Options extends RunOptions, Pick<JobOptions, 'out' | 'json' | '
 
 const DEFAULTS = {batch: 32, limits: {train: 1500, validation: 300, test: 500}, out: 'out'};
 
-const JOB = jobHelp('texts', DEFAULTS, 'adapter, heads, predictions, checkpoint');
+const JOB = jobHelp('texts', DEFAULTS, ADDITIONS, 'adapter, heads, predictions, checkpoint');
 
 export const HELP = helpOf(
   'npm start',
@@ -69,6 +72,7 @@ export const HELP = helpOf(
       "the adapter's size (default: 4 experts, rank 4; mor1e: 4 x 8 experts of rank 1)",
     ],
     ['--router NAME', `of ${MIXTURES.join(', ')}: ${ROUTER_NAMES.join(', ')} (default softmax, lime: zero)`],
+    ['--format NAME', `quantises the base (mp-ismoe: int4 unless given): ${FORMATS.join(', ')}`],
     ['--lr X, --head-lr X', 'learning rates of adapters and of heads'],
     ['--steps N', 'training steps (default 400, fewer where those would not fit in 4.25 minutes)'],
     ['--minutes M', 'time for the whole run, which sets the steps'],
@@ -92,6 +96,7 @@ const FLAGS = {
   experts: {type: 'string'},
   rank: {type: 'string'},
   router: {type: 'string'},
+  format: {type: 'string'},
   'head-lr': {type: 'string'},
   steps: {type: 'string'},
   minutes: {type: 'string'},
@@ -121,18 +126,19 @@ export function parseOptions(argv: string[]): Options | undefined {
   if (given.has('tasks') && given.has('tasks-dir')) {
     throw new InputError('--tasks and --tasks-dir: give one of them');
   }
-  return {
+  const options: Options = {
     tasks: given.list('tasks') ?? DEFAULT_TASKS,
     tasksDir: given.text('tasks-dir'),
     model: given.choice('model', MODELS) ?? 'use-lite',
     experts: given.count('experts', MOST.experts),
     rank: given.count('rank', MOST.rank),
     router: given.choice('router', ROUTER_NAMES),
+    format: given.choice('format', FORMATS),
     headLr: given.number('head-lr', {most: MOST_RATE}) ?? 3e-4,
     steps: given.count('steps', MOST.steps),
     minutes: given.number('minutes', {most: MOST.minutes}),
     maxTokens: given.count('max-tokens', MOST.tokens) ?? 32,
-    ...jobOptions(given, DEFAULTS, MOST.texts),
+    ...jobOptions(given, DEFAULTS, MOST.texts, ADDITIONS),
     given: [
       ...new Set(
         (Object.keys(SETS) as (keyof typeof SETS)[]).flatMap((flag) => (given.has(flag) ? [SETS[flag]] : [])),
@@ -140,6 +146,8 @@ export function parseOptions(argv: string[]): Options | undefined {
     ],
     resume: given.has('resume'),
   };
+  checkAddition(options);
+  return options;
 }
 
 /** What every stored run has; the rest is there if it was given. */

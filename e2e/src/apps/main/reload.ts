@@ -17,7 +17,7 @@ async function largestDifference(out: string, backend: Backend): Promise<number>
   await useBackend(backend);
   const {about, heads, centroids} = readHeads(out);
   const saved = readPredictions(out);
-  const crew = await Crew.gather(about.model, backend);
+  const crew = await Crew.gather(about, backend);
   const tokens = saved.flatMap(({texts}) =>
     texts.map((text) => Int32Array.from(crew.encoder.tokenize(text).slice(0, about.maxTokens))),
   );

@@ -1,9 +1,9 @@
 import {Worker} from 'node:worker_threads';
-import type {AdapterConfig} from '@tfjs-peft/layers';
 import type {Head} from '../common/linear.js';
 import type {Backend} from '../common/options.js';
 import type {ParameterStart} from '../common/parameters.js';
-import type {ModelName} from './encoders/load.js';
+import type {Addition} from './addition.js';
+import type {BaseModel} from './encoders/load.js';
 import type {Gradients, TokenBatch, TrainingPart, Work} from './member.js';
 
 /** A job for the thread, and what comes back. */
@@ -26,8 +26,8 @@ export class RemoteMember implements Work {
   private calls = 0;
   private failure: Error | undefined;
 
-  constructor(model: ModelName, backend: Backend) {
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), {workerData: {model, backend}});
+  constructor(base: BaseModel, backend: Backend) {
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), {workerData: {base, backend}});
     this.worker.on('message', ({id, value, error}: Answer) => {
       const {resolve, reject} = this.waiting.get(id)!;
       this.waiting.delete(id);
@@ -45,7 +45,7 @@ export class RemoteMember implements Work {
     this.hold();
   }
 
-  adapt(adapter: AdapterConfig, seed: number, heads: Head[]): Promise<ParameterStart[]> {
+  adapt(adapter: Addition, seed: number, heads: Head[]): Promise<ParameterStart[]> {
     return this.call('adapt', adapter, seed, heads);
   }
 

@@ -19,6 +19,8 @@ export interface Result {
   seconds: number;
   stepMs: number;
   adapter: {type: string; experts?: number; rank?: number; sites: number};
+  /** Type of the base's weight format, if it is quantised. */
+  format?: string;
   trainable: number;
   heads: number;
   total: number;

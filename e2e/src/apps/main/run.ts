@@ -1,10 +1,8 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
-import type {AdapterConfig} from '@tfjs-peft/layers';
 import {SPLITS} from '../../data/tasks/task.js';
 import {type Interrupt, Interrupted} from '../../tools/command/interrupt.js';
 import {checkSpace, writeInto} from '../../tools/command/output.js';
-import {learningRateOf, sizeOf} from '../common/adapter.js';
 import {fingerprint} from '../common/fingerprint.js';
 import {accuracyOf, type Head, standardError} from '../common/linear.js';
 import type {ParameterStart} from '../common/parameters.js';
@@ -12,11 +10,13 @@ import {Parameters} from '../common/parameters.js';
 import {Progress} from '../common/progress.js';
 import {reloadDifference} from '../common/second-process.js';
 import {mean} from '../common/selection.js';
+import {type Addition, additionSize, rateOf} from './addition.js';
 import {type Baseline, measureBaseline} from './baseline.js';
 import {type Checkpoint, type Position, restored, writeCheckpoint} from './checkpoint.js';
 import {addContexts, contextNeeds, fitCentroids, needsVectors} from './context.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
+import type {BaseModel} from './encoders/load.js';
 import {splitLogits} from './evaluate.js';
 import {extractFeatures} from './features.js';
 import type {Options} from './options.js';
@@ -44,11 +44,13 @@ const LOSS_STEPS = 20;
 
 /** One seed's run: what it works on and where it reports. */
 export interface Run {
+  /** What the crew's encoders are. */
+  base: BaseModel;
   crew: Crew;
   tasks: EncodedTask[];
   options: Options;
   /** With all defaults. */
-  adapter: AdapterConfig;
+  adapter: Addition;
   seed: number;
   /** Folder for the adapter, heads, predictions and checkpoint. */
   out: string;
@@ -154,7 +156,7 @@ function checkSizes({out, tasks}: Run, starts: ParameterStart[]): void {
  * @throws Interrupted after a checkpoint was written, if the user asked to stop.
  */
 export async function runSeed(run: Run): Promise<Result> {
-  const {crew, tasks, options, adapter, seed, out, checkpoint, interrupt} = run;
+  const {base, crew, tasks, options, adapter, seed, out, checkpoint, interrupt} = run;
   const began = run.alone ? 0 : performance.now();
   const elapsed = () => (performance.now() - began) / 1000 + (checkpoint?.seconds ?? 0);
   const {encoder} = crew;
@@ -167,7 +169,7 @@ export async function runSeed(run: Run): Promise<Result> {
   const starts = await crew.adapt(adapter, seed, baseline?.heads ?? emptyHeads(tasks, crew.width));
   checkSizes(run, starts);
   const probes = checkpoint?.probes ?? baseline!.figures;
-  const learningRate = learningRateOf(options);
+  const learningRate = rateOf(options);
   const headRate = options.headLr / learningRate;
   const parameters = new Parameters(starts, (name) => (name.startsWith('head/') ? headRate : 1));
   const sampler = () => new Sampler(tasks, options.batch, options.maxTokens, seed);
@@ -193,7 +195,7 @@ export async function runSeed(run: Run): Promise<Result> {
   const {steps} = training;
 
   let logits: Float32Array[];
-  let trained: Head[];
+  let heads: Head[];
   let reload: {maxDiff: number};
   try {
     const progress = progressOf(run, 'training: step', steps);
@@ -203,27 +205,27 @@ export async function runSeed(run: Run): Promise<Result> {
     interrupt.check();
     parameters.restore(best);
     await crew.assign(parameters.values);
-    trained = headsAmong(parameters.values, tasks);
+    heads = headsAmong(parameters.values, tasks);
     const testing = progressOf(
       run,
       'test: texts',
       tasks.reduce((sum, {test}) => sum + test.labels.length, 0),
     );
-    logits = await splitLogits(crew, tasks, trained, 'test', (count) => {
+    logits = await splitLogits(crew, tasks, heads, 'test', (count) => {
       testing.advance(count);
       interrupt.check();
     });
     testing.end();
-    await writeInto(adapterFolder(out), () => crew.local.peft.save(adapterFolder(out)));
+    await writeInto(adapterFolder(out), () => crew.local.trained.save(adapterFolder(out)));
     writeHeads(
       out,
       {
-        model: options.model,
+        ...base,
         adapter,
         maxTokens: options.maxTokens,
         tasks: tasks.map(({name, classes}) => ({name, classes})),
       },
-      trained,
+      heads,
       centroids,
     );
     writePredictions(out, tasks, logits);
@@ -245,9 +247,9 @@ export async function runSeed(run: Run): Promise<Result> {
     throw error;
   }
 
-  const report = crew.local.peft.report();
-  const trainable = report.trainable;
-  const sites = report.sites.filter(({status}) => status === 'adapted').length;
+  const {trained} = crew.local;
+  const trainable = trained.variables().reduce((sum, {size}) => sum + size, 0);
+  const sites = trained.places().length;
   await crew.release();
   const baseUnchanged = (await fingerprint(encoder.weights())) === before;
   const results = tasks.map((task, i) => {
@@ -270,9 +272,10 @@ export async function runSeed(run: Run): Promise<Result> {
     steps,
     seconds: elapsed(),
     stepMs: (1000 * position.trainingSeconds) / Math.max(1, position.step),
-    adapter: {type: options.adapter, ...sizeOf(adapter), sites},
+    adapter: {type: options.adapter, ...additionSize(adapter), sites},
+    ...(base.quantization && {format: base.quantization.format.type}),
     trainable,
-    heads: trained.reduce((sum, {kernel, bias}) => sum + kernel.length + bias.length, 0),
+    heads: heads.reduce((sum, {kernel, bias}) => sum + kernel.length + bias.length, 0),
     total,
     share: trainable / total,
     adapterBytes: statSync(join(adapterFolder(out), 'adapter_model.safetensors')).size,

@@ -1,20 +1,19 @@
 // What a run leaves in its out folder beside the adapter: heads, test predictions and their logits.
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import type {AdapterConfig} from '@tfjs-peft/layers';
 import {writeWhole} from '../../tools/command/output.js';
 import {type NamedArray, readArrays, writeArrays} from '../common/files.js';
 import {type Head, predictionsOf, widthOf} from '../common/linear.js';
+import type {Addition} from './addition.js';
 import type {EncodedTask} from './corpus.js';
-import type {ModelName} from './encoders/load.js';
+import type {BaseModel} from './encoders/load.js';
 
 /**
- * All that a process needs beside the base model to predict: the adapter's config,
- * and the heads with their classes.
+ * All that a process needs beside the model's own files to predict: how the base is quantised, the adapter's
+ * config, and the heads with their classes.
  */
-export interface SavedHeads {
-  model: ModelName;
-  adapter: AdapterConfig;
+export interface SavedHeads extends BaseModel {
+  adapter: Addition;
   maxTokens: number;
   tasks: {name: string; classes: string[]}[];
 }

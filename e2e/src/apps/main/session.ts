@@ -7,11 +7,12 @@ import type {Task} from '../../data/tasks/task.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
 import {lockFolder} from '../../tools/command/lock.js';
 import {checkSpace, checkWritable, makeFolders, writeJson} from '../../tools/command/output.js';
-import {adapterConfig, checkSize} from '../common/adapter.js';
 import {useBackend} from '../common/backend.js';
+import {additionOf, quantizationOf} from './addition.js';
 import {type Checkpoint, checkpointPath, readCheckpoint} from './checkpoint.js';
 import {encodeTask} from './corpus.js';
 import {Crew} from './crew.js';
+import type {BaseModel} from './encoders/load.js';
 import {type Options, RUN_OPTIONS, storedOptions} from './options.js';
 import {isResult, meanResult, type Result, type SeedsResult} from './result.js';
 import {runSeed} from './run.js';
@@ -116,9 +117,11 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
   const loaded = new Map([[options.seeds[0]!, loadTasks(options.seeds[0]!)]]);
   await interrupt.hear();
   await useBackend(options.backend);
-  const crew = await Crew.gather(options.model, options.backend);
-  const adapter = adapterConfig(options, {tasks: loaded.get(options.seeds[0]!)!.length, width: crew.width});
-  checkSize(adapter, {width: crew.width, parameters: crew.encoder.parameters});
+  const quantization = quantizationOf(options);
+  const base: BaseModel = {model: options.model, ...(quantization && {quantization})};
+  const crew = await Crew.gather(base, options.backend);
+  const setting = {tasks: loaded.get(options.seeds[0]!)!.length, width: crew.width};
+  const adapter = additionOf(options, setting, crew.encoder);
   await interrupt.hear();
   if (!given.resume) beginRun(options, options.seeds.map(folderOf));
   interrupt.advice = '; go on with --resume';
@@ -135,6 +138,7 @@ export async function runSession(given: Options, interrupt: Interrupt): Promise<
       encodeTask(task, crew.encoder, options.maxTokens),
     );
     const result = await runSeed({
+      base,
       crew,
       tasks,
       options,

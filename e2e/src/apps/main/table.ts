@@ -49,7 +49,7 @@ export function table(result: Result | SeedsResult): string {
   return [
     ...body,
     '',
-    `${adapter.type}${size} at ${adapter.sites} sites: ${result.trainable.toLocaleString('en')} of ${result.total.toLocaleString('en')} parameters (${percent(result.share)} %) trained, heads ${result.heads.toLocaleString('en')} beside; ${(result.adapterBytes / 1024).toFixed(0)} KiB on disk`,
+    `${adapter.type}${size} at ${adapter.sites} sites${result.format === undefined ? '' : ` of a base in ${result.format}`}: ${result.trainable.toLocaleString('en')} of ${result.total.toLocaleString('en')} parameters (${percent(result.share)} %) trained, heads ${result.heads.toLocaleString('en')} beside; ${(result.adapterBytes / 1024).toFixed(0)} KiB on disk`,
     `${seeds}: ${result.steps} steps of ${result.stepMs.toFixed(0)} ms on ${result.backend}${kept}, training loss ${result.loss.start.toFixed(3)} to ${result.loss.end.toFixed(3)}, ${result.seconds.toFixed(0)} s in all`,
     `base weights ${result.baseUnchanged ? 'unchanged' : colors.red('CHANGED')}; reloaded in a new process: largest difference ${reload.maxDiff}`,
   ].join('\n');

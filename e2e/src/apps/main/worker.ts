@@ -2,14 +2,14 @@
 import {parentPort, workerData} from 'node:worker_threads';
 import {useBackend} from '../common/backend.js';
 import type {Backend} from '../common/options.js';
-import {loadEncoder, type ModelName} from './encoders/load.js';
+import {type BaseModel, loadEncoder} from './encoders/load.js';
 import {Member, type Work} from './member.js';
 import type {Answer, Call} from './remote.js';
 
 const ready = (async () => {
-  const {model, backend} = workerData as {model: ModelName; backend: Backend};
+  const {base, backend} = workerData as {base: BaseModel; backend: Backend};
   await useBackend(backend);
-  return new Member(await loadEncoder(model));
+  return new Member(await loadEncoder(base));
 })();
 
 let last: Promise<unknown> = ready;

@@ -56,9 +56,9 @@ export class UseTimingSignal extends layers.Layer {
   }
 }
 
-/** Token ids [B, L] to additive attention logits [B, 1, 1, L]: -1e9 at padding, 0 elsewhere. */
-export class UsePaddingBias extends layers.Layer {
-  static className = 'UsePaddingBias';
+/** Token ids [B, L] to 1 at tokens and 0 at padding, [B, L]: the mask of a side network. */
+export class UseTokenMask extends layers.Layer {
+  static className = 'UseTokenMask';
   private readonly padding: number;
 
   constructor(config: {name?: string; padding: number}) {
@@ -67,20 +67,36 @@ export class UsePaddingBias extends layers.Layer {
   }
 
   override computeOutputShape(shape: Shape | Shape[]): Shape {
+    return firstShape(shape);
+  }
+
+  override call(inputs: LayerInput): tf.Tensor {
+    return tf.tidy(() => {
+      const ids = tf.cast(one(inputs), 'int32');
+      return tf.cast(tf.notEqual(ids, tf.scalar(this.padding, 'int32')), 'float32');
+    });
+  }
+
+  override getConfig() {
+    return {...super.getConfig(), padding: this.padding};
+  }
+}
+
+/** A token mask [B, L] to additive attention logits [B, 1, 1, L]: -1e9 at padding, 0 elsewhere. */
+export class UsePaddingBias extends layers.Layer {
+  static className = 'UsePaddingBias';
+
+  override computeOutputShape(shape: Shape | Shape[]): Shape {
     const [batch, length] = firstShape(shape);
     return [batch!, 1, 1, length!];
   }
 
   override call(inputs: LayerInput): tf.Tensor {
     return tf.tidy(() => {
-      const ids = one(inputs);
-      const padded = tf.cast(tf.equal(tf.cast(ids, 'int32'), tf.scalar(this.padding, 'int32')), 'float32');
-      return tf.reshape(tf.mul(padded, -1e9), [ids.shape[0]!, 1, 1, ids.shape[1]!]);
+      const mask = one(inputs);
+      const [batch, length] = mask.shape as [number, number];
+      return tf.reshape(tf.mul(tf.sub(mask, 1), 1e9), [batch, 1, 1, length]);
     });
-  }
-
-  override getConfig() {
-    return {...super.getConfig(), padding: this.padding};
   }
 }
 
@@ -157,7 +173,14 @@ export class UseL2Normalize extends layers.Layer {
   }
 }
 
-for (const layer of [UseTimingSignal, UsePaddingBias, UseAttention, UseMaskedMean, UseL2Normalize]) {
+for (const layer of [
+  UseTimingSignal,
+  UseTokenMask,
+  UsePaddingBias,
+  UseAttention,
+  UseMaskedMean,
+  UseL2Normalize,
+]) {
   tf.serialization.registerClass(
     layer as unknown as tf.serialization.SerializableConstructor<tf.serialization.Serializable>,
   );

@@ -6,12 +6,17 @@ import {
   UseMaskedMean,
   UsePaddingBias,
   UseTimingSignal,
+  UseTokenMask,
 } from './use-lite-layers.js';
 import {readUseLiteWeights, type UseLiteWeights, useLiteFolder, type WeightData} from './use-lite-weights.js';
 
 /** The last row of the embedding: no piece of the vocabulary has it. Id 0 is `<unk>`, not padding. */
 export const USE_LITE_PADDING = 8001;
 export const USE_LITE_WIDTH = 512;
+/** Where a side network reads: the embedding with its timing signal, then what each block gives. */
+export const USE_LITE_TAPS = ['timing', 'layer_0_add2', 'layer_1_add2'];
+/** The layer that says where there are tokens. */
+export const USE_LITE_MASK = 'token_mask';
 
 type Layer = layers.Layer;
 
@@ -42,7 +47,8 @@ export function buildUseLite(from: string | UseLiteWeights = useLiteFolder()): L
   const ids = input({shape: [null], dtype: 'int32', name: 'ids'});
   const [rows, columns] = weights.embedding.shape as [number, number];
   const embedding = layers.embedding({name: 'embedding', inputDim: rows, outputDim: columns});
-  const bias = apply(new UsePaddingBias({name: 'padding_bias', padding: USE_LITE_PADDING}), ids);
+  const mask = apply(new UseTokenMask({name: USE_LITE_MASK, padding: USE_LITE_PADDING}), ids);
+  const bias = apply(new UsePaddingBias({name: 'padding_bias'}), mask);
   let x = apply(new UseTimingSignal({name: 'timing'}), apply(withWeights(embedding, weights.embedding), ids));
   weights.layers.forEach((layer, index) => {
     const name = (part: string) => `layer_${index}_${part}`;

@@ -1,4 +1,4 @@
-import type {Encoder} from './encoder.js';
+import type {Encoder, Quantization} from './encoder.js';
 
 /** One file a model, loaded when it is asked for. */
 const ENCODERS = {
@@ -10,7 +10,15 @@ export type ModelName = keyof typeof ENCODERS;
 
 export const MODELS = Object.keys(ENCODERS) as ModelName[];
 
+/** A model, and how it is quantised, if it is: what every process and thread of a run makes alike. */
+export interface BaseModel {
+  model: ModelName;
+  quantization?: Quantization;
+}
+
 /** A fresh copy of a model on the current backend. */
-export function loadEncoder(model: ModelName): Promise<Encoder> {
-  return ENCODERS[model]();
+export async function loadEncoder({model, quantization}: BaseModel): Promise<Encoder> {
+  const encoder = await ENCODERS[model]();
+  if (quantization !== undefined) await encoder.quantize(quantization);
+  return encoder;
 }

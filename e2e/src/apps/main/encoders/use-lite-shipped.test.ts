@@ -28,11 +28,7 @@ function layerOf(node: string): string {
   return part === undefined ? 'tanh_layer' : `layer_${block}_${part}`;
 }
 
-const sitesOf = ({peft}: Member): string[] =>
-  peft
-    .report()
-    .sites.filter(({status}) => status === 'adapted')
-    .map(({name}) => name);
+const sitesOf = ({trained}: Member): string[] => trained.places();
 
 describe('USE-lite as shipped', () => {
   const [task] = loadBuiltinTasks(['supersense'], {train: 200, validation: 10, test: 10}, 1);
@@ -48,8 +44,8 @@ describe('USE-lite as shipped', () => {
 
   beforeAll(async () => {
     await useBackend('wasm');
-    rebuild = await loadEncoder('use-lite');
-    shipped = await loadEncoder('use-lite-shipped');
+    rebuild = await loadEncoder({model: 'use-lite'});
+    shipped = await loadEncoder({model: 'use-lite-shipped'});
     examples = task!.train.map(({text, label}) => ({
       tokens: Int32Array.from(rebuild.tokenize(text)).subarray(0, LENGTH),
       label,

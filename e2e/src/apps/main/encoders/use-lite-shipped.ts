@@ -3,10 +3,24 @@ import '@tfjs-peft/kernels/gradients';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, type GraphTrainer, type Peft, trainer, upgrade} from '@tfjs-peft/layers/graph';
+import {quantizeModel} from '@tfjs-peft/layers/quantize';
+import {attachSideNetwork, type SideNetworkConfig, type SidePeft} from '@tfjs-peft/layers/side';
 import {USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
 import {loadUseLiteGraph, raggedTokens} from '../../../data/models/use-lite-graph.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
-import type {Encoder, PreparedBatch} from './encoder.js';
+import type {Encoder, PreparedBatch, Quantization} from './encoder.js';
+
+const STACK = 'module_apply_default/Encoder_en/KonaTransformer/Encode/TransformerStack';
+/** The embedding with its timing signal, then what each block gives. */
+const TAPS = [
+  `${STACK}/Layer_0/add`,
+  `${STACK}/Layer_0/TransformerLayer/FFN/layer_postprocess/add`,
+  `${STACK}/Layer_1/TransformerLayer/FFN/layer_postprocess/add`,
+];
+/** Which places of the texts are tokens. */
+const MASK = 'module_apply_default/Encoder_en/KonaTransformer/Encode/Greater';
+/** Channels of the taps. */
+const TAP_WIDTHS = [256, USE_LITE_WIDTH, USE_LITE_WIDTH];
 
 /**
  * USE-lite as its package ships it, a GraphModel that stock tfjs can only run by `executeAsync`,
@@ -14,6 +28,7 @@ import type {Encoder, PreparedBatch} from './encoder.js';
  */
 export class UseLiteShippedEncoder implements Encoder {
   readonly width = USE_LITE_WIDTH;
+  readonly tapWidths = TAP_WIDTHS;
   readonly parameters: number;
   private readonly trainer: GraphTrainer;
 
@@ -38,8 +53,28 @@ export class UseLiteShippedEncoder implements Encoder {
     return Object.values(this.model.weights).flat();
   }
 
+  async quantize({embedding, ...how}: Quantization): Promise<void> {
+    await quantizeModel(this.model, {
+      ...how,
+      targets: ({kind}) => kind === 'dense' || kind === 'conv2d' || (embedding && kind === 'embedding'),
+    });
+  }
+
   upgrade(adapter: AdapterConfig, seed: number): Promise<Peft<GraphModel>> {
     return upgrade(this.model, {targets: 'all-projections', adapter, seed});
+  }
+
+  async attachSide(network: SideNetworkConfig, seed: number): Promise<SidePeft<GraphModel>> {
+    const inputs = raggedTokens([[0]], 1);
+    const side = await attachSideNetwork(this.model, {
+      ...network,
+      taps: TAPS,
+      mask: MASK,
+      seed,
+      example: {...inputs},
+    });
+    tf.dispose([inputs.values, inputs.indices]);
+    return side;
   }
 
   async prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch> {

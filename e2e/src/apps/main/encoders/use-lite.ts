@@ -1,14 +1,23 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {type AdapterConfig, type Peft, upgrade} from '@tfjs-peft/layers';
+import {quantizeModel} from '@tfjs-peft/layers/quantize';
+import {attachSideNetwork, type SideNetworkConfig, type SidePeft} from '@tfjs-peft/layers/side';
 import {padTokens} from '../../../data/models/padding.js';
-import {buildUseLite, USE_LITE_PADDING, USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
+import {
+  buildUseLite,
+  USE_LITE_MASK,
+  USE_LITE_PADDING,
+  USE_LITE_TAPS,
+  USE_LITE_WIDTH,
+} from '../../../data/models/use-lite.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
-import type {Encoder, PreparedBatch} from './encoder.js';
+import type {Encoder, PreparedBatch, Quantization} from './encoder.js';
 
 /** USE-lite as a LayersModel, upgraded at its ten Dense layers. */
 export class UseLiteEncoder implements Encoder {
   readonly width = USE_LITE_WIDTH;
+  readonly tapWidths: number[];
   readonly parameters: number;
 
   private constructor(
@@ -16,6 +25,7 @@ export class UseLiteEncoder implements Encoder {
     private readonly tokenizer: UnigramTokenizer,
   ) {
     this.parameters = model.countParams();
+    this.tapWidths = USE_LITE_TAPS.map((tap) => (model.getLayer(tap).outputShape as number[]).at(-1)!);
   }
 
   static async load(): Promise<UseLiteEncoder> {
@@ -30,8 +40,16 @@ export class UseLiteEncoder implements Encoder {
     return this.model.weights.map((weight) => weight.read());
   }
 
+  async quantize({embedding, ...how}: Quantization): Promise<void> {
+    await quantizeModel(this.model, {...how, targets: [{op: 'Dense'}, ...(embedding ? ['embedding'] : [])]});
+  }
+
   upgrade(adapter: AdapterConfig, seed: number): Promise<Peft> {
     return upgrade(this.model, {targets: 'all-dense', adapter, seed});
+  }
+
+  attachSide(network: SideNetworkConfig, seed: number): Promise<SidePeft> {
+    return attachSideNetwork(this.model, {...network, taps: USE_LITE_TAPS, mask: USE_LITE_MASK, seed});
   }
 
   async prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch> {
