@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {featureScale, type Head, widthOf} from './linear.js';
+import {featureScale, type Head, widthOf} from '../../tools/probe/linear.js';
 
 export interface HeadVariables {
   kernel: tf.Variable<tf.Rank.R2>;

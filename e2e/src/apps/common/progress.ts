@@ -61,6 +61,3 @@ export class Progress {
     if (!this.quiet && this.stream.isTTY === true && this.drawn > 0) this.stream.write('\n');
   }
 }
-
-/** Lets signals, timers and messages in: an awaited tensor of the wasm backend is only a microtask. */
-export const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
-import {accuracyOf, logitsOf, predictionsOf} from '../common/linear.js';
-import {type Probe, tuneProbe} from '../common/probe.js';
+import {accuracyOf, logitsOf, predictionsOf} from '../../tools/probe/linear.js';
+import {type Probe, tuneProbe} from '../../tools/probe/probe.js';
 import type {ImageEncoder} from './encoder.js';
 import type {Fronts} from './features.js';
 import type {ImageTask} from './tasks.js';

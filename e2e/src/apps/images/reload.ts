@@ -1,8 +1,8 @@
 // A second process: base model, adapter and head from disk, then the same test pictures again.
 // Usage: node reload.js OUT; prints {"maxDiff": ...}.
 import {oneLine} from '../../tools/command/one-line.js';
+import {logitsOf} from '../../tools/probe/linear.js';
 import {useBackend} from '../common/backend.js';
-import {logitsOf} from '../common/linear.js';
 import {ImageEncoder} from './encoder.js';
 import {readImagesFolder} from './folder.js';
 import {AS_IT_IS} from './render.js';

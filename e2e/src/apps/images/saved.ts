@@ -2,8 +2,8 @@
 import {join} from 'node:path';
 import type {AdapterConfig} from '@tfjs-peft/layers';
 import type {Limits} from '../../data/tasks/task.js';
+import {type Head, widthOf} from '../../tools/probe/linear.js';
 import {readArrays, writeArrays} from '../common/files.js';
-import {type Head, widthOf} from '../common/linear.js';
 import type {Backend} from '../common/options.js';
 
 /** All that another process needs beside the base model to predict the test pictures again. */

@@ -1,7 +1,7 @@
 import {SPLITS} from '../../data/tasks/task.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
-import {accuracyOf, type Head, logitsOf} from '../common/linear.js';
-import {tuneProbe} from '../common/probe.js';
+import {accuracyOf, type Head, logitsOf} from '../../tools/probe/linear.js';
+import {tuneProbe} from '../../tools/probe/probe.js';
 import {Progress, type ProgressStream} from '../common/progress.js';
 import type {ProbeFigures} from './checkpoint.js';
 import type {EncodedTask} from './corpus.js';

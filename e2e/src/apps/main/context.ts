@@ -1,7 +1,7 @@
 import {fitIntuition, routerDefinitions} from '@tfjs-peft/routers';
 import {random, shuffled} from '../../data/tasks/random.js';
 import {SPLITS, type Split} from '../../data/tasks/task.js';
-import {featureScale} from '../common/linear.js';
+import {featureScale} from '../../tools/probe/linear.js';
 import type {Addition} from './addition.js';
 import {CONTEXT_KEYS, type ContextKey, type EncodedTask, type TextContext} from './corpus.js';
 

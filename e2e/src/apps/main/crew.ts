@@ -1,8 +1,8 @@
 import {availableParallelism} from 'node:os';
-import type {Head} from '../common/linear.js';
+import {breathe} from '../../tools/command/breathe.js';
+import type {Head} from '../../tools/probe/linear.js';
 import type {Backend} from '../common/options.js';
 import type {ParameterStart} from '../common/parameters.js';
-import {breathe} from '../common/progress.js';
 import type {Addition} from './addition.js';
 import type {Texts} from './corpus.js';
 import type {Encoder} from './encoders/encoder.js';

@@ -1,5 +1,5 @@
 import type {Split} from '../../data/tasks/task.js';
-import {type Head, logitsOf} from '../common/linear.js';
+import {type Head, logitsOf} from '../../tools/probe/linear.js';
 import type {EncodedTask} from './corpus.js';
 import type {Crew} from './crew.js';
 import {splitVectors} from './features.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {type RouterContext, uniformNumbers} from '@tfjs-peft/routers';
+import type {Head} from '../../tools/probe/linear.js';
 import {type HeadVariables, headVariables, lossOf} from '../common/heads.js';
-import type {Head} from '../common/linear.js';
 import type {ParameterStart} from '../common/parameters.js';
 import {type Addition, addTo, type Trained} from './addition.js';
 import {CONTEXT_KEYS, type TextContext} from './corpus.js';

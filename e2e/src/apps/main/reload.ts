@@ -2,8 +2,8 @@
 // Usage: node reload.js OUT BACKEND; prints {"maxDiff": ...}.
 
 import {oneLine} from '../../tools/command/one-line.js';
+import {logitsOf} from '../../tools/probe/linear.js';
 import {useBackend} from '../common/backend.js';
-import {logitsOf} from '../common/linear.js';
 import type {Backend} from '../common/options.js';
 import {contextNeeds, needsVectors, textContexts} from './context.js';
 import type {TextContext} from './corpus.js';

@@ -1,5 +1,5 @@
 import {Worker} from 'node:worker_threads';
-import type {Head} from '../common/linear.js';
+import type {Head} from '../../tools/probe/linear.js';
 import type {Backend} from '../common/options.js';
 import type {ParameterStart} from '../common/parameters.js';
 import type {Addition} from './addition.js';

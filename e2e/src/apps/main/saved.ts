@@ -2,8 +2,8 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {writeWhole} from '../../tools/command/output.js';
+import {type Head, predictionsOf, widthOf} from '../../tools/probe/linear.js';
 import {type NamedArray, readArrays, writeArrays} from '../common/files.js';
-import {type Head, predictionsOf, widthOf} from '../common/linear.js';
 import type {Addition} from './addition.js';
 import type {EncodedTask} from './corpus.js';
 import type {BaseModel} from './encoders/load.js';

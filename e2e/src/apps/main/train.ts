@@ -1,9 +1,10 @@
 import {InputError} from '../../data/input-error.js';
 import {hash} from '../../data/tasks/random.js';
+import {breathe} from '../../tools/command/breathe.js';
 import type {Interrupt} from '../../tools/command/interrupt.js';
-import {accuracyOf, type Head} from '../common/linear.js';
+import {accuracyOf, type Head} from '../../tools/probe/linear.js';
 import type {Parameters} from '../common/parameters.js';
-import {breathe, type Progress} from '../common/progress.js';
+import type {Progress} from '../common/progress.js';
 import {isBetter, mean, type Score} from '../common/selection.js';
 import type {Position} from './checkpoint.js';
 import {type EncodedTask, joined, type Texts} from './corpus.js';

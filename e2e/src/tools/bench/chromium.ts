@@ -7,6 +7,7 @@ import type {Page} from './page.js';
 import type {Row} from './report.js';
 import type {Measured} from './run.js';
 import type {SuiteOptions} from './suite.js';
+import {readSentences} from './suites/sentences.js';
 
 declare const page: Page;
 
@@ -29,7 +30,7 @@ export async function runInChromium(
     await open.page.exposeFunction('onRow', (row: Row) => onRow?.(row));
     const measured = await open.page.evaluate(([name, handed]) => page.run(name, handed), [
       suite,
-      {...options, cases: cases?.source},
+      {...options, cases: cases?.source, ...(suite === 'quant' && {sentences: readSentences()})},
     ] as const);
     if (open.errors.length > 0) throw new Error(`the page reports: ${open.errors[0]!.split('\n')[0]}`);
     return measured;

@@ -8,7 +8,8 @@ import {machine} from './machine.js';
 import {type BenchReport, fewestRounds, table} from './report.js';
 import {runSuite, SUITES} from './run.js';
 
-const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--threads N] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]`;
+const USAGE = `npm run bench -- ${Object.keys(SUITES).join('|')} [--backend ${BACKENDS}] [--cases REGEX] [--threads N] [--size ROWSxWIDTH] [--rounds N] [--warmup N] [--json FILE]
+       npm run bench -- quant --tasks [--cases REGEX] [--json FILE]: what quantisers do to real tasks; takes an hour`;
 
 function regex(pattern: string | undefined): RegExp | undefined {
   try {
@@ -36,6 +37,7 @@ const FLAGS = {
   rounds: {type: 'string'},
   warmup: {type: 'string'},
   json: {type: 'string'},
+  tasks: {type: 'boolean'},
   help: {type: 'boolean', short: 'h'},
 } as const;
 
@@ -54,9 +56,13 @@ await runCommand('bench', async (argv) => {
   checkWritable('--json', json);
   const [suite = ''] = positionals;
   if (!Object.hasOwn(SUITES, suite) || positionals.length > 1) throw new Error(`name one suite: ${USAGE}`);
+  const tasks = given.has('tasks');
+  if (tasks && (suite !== 'quant' || needsPage(backend)))
+    throw new Error('--tasks: for the quant suite, on a backend that Node has; leave it out');
   const progress = process.stderr.isTTY;
   const {rows, gpu} = await (needsPage(backend) ? runInChromium : runSuite)(suite, {
     backend,
+    tasks,
     threads: given.count('threads', MOST.threads),
     cases: regex(given.text('cases')),
     size: sizeOf(given.text('size')),

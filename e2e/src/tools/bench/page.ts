@@ -9,6 +9,9 @@ export type PageSuiteOptions = Omit<SuiteOptions, 'cases' | 'onRow' | 'useLite'>
   cases?: string | undefined;
 };
 
+/** The suites on USE-lite. */
+const WITH_USE_LITE = ['model', 'side', 'quant'];
+
 async function fetchFile(name: string): Promise<Uint8Array> {
   const response = await fetch(`/files/${name}`);
   if (!response.ok) throw new Error(`no file ${name}`);
@@ -20,7 +23,7 @@ const page = {
     return runSuite(suite, {
       ...options,
       ...(cases !== undefined && {cases: new RegExp(cases)}),
-      ...(suite === 'model' && {useLite: await parseUseLiteWeights(fetchFile)}),
+      ...(WITH_USE_LITE.includes(suite) && {useLite: await parseUseLiteWeights(fetchFile)}),
       onRow: (row) => (globalThis as unknown as {onRow: (row: Row) => void}).onRow(row),
     });
   },

@@ -32,9 +32,13 @@ export function row(fields: Omit<Row, 'ratio'>): Row {
   return {...fields, ratio: fields.ours / fields.baseline};
 }
 
+/** Units of numbers that differ in late digits, and mean themselves. */
+const FINE = ['cosine', 'error', 'loss', 'accuracy'];
+
 function figure(value: number, unit: string): string {
   if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(2)} MB`;
   if (unit === 'calls' || unit === 'parameters') return `${value} ${unit}`;
+  if (FINE.includes(unit)) return value.toPrecision(5);
   return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
 }
 

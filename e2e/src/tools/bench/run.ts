@@ -8,6 +8,8 @@ export const SUITES: Record<string, () => Promise<Suite>> = {
   graph: async () => (await import('./suites/graph.js')).graphSuite,
   gemm: async () => (await import('./suites/gemm.js')).gemmSuite,
   model: async () => (await import('./suites/model.js')).modelSuite,
+  quant: async () => (await import('./suites/quant.js')).quantSuite,
+  side: async () => (await import('./suites/side.js')).sideSuite,
   adapters: async () => (await import('./suites/adapters.js')).adaptersSuite,
 };
 

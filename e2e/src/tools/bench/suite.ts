@@ -1,6 +1,8 @@
 import type {UseLiteWeights} from '../../data/models/use-lite-weights.js';
+import type {Limits} from '../../data/tasks/task.js';
 import type {Rounds} from './measure.js';
 import type {Row} from './report.js';
+import type {Sentences} from './suites/sentences.js';
 
 export interface SuiteOptions extends Partial<Rounds> {
   backend: string;
@@ -17,6 +19,13 @@ export interface SuiteOptions extends Partial<Rounds> {
    * cannot.
    */
   useLite?: UseLiteWeights;
+  /** Texts of the quant suite, as tokens. Default: read from the packages that have them. */
+  sentences?: Sentences | undefined;
+  /** Whether the quant suite measures what quantisers do to real tasks. */
+  tasks?: boolean;
+  /** For these: texts of a task, and tries of quantisers that search. Default: those of our own figures. */
+  limits?: Limits;
+  tries?: number;
 }
 
 /** Measures every case that is asked for, on the current backend. */

@@ -4,14 +4,9 @@ import {profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
 import {type Side, stepOf} from '../step.js';
 import {kernelsFor, type Side as Turn} from '../stock.js';
-import {isGpu, roundsOf, type Suite, type SuiteOptions} from '../suite.js';
+import {roundsOf, type Suite} from '../suite.js';
 import {ADAPTERS, adapterSide, composedLime, loopSide} from './adapters-cases.js';
-
-const [VOCABULARY, WIDTH] = [8000, 512];
-
-/** Texts and their tokens. The GPU here may be one that a CPU plays. */
-const sizeOf = ({size, backend}: SuiteOptions): [number, number] =>
-  size ?? (isGpu(backend) ? [4, 8] : [32, 32]);
+import {useLiteBatch} from './use-lite-batch.js';
 
 interface Contest {
   name: string;
@@ -38,11 +33,8 @@ async function checkSame(name: string, ours: tf.Tensor, baseline: tf.Tensor): Pr
  */
 export const adaptersSuite: Suite = async (options) => {
   const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};
-  const [batch, tokens] = sizeOf(options);
-  const [ids, target] = tf.tidy(() => [
-    tf.randomUniform([batch, tokens], 1, VOCABULARY, 'int32', 1),
-    tf.randomNormal([batch, WIDTH], 0, WIDTH ** -0.5, 'float32', 2),
-  ]) as [tf.Tensor, tf.Tensor];
+  const {ids, target} = useLiteBatch(options);
+  const batch = ids.shape[0]!;
   const rows: Row[] = [];
   const wanted = (name: string) => options.cases?.test(name) ?? true;
 

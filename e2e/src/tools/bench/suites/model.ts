@@ -4,14 +4,9 @@ import {type Profile, profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
 import {type Side, stepOf} from '../step.js';
 import {kernelsFor, type Side as Turn} from '../stock.js';
-import {isGpu, roundsOf, type Suite, type SuiteOptions} from '../suite.js';
+import {isGpu, roundsOf, type Suite} from '../suite.js';
 import {composedModel, MODEL_CASES, upgradedModel} from './model-cases.js';
-
-const [VOCABULARY, WIDTH] = [8000, 512];
-
-/** Texts and their tokens. The GPU here may be one that a CPU plays. */
-const sizeOf = ({size, backend}: SuiteOptions): [number, number] =>
-  size ?? (isGpu(backend) ? [4, 8] : [32, 32]);
+import {useLiteBatch} from './use-lite-batch.js';
 
 async function checkSame(name: string, ours: Side, baseline: Side, ids: tf.Tensor): Promise<void> {
   const largest = tf.tidy(() =>
@@ -32,11 +27,7 @@ export const modelSuite: Suite = async (options) => {
   const rounds = {...roundsOf(options), warmup: options.warmup ?? 1};
   const enter = kernelsFor(options.backend);
   const rows: Row[] = [];
-  const [batch, tokens] = sizeOf(options);
-  const [ids, target] = tf.tidy(() => [
-    tf.randomUniform([batch, tokens], 1, VOCABULARY, 'int32', 1),
-    tf.randomNormal([batch, WIDTH], 0, WIDTH ** -0.5, 'float32', 2),
-  ]) as [tf.Tensor, tf.Tensor];
+  const {ids, target} = useLiteBatch(options);
   for (const [name, spec] of Object.entries(MODEL_CASES)) {
     if (options.cases && !options.cases.test(name)) continue;
     const baseline = composedModel(spec, options.useLite);

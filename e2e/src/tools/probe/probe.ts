@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {breathe} from '../command/breathe.js';
 import {minimize} from './lbfgs.js';
 import {accuracyOf, crossEntropyOf, featureScale, type Head, logitsOf} from './linear.js';
-import {breathe} from './progress.js';
 
 /** Penalties from strong to weak, half a decade apart; each fit starts from the one before. */
 const PENALTIES = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5];
