@@ -13,10 +13,17 @@ import {readUseLiteWeights, type UseLiteWeights, useLiteFolder, type WeightData}
 /** The last row of the embedding: no piece of the vocabulary has it. Id 0 is `<unk>`, not padding. */
 export const USE_LITE_PADDING = 8001;
 export const USE_LITE_WIDTH = 512;
-/** Where a side network reads: the embedding with its timing signal, then what each block gives. */
-export const USE_LITE_TAPS = ['timing', 'layer_0_add2', 'layer_1_add2'];
 /** The layer that says where there are tokens. */
-export const USE_LITE_MASK = 'token_mask';
+const TOKEN_MASK = 'token_mask';
+/**
+ * A side network that reads the embedding with its timing signal, then what each block gives. The hidden
+ * layers of its experts are most of what a training step keeps: these are half as wide as by default.
+ */
+export const USE_LITE_SIDE = {
+  taps: ['timing', 'layer_0_add2', 'layer_1_add2'],
+  mask: TOKEN_MASK,
+  hidden: 128,
+};
 
 type Layer = layers.Layer;
 
@@ -47,7 +54,7 @@ export function buildUseLite(from: string | UseLiteWeights = useLiteFolder()): L
   const ids = input({shape: [null], dtype: 'int32', name: 'ids'});
   const [rows, columns] = weights.embedding.shape as [number, number];
   const embedding = layers.embedding({name: 'embedding', inputDim: rows, outputDim: columns});
-  const mask = apply(new UseTokenMask({name: USE_LITE_MASK, padding: USE_LITE_PADDING}), ids);
+  const mask = apply(new UseTokenMask({name: TOKEN_MASK, padding: USE_LITE_PADDING}), ids);
   const bias = apply(new UsePaddingBias({name: 'padding_bias'}), mask);
   let x = apply(new UseTimingSignal({name: 'timing'}), apply(withWeights(embedding, weights.embedding), ids));
   weights.layers.forEach((layer, index) => {

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {type AdapterConfig, type GraphTrainer, type Peft, trainer, upgrade} from '@tfjs-peft/layers/graph';
 import {quantizeModel} from '@tfjs-peft/layers/quantize';
 import {attachSideNetwork, type SideNetworkConfig, type SidePeft} from '@tfjs-peft/layers/side';
-import {USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
+import {USE_LITE_SIDE, USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
 import {loadUseLiteGraph, raggedTokens} from '../../../data/models/use-lite-graph.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
 import type {Encoder, PreparedBatch, Quantization} from './encoder.js';
@@ -68,6 +68,7 @@ export class UseLiteShippedEncoder implements Encoder {
     const inputs = raggedTokens([[0]], 1);
     const side = await attachSideNetwork(this.model, {
       ...network,
+      hidden: USE_LITE_SIDE.hidden,
       taps: TAPS,
       mask: MASK,
       seed,

@@ -6,9 +6,8 @@ import {attachSideNetwork, type SideNetworkConfig, type SidePeft} from '@tfjs-pe
 import {padTokens} from '../../../data/models/padding.js';
 import {
   buildUseLite,
-  USE_LITE_MASK,
   USE_LITE_PADDING,
-  USE_LITE_TAPS,
+  USE_LITE_SIDE,
   USE_LITE_WIDTH,
 } from '../../../data/models/use-lite.js';
 import {loadUseLiteTokenizer, type UnigramTokenizer} from '../../../data/models/use-lite-tokenizer.js';
@@ -25,7 +24,7 @@ export class UseLiteEncoder implements Encoder {
     private readonly tokenizer: UnigramTokenizer,
   ) {
     this.parameters = model.countParams();
-    this.tapWidths = USE_LITE_TAPS.map((tap) => (model.getLayer(tap).outputShape as number[]).at(-1)!);
+    this.tapWidths = USE_LITE_SIDE.taps.map((tap) => (model.getLayer(tap).outputShape as number[]).at(-1)!);
   }
 
   static async load(): Promise<UseLiteEncoder> {
@@ -49,7 +48,7 @@ export class UseLiteEncoder implements Encoder {
   }
 
   attachSide(network: SideNetworkConfig, seed: number): Promise<SidePeft> {
-    return attachSideNetwork(this.model, {...network, taps: USE_LITE_TAPS, mask: USE_LITE_MASK, seed});
+    return attachSideNetwork(this.model, {...network, ...USE_LITE_SIDE, seed});
   }
 
   async prepare(tokens: Int32Array[], length: number): Promise<PreparedBatch> {

@@ -12,7 +12,7 @@ import {stepOf} from '../step.js';
 import {kernelsFor} from '../stock.js';
 import {isGpu, roundsOf, type Suite, type SuiteOptions} from '../suite.js';
 import {fileBytes, type Quantised, quantised, quantizersWith} from './quant-cases.js';
-import {meanCosine, sentencesOf, vectorsOf} from './sentences.js';
+import {meanCosine, readSentences, vectorsOf} from './sentences.js';
 
 const STEP = 'molora-8x4/int4';
 /** Tries of the quantisers that search: few, so that the suite ends in minutes. `--tasks` has more. */
@@ -125,7 +125,7 @@ async function measureModel(options: SuiteOptions, wanted: Wanted, add: Add): Pr
     ...casesOf(type).map((quantizer) => `use-lite/${type}/${quantizer}`),
   ]);
   if (!names.some(wanted)) return;
-  const {calibration, compared} = sentencesOf(options);
+  const {calibration, compared} = options.sentences ?? readSentences();
   const {useLite} = options;
   const plain = buildUseLite(useLite);
   const vectors = await vectorsOf(plain, compared);

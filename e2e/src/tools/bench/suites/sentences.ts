@@ -4,7 +4,6 @@ import {padTokens} from '../../../data/models/padding.js';
 import {USE_LITE_PADDING, USE_LITE_WIDTH} from '../../../data/models/use-lite.js';
 import {loadUseLiteTokenizer} from '../../../data/models/use-lite-tokenizer.js';
 import {DEFAULT_TASKS, loadBuiltinTasks} from '../../../data/tasks/builtin.js';
-import type {SuiteOptions} from '../suite.js';
 
 /** Tokens of a text at most, and texts that go through the model together. */
 const [MOST_TOKENS, BATCH] = [32, 32];
@@ -29,8 +28,6 @@ export function readSentences(): Sentences {
     tokenise(tasks.flatMap((task) => task[split].map(({text}) => text)));
   return {calibration: tokens('train'), compared: tokens('test')};
 }
-
-export const sentencesOf = ({sentences}: SuiteOptions): Sentences => sentences ?? readSentences();
 
 /** Texts in batches for the model, each padded to its longest. The caller disposes them. */
 export function batchesOf(tokens: readonly number[][]): tf.Tensor2D[] {

@@ -3,7 +3,7 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {upgrade} from '@tfjs-peft/layers';
 import {quantizeModel} from '@tfjs-peft/layers/quantize';
 import {attachSideNetwork} from '@tfjs-peft/layers/side';
-import {buildUseLite, USE_LITE_MASK, USE_LITE_TAPS} from '../../../data/models/use-lite.js';
+import {buildUseLite, USE_LITE_SIDE} from '../../../data/models/use-lite.js';
 import {groupedFormat} from '../../formats.js';
 import {profile, time} from '../measure.js';
 import {type Row, row} from '../report.js';
@@ -16,7 +16,7 @@ import {useLiteBatch} from './use-lite-batch.js';
 type Prepare = (model: LayersModel) => Promise<tf.Variable[]>;
 
 const beside: Prepare = async (model) => {
-  const side = await attachSideNetwork(model, {taps: USE_LITE_TAPS, mask: USE_LITE_MASK, seed: 1});
+  const side = await attachSideNetwork(model, {...USE_LITE_SIDE, seed: 1});
   return side.trainableVariables();
 };
 
