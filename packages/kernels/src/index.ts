@@ -63,11 +63,14 @@ export {
 export {
   disposePacked,
   isPacked,
+  type PackedKernel,
   type PackedMatrix,
   packedBytes,
   packedFrom,
   packMatrix,
   readPacked,
+  type TransposedPacked,
+  transposePacked,
 } from './packed/matrix.js';
 export {keepsHalves} from './packed/words.js';
 export {patchReasons, type Reason as PatchReason, reapplyPatches} from './patches.js';

@@ -1,5 +1,5 @@
 import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
-import type {PackedMatrix} from './packed/matrix.js';
+import type {PackedKernel} from './packed/matrix.js';
 
 /** Activations that the fused ops compute, in the order that the wasm module numbers them. */
 export const ACTIVATIONS = [
@@ -100,8 +100,8 @@ export interface CombineParts {
 export interface CombineInputs extends CombineParts {
   /** [..., dIn], float32. */
   x?: Tensor;
-  /** [dIn, dOut], float32, or packed; see `packMatrix`. */
-  kernel?: Tensor2D | PackedMatrix;
+  /** [dIn, dOut], float32, or packed; see `packMatrix` and `transposePacked`. */
+  kernel?: Tensor2D | PackedKernel;
   /** [dOut]; only with `x`. */
   bias?: Tensor1D;
   /** The base output [..., dOut], instead of `x` and `kernel`. */

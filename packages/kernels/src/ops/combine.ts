@@ -4,7 +4,7 @@ import {ConfigError, ShapeError} from '../errors.js';
 import type {CombineAttrs} from '../kernel-attrs.js';
 import type {KernelInputs} from '../kernel-map.js';
 import {isRecording} from '../kernel-registry.js';
-import {isPacked, type PackedMatrix} from '../packed/matrix.js';
+import {isPackedKernel, type PackedKernel} from '../packed/matrix.js';
 import {
   ACTIVATIONS,
   type CombineInputs,
@@ -57,7 +57,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
   checkVector('bias', bias, outputDim);
   checkVector('offset', offset, outputDim);
   checkTail(inputs, mix, rows, outputDim);
-  if (kernel !== undefined && isPacked(kernel)) return onPacked(inputs, x!, kernel);
+  if (kernel !== undefined && isPackedKernel(kernel)) return onPacked(inputs, x!, kernel);
   return tf.tidy(() => {
     const leading = base.shape.slice(0, -1);
     const named: KernelInputs<'PeftCombine', tf.Tensor> = {
@@ -93,7 +93,7 @@ export function combine(inputs: CombineInputs): tf.Tensor {
 }
 
 /** The base product is the packed matrix's own; the rest goes over it as over any z. */
-function onPacked({pre, bias, ...inputs}: CombineInputs, x: tf.Tensor, kernel: PackedMatrix): tf.Tensor {
+function onPacked({pre, bias, ...inputs}: CombineInputs, x: tf.Tensor, kernel: PackedKernel): tf.Tensor {
   return tf.tidy(() => {
     // As the scale of an output it would be called by that name if it did not fit.
     if (pre !== undefined) scaleInputs('pre', pre, x.shape.slice(0, -1), x.shape[x.rank - 1]!);
@@ -116,7 +116,7 @@ function checkBase({x, kernel, bias, z, pre}: CombineInputs): tf.Tensor {
   }
   if (kernel === undefined) throw new ConfigError('combine: x needs its kernel. Pass kernel.');
   checkTensor('combine', 'x', x!, ACTIVATION_RANKS);
-  if (!isPacked(kernel)) checkTensor('combine', 'kernel', kernel, [2]);
+  if (!isPackedKernel(kernel)) checkTensor('combine', 'kernel', kernel, [2]);
   checkSize('combine', "kernel's first axis", kernel.shape[0], x!.shape[x!.rank - 1]!, `x [${x!.shape}]`);
   return x!;
 }

@@ -5,10 +5,11 @@ import {
   type CombineInputs,
   ConfigError,
   combine,
-  type PackedMatrix,
+  type PackedKernel,
   packMatrix,
   project,
   ShapeError,
+  transposePacked,
   unpackMatrix,
 } from '../index.js';
 import {TEST_BACKENDS, useBackend} from '../testing/backends.js';
@@ -44,22 +45,28 @@ const SITES: Record<string, () => CombineInputs> = {
   }),
 };
 
-describe.each(TEST_BACKENDS)('sites with a packed kernel on %s', (backend) => {
-  let packed: PackedMatrix;
+const KERNELS = TEST_BACKENDS.flatMap((backend) => [
+  {backend, of: 'packed', transposed: false},
+  {backend, of: 'transposed', transposed: true},
+]);
+
+describe.each(KERNELS)('sites with a $of kernel on $backend', ({backend, transposed}) => {
+  let packed: PackedKernel;
   let plain: tf.Tensor2D;
 
   beforeAll(async () => {
     await useBackend(backend);
     const {codes, ...spec} = packedCase({
-      ...{name: '', shape: [D_IN, D_OUT], bits: 4, units: {group: 8}},
+      ...{name: '', shape: transposed ? [D_OUT, D_IN] : [D_IN, D_OUT], bits: 4, units: {group: 8}},
       ...{scale: 'f16', zeros: true},
     });
-    packed = packMatrix(codes, spec);
-    plain = unpackMatrix(packed);
+    const matrix = packMatrix(codes, spec);
+    packed = transposed ? transposePacked(matrix) : matrix;
+    plain = tf.tidy(() => tf.keep(tf.transpose(unpackMatrix(matrix), transposed ? [1, 0] : [0, 1])));
   });
 
   /** The gradients of all tensors among the parts, in order. */
-  function gradients(parts: CombineInputs, x: tf.Tensor, kernel: tf.Tensor2D | PackedMatrix): tf.Tensor[] {
+  function gradients(parts: CombineInputs, x: tf.Tensor, kernel: tf.Tensor2D | PackedKernel): tf.Tensor[] {
     const tensors = Object.values(parts).flatMap((part: unknown) =>
       part instanceof tf.Tensor
         ? [part]
@@ -82,7 +89,7 @@ describe.each(TEST_BACKENDS)('sites with a packed kernel on %s', (backend) => {
 
   it.each([1, 7, D_OUT])('give a router the first %d columns', (columns) => {
     const [x, a] = [values(...ROWS, D_IN), values(D_IN, 4) as tf.Tensor2D];
-    const run = (kernel: PackedMatrix | tf.Tensor2D, t: tf.Tensor, down: tf.Tensor) => {
+    const run = (kernel: PackedKernel | tf.Tensor2D, t: tf.Tensor, down: tf.Tensor) => {
       const {h, columns: own} = project({x: t, a: down as tf.Tensor2D, kernel, columns});
       return tf.concat([h, own!], 2);
     };

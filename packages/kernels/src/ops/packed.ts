@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError, ShapeError} from '../errors.js';
 import type {PackedAttrs} from '../kernel-attrs.js';
-import {halvesOf, type PackedMatrix, packedTensors} from '../packed/matrix.js';
+import {halvesOf, type PackedKernel, type PackedMatrix, packedTensors} from '../packed/matrix.js';
 import {checkWords} from '../packed/words.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
@@ -26,7 +26,7 @@ function packedAttrs(op: string, packed: PackedMatrix): PackedAttrs {
  * none.
  *
  * @param x [..., dIn], float32, or with `transposeW` [..., dOut].
- * @param packed W [dIn, dOut], see {@link packMatrix}.
+ * @param packed W [dIn, dOut], see {@link packMatrix}, or the transpose of one, see {@link transposePacked}.
  * @param options `bias`: as wide as the output, float32, default none. `transposeW`: default false.
  * @returns [..., dOut], or with `transposeW` [..., dIn], float32.
  * @throws ShapeError if a rank, dtype or size does not fit; ConfigError if the parts of W contradict each
@@ -42,9 +42,10 @@ function packedAttrs(op: string, packed: PackedMatrix): PackedAttrs {
  */
 export function packedMatMul(
   x: tf.Tensor,
-  packed: PackedMatrix,
+  packed: PackedKernel,
   {bias, transposeW = false}: {bias?: tf.Tensor1D | undefined; transposeW?: boolean} = {},
 ): tf.Tensor {
+  if ('transposeOf' in packed) return packedMatMul(x, packed.transposeOf, {bias, transposeW: !transposeW});
   const [dIn, dOut] = transposeW ? [packed.shape[1], packed.shape[0]] : packed.shape;
   checkTensor('packedMatMul', 'x', x, ACTIVATION_RANKS);
   checkSize('packedMatMul', "x's last axis", x.shape[x.rank - 1]!, dIn, `the matrix [${packed.shape}]`);

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '../errors.js';
-import {firstColumns, isPacked, type PackedMatrix} from '../packed/matrix.js';
+import {firstColumns, isPackedKernel, type PackedKernel} from '../packed/matrix.js';
 import {expertDown} from './experts.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
@@ -26,7 +26,7 @@ export interface ProjectInputs {
   /**
    * The frozen kernel [dIn, dOut], or packed, where a router asks for columns of the frozen product.
    */
-  kernel?: tf.Tensor2D | PackedMatrix;
+  kernel?: tf.Tensor2D | PackedKernel;
   /** How many leading columns of `x · kernel` are wanted; needs `kernel`. */
   columns?: number;
   /**
@@ -69,7 +69,7 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
   checkSize('project', "a's first axis", a.shape[0], x.shape[x.rank - 1]!, `x [${x.shape}]`);
   if (columns !== undefined) {
     if (kernel === undefined) throw new ConfigError('project: columns needs the frozen kernel. Pass kernel.');
-    if (!isPacked(kernel)) checkTensor('project', 'kernel', kernel, [2]);
+    if (!isPackedKernel(kernel)) checkTensor('project', 'kernel', kernel, [2]);
     checkSize('project', "kernel's first axis", kernel.shape[0], a.shape[0], `x [${x.shape}]`);
     if (!Number.isInteger(columns) || columns < 1 || columns > kernel.shape[1]) {
       throw new ConfigError(
@@ -84,7 +84,7 @@ export function project(inputs: ProjectInputs): {h: tf.Tensor; columns?: tf.Tens
       const h = expertDown(chosen, {scale: 1, transposeW: false});
       return {h: tf.reshape(h, [...x.shape.slice(0, -1), a.shape[1]])};
     }
-    if (columns !== undefined && isPacked(kernel!)) {
+    if (columns !== undefined && isPackedKernel(kernel!)) {
       const {kernel: _kernel, columns: _columns, ...rest} = inputs;
       return {...project(rest), columns: packedMatMul(x, firstColumns(kernel, columns))};
     }

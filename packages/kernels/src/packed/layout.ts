@@ -114,19 +114,30 @@ export function codesPerWord(bits: number, wordBits: number): number {
   return Math.floor(wordBits / bits);
 }
 
+/**
+ * Where the codes of a row lie: from which word on, and by how many bits shifted in each. Words are counted,
+ * not bits or bytes, of which there can be more than 2^31.
+ */
+export function placeOfRow(
+  row: number,
+  columns: number,
+  {bits, wordBits}: {bits: number; wordBits: number},
+): {from: number; shift: number} {
+  const perWord = codesPerWord(bits, wordBits);
+  return {from: Math.floor(row / perWord) * columns, shift: (row % perWord) * bits};
+}
+
 /** Writes the codes of one row to `into`, from `at` on. */
 export function readCodes(
   words: ArrayLike<number>,
   row: number,
   columns: number,
-  {bits, wordBits}: {bits: number; wordBits: number},
+  widths: {bits: number; wordBits: number},
   into: Uint8Array | Uint16Array,
   at: number,
 ): void {
-  const perWord = codesPerWord(bits, wordBits);
-  const shift = (row % perWord) * bits;
-  const mask = 2 ** bits - 1;
-  const from = Math.floor(row / perWord) * columns;
+  const {from, shift} = placeOfRow(row, columns, widths);
+  const mask = 2 ** widths.bits - 1;
   for (let column = 0; column < columns; column++)
     into[at + column] = (words[from + column]! >>> shift) & mask;
 }

@@ -15,7 +15,8 @@ import {
 } from '../index.js';
 import {useBackend} from '../testing/backends.js';
 import {PACKED_CASES, packedCase} from '../testing/packed-cases.js';
-import {fromWords, toWords} from './words.js';
+import {PACKED_BITS, placeOfRow, readCodes, wordsFor} from './layout.js';
+import {fromWords, toWords, wordsOfBytes} from './words.js';
 
 beforeAll(() => useBackend('cpu'));
 
@@ -41,6 +42,34 @@ describe('packed data', () => {
       expect(words.every((word) => word >= 0 && word < 2 ** wordBits)).toBe(true);
       expect(fromWords(words, shape, bits, wordBits)).toEqual(codes);
     }
+  });
+
+  it('has its codes where exact arithmetic has them, beyond 2^31 bits', () => {
+    const [rows, columns] = [2 ** 24, 32];
+    for (const bits of PACKED_BITS) {
+      for (const wordBits of [32, 24, 16]) {
+        const perWord = BigInt(Math.floor(wordBits / bits));
+        // Words that say where they are, in place of as many in memory.
+        const words = new Proxy<ArrayLike<number>>([], {get: (_, at) => Math.imul(Number(at), 0x9e3779b1)});
+        for (const row of [0, 2 ** 23 + 1, 2 ** 24 - 2, 2 ** 24 - 1]) {
+          const from = (BigInt(row) / perWord) * BigInt(columns);
+          const shift = (BigInt(row) % perWord) * BigInt(bits);
+          expect(placeOfRow(row, columns, {bits, wordBits})).toEqual({
+            from: Number(from),
+            shift: Number(shift),
+          });
+          const codes = new Uint16Array(columns);
+          readCodes(words, row, columns, {bits, wordBits}, codes, 0);
+          const want = Array.from({length: columns}, (_, column) => {
+            const word = BigInt.asUintN(32, (from + BigInt(column)) * 0x9e3779b1n);
+            return Number(BigInt.asUintN(bits, word >> shift));
+          });
+          expect([...codes]).toEqual(want);
+        }
+        expect(wordsFor(rows, bits, wordBits)).toBe(Number((BigInt(rows) + perWord - 1n) / perWord));
+      }
+    }
+    expect([2 ** 31 - 4, 2 ** 31, 2 ** 32].map(wordsOfBytes)).toEqual([2 ** 29 - 1, 2 ** 29, 2 ** 30]);
   });
 
   it('is as small as it says', () => {

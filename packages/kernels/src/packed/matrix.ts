@@ -15,6 +15,7 @@ import {
   type PackedLayout,
   type PackedPart,
   type PackedParts,
+  partShapes,
   unitsOf,
   wordsFor,
 } from './layout.js';
@@ -51,6 +52,38 @@ export interface PackedMatrix extends PackedLayout, PackedParts<tf.Tensor, tf.Te
  */
 export function isPacked<T extends object>(value: T | PackedMatrix): value is PackedMatrix {
   return 'codes' in value && 'wordBits' in value;
+}
+
+/** The transpose of a packed matrix, for which its codes are read as they lie. */
+export interface TransposedPacked {
+  readonly transposeOf: PackedMatrix;
+  /** [columns, rows] of that matrix. */
+  readonly shape: readonly [number, number];
+}
+
+/** What products of ours take in the place of a plain kernel. */
+export type PackedKernel = PackedMatrix | TransposedPacked;
+
+/**
+ * The transpose of a packed matrix, of the same tensors: what a table of embeddings is to an output
+ * projection that is tied to it.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {combine, packMatrix, transposePacked} from '@tfjs-peft/kernels';
+ *
+ * const table = packMatrix(new Uint8Array(100 * 8), {shape: [100, 8], bits: 4, zero: 8});
+ * const logits = combine({x: tf.ones([2, 8]), kernel: transposePacked(table)}); // [2, 100]
+ * ```
+ */
+export function transposePacked(packed: PackedMatrix): TransposedPacked {
+  return {transposeOf: packed, shape: [packed.shape[1], packed.shape[0]]};
+}
+
+/** Whether a kernel is packed, transposed or not, rather than a tensor. */
+export function isPackedKernel<T extends object>(value: T | PackedKernel): value is PackedKernel {
+  return 'transposeOf' in value || isPacked(value);
 }
 
 const tensorOf = (part: tf.Tensor | {halves: tf.Tensor}): tf.Tensor =>
@@ -212,21 +245,30 @@ export async function readPacked(packed: PackedMatrix): Promise<PackedData> {
   };
 }
 
-/** The first columns of a packed matrix, cut out of its parts, which stay packed. */
-export function firstColumns(packed: PackedMatrix, count: number): PackedMatrix {
-  const {shape, unitColumns, codes, scale, zeros, offset} = packed;
-  if (count === shape[1]) return packed;
-  const cut = (t: tf.Tensor): tf.Tensor => tf.slice(t, [0, 0], [t.shape[0]!, count]);
-  const ofUnits = (t: tf.Tensor): tf.Tensor => (unitColumns === 1 ? t : cut(t));
-  const floats = (part: NonNullable<PackedMatrix['scale']>) =>
-    'halves' in part ? {halves: ofUnits(part.halves)} : ofUnits(part);
+/** The first columns of a packed kernel, cut out of its parts, which stay packed. */
+export function firstColumns(packed: PackedKernel, count: number): PackedKernel {
+  if (count === packed.shape[1]) return packed;
+  if ('transposeOf' in packed) {
+    const {transposeOf: rows} = packed;
+    return transposePacked(corner(rows, [count, rows.shape[1]]));
+  }
+  return corner(packed, [packed.shape[0], count]);
+}
+
+/** The first rows and columns of a packed matrix. */
+function corner(packed: PackedMatrix, shape: [number, number]): PackedMatrix {
+  const {codes, scale, zeros, offset} = packed;
+  const unitColumns = packed.unitColumns === 1 ? 1 : shape[1];
+  const grid = {...packed, shape, unitColumns};
+  const sizes = partShapes('firstColumns', grid, halvesOf(packed));
+  const cut = (t: tf.Tensor, part: PackedPart): tf.Tensor => tf.slice(t, [0, 0], sizes[part]);
+  const floats = (name: 'scale' | 'offset', part: NonNullable<PackedMatrix['scale']>) =>
+    'halves' in part ? {halves: cut(part.halves, name)} : cut(part, name);
   return {
-    ...packed,
-    shape: [shape[0], count],
-    unitColumns: unitColumns === 1 ? 1 : count,
-    codes: cut(codes),
-    ...(scale && {scale: floats(scale)}),
-    ...(zeros && {zeros: ofUnits(zeros)}),
-    ...(offset && {offset: floats(offset)}),
+    ...grid,
+    codes: cut(codes, 'codes'),
+    ...(scale && {scale: floats('scale', scale)}),
+    ...(zeros && {zeros: cut(zeros, 'zeros')}),
+    ...(offset && {offset: floats('offset', offset)}),
   };
 }

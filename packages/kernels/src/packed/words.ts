@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BackendError} from '../errors.js';
 import {patchReasons} from '../patches.js';
-import {codesPerWord, readCodes, wordsFor} from './layout.js';
+import {placeOfRow, readCodes, wordsFor} from './layout.js';
 
 /** Backends whose stock ops take integers of 32 bits as they are, and one whose kernels of ours do. */
 const WHOLE = new Set(['cpu', 'wasm', 'tensorflow']);
@@ -71,11 +71,9 @@ export function toWords(
   bits: number,
   wordBits: number,
 ): Int32Array {
-  const perWord = codesPerWord(bits, wordBits);
   const words = new Int32Array(wordsFor(rows, bits, wordBits) * columns);
   for (let row = 0; row < rows; row++) {
-    const shift = (row % perWord) * bits;
-    const to = Math.floor(row / perWord) * columns;
+    const {from: to, shift} = placeOfRow(row, columns, {bits, wordBits});
     const from = row * columns;
     for (let column = 0; column < columns; column++) words[to + column]! |= codes[from + column]! << shift;
   }
@@ -105,5 +103,12 @@ export function wordBytes(words: Int32Array): Uint8Array {
 /** The inverse of {@link wordBytes}, for bytes that begin anywhere. */
 export function bytesAsWords(bytes: Uint8Array): Int32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Int32Array.from({length: bytes.byteLength >> 2}, (_, i) => view.getInt32(4 * i, true));
+  const words = new Int32Array(wordsOfBytes(bytes.byteLength));
+  for (let i = 0; i < words.length; i++) words[i] = view.getInt32(4 * i, true);
+  return words;
+}
+
+/** How many words so many bytes are: not by a shift, which takes 2^31 for a negative number. */
+export function wordsOfBytes(bytes: number): number {
+  return Math.floor(bytes / 4);
 }

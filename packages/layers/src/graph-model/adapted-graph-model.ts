@@ -41,7 +41,7 @@ import {Heads} from './heads.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode, storedTypes, withWeights} from './internals.js';
 import {describeNodes, type LocatedNode} from './nodes.js';
-import {NodeMatrix, type PackedReaders, readersOf} from './packing.js';
+import {multiplierOf, NodeMatrix, type PackedReaders, readersOf} from './packing.js';
 import {type Chain, chainOf, innerNodes, Probes} from './probes.js';
 import {registerNodes} from './register.js';
 import {upgradedArtifacts} from './saving/upgraded.js';
@@ -322,8 +322,8 @@ export class AdaptedGraphModel implements AdaptedModel {
       this.activate(this.activeName);
       this.dropIdle();
     };
-    const isTable = at.site!.operation.base !== undefined;
-    return new NodeMatrix(this.executor, at, readers, changed, isTable ? undefined : this.watch(at));
+    const multiplier = multiplierOf(readers, at);
+    return new NodeMatrix(this.executor, at, readers, changed, multiplier && this.watch(multiplier));
   }
 
   /** Lets somebody see the inputs of a node's product. */

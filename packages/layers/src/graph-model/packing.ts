@@ -12,10 +12,15 @@ export interface PackedReaders {
   sites: readonly LocatedNode[];
   /** Nodes between the constant and these, which only pass it on. */
   passing: readonly GraphNode[];
+  /**
+   * How the packed matrix lies in the constant: as all of them take it or, where some take it transposed and
+   * others not, as it is. Products read codes both ways, and lookups only along the rows.
+   */
+  place: MatrixPlace;
 }
 
 /**
- * Who reads the weight of a node, or why it cannot be packed: all that read it must be able to take it so.
+ * Who reads the weight of a node, or why it cannot be packed: all that read it must be products or lookups.
  *
  * @param all Every node that can be a site.
  */
@@ -41,17 +46,23 @@ export function readersOf(
         continue;
       }
       const other = all.find((candidate) => candidate.node === reader);
-      if (other?.site?.weight.name !== name || !samePlace(other.site.place, site.place!))
-        return `its weight is also read by '${reader.name}', which takes it in another way`;
+      if (other?.site?.weight.name !== name || other.site.place === undefined)
+        return `its weight is also read by '${reader.name}', which is no plain product or lookup`;
       sites.push(other);
     }
     return undefined;
   };
-  return visit(executor.graph.nodes[name]!) ?? {sites, passing};
+  const refusal = visit(executor.graph.nodes[name]!);
+  if (refusal !== undefined) return refusal;
+  const transposed = sites.every((other) => other.site!.place!.transposed);
+  return {sites, passing, place: {shape: site.place.shape, transposed}};
 }
 
-function samePlace(left: MatrixPlace | undefined, right: MatrixPlace): boolean {
-  return left !== undefined && (left.transposed ?? false) === (right.transposed ?? false);
+/** A node that multiplies its input by the packed matrix as it lies: `at` itself, if it does. */
+export function multiplierOf({sites, place}: PackedReaders, at: LocatedNode): LocatedNode | undefined {
+  const multiplies = ({site}: LocatedNode): boolean =>
+    site!.operation.base === undefined && (site!.place!.transposed ?? false) === place.transposed;
+  return [at, ...sites].find(multiplies);
 }
 
 /** The weight of a node, in the executor of its graph. */
@@ -66,12 +77,13 @@ export class NodeMatrix implements PackableMatrix {
   constructor(
     private readonly executor: Executor,
     private readonly at: LocatedNode,
-    readers: PackedReaders,
+    private readonly readers: PackedReaders,
     private readonly changed: () => void,
     readonly watch?: PackableMatrix['watch'],
   ) {
-    const {inputDim, outputDim} = at.site!.operation.dims;
-    this.shape = [inputDim, outputDim];
+    const {shape, transposed} = readers.place;
+    const [rows, columns] = shape.slice(-2) as [number, number];
+    this.shape = transposed ? [columns, rows] : [rows, columns];
     this.sharedWith = readers.sites.map(({path}) => path).filter((path) => path !== at.path);
   }
 
@@ -84,11 +96,11 @@ export class NodeMatrix implements PackableMatrix {
   }
 
   async read(): Promise<Float32Array> {
-    const {place, weight} = this.at.site!;
-    const value = weight.read();
+    const {place} = this.readers;
+    const value = this.at.site!.weight.read();
     const matrix = tf.tidy(() => {
-      const flat = tf.reshape(value, place!.shape.slice(-2) as [number, number]);
-      return tf.keep(place!.transposed ? tf.transpose(flat) : tf.clone(flat));
+      const flat = tf.reshape(value, place.shape.slice(-2) as [number, number]);
+      return tf.keep(place.transposed ? tf.transpose(flat) : tf.clone(flat));
     });
     const values = (await matrix.data<'float32'>()) as Float32Array;
     matrix.dispose();
@@ -96,7 +108,7 @@ export class NodeMatrix implements PackableMatrix {
   }
 
   pack(packed: PackedMatrix): void {
-    this.exchange(new PackedVariable(packed, this.at.site!.place!, this.weight));
+    this.exchange(new PackedVariable(packed, this.readers.place, this.weight));
   }
 
   unpack(): void {

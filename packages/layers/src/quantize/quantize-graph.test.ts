@@ -3,19 +3,21 @@ import '@tensorflow/tfjs-backend-wasm';
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import '@tfjs-peft/kernels/cpu';
 import '@tfjs-peft/kernels/wasm';
+import '@tfjs-peft/kernels/wasm-training';
 import {ConfigError, UnsupportedSiteError} from '@tfjs-peft/kernels';
 import {tensorDeviation} from '@tfjs-peft/testing/compare';
 import {packedOf} from '../core/tfjs/packed-variable.js';
 import {trainer, upgrade} from '../graph.js';
 import {GraphBuilder} from '../graph-model/testing/builder.js';
 import {DIALECTS} from '../graph-model/testing/graphs.js';
+import type {AdapterConfig} from '../index.js';
 import {exportPlain} from '../merge.js';
 import {dequantizeModel, type QuantizeModelOptions, quantizeModel} from '../quantize.js';
 import {normal} from '../testing/sites.js';
 
 const INT4: QuantizeModelOptions = {format: {type: 'int4', group: 3}};
 
-/** ids [2] -> a table -> a transposed product -> the same table as output projection. */
+/** ids [2] -> a table -> a transposed product -> one constant twice -> the table as output projection. */
 function tied(): GraphBuilder {
   const graph = new GraphBuilder();
   graph.input('ids', [-1], 'DT_INT32');
@@ -28,7 +30,13 @@ function tied(): GraphBuilder {
   graph.weight('out', [6, 4]);
   const left = graph.node('MatMul', 'left', [h, 'out'], {transpose_a: false, transpose_b: false});
   const right = graph.node('MatMul', 'right', [h, 'out'], {transpose_a: false, transpose_b: false});
-  return graph.output(graph.node('AddV2', 'sum', [left, right]));
+  const sum = graph.node('AddV2', 'sum', [left, right]);
+  graph.weight('down', [4, 5]);
+  const y = graph.node('MatMul', 'last', [sum, 'down'], {transpose_a: false, transpose_b: false});
+  graph.node('Identity', 'table/read', ['table']);
+  return graph.output(
+    graph.node('MatMul', 'logits', [y, 'table/read'], {transpose_a: false, transpose_b: true}),
+  );
 }
 
 const GRAPHS: Record<string, {make(): GraphBuilder; inputs(): tf.Tensor; targets?: string[]}> = {
@@ -40,7 +48,7 @@ const GRAPHS: Record<string, {make(): GraphBuilder; inputs(): tf.Tensor; targets
   tied: {
     make: tied,
     inputs: () => tf.tensor1d([6, 0], 'int32'),
-    targets: ['lookup', 'transposed', 'left'],
+    targets: ['lookup', 'transposed', 'left', 'logits'],
   },
 };
 
@@ -108,6 +116,45 @@ describe.each(['cpu', 'wasm'])('quantizeModel of GraphModels on %s', (backend) =
     });
     expect(losses[0]![2]).toBeLessThan(losses[0]![0]!);
   });
+
+  const BOTH_WAYS: [AdapterConfig, string[]][] = [
+    [{type: 'lora', rank: 2}, ['lookup']],
+    [{type: 'lora', rank: 2}, ['lookup', 'logits']],
+    [{type: 'ia3', position: 'before-activation'}, ['logits']],
+    [{type: 'dora', rank: 2}, ['logits']],
+  ];
+
+  it.each(BOTH_WAYS)(
+    'trains on a table that is read both ways as on the dequantised one: %j at %j',
+    async (adapter, nodes) => {
+      const [xs, ys] = [tf.tensor1d([6, 0, 3], 'int32'), normal([3, 7], 2)];
+      const runs: {history: number[]; outputs: tf.Tensor[]}[] = [];
+      for (const packed of [true, false]) {
+        const model = await tied().load();
+        const {layers} = await quantizeModel(model, {format: INT4.format, targets: nodes});
+        expect(layers.map(({layer, weight, shape}) => ({layer, weight, shape}))).toEqual([
+          {layer: nodes[0], weight: 'table', shape: [7, 5]},
+        ]);
+        if (!packed) await dequantizeModel(model);
+        const base = run(model, xs);
+        const peft = await upgrade(model, {targets: nodes, adapter, seed: 1});
+        const training = trainer(model, {optimizer: tf.train.sgd(0.5), loss: 'meanSquaredError'});
+        const {history} = await training.fit({xs, ys}, {epochs: 3, verbose: 0});
+        const trained = run(model, xs);
+        peft.detach();
+        expect(run(model, xs).dataSync()).toEqual(base.dataSync());
+        runs.push({history: history.loss as number[], outputs: [base, trained]});
+      }
+      const [packed, plain] = runs;
+      expect(tensorDeviation(packed!.outputs[0]!, packed!.outputs[1]!)).toBeGreaterThan(1e-3);
+      packed!.outputs.forEach((output, i) => {
+        expect(tensorDeviation(output, plain!.outputs[i]!)).toBeLessThan(1e-5);
+      });
+      packed!.history.forEach((loss, i) => {
+        expect(loss).toBeCloseTo(plain!.history[i]!, 5);
+      });
+    },
+  );
 
   it('gives what nodes within a site compute', async () => {
     const model = await DIALECTS.tensordot!().load();

@@ -2,10 +2,47 @@ import * as tf from '@tensorflow/tfjs-core';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {type PackedCodes, packedMatMul, packMatrix} from '../../index.js';
+import {PACKED_VALUES} from '../../packed/layout.js';
 import {matMulReference, matrix} from '../../reference/matrix.js';
 import {unpackReference} from '../../reference/packed.js';
 import {useBackend} from '../../testing/backends.js';
 import {packedCase} from '../../testing/packed-cases.js';
+import {attach} from './attach.js';
+
+/**
+ * A matrix of 2^24 rows, of which nothing but the last is in memory: its parts begin so far before it, modulo
+ * 2^32 as addresses are counted, that its address is right only if every step of the arithmetic is.
+ */
+it.each([4, 8, 16] as const)('rows beyond 2^31 bits are found on wasm: %d bits', async (bits) => {
+  await useBackend('wasm');
+  const [rows, columns, perWord] = [2 ** 24, 37, 32 / bits];
+  expect(rows * columns * bits).toBeGreaterThan(2 ** 31);
+  const words = Int32Array.from({length: columns}, (_, i) => Math.imul(i + 1, 0x9e3779b1));
+  const zeros = Int32Array.from({length: columns}, (_, i) => Math.imul(i + 3, 0x85ebca6b));
+  const scale = Float32Array.from({length: columns}, (_, i) => 1 + i / 8);
+  const backend = tf.backend();
+  const wasm = attach(backend);
+  const tensors = [
+    tf.tensor(words, [columns], 'int32'),
+    tf.tensor(zeros, [columns], 'int32'),
+    tf.tensor(scale),
+  ];
+  const [codesAt, zerosAt, scaleAt] = tensors.map((tensor) => wasm.pointerTo(tensor));
+  const before = (units: number) => 4 * units * columns;
+  const struct = wasm.scratch(64 + wasm.exports.packedScratch(0));
+  const lastWord = rows / perWord - 1;
+  wasm.write(struct, [
+    ...[rows, columns, bits, 32, PACKED_VALUES.indexOf('integer'), 1, columns, 0],
+    ...[codesAt! - before(lastWord), scaleAt! - before(rows - 1), 0, zerosAt! - before(lastWord), 0, 0, 0],
+  ]);
+  const list = tf.tensor1d([rows - 1], 'int32');
+  const out = tf.zeros([columns]);
+  wasm.exports.unpackRows(struct, wasm.pointerTo(list), 1, wasm.pointerTo(out), struct + 64);
+  const code = (word: number): number => word >>> (32 - bits);
+  const want = Array.from(words, (word, i) => Math.fround((code(word) - code(zeros[i]!)) * scale[i]!));
+  expect([...out.dataSync()]).toEqual(want);
+  tf.dispose([...tensors, list, out]);
+});
 
 /** Few rows of x meet the codes as integers: here, where that could show. */
 describe.each([4, 8] as const)('one row of x and a matrix of %d bits on wasm', (bits) => {

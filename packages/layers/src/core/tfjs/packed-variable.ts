@@ -1,11 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {ConfigError, disposePacked, type PackedMatrix, unpackMatrix} from '@tfjs-peft/kernels';
+import {
+  ConfigError,
+  disposePacked,
+  type PackedKernel,
+  type PackedMatrix,
+  transposePacked,
+  unpackMatrix,
+} from '@tfjs-peft/kernels';
 
 /** How a matrix lies in a weight of a model. */
 export interface MatrixPlace {
   /** The weight's own shape. */
   shape: readonly number[];
-  /** Whether the weight is the transpose of the matrix. */
+  /** Whether the weight is the transpose of the matrix. Default false. */
   transposed?: boolean;
 }
 
@@ -16,7 +23,7 @@ export interface MatrixPlace {
  */
 export class PackedVariable extends tf.Variable {
   private plain: tf.Tensor | undefined;
-  private view: PackedVariable | undefined;
+  private readonly views = new Map<boolean, PackedVariable>();
 
   /**
    * @param name As errors give it.
@@ -38,14 +45,22 @@ export class PackedVariable extends tf.Variable {
     });
   }
 
-  /** The same codes as the matrix [inputDim, outputDim], whatever the weight's own shape. */
-  get matrix(): tf.Tensor2D {
-    const {shape, transposed} = this.place;
-    this.view ??=
-      shape.length === 2 && !transposed
-        ? this
-        : new PackedVariable(this.packed, {shape: this.packed.shape}, this.name, false);
-    return this.view as tf.Tensor as tf.Tensor2D;
+  /** The same codes as the matrix of the weight's last two axes, or as the transpose of that. */
+  matrix(transposed: boolean): tf.Tensor2D {
+    const {packed, place, name} = this;
+    let view = this.views.get(transposed);
+    if (view === undefined) {
+      const turned = transposed !== (place.transposed ?? false);
+      const shape = turned ? [packed.shape[1], packed.shape[0]] : packed.shape;
+      view = new PackedVariable(packed, {shape, transposed: turned}, name, false);
+      this.views.set(transposed, view);
+    }
+    return view as tf.Tensor as tf.Tensor2D;
+  }
+
+  /** What products of ours take in its place, if it is a matrix. */
+  get kernel(): PackedKernel {
+    return this.place.transposed ? transposePacked(this.packed) : this.packed;
   }
 
   /** The same weight as a tensor that may be disposed by itself, without a copy of the codes. */
@@ -129,8 +144,8 @@ export function packedOf(weight: tf.Tensor): PackedMatrix | undefined {
 }
 
 /** A weight as a kernel that ops of ours multiply by: packed, if it is. */
-export function asKernel(weight: tf.Tensor2D): tf.Tensor2D | PackedMatrix {
-  return packedOf(weight) ?? weight;
+export function asKernel(weight: tf.Tensor2D): tf.Tensor2D | PackedKernel {
+  return isPackedVariable(weight) ? weight.kernel : weight;
 }
 
 /** Ids are tfjs's own: it counts them for each tensor. */

@@ -9,9 +9,11 @@ import type {Constant} from '../constants.js';
 export class CachedMatrix {
   private kept: {from: tf.Tensor; matrix: tf.Tensor2D} | undefined;
 
+  /** @param transposed Whether the matrix is the transpose of what the weight has in its last two axes. */
   constructor(
     private readonly weight: Constant,
     private readonly toMatrix: (weight: tf.Tensor) => tf.Tensor,
+    private readonly transposed = false,
   ) {}
 
   /** The matrix of the weight that the executor holds now. */
@@ -19,7 +21,7 @@ export class CachedMatrix {
     const from = this.weight.read();
     if (isPackedVariable(from)) {
       this.dispose();
-      return from.matrix;
+      return from.matrix(this.transposed);
     }
     // Its values change, and its gradient has to pass.
     if (from instanceof tf.Variable) return this.toMatrix(from) as tf.Tensor2D;

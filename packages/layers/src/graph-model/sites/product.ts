@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {withArticle} from '../../core/messages.js';
 import type {FrozenBase, Operation} from '../../core/sites/operation.js';
+import type {MatrixPlace} from '../../core/tfjs/packed-variable.js';
 import {type Constant, constantAt} from '../constants.js';
 import {type Epilogue, followingEpilogue, fusedEpilogue} from '../epilogue.js';
 import {attribute} from '../internals.js';
@@ -11,14 +12,16 @@ import type {MatchNode, NodeSite} from './node-site.js';
  * A plain product over the last axis with a constant.
  *
  * @param toMatrix The kernel [inputDim, outputDim] of the constant.
+ * @param place How the kernel lies in the constant, if it can be packed.
  */
 export function plainProduct(
   weight: Constant,
   [inputDim, outputDim]: readonly [number, number],
   {bias, activation, absorbed, tail}: Epilogue,
   toMatrix: (weight: tf.Tensor) => tf.Tensor2D,
+  place?: MatrixPlace,
 ): NodeSite {
-  const matrix = new CachedMatrix(weight, toMatrix);
+  const matrix = new CachedMatrix(weight, toMatrix, place?.transposed);
   const operation: Operation = {
     dims: {inputDim, outputDim},
     get frozen(): FrozenBase {
@@ -30,6 +33,7 @@ export function plainProduct(
     kind: 'dense',
     operation,
     weight,
+    ...(place && {place}),
     ...(bias && {bias}),
     absorbed,
     tail,
@@ -63,11 +67,11 @@ export const matchProduct: MatchNode = (executor, node) => {
   // operand.
   const axes = {columns: [outputDim], rank: shape.length, whole: node.op === 'MatMul'};
   const epilogue = fused ?? followingEpilogue(executor, node, outputDim, axes);
-  const site = plainProduct(weight, [inputDim, outputDim], epilogue, (value) => {
+  const toMatrix = (value: tf.Tensor): tf.Tensor2D => {
     const flat = (value.rank === 2 ? value : tf.reshape(value, matrix)) as tf.Tensor2D;
     return transposed ? tf.transpose(flat) : flat;
-  });
-  site.place = {shape, transposed};
+  };
+  const site = plainProduct(weight, [inputDim, outputDim], epilogue, toMatrix, {shape, transposed});
   if (transposed) site.restore = (kernel) => tf.reshape(tf.transpose(kernel), shape);
   if (attribute<boolean>(node, 'transposeA') === true) {
     site.input = ([x]) =>

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {unpackRows} from '@tfjs-peft/kernels';
-import {packedOf} from '../../tfjs/packed-variable.js';
+import {isPacked, unpackRows} from '@tfjs-peft/kernels';
+import {asKernel} from '../../tfjs/packed-variable.js';
 import type {Operation} from '../operation.js';
 
 /**
@@ -12,8 +12,8 @@ import type {Operation} from '../operation.js';
 export function lookup(table: () => tf.Tensor2D): Operation {
   const rows = (ids: tf.Tensor): tf.Tensor => {
     const whole = table();
-    const packed = packedOf(whole);
-    return packed === undefined ? tf.gather(whole, ids) : unpackRows(packed, ids);
+    const rows = asKernel(whole);
+    return isPacked(rows) ? unpackRows(rows, ids) : tf.gather(whole, ids);
   };
   return {
     get dims() {
