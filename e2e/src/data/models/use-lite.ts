@@ -17,12 +17,12 @@ export const USE_LITE_WIDTH = 512;
 const TOKEN_MASK = 'token_mask';
 /**
  * A side network that reads the embedding with its timing signal, then what each block gives. The hidden
- * layers of its experts are most of what a training step keeps: these are half as wide as by default.
+ * layers of its experts are most of what a training step keeps, so they are 96 wide, not 256 as by default.
  */
 export const USE_LITE_SIDE = {
   taps: ['timing', 'layer_0_add2', 'layer_1_add2'],
   mask: TOKEN_MASK,
-  hidden: 128,
+  hidden: 96,
 };
 
 type Layer = layers.Layer;
