@@ -37,6 +37,28 @@ async function dequantizedTwin(make: () => tf.LayersModel, options = INT4): Prom
   return twin;
 }
 
+/** An output projection that is the transpose of an Embedding's table. */
+class Tied extends tf.layers.Layer {
+  static readonly className = 'Tied';
+
+  constructor(private readonly table: tf.layers.Layer) {
+    super({name: 'tied'});
+  }
+
+  override computeOutputShape([batch, length]: number[]): number[] {
+    return [batch!, length!, this.table.weights[0]!.shape[0]!];
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    return tf.tidy(() => {
+      const x = [inputs].flat()[0]!;
+      const table = this.table.weights[0]!.read();
+      const rows = tf.matMul(tf.reshape(x, [-1, x.shape[2]!]), table as tf.Tensor2D, false, true);
+      return tf.reshape(rows, [-1, x.shape[1]!, table.shape[0]!]);
+    });
+  }
+}
+
 describe.each(['cpu', 'wasm'])('quantizeModel on %s', (backend) => {
   beforeAll(() => tf.setBackend(backend));
 
@@ -278,6 +300,28 @@ describe('a quantised model', () => {
     const ids = tf.tensor2d([[0, 10, 3, 3]]);
     const [got, want] = [model, twin].map((m) => m.predict(ids) as tf.Tensor);
     expect(tensorDeviation(got!, want!)).toBeLessThan(1e-6);
+  });
+
+  it('lets a layer of your own multiply by the table of another, forwards and backwards', async () => {
+    const losses: number[][] = [];
+    for (const packed of [true, false]) {
+      const table = tf.layers.embedding({name: 'table', inputDim: 11, outputDim: 5, inputLength: 4});
+      const model = tf.sequential({layers: [table, dense('middle', 5, 2), new Tied(table)]});
+      table.setWeights([normal([11, 5], 3)]);
+      await quantizeModel(model, {format: 'int4', targets: ['table']});
+      if (!packed) await dequantizeModel(model);
+      await upgrade(model, {targets: ['middle'], adapter: {type: 'lora', rank: 2}, seed: 1});
+      model.compile({optimizer: tf.train.sgd(0.5), loss: 'meanSquaredError'});
+      const {history} = await model.fit(tf.tensor2d([[0, 10, 3, 3]]), normal([1, 4, 11], 4), {
+        ...{epochs: 3, verbose: 0},
+      });
+      expect(packedOf(table.weights[0]!.read()) !== undefined).toBe(packed);
+      losses.push(history.loss as number[]);
+    }
+    losses[0]!.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(losses[1]![i]!, 5);
+    });
+    expect(losses[0]![2]).toBeLessThan(losses[0]![0]!);
   });
 
   it('is calibrated by gptq on what each layer sees', async () => {
