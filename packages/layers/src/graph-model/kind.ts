@@ -1,4 +1,4 @@
-import type {GraphModel} from '@tensorflow/tfjs-converter';
+import {type GraphModel, loadGraphModel} from '@tensorflow/tfjs-converter';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {storeModel} from '../core/io/model-folder.js';
 import type {StorageLocation} from '../core/io/storage-location.js';
@@ -6,7 +6,7 @@ import {PeftHandle} from '../core/lifecycle/handle.js';
 import type {ModelKind} from '../core/lifecycle/kinds.js';
 import type {SaveOptions} from '../core/lifecycle/peft.js';
 import {type AdaptedGraphModel, graphStateOf} from './adapted-graph-model.js';
-import {isGraphModel} from './internals.js';
+import {executorOf, isGraphModel} from './internals.js';
 
 /** The members of {@link Peft} for GraphModels only. */
 export interface GraphPeft {
@@ -59,4 +59,11 @@ export const graphKind: ModelKind<GraphModel> = {
   is: isGraphModel,
   state: graphStateOf,
   peft: (model) => new GraphHandle(model, graphStateOf(model)),
+  async load(artifacts, constants) {
+    const model = await loadGraphModel({load: async () => artifacts});
+    const executor = executorOf(model);
+    const given = Object.fromEntries([...constants].map(([name, value]) => [name, [value]]));
+    executor.weightMap = {...executor.weightMap, ...given};
+    return model;
+  },
 };

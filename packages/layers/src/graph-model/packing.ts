@@ -91,6 +91,10 @@ export class NodeMatrix implements PackableMatrix {
     return this.at.site!.weight.name;
   }
 
+  get place(): MatrixPlace {
+    return this.readers.place;
+  }
+
   get packed(): PackedMatrix | undefined {
     return packedOf(this.at.site!.weight.read());
   }
@@ -108,7 +112,9 @@ export class NodeMatrix implements PackableMatrix {
   }
 
   pack(packed: PackedMatrix): void {
-    this.exchange(new PackedVariable(packed, this.readers.place, this.weight));
+    // A model that was loaded has its codes in their place already.
+    if (this.packed === packed) this.changed();
+    else this.exchange(new PackedVariable(packed, this.readers.place, this.weight));
   }
 
   unpack(): void {

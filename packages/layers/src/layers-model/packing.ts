@@ -5,7 +5,7 @@ import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import {withArticle} from '../core/messages.js';
 import {runSite} from '../core/sites/run-site.js';
 import {inside, internals, type Layer, type VariableInternals} from '../core/tfjs/internals.js';
-import {isPackedVariable, PackedVariable, packedOf} from '../core/tfjs/packed-variable.js';
+import {isPackedVariable, type MatrixPlace, PackedVariable, packedOf} from '../core/tfjs/packed-variable.js';
 import {wrapCall} from '../core/tfjs/wrap-methods.js';
 import type {LayerCall, LayerSite} from './sites/layer-site.js';
 import {PeftLayer} from './sites/peft-layer.js';
@@ -51,6 +51,10 @@ class LayerMatrix implements PackableMatrix {
 
   get weight(): string {
     return this.variable.originalName;
+  }
+
+  get place(): MatrixPlace {
+    return {shape: this.shape};
   }
 
   get packed() {

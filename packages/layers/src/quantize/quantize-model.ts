@@ -22,15 +22,17 @@ import {
   toPacked,
   type WeightFormat,
 } from '@tfjs-peft/quant';
+import type {StorageLocation} from '../core/io/storage-location.js';
 import type {AdaptedModel} from '../core/lifecycle/adapted-model.js';
-import {peftOf} from '../core/lifecycle/kinds.js';
-import {inTurn} from '../core/lifecycle/model-lock.js';
+import {looksLikeGraphModel, peftOf} from '../core/lifecycle/kinds.js';
 import type {PackableMatrix} from '../core/lifecycle/packable.js';
 import type {UpgradableModel} from '../core/lifecycle/peft.js';
 import {isNamed, type Targets} from '../core/lifecycle/select.js';
-import {withoutBeside} from '../core/lifecycle/side-host.js';
 import {type CalibrationData, calibrate, checkData} from './calibrate.js';
+import {inBase} from './in-base.js';
+import {type Originals, openOriginals} from './originals.js';
 import {makeReport, type QuantizationReport} from './report.js';
+import {saveGraphPacked} from './saving/graph.js';
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizeModelOptions {
@@ -42,6 +44,11 @@ export interface QuantizeModelOptions {
   targets?: Targets;
   /** Inputs of the model, for quantisers that calibrate, such as `'gptq'`. */
   data?: CalibrationData;
+  /**
+   * The file of the model with its weights of full precision, to be quantised in place of those that it has
+   * now; weights that are quantised already are quantised anew. A folder (Node), a URL or an IO handler.
+   */
+  originals?: StorageLocation;
 }
 
 /** A weight that is about to be packed. */
@@ -99,7 +106,8 @@ export async function quantizeModel(
       quantizer = 'nearest',
       targets,
       data,
-    } = checkOptions('quantizeModel', options, ['format', 'quantizer', 'targets', 'data']);
+      originals,
+    } = checkOptions('quantizeModel', options, ['format', 'quantizer', 'targets', 'data', 'originals']);
     if (format === undefined)
       throw new ConfigError("quantizeModel: format is missing. Set format, such as 'int4'.");
     const into = createFormat(format);
@@ -111,29 +119,27 @@ export async function quantizeModel(
     }
     if (data !== undefined) checkData(data);
     const peft = peftOf(model);
-    const {planned, skipped} = planOf(peft.changing(), targets);
+    const original = originals === undefined ? undefined : await openOriginals('quantizeModel', originals);
+    const {planned, skipped} = planOf(peft.changing(), targets, original !== undefined);
     const coded: Coded[] = [];
     for (const {path, matrix} of planned) {
       const calibration = made.calibrated ? await calibrate(model, path, matrix, data!) : undefined;
-      coded.push(await code({path, matrix}, into, made, calibration));
+      coded.push(await code({path, matrix}, original, into, made, calibration));
     }
     const layers = commit(peft.changing(), coded).map(({path, matrix, error, energy}) => ({
       ...{path, matrix, error, energy},
       format: into.getConfig(),
     }));
+    if (looksLikeGraphModel(model)) saveGraphPacked(model);
     return makeReport(layers, skipped);
   });
-}
-
-/** Changes a model in its turn, and without the side network that it may have. */
-function inBase<T>(model: object, change: () => Promise<T>): Promise<T> {
-  return inTurn(model, () => withoutBeside(model, change));
 }
 
 /** Which weights are packed, and which are not and why. */
 function planOf(
   state: AdaptedModel,
   targets: Targets | undefined,
+  anew: boolean,
 ): {planned: Planned[]; skipped: QuantizationReport['skipped']} {
   const planned: Planned[] = [];
   const skipped: QuantizationReport['skipped'] = [];
@@ -147,7 +153,7 @@ function planOf(
     const refusal =
       typeof matrix === 'string'
         ? matrix
-        : matrix.packed !== undefined && 'it is quantised already; call dequantizeModel first';
+        : matrix.packed !== undefined && !anew && 'it is quantised already; call dequantizeModel first';
     if (refusal && isNamed(targets, {at})) {
       throw new UnsupportedSiteError(
         `quantizeModel: ${state.noun} '${info.name}' cannot be quantised: ${refusal}. Remove it from targets.`,
@@ -172,11 +178,12 @@ function planOf(
 /** @throws ConfigError that names the weight, if it has no codes. */
 async function code(
   {path, matrix}: Planned,
+  original: Originals | undefined,
   format: WeightFormat,
   quantizer: Quantizer,
   calibration: Calibration | undefined,
 ): Promise<Coded> {
-  const weights = await matrix.read();
+  const weights = original?.(matrix) ?? (await matrix.read());
   const {shape} = matrix;
   try {
     const codes = toPacked(quantizer.quantize({weights, shape, format, ...(calibration && {calibration})}));

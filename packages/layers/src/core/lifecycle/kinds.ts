@@ -1,3 +1,4 @@
+import type * as tf from '@tensorflow/tfjs-core';
 import {ConfigError, describe, shared} from '@tfjs-peft/kernels';
 import type {AdaptedModel} from './adapted-model.js';
 import {handleOf, type PeftHandle} from './handle.js';
@@ -10,10 +11,17 @@ export interface ModelKind<M extends UpgradableModel> {
   /** Such a model before its first upgrade. */
   state(model: M): AdaptedModel;
   peft(model: M): PeftHandle<M>;
+  /** Builds a model of a file that lacks some constants, which are given. */
+  load?(artifacts: tf.io.ModelArtifacts, constants: ReadonlyMap<string, tf.Tensor>): Promise<M>;
 }
 
 /** Kinds by name. If two copies of this package are loaded, the first one registers a kind for both. */
 const kinds = shared('layers.kinds', () => new Map<string, ModelKind<UpgradableModel>>());
+
+/** A kind that was registered; undefined if its entry point was not imported. */
+export function kindNamed(name: string): ModelKind<UpgradableModel> | undefined {
+  return kinds.get(name);
+}
 
 /** Lets models of a kind be upgraded from now on. */
 export function registerKind<M extends UpgradableModel>(name: string, kind: ModelKind<M>): void {

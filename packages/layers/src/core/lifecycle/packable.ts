@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type {PackedMatrix} from '@tfjs-peft/kernels';
+import type {MatrixPlace} from '../tfjs/packed-variable.js';
 
 /** A frozen weight of a model that can stay packed in memory: the kernel of a product, or a table of rows. */
 export interface PackableMatrix {
@@ -7,6 +8,8 @@ export interface PackableMatrix {
   readonly weight: string;
   /** Paths of other nodes that read the same weight, which is then packed for them too. Default: none. */
   readonly sharedWith?: readonly string[];
+  /** How the matrix lies in the weight. */
+  readonly place: MatrixPlace;
   /** [inputDim, outputDim]. */
   readonly shape: readonly [number, number];
   /** Its codes, if it is packed. */

@@ -5,23 +5,24 @@ import {own} from '../../core/io/json.js';
 import {readModel} from '../../core/io/model-folder.js';
 import type {StorageLocation} from '../../core/io/storage-location.js';
 import {joinWeights, splitWeights, weightBytes} from '../../core/io/weight-bytes.js';
-import {peftOf} from '../../core/lifecycle/kinds.js';
-import {mapModel} from '../../core/tfjs/model-map.js';
-import {packedOf} from '../../core/tfjs/packed-variable.js';
-import {buildLayersModel} from './build.js';
+import type {UpgradableModel} from '../../core/lifecycle/peft.js';
+import {buildLayersModel, namesOf, settle} from './build.js';
+import {loadGraphPacked} from './graph.js';
 import {fromFile, PACKED_KEY} from './packed-weight.js';
 
 /**
- * Loads a LayersModel that was saved with quantised weights: they stay packed, and no more than one of them
- * is ever plain while the model is built. Adapters that were saved with the model come back too.
+ * Loads a model that was saved with quantised weights: they stay packed, and no more than one of them is ever
+ * plain while the model is built. Adapters that were saved with a LayersModel come back too. For a
+ * GraphModel, import `@tfjs-peft/layers/graph`, and say so: `loadQuantized<GraphModel>(place)`.
  *
  * `model.save` of a quantised model writes its weights packed, to any of tfjs's IO handlers; call {@link
  * dequantizeModel} before if the file is to be a plain one. `tf.loadLayersModel` refuses such a file by the
- * name of a packed weight.
+ * name of a packed weight, and a GraphModel of it fails at its first run, with an error that names this
+ * function.
  *
  * @param from A folder (Node) or the `model.json` in it, a URL, or an IO handler of tfjs.
  * @returns The model, quantised as it was.
- * @throws ConfigError if there is no such file, or it is not that of a quantised LayersModel;
+ * @throws ConfigError if there is no such file, or it is not that of a quantised model;
  * WeightMismatchError or ShapeError if its parts do not fit each other or the model.
  * @example
  * ```ts
@@ -41,7 +42,9 @@ import {fromFile, PACKED_KEY} from './packed-weight.js';
  * const loaded = await loadQuantized(tf.io.fromMemory(saved!));
  * ```
  */
-export async function loadQuantized(from: StorageLocation): Promise<tfl.LayersModel> {
+export async function loadQuantized<M extends UpgradableModel = tfl.LayersModel>(
+  from: StorageLocation,
+): Promise<M> {
   const artifacts = await readModel(from);
   const {[PACKED_KEY]: records, ...topology} = (artifacts.modelTopology ?? {}) as Record<string, unknown>;
   if (records === undefined) {
@@ -49,28 +52,42 @@ export async function loadQuantized(from: StorageLocation): Promise<tfl.LayersMo
       'loadQuantized: the model has no packed weights. Load it with tf.loadLayersModel or tf.loadGraphModel.',
     );
   }
-  if (own(topology, 'config') === undefined) {
-    throw new ConfigError(
-      'loadQuantized: the file is not one of a LayersModel. Pass what model.save of a quantised one wrote.',
-    );
+  if (own(topology, 'node') !== undefined) {
+    const model: object = await loadGraphPacked(artifacts, topology, records);
+    return model as M;
   }
+  if (own(topology, 'config') === undefined)
+    throw new ConfigError(
+      'loadQuantized: the file is not one of a model. Pass what model.save of a quantised one wrote.',
+    );
+  const model: tfl.LayersModel = await loadLayersPacked(artifacts, topology, records);
+  return model as M;
+}
+
+async function loadLayersPacked(
+  artifacts: tf.io.ModelArtifacts,
+  topology: object,
+  records: unknown,
+): Promise<tfl.LayersModel> {
   const stored = splitWeights(artifacts.weightSpecs ?? [], await weightBytes(artifacts));
   const {packed, plain} = fromFile(records, stored);
-  const named = new Map(packed.map((weight) => [weight.name, weight]));
-  const model = await buildLayersModel({...artifacts, modelTopology: topology, ...joinWeights(plain)}, named);
+  const left = new Map(packed.map((weight) => [weight.name, weight]));
+  const model = await buildLayersModel({...artifacts, modelTopology: topology, ...joinWeights(plain)}, left);
   try {
-    checkNames(model, new Set([...named.keys(), ...namesOf(plain.map(({spec}) => spec))]));
-    settle(model, named.keys());
+    checkNames(model, new Set([...packed.map(({name}) => name), ...namesOf(plain)]));
+    const settled = new Set(settle(model).map(({weight}) => weight));
+    const lost = packed.find(({name}) => !settled.has(name));
+    if (lost !== undefined) {
+      const why = left.has(lost.name) ? 'has another shape in the model' : 'cannot be packed in its layer';
+      throw new WeightMismatchError(
+        `loadQuantized: the packed weight '${lost.name}' [${lost.place.shape}] ${why}. Save the model again.`,
+      );
+    }
   } catch (error) {
     model.dispose();
     throw error;
   }
   return model;
-}
-
-/** Names of the model's own weights, without those of an optimizer. */
-function namesOf(specs: readonly tf.io.WeightsManifestEntry[]): string[] {
-  return specs.filter(({group}) => group !== 'optimizer').map(({name}) => name);
 }
 
 /** @throws WeightMismatchError if the file lacks a weight, or has one that the model has not. */
@@ -83,27 +100,5 @@ function checkNames(model: tfl.LayersModel, stored: ReadonlySet<string>): void {
     missing === undefined
       ? `loadQuantized: the file has a weight '${extra}', which the model has not. Save the model again.`
       : `loadQuantized: the file has no weight '${missing}' of the model. Save the model again.`,
-  );
-}
-
-/** Lets the layers of packed weights compute with them as they are. */
-function settle(model: tfl.LayersModel, names: Iterable<string>): void {
-  const left = new Set(names);
-  const state = peftOf(model).changing();
-  for (const {path} of mapModel(model).layers) {
-    const matrix = state.matrixAt(path);
-    if (typeof matrix === 'string' || matrix.packed === undefined) continue;
-    matrix.pack(matrix.packed);
-    left.delete(matrix.weight);
-  }
-  const [name] = left;
-  if (name === undefined) return;
-  const weight = model.weights.find(({originalName}) => originalName === name)!;
-  throw new WeightMismatchError(
-    `loadQuantized: the packed weight '${name}' ` +
-      (packedOf(weight.read()) === undefined
-        ? `is not [${weight.shape}], as in the model`
-        : 'is one that its layer cannot have packed') +
-      '. Save the model again.',
   );
 }
