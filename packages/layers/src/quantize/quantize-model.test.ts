@@ -3,13 +3,16 @@ import '@tensorflow/tfjs-backend-wasm';
 import '@tfjs-peft/kernels/cpu';
 import '@tfjs-peft/kernels/wasm';
 import {ConfigError, NoTargetError, packedBytes, UnsupportedSiteError} from '@tfjs-peft/kernels';
-import {dequantize, quantize} from '@tfjs-peft/quant';
+import {dequantize, type FormatConfig, formatDefinitions, quantize} from '@tfjs-peft/quant';
 import {tensorDeviation} from '@tfjs-peft/testing/compare';
 import {packedOf} from '../core/tfjs/packed-variable.js';
 import {PeftDense, upgrade} from '../index.js';
+import {exportPlain, merge} from '../merge.js';
 import {dequantizeModel, type QuantizeModelOptions, quantizeModel} from '../quantize.js';
 import {ADAPTERS, dense, MODELS, sequential} from '../testing/models.js';
 import {normal} from '../testing/sites.js';
+
+type FormatType = FormatConfig['type'];
 
 const INT4: QuantizeModelOptions = {format: {type: 'int4', group: 3, symmetric: true}};
 
@@ -96,6 +99,49 @@ describe.each(['cpu', 'wasm'])('quantizeModel on %s', (backend) => {
       if (forgotten === 0) expect(tf.memory().numTensors).toBe(numTensors);
     });
   });
+
+  it.each(formatDefinitions().map(({type}) => type as FormatType))(
+    '%s: computes with short groups, and columns that are zero, constant or of one sign',
+    async (type) => {
+      const columns = [
+        () => 0,
+        () => 0.3,
+        () => -0.2,
+        (i: number) => 0.5 + i / 50,
+        (i: number) => -0.5 - i / 50,
+        (i: number) => Math.sin(i),
+      ];
+      const kernel = tf.tensor2d(Array.from({length: 7}, (_, i) => columns.map((column) => column(i))));
+      const model = tf.sequential({
+        layers: [dense('odd', columns.length, 1, {inputShape: [7], useBias: false})],
+      });
+      model.setWeights([kernel]);
+      const grouped = type === 'f16' || type === 'bf16' ? {type} : {type, group: 3};
+      const report = await quantizeModel(model, {format: grouped as FormatConfig});
+      const [weight] = model.getWeights();
+      const w = weight!.dataSync();
+      // Of each unit, how far a weight can be off: half a step, or as its format says.
+      const steps = {int8: 255, int4: 15, int3: 7, int2: 3};
+      columns.forEach((column, j) => {
+        for (let first = 0; first < 7; first += 3) {
+          const unit = [0, 1, 2].map((k) => first + k).filter((i) => i < 7);
+          const values = unit.map(column);
+          const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+          const largest = Math.max(-low, high);
+          const bound =
+            type === 'nf4'
+              ? 0.152 * largest
+              : type === 'f16' || type === 'bf16'
+                ? largest * (type === 'f16' ? 2 ** -11 : 2 ** -8)
+                : (high - low) / steps[type] / 2;
+          for (const i of unit) expect(Math.abs(w[i * 6 + j]! - column(i))).toBeLessThanOrEqual(bound + 1e-7);
+        }
+      });
+      expect(report.layers[0]!.max).toBeLessThan(0.3);
+      const x = normal([3, 7], 5);
+      expect(tensorDeviation(model.predict(x) as tf.Tensor, tf.matMul(x, weight!))).toBeLessThan(1e-6);
+    },
+  );
 
   it('holds at most .17 of the bytes of the Dense weights, and says so', async () => {
     const model = tf.sequential({layers: [dense('wide', 256, 1, {inputShape: [512], useBias: false})]});
@@ -187,9 +233,15 @@ describe('a quantised model', () => {
     await refused({format: 'int4', bits: 3}, /bits/);
     await refused({format: 'int4', targets: ['nowhere']}, /matches no layer with weights/, NoTargetError);
     const kernel = model.layers[2]!.weights[0]!;
-    const broken = tf.tidy(() => tf.where(tf.greater(kernel.read(), 0.5), Number.NaN, kernel.read()));
-    kernel.write(broken);
-    await refused({format: 'int4'}, /'dense_100\/kernel' of 'dense_100': .*\) is NaN/);
+    for (const bad of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN]) {
+      const values = kernel.read().dataSync().slice();
+      values[4] = bad;
+      kernel.write(tf.tensor(values, kernel.shape as number[]));
+      await refused(
+        {format: 'int4'},
+        new RegExp(`'dense_100/kernel' of 'dense_100': .*\\(1, 1\\) is ${bad}`),
+      );
+    }
     await quantizeModel(model, {format: 'int4', targets: ['dense_1']});
     await expect(quantizeModel(model, {format: 'int8', targets: ['dense_1']})).rejects.toThrow(
       /quantised already; call dequantizeModel first/,
@@ -262,6 +314,20 @@ describe('a quantised model', () => {
     peft.detach();
     expect(predict(model).dataSync()).toEqual(expected.dataSync());
     expect(packedOf(model.layers[2]!.weights[0]!.read())).toBeDefined();
+  });
+
+  it('takes no adapter into its weights', async () => {
+    const model = sequential();
+    await quantizeModel(model, {...INT4, targets: ['dense_10']});
+    const peft = await upgrade(model, {adapter: {type: 'lora', rank: 1}, targets: 'all-dense'});
+    const before = await valuesOf(model);
+    for (const attempt of [() => merge(peft), () => exportPlain(peft, 'out/nowhere')]) {
+      await expect(attempt()).rejects.toThrow(UnsupportedSiteError);
+      await expect(attempt()).rejects.toThrow(/'dense_10'.* is quantised.*dequantizeModel/);
+    }
+    expect(await valuesOf(model)).toEqual(before);
+    await dequantizeModel(model);
+    expect(await merge(peft)).toHaveLength(3);
   });
 
   it('can be one that is upgraded already', async () => {

@@ -184,3 +184,33 @@ test('defaults are those of the paper, where it says something', () => {
   // Rounded up to a multiple of heads.
   expect(new SideNetwork({reduction: 8, heads: 4}, {widths: [8, 50]}).config.width).toBe(8);
 });
+
+test('LST beside T5-base trains 3,878,712 weights, 1.740 % of 222,903,552', () => {
+  const [d, width, ff, buckets, heads] = [768, 96, 3072, 32, 12];
+  const t5 = (w: number, f: number, layers: {encoder: number; decoder: number}) => {
+    // Attention, MLP and norms of T5 have no biases, and its heads together are as wide as the model.
+    const [attention, mlp] = [4 * w * w, 2 * w * f];
+    const encoder = layers.encoder * (attention + mlp + 2 * w);
+    const decoder = layers.decoder * (2 * attention + mlp + 3 * w);
+    return encoder + decoder + 2 * (w + buckets * heads);
+  };
+  const backbone = 32_128 * d + t5(d, ff, {encoder: 12, decoder: 12});
+  expect(backbone).toBe(222_903_552);
+  // Of each 12 layers, 0, 4 and 8 have no side layer; the taps are the embedding and the other nine.
+  const counts = new Map<string, number>();
+  const network = new SideNetwork({reduction: 8, combine: 'lst'}, {widths: new Array(10).fill(d)});
+  expect(network.config.width).toBe(width);
+  network.build((name, shape) => {
+    counts.set(name, tf.util.sizeFromShape(shape));
+    const value = tf.zeros(shape);
+    return {read: () => value};
+  });
+  const of = (name: RegExp) =>
+    [...counts].reduce((sum, [own, count]) => (name.test(own) ? sum + count : sum), 0);
+  const [down, shares, up] = [of(/(^|[./])down/), of(/share/), of(/^up/)];
+  expect([down, shares, up]).toEqual([10 * (d * width + width), 9, width * d + d]);
+  // As released: shares of layers that were dropped are there too, and one `up` serves the decoder.
+  const released = t5(width, ff / 8, {encoder: 9, decoder: 9}) + 2 * down + 2 * (shares + 3) + up;
+  expect(released).toBe(3_878_712);
+  expect(((100 * released) / backbone).toFixed(3)).toBe('1.740');
+});

@@ -39,6 +39,34 @@ test('GGUF Q8_0: blocks of 32 signed bytes with a float16 scale are read without
   expect(Object.keys(made).sort()).toEqual(Object.keys(packed).sort());
 });
 
+test.each(['paper', 'include-zero', 'free'] as const)(
+  '8 bits, min-max, zero point %s: the whole range is within half a step, by floor within less than one',
+  (zeroPoint) => {
+    // MP-ISMoE's eqs 1 to 3. That z is clamped loses nothing where zero is in the range.
+    for (const [low, high] of [
+      [-0.7, 1.3],
+      [-1, 0],
+      [0, 2.5],
+      [-0.001, 9],
+    ] as const) {
+      const weights = Float32Array.from({length: 10_001}, (_, i) => low + ((high - low) * i) / 10_000);
+      const step = (high - low) / 255;
+      for (const [rounding, steps] of [
+        ['half-even', 0.5],
+        ['half-up', 0.5],
+        ['floor', 1],
+      ] as const) {
+        const packed = quantize(weights, [10_001, 1], {type: 'int8', zeroPoint, rounding});
+        expect((packed.scale as Float32Array)[0]! / step).toBeCloseTo(1, 5);
+        const {max} = quantizationError(weights, packed);
+        // Beside the rounding of weights and products to float32.
+        expect(max / step).toBeLessThanOrEqual(steps + 1e-4);
+        expect(max / step).toBeGreaterThan(0.99 * steps);
+      }
+    }
+  },
+);
+
 test('a one-sided channel keeps its precision unless the paper form is asked for', () => {
   const values = Float32Array.from({length: 50}, (_, i) => 0.5 + i * 0.002);
   const mse = (zeroPoint: 'include-zero' | 'free' | 'paper') =>
