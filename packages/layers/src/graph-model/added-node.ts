@@ -1,3 +1,4 @@
+import type * as tf from '@tensorflow/tfjs-core';
 import {shared} from '@tfjs-peft/kernels';
 import type {GraphNode} from './internals.js';
 import type {TrainedVariable} from './training/graph-layer.js';
@@ -10,7 +11,20 @@ export interface AddedNode {
   reads: ReadonlySet<GraphNode>;
   /** A trainer is about to run a batch. */
   begin(): void;
+  /** Gives what a trainer takes from the front, in place of `run` on all inputs. */
+  front?: RunFront | undefined;
 }
+
+/**
+ * @param inputs By the names of their nodes.
+ * @param names What is wanted.
+ * @param run Computes that.
+ */
+export type RunFront = (
+  inputs: tf.NamedTensorMap,
+  names: readonly string[],
+  run: (inputs: tf.NamedTensorMap) => Promise<tf.Tensor[]>,
+) => Promise<tf.Tensor[]>;
 
 /** By model, while the node runs. */
 const added = shared('layers.added-nodes', () => new WeakMap<object, AddedNode>());

@@ -12,6 +12,7 @@ import {checkAlive, countParameters, hashableWeights} from './base-weights.js';
 import {Interception} from './interception.js';
 import {type Executor, executorOf, type GraphNode} from './internals.js';
 import {registerNodes} from './register.js';
+import {cachedFront} from './training/cached-front.js';
 import {cutGraph} from './training/cut.js';
 import {type Endpoint, endpointName, inputOf, parseEndpoint} from './training/endpoint.js';
 import {asTrained} from './training/graph-layer.js';
@@ -145,6 +146,7 @@ export class GraphHost implements SideHost {
       begin: () => {
         this.before = tf.engine().state.numBytes;
       },
+      front: side.cache && cachedFront(this.executor, side.cache),
     });
     refreshPacked(this.model);
     const others = [...this.taps.slice(0, -1), ...(this.mask === undefined ? [] : [this.mask])];

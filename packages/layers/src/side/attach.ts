@@ -3,6 +3,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError, describe, plainCopy, WeightMismatchError} from '@tfjs-peft/kernels';
 import {checkBoolean, checkOptions} from '@tfjs-peft/routers';
+import type {StoredFile} from '../core/io/adapter-file.js';
 import {fetchStored} from '../core/io/storage.js';
 import type {StorageLocation} from '../core/io/storage-location.js';
 import {looksLikeGraphModel} from '../core/lifecycle/kinds.js';
@@ -38,6 +39,13 @@ export interface SideConfig extends SideNetworkConfig {
   trainNorms?: boolean;
   /** Seed of the initial weights. Default: other weights each time. */
   seed?: number;
+  /**
+   * Bytes of what the base gives that are kept while the network is trained, so that the base runs once for
+   * each sample and not once an epoch. A sample is known by the bytes of its inputs; what comes when the room
+   * is used up is computed each time. What the base gives for a sample must depend on that sample alone.
+   * Default 0: nothing is kept.
+   */
+  cacheBytes?: number;
 }
 
 /** Options for GraphModels only. */
@@ -52,7 +60,7 @@ export interface GraphSideConfig extends SideConfig {
 /** The models that {@link attachSideNetwork} takes. */
 export type SideModel = tfl.LayersModel | GraphModel;
 
-const OPTIONS = ['taps', 'mask', 'trainNorms', 'seed', 'example', ...SIDE_OPTIONS] as const;
+const OPTIONS = ['taps', 'mask', 'trainNorms', 'seed', 'cacheBytes', 'example', ...SIDE_OPTIONS] as const;
 
 /**
  * Puts a side network beside a model, in place: small blocks that read what layers of the frozen model give,
@@ -100,12 +108,20 @@ export async function attachSideNetwork<M extends SideModel>(
   return inTurn(model, () => attach(model, config));
 }
 
-async function attach<M extends SideModel>(model: M, config: GraphSideConfig): Promise<SideHandle<M>> {
-  const {taps, mask, trainNorms, seed, example, ...network} = checkOptions(
-    'attachSideNetwork',
-    config,
-    OPTIONS,
-  );
+async function attach<M extends SideModel>(
+  model: M,
+  config: GraphSideConfig,
+  stored?: StoredFile['weights'],
+): Promise<SideHandle<M>> {
+  const {
+    taps,
+    mask,
+    trainNorms,
+    seed,
+    cacheBytes = 0,
+    example,
+    ...network
+  } = checkOptions('attachSideNetwork', config, OPTIONS);
   const what = 'attachSideNetwork';
   if (!Array.isArray(taps) || taps.length === 0 || !taps.every((tap) => typeof tap === 'string')) {
     throw new ConfigError(
@@ -116,6 +132,17 @@ async function attach<M extends SideModel>(model: M, config: GraphSideConfig): P
   if (seed !== undefined && !Number.isSafeInteger(seed))
     throw new ConfigError(`${what}: seed is ${describe(seed)}. Set seed to a whole number.`);
   const norms = checkBoolean(what, 'trainNorms', trainNorms, false);
+  if (!(Number.isSafeInteger(cacheBytes) && cacheBytes >= 0)) {
+    throw new ConfigError(
+      `${what}: cacheBytes is ${describe(cacheBytes)}. Set cacheBytes to a whole number of bytes, such as 64e6.`,
+    );
+  }
+  if (norms && cacheBytes > 0) {
+    throw new ConfigError(
+      `${what}: with trainNorms what the base gives changes at every step, and nothing of it can be kept. ` +
+        'Leave cacheBytes or trainNorms out.',
+    );
+  }
   const places: SidePlaces = {taps: [...taps], mask, example, trainNorms: norms};
   checkFree(model);
   const host = await hostOf(model, places);
@@ -127,7 +154,7 @@ async function attach<M extends SideModel>(model: M, config: GraphSideConfig): P
   // The model may have got an adapter while an example ran.
   checkFree(model);
   host.checkIdle();
-  return SideHandle.attach(model, host, places, network, seed);
+  return SideHandle.attach(model, host, places, network, {seed, cacheBytes, stored});
 }
 
 /** @throws ConfigError if the model has an adapter or a side network. */
@@ -163,6 +190,8 @@ export interface LoadSideOptions {
   ignoreBase?: boolean;
   /** For a GraphModel: see {@link GraphSideConfig}. */
   example?: GraphSideConfig['example'];
+  /** See {@link SideConfig}. */
+  cacheBytes?: number;
 }
 
 /**
@@ -190,7 +219,11 @@ export async function loadSideNetwork<M extends SideModel>(
   options: LoadSideOptions = {},
 ): Promise<SidePeft<M>> {
   return inTurn(model, async () => {
-    const {ignoreBase, example} = checkOptions('loadSideNetwork', options, ['ignoreBase', 'example']);
+    const {ignoreBase, example, cacheBytes} = checkOptions('loadSideNetwork', options, [
+      'ignoreBase',
+      'example',
+      'cacheBytes',
+    ]);
     const ignores = checkBoolean('loadSideNetwork', 'ignoreBase', ignoreBase, false);
     const stored = await fetchStored(from);
     const {type, ...config} = plainCopy('side network', configOf(stored.file));
@@ -199,7 +232,12 @@ export async function loadSideNetwork<M extends SideModel>(
         `loadSideNetwork: the file holds an adapter of type ${describe(type)}. Load it with loadPeft.`,
       );
     }
-    const side = await attach(model, {...(config as unknown as SideConfig), ...(example && {example})});
+    const own = {
+      ...(config as unknown as SideConfig),
+      ...(example && {example}),
+      ...(cacheBytes !== undefined && {cacheBytes}),
+    };
+    const side = await attach(model, own, stored.weights);
     try {
       await side.read(stored, ignores);
     } catch (error) {

@@ -86,6 +86,11 @@ export interface SideNetworkConfig extends IsmoeConfig {
    * one, and one ISMoE follows. Default `ladder`.
    */
   wiring?: (typeof WIRINGS)[number];
+  /**
+   * Whether a block keeps only its inputs for the gradient, and is run once more for it: fewer bytes for more
+   * time. The numbers are the same, and files do not hold it. Default false.
+   */
+  recompute?: boolean;
 }
 
 export const ISMOE_OPTIONS = [
@@ -109,6 +114,7 @@ export const SIDE_OPTIONS = [
   'init',
   'salient',
   'wiring',
+  'recompute',
 ] as const;
 
 /** An {@link IsmoeConfig} with all defaults. */
@@ -156,7 +162,18 @@ export function checkSide(
   widths: readonly number[],
 ): FullSideConfig {
   const given = checkOptions(what, config, SIDE_OPTIONS);
-  const {reduction, width: wide, heads: _h, hidden: _f, combine, init, salient, wiring, ...ismoe} = given;
+  const {
+    reduction,
+    width: wide,
+    heads: _h,
+    hidden: _f,
+    combine,
+    init,
+    salient,
+    wiring,
+    recompute,
+    ...ismoe
+  } = given;
   const heads = checkCount(what, 'heads', given.heads, {fallback: 4});
   if (wide !== undefined && reduction !== undefined)
     throw new ConfigError(`${what}: width and reduction are both given. Set one of them.`);
@@ -177,6 +194,7 @@ export function checkSide(
     init: checkChoice(what, 'init', init, INITS),
     salient: checkChoice(what, 'salient', salient, SALIENTS),
     wiring: checkChoice(what, 'wiring', wiring, WIRINGS),
+    recompute: checkBoolean(what, 'recompute', recompute, false),
   };
   if (full.wiring === 'unipt' && (combine !== undefined || init !== undefined)) {
     throw new ConfigError(

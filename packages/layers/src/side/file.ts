@@ -10,7 +10,7 @@ export const SIDE_TYPE = 'side-network';
 export const SITE = 'side';
 
 /** What a file says of a side network, with all defaults. */
-export interface SideFileConfig extends FullSideConfig {
+export interface SideFileConfig extends Omit<FullSideConfig, 'recompute'> {
   type: typeof SIDE_TYPE;
   taps: string[];
   mask?: string;
@@ -19,7 +19,7 @@ export interface SideFileConfig extends FullSideConfig {
 
 /** The config of a network as a file holds it. */
 export function fileConfig({taps, mask, trainNorms}: SidePlaces, config: FullSideConfig): AdapterConfig {
-  const {wiring, combine, init, ...rest} = config;
+  const {wiring, combine, init, recompute: _, ...rest} = config;
   // Options that the other wiring has not are not for it to read again.
   const ladder = wiring === 'ladder' ? {combine, init} : {};
   const own = {

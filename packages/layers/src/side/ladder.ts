@@ -4,8 +4,9 @@ import type {Weight} from '@tfjs-peft/routers';
 import {Attention, Linear} from './attention.js';
 import {type FullSideConfig, ismoeOptions} from './config.js';
 import {Ismoe} from './ismoe.js';
-import {type AddSideWeight, within} from './weights.js';
-import type {Tap, Wiring} from './wiring.js';
+import {recomputed} from './recompute.js';
+import {type AddSideWeight, listed, within} from './weights.js';
+import type {Tap, TapContext, Wiring} from './wiring.js';
 
 /** LST's temperature of the learned share of the side state. */
 const TEMPERATURE = 0.1;
@@ -36,6 +37,7 @@ class Block {
   private readonly attention: Attention;
   private readonly norms = [new Norm(), new Norm()] as const;
   private readonly mixture: Ismoe;
+  private weights: Weight[] = [];
 
   constructor(
     private readonly config: FullSideConfig,
@@ -49,15 +51,36 @@ class Block {
 
   build(salient: number, add: AddSideWeight): void {
     const {width, hidden, combine} = this.config;
-    this.down.build('down', salient, width, add);
-    if (this.follows && combine === 'lst') this.share = add('share', [1], {type: 'zeros'});
-    this.attention.build(width, add);
-    this.norms[0].build('norm1', width, add);
-    this.norms[1].build('norm2', width, add);
-    this.mixture.build({width, hidden, salient}, add);
+    this.weights = [];
+    const own = listed(add, this.weights);
+    this.down.build('down', salient, width, own);
+    if (this.follows && combine === 'lst') this.share = own('share', [1], {type: 'zeros'});
+    this.attention.build(width, own);
+    this.norms[0].build('norm1', width, own);
+    this.norms[1].build('norm2', width, own);
+    this.mixture.build({width, hidden, salient}, own);
   }
 
-  apply(state: tf.Tensor3D | undefined, {tokens, salient}: Tap, mask?: tf.Tensor2D): tf.Tensor3D {
+  apply(state: tf.Tensor3D | undefined, tap: Tap, {mask, frozen = false}: TapContext): tf.Tensor3D {
+    if (!this.config.recompute) return this.run(state, tap, mask);
+    const states = state === undefined ? [] : [state];
+    const places = [tap.tokens, tap.salient];
+    return recomputed(
+      (given) => {
+        const at = frozen ? states.length : 0;
+        const [tokens, salient] = given.slice(at) as [tf.Tensor3D, tf.Tensor2D];
+        const before = state && (given[frozen ? 0 : places.length] as tf.Tensor3D);
+        return this.run(before, {tokens, salient}, mask && (given.at(-1) as tf.Tensor2D));
+      },
+      {
+        inputs: frozen ? states : [...places, ...states],
+        constants: [...(frozen ? places : []), ...(mask === undefined ? [] : [mask])],
+        weights: this.weights,
+      },
+    );
+  }
+
+  private run(state: tf.Tensor3D | undefined, {tokens, salient}: Tap, mask?: tf.Tensor2D): tf.Tensor3D {
     return tf.tidy(() => {
       const x = this.join(state, tokens);
       const u = this.norms[0].apply(tf.add(x, this.attention.apply(x, mask)) as tf.Tensor3D);
@@ -98,11 +121,11 @@ export class Ladder implements Wiring {
       block.build(this.widths[first + i]!, within(`block${i + 1}`, add));
   }
 
-  apply(taps: readonly Tap[], mask?: tf.Tensor2D): tf.Tensor3D {
+  apply(taps: readonly Tap[], context: TapContext): tf.Tensor3D {
     return tf.tidy(() => {
       const first = taps.length - this.blocks.length;
       let state = this.start?.apply(taps[0]!.tokens);
-      for (const [i, block] of this.blocks.entries()) state = block.apply(state, taps[first + i]!, mask);
+      for (const [i, block] of this.blocks.entries()) state = block.apply(state, taps[first + i]!, context);
       return state!;
     });
   }

@@ -85,13 +85,14 @@ export class SideNetwork {
    * `widths`. The numbers of tokens must be equal.
    * @param mask 1 for a real token, 0 for padding, [B, T], float32: no token attends to padding, and `mean`
    * leaves it out. Default: all are real.
+   * @param frozen Whether the taps need no gradients, which `recompute` then does not compute. Default false.
    * @returns The shape of the last tap.
    * @throws ShapeError if a shape does not fit.
    */
-  apply(taps: readonly tf.Tensor[], mask?: tf.Tensor2D): tf.Tensor {
+  apply(taps: readonly tf.Tensor[], mask?: tf.Tensor2D, frozen = false): tf.Tensor {
     return tf.tidy(() => {
       const read = this.read(taps, mask);
-      const state = this.wiring.apply(read, mask);
+      const state = this.wiring.apply(read, {mask, frozen});
       const last = taps.at(-1)!;
       return tf.reshape(this.up.addTo(read.at(-1)!.tokens, state), last.shape);
     });

@@ -9,6 +9,7 @@ import type {StorageLocation} from '../core/io/storage-location.js';
 import {checkBase} from '../core/lifecycle/base-check.js';
 import {inTurnOf} from '../core/lifecycle/model-lock.js';
 import {type Beside, type SideHost, type SidePlaces, setBeside} from '../core/lifecycle/side-host.js';
+import {TapCache} from '../core/lifecycle/tap-cache.js';
 import {baseWeights} from '../core/lifecycle/weights.js';
 import {offTape} from '../core/tfjs/off-tape.js';
 import {beforeDispose} from '../core/tfjs/wrap-methods.js';
@@ -48,6 +49,8 @@ export interface SideReport {
    * `trainNorms` what gradients through the base need. Null before the first step.
    */
   heldBytes: number | null;
+  /** What is kept of the base with `cacheBytes`: of how many samples, and in how many bytes; null without. */
+  cache: {samples: number; bytes: number; limit: number} | null;
   /** The report as text. */
   toString(): string;
 }
@@ -103,6 +106,14 @@ export interface SidePeft<M extends Disposable = tfl.LayersModel> {
   load(from: StorageLocation, options?: {ignoreBase?: boolean}): Promise<void>;
 }
 
+/** What is known of a network besides its config. */
+interface AttachOptions {
+  seed?: number | undefined;
+  cacheBytes: number;
+  /** Weights of a file, which are going to be read. */
+  stored?: StoredFile['weights'] | undefined;
+}
+
 /** The class of every {@link SidePeft}. It is not public: callers see the interface. */
 export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
   private ended: string | undefined;
@@ -116,6 +127,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
     private readonly places: SidePlaces,
     private readonly network: SideNetwork,
     private readonly variables: ReadonlyMap<string, tfl.LayerVariable>,
+    private readonly cache: TapCache | undefined,
   ) {}
 
   /** For `attachSideNetwork`, which has checked what it passes. */
@@ -124,20 +136,29 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
     host: SideHost,
     places: SidePlaces,
     config: SideNetworkConfig,
-    seed?: number,
+    {seed, cacheBytes, stored}: AttachOptions,
   ): SideHandle<M> {
     const network = new SideNetwork(config, host.dims);
     const weights = declaredBy((add) => network.build(add));
+    const norms = places.trainNorms ? host.norms : [];
+    if (stored !== undefined) {
+      const trained = norms.map(({name, read}) => ({name: `${NORMS}/${name}`, shape: read().shape}));
+      checkWeights(stored, [...weights, ...trained]);
+    }
     const variables = new Map<string, tfl.LayerVariable>();
     const seedOf = seedsFrom(seed);
+    const cache = cacheBytes > 0 ? new TapCache(cacheBytes) : undefined;
     try {
       for (const {name, shape, init} of weights) {
-        const value = tf.tensor(sideValues(init, shape, seedOf(name)), shape, 'float32');
+        // What is in a file is about to be read.
+        const value = stored
+          ? tf.zeros(shape)
+          : tf.tensor(sideValues(init, shape, seedOf(name)), shape, 'float32');
         variables.set(name, new tfl.LayerVariable(value, 'float32', `${SITE}/${name}`));
         value.dispose();
       }
-      const norms = new Map(
-        (places.trainNorms ? host.norms : []).map(({name, read}) => {
+      const trained = new Map(
+        norms.map(({name, read}) => {
           const variable = new tfl.LayerVariable(read(), 'float32', `${SITE}/${NORMS}/${name}`);
           variables.set(`${NORMS}/${name}`, variable);
           return [name, variable];
@@ -147,16 +168,17 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
       host.attach({
         apply: (taps, mask) => {
           const real = mask && offTape(() => readMask(mask, taps.at(-1)!.shape));
-          return network.apply(taps, real);
+          return network.apply(taps, real, !places.trainNorms);
         },
         variables: weights.map(({name}) => variables.get(name)!),
-        norms,
+        norms: trained,
+        cache,
       });
     } catch (error) {
       for (const variable of variables.values()) variable.dispose();
       throw error;
     }
-    const side = new SideHandle(model, host, places, network, variables);
+    const side = new SideHandle(model, host, places, network, variables, cache);
     setBeside(model, side);
     side.release = beforeDispose(
       model,
@@ -230,6 +252,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
     const total = base + trainable - (counts.get(NORMS) ?? 0);
     const {config} = this.network;
     const taps = [...this.places.taps];
+    const {cache} = this;
     return {
       taps,
       config,
@@ -239,6 +262,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
       total,
       share: trainable / total,
       heldBytes: host.heldBytes,
+      cache: cache === undefined ? null : {samples: cache.samples, bytes: cache.bytes, limit: cache.limit},
       toString: () =>
         [
           `Side network of width ${config.width} at ${taps.join(', ')}:`,
@@ -302,20 +326,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
         `The file holds ${theirs}, but the side network is ${ours}. Load it with loadSideNetwork instead.`,
       );
     }
-    const problems = this.shapes.flatMap(({name, shape}) => {
-      const found = weights.get(weightKey(SITE, name));
-      if (found === undefined) return [`'${name}' is missing in the file`];
-      return sameShape(found.shape, shape)
-        ? []
-        : [`'${name}' is [${shape}] in the network, but [${found.shape}] in the file`];
-    });
-    if (weights.size > this.variables.size) problems.push('the file has weights that the network has not');
-    if (problems.length > 0) {
-      throw new WeightMismatchError(
-        `The file does not fit the model: ${listProblems(problems)}. Load it beside the model that it was ` +
-          'trained with.',
-      );
-    }
+    checkWeights(weights, this.shapes);
     if (!ignoreBase) await checkBase(this.live(), file);
     this.changing();
     tf.tidy(() => {
@@ -335,6 +346,7 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
     this.release?.();
     setBeside(this.model, undefined);
     for (const variable of this.variables.values()) variable.dispose();
+    this.cache?.clear();
   }
 
   /** @throws ConfigError if the network was removed, or its model disposed. */
@@ -354,6 +366,27 @@ export class SideHandle<M extends Disposable> implements SidePeft<M>, Beside {
 
   private inTurn<T>(run: () => Promise<T>): Promise<T> {
     return inTurnOf(this.model, () => this.live(), run);
+  }
+}
+
+/** @throws WeightMismatchError if a file has not the weights that a network has. */
+function checkWeights(
+  weights: StoredFile['weights'],
+  shapes: readonly {name: string; shape: readonly number[]}[],
+): void {
+  const problems = shapes.flatMap(({name, shape}) => {
+    const found = weights.get(weightKey(SITE, name));
+    if (found === undefined) return [`'${name}' is missing in the file`];
+    return sameShape(found.shape, shape)
+      ? []
+      : [`'${name}' is [${shape}] in the network, but [${found.shape}] in the file`];
+  });
+  if (weights.size > shapes.length) problems.push('the file has weights that the network has not');
+  if (problems.length > 0) {
+    throw new WeightMismatchError(
+      `The file does not fit the model: ${listProblems(problems)}. Load it beside the model that it was ` +
+        'trained with.',
+    );
   }
 }
 

@@ -27,7 +27,9 @@ export function maskedMean(tokens: tf.Tensor3D, mask: tf.Tensor2D | undefined): 
 
 /** The first token of each sample, [B, d]. */
 export function firstToken(tokens: tf.Tensor3D): tf.Tensor2D {
-  const [batch, , width] = tokens.shape;
+  const [batch, count, width] = tokens.shape;
+  // A reshape shares the values of what it is made from.
+  if (count === 1) return tf.reshape(tokens, [batch, width]);
   return tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, width]), [batch, width]);
 }
 

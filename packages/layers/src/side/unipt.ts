@@ -1,12 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {matMul} from '@tfjs-peft/kernels';
+import type {Weight} from '@tfjs-peft/routers';
 import {Linear} from './attention.js';
 import {type FullSideConfig, ismoeOptions} from './config.js';
 import {Ismoe} from './ismoe.js';
 import {Norm} from './ladder.js';
+import {recomputed} from './recompute.js';
 import {maskedMean} from './tokens.js';
-import {type AddSideWeight, within} from './weights.js';
-import type {Tap, Wiring} from './wiring.js';
+import {type AddSideWeight, listed, within} from './weights.js';
+import type {Tap, TapContext, Wiring} from './wiring.js';
 
 /** The least sum of a row's cross weights that is divided by. */
 const LEAST_SUM = 1e-6;
@@ -24,6 +26,7 @@ export class Unipt implements Wiring {
   private readonly maps: {down: Linear; norm: Norm}[];
   private readonly norms = [new Norm(), new Norm()] as const;
   private readonly mixture: Ismoe;
+  private weights: Weight[] = [];
 
   constructor(
     private readonly config: FullSideConfig,
@@ -33,8 +36,10 @@ export class Unipt implements Wiring {
     this.mixture = new Ismoe(ismoeOptions(config));
   }
 
-  build(add: AddSideWeight): void {
+  build(declare: AddSideWeight): void {
     const {width, hidden} = this.config;
+    this.weights = [];
+    const add = listed(declare, this.weights);
     for (const [i, {down, norm}] of this.maps.entries()) {
       const own = within(`tap${i + 1}`, add);
       down.build('down', this.widths[i]!, width, own);
@@ -45,7 +50,25 @@ export class Unipt implements Wiring {
     this.mixture.build({width, hidden, salient: this.widths.at(-1)!}, add);
   }
 
-  apply(taps: readonly Tap[], mask?: tf.Tensor2D): tf.Tensor3D {
+  apply(taps: readonly Tap[], {mask, frozen = false}: TapContext): tf.Tensor3D {
+    if (!this.config.recompute) return this.run(taps, mask);
+    const places = [taps.at(-1)!.salient, ...taps.map(({tokens}) => tokens)];
+    return recomputed(
+      ([salient, ...given]) => {
+        const tokens = given.slice(0, taps.length) as tf.Tensor3D[];
+        const own = tokens.map((each) => ({tokens: each, salient: salient as tf.Tensor2D}));
+        return this.run(own, mask && (given.at(-1) as tf.Tensor2D));
+      },
+      {
+        inputs: frozen ? [] : places,
+        constants: [...(frozen ? places : []), ...(mask === undefined ? [] : [mask])],
+        weights: this.weights,
+      },
+    );
+  }
+
+  /** Only the anchor's salient token is read. */
+  private run(taps: readonly Tap[], mask?: tf.Tensor2D): tf.Tensor3D {
     return tf.tidy(() => {
       const tokens = taps.map((tap, i) => this.maps[i]!.norm.apply(this.maps[i]!.down.apply(tap.tokens)));
       const anchor = tokens.at(-1)!;

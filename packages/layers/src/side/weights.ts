@@ -62,6 +62,15 @@ export function bounded(add: AddSideWeight): AddSideWeight {
   };
 }
 
+/** The same, which lists what is declared. */
+export function listed(add: AddSideWeight, weights: Weight[]): AddSideWeight {
+  return (name, shape, init) => {
+    const weight = add(name, shape, init);
+    weights.push(weight);
+    return weight;
+  };
+}
+
 /** The weights that `build` declares, without a value of any. */
 export function declaredBy(build: (add: AddSideWeight) => void): SideWeight[] {
   const weights: SideWeight[] = [];

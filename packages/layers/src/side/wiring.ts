@@ -9,12 +9,17 @@ export interface Tap {
   salient: tf.Tensor2D;
 }
 
+/** What goes with all taps. */
+export interface TapContext {
+  /** 1 for a real token, else 0, [B, T]. Default: all are real. */
+  mask?: tf.Tensor2D | undefined;
+  /** Whether the taps have no gradients. Default false. */
+  frozen?: boolean;
+}
+
 /** From the taps to the last side state. */
 export interface Wiring {
   build(add: AddSideWeight): void;
-  /**
-   * @param mask 1 for a real token, else 0, [B, T]. Default: all are real.
-   * @returns [B, T, width].
-   */
-  apply(taps: readonly Tap[], mask?: tf.Tensor2D): tf.Tensor3D;
+  /** @returns [B, T, width]. */
+  apply(taps: readonly Tap[], context: TapContext): tf.Tensor3D;
 }

@@ -58,9 +58,14 @@ export async function whileTraining<T>(model: object, run: () => Promise<T>): Pr
   }
 }
 
+/** Whether a trainer is training the model. */
+export function isInTraining(model: object): boolean {
+  return trained.has(model);
+}
+
 /** @throws ConfigError if a trainer is training the model. */
 export function checkIdle(model: object): void {
-  if (trained.has(model)) {
+  if (isInTraining(model)) {
     throw new ConfigError('The GraphModel is being trained. Wait for fit to end, or stop it.');
   }
 }

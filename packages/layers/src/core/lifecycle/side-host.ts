@@ -3,6 +3,7 @@ import type {LayerVariable} from '@tensorflow/tfjs-layers';
 import {ConfigError, shared} from '@tfjs-peft/kernels';
 import type {Hashable} from '../io/weight-hashes.js';
 import type {LayerOrNode} from './select.js';
+import type {TapCache} from './tap-cache.js';
 
 /** Where a side network reads and writes in a model. */
 export interface SidePlaces {
@@ -28,6 +29,8 @@ export interface SideRun {
   readonly variables: readonly LayerVariable[];
   /** What stands in the place of weights of layer norms while the network runs, by their names. */
   readonly norms: ReadonlyMap<string, LayerVariable>;
+  /** Keeps what the base gives for samples that are trained on, if it is to be kept. */
+  readonly cache?: TapCache | undefined;
 }
 
 /** A gain or shift of a layer norm of the model. */

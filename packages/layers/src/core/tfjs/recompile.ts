@@ -124,9 +124,14 @@ export class Recompiler {
   }
 }
 
+/** Whether `fit` of a model runs. */
+export function isInTraining(model: Container): boolean {
+  return running(model).isTraining === true;
+}
+
 /** @throws ConfigError if a model is being trained. */
 export function checkIdle(models: readonly Container[]): void {
-  const busy = models.find((model) => running(model).isTraining);
+  const busy = models.find(isInTraining);
   if (busy !== undefined) {
     throw new ConfigError(`Model '${busy.name}' is being trained. Wait for fit to end, or stop it.`);
   }

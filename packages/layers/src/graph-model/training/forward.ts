@@ -2,6 +2,7 @@ import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {ConfigError} from '@tfjs-peft/kernels';
 import {own} from '../../core/io/json.js';
+import type {RunFront} from '../added-node.js';
 import {type Executor, executorOf, type GraphNode} from '../internals.js';
 import type {Chain} from '../probes.js';
 import {type Cut, cutGraph, findEndpoint} from './cut.js';
@@ -64,15 +65,18 @@ export class Forward {
   /**
    * Runs the frozen part, by `executeAsync` where it must.
    *
+   * @param front Runs it in its own way.
    * @throws ConfigError if an input is missing or unknown; what tfjs throws if the graph does not take it.
    */
-  async prepare(inputs: GraphInputs): Promise<PreparedBatch> {
+  async prepare(inputs: GraphInputs, front?: RunFront): Promise<PreparedBatch> {
     const named = namedInputs(this.model, inputs);
     const {cut} = this;
     await this.fused.prepare();
     const given = ({node, index}: Endpoint) => (index === 0 ? own(named, node.name) : undefined);
     const computed = cut.crossing.filter((endpoint) => given(endpoint) === undefined);
-    const results = await this.runFront(named, computed.map(endpointName));
+    const names = computed.map(endpointName);
+    const run = (given: tf.NamedTensorMap) => this.runFront(given, names);
+    const results = await (front === undefined || names.length === 0 ? run(named) : front(named, names, run));
     const byName = new Map(computed.map((endpoint, i) => [endpointName(endpoint), results[i]!]));
     const tensorOf = (endpoint: Endpoint) =>
       given(endpoint) ??

@@ -1,6 +1,7 @@
 import type {GraphModel} from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import {upgradeOf} from '../../core/lifecycle/handle.js';
+import {isInTraining} from '../../core/lifecycle/model-lock.js';
 import type {AdaptedGraphModel} from '../adapted-graph-model.js';
 import {addedNode} from '../added-node.js';
 import {executorOf, type GraphNode} from '../internals.js';
@@ -88,8 +89,10 @@ export class TrainedGraph {
 
   /** A batch runs with its own context, whatever has run in between. */
   async prepare({xs, context}: Pick<GraphBatch, 'xs' | 'context'>): Promise<PreparedBatch> {
-    addedNode(this.model)?.begin();
-    const prepared = await this.parts().forward.prepare(xs);
+    const added = addedNode(this.model);
+    added?.begin();
+    const front = isInTraining(this.model) ? added?.front : undefined;
+    const prepared = await this.parts().forward.prepare(xs, front);
     if (context === undefined) return prepared;
     return {
       run: () => {

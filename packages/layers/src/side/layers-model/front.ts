@@ -61,6 +61,12 @@ export class Front {
       if (onTape) for (const input of tensor.inputs) this.kept.add(input);
   }
 
+  /** A layer that carries something from batch to batch, if there is one. */
+  get stateful(): Layer | undefined {
+    const layers = this.steps.map(({tensor}) => tensor.sourceLayer);
+    return layers.find((layer) => withParts(layer).some((part) => part.stateful));
+  }
+
   /** @param feeds In the order of `inputs`. The caller, or a tidy, disposes what it gives. */
   run(feeds: readonly tf.Tensor[]): FrontValue[] {
     const values = new Map<SymbolicTensor, FrontValue>(

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import {ConfigError} from '@tfjs-peft/kernels';
 import type {Hashable} from '../../core/io/weight-hashes.js';
 import type {NormWeight, SideHost, SidePlaces, SideRun} from '../../core/lifecycle/side-host.js';
+import type {TapCache} from '../../core/lifecycle/tap-cache.js';
 import {leafName} from '../../core/lifecycle/weights.js';
 import {Claims} from '../../core/tfjs/claims.js';
 import {Freezer} from '../../core/tfjs/freeze.js';
@@ -16,7 +17,7 @@ import {
   type Layer,
 } from '../../core/tfjs/internals.js';
 import {mapModel, partsAt} from '../../core/tfjs/model-map.js';
-import {checkIdle, Recompiler} from '../../core/tfjs/recompile.js';
+import {checkIdle, isInTraining, Recompiler} from '../../core/tfjs/recompile.js';
 import {Front} from './front.js';
 import {CrossingLayer, SideLayer} from './side-layer.js';
 import {ancestors, isInput, outputOf} from './symbols.js';
@@ -283,6 +284,15 @@ export class LayersHost implements SideHost {
     Object.defineProperties(on, configurable(properties));
   }
 
+  /** Where values are kept: of what the network is trained on, or evaluated with during that. */
+  private cacheOf({cache}: SideRun): TapCache | undefined {
+    if (cache === undefined) return undefined;
+    const isTrained = isInTraining(asContainer(this.model)) || tf.engine().state.gradientDepth > 0;
+    if (!isTrained) return undefined;
+    cache.follow(this.base.map((variable) => variable.read()));
+    return cache;
+  }
+
   /** What reads other tensors while the network runs. */
   private plan(side: SideRun): void {
     const anchor = this.taps.at(-1)!;
@@ -312,7 +322,15 @@ export class LayersHost implements SideHost {
       [...this.taps, ...(masked ? [this.mask!] : []), ...crossing],
       new Set(this.trained.map((norm) => norm.layer)),
     );
-    const layer = new SideLayer({front, taps: this.taps.length, masked, side}, anchor.shape);
+    const {stateful} = front;
+    if (side.cache !== undefined && stateful !== undefined) {
+      throw new ConfigError(
+        `cacheBytes: layer '${stateful.name}' keeps a state from batch to batch, so what it gives for a sample ` +
+          'cannot be kept. Leave cacheBytes out.',
+      );
+    }
+    const cache = () => this.cacheOf(side);
+    const layer = new SideLayer({front, taps: this.taps.length, masked, side, cache}, anchor.shape);
     this.layer = layer;
     const sum = layer.apply(front.inputs) as tfl.SymbolicTensor;
     const instead = new Map([[anchor, sum]]);

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type {SideRun} from '../../core/lifecycle/side-host.js';
+import {sampleKeys, type TapCache} from '../../core/lifecycle/tap-cache.js';
+import {offTape} from '../../core/tfjs/off-tape.js';
 import type {Front, FrontValue} from './front.js';
 
 /** What {@link SideLayer} runs. */
@@ -10,6 +12,8 @@ export interface SideCall {
   taps: number;
   masked: boolean;
   side: SideRun;
+  /** What keeps the values of the samples that are run now, if something does. */
+  cache(): TapCache | undefined;
 }
 
 /**
@@ -35,11 +39,11 @@ export class SideLayer extends tfl.layers.Layer {
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-    const {front, taps: count, masked, side} = this.what;
+    const {taps: count, masked, side} = this.what;
     const [y, last, ...crossing] = tf.tidy(() => {
       const {state} = tf.engine();
       const before = state.numBytes;
-      const values = front.run([inputs].flat());
+      const values = this.valuesOf([inputs].flat());
       if (state.gradientDepth > 0) this.heldBytes = state.numBytes - before;
       const taps = values.slice(0, count);
       const anchor = taps.at(-1)!;
@@ -56,6 +60,26 @@ export class SideLayer extends tfl.layers.Layer {
     for (let i = 0; i < crossing.length; i += 2)
       this.crossing.push({value: crossing[i]!, mask: crossing[i + 1] ?? null});
     return y!;
+  }
+
+  private valuesOf(inputs: tf.Tensor[]): FrontValue[] {
+    const {front} = this.what;
+    const cache = this.what.cache();
+    if (cache === undefined) return front.run(inputs);
+    return offTape(() => {
+      const batch = cache.batch(
+        sampleKeys(
+          inputs,
+          inputs.map((input) => input.dataSync()),
+        ),
+      );
+      const computed = batch.missing.length === 0 ? [] : front.run(batch.inputs(inputs));
+      const all = batch.join(computed.flatMap(({value, mask}) => [value, mask]));
+      return Array.from({length: all.length / 2}, (_, i) => ({
+        value: all[2 * i]!,
+        mask: all[2 * i + 1] ?? null,
+      }));
+    });
   }
 
   override computeMask(): tf.Tensor {
