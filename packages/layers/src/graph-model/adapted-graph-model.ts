@@ -312,6 +312,8 @@ export class AdaptedGraphModel implements AdaptedModel {
     if (typeof readers === 'string') return readers;
     const changed = () => {
       const packed = packedOf(at.site!.weight.read()) !== undefined;
+      // Other codes change no node, in front of which a side network may stand by now.
+      if (packed && readers.sites.every((site) => this.packed.has(site.path))) return;
       for (const site of readers.sites) {
         if (packed) this.packed.set(site.path, readers);
         else this.packed.delete(site.path);

@@ -9,7 +9,7 @@ import {largestDifference} from '@tfjs-peft/testing/compare';
 import {packedOf} from '../core/tfjs/packed-variable.js';
 import {trainer} from '../graph.js';
 import {upgrade} from '../index.js';
-import {dequantizeModel, quantizeModel} from '../quantize.js';
+import {dequantizeModel, gnpIqCallback, quantizeModel} from '../quantize.js';
 import {attachSideNetwork, type GraphSideConfig, loadSideNetwork} from './attach.js';
 import type {SidePeft} from './peft.js';
 import {normedGraph, normedLayers, stir, X, Y} from './testing/models.js';
@@ -180,6 +180,38 @@ test.each<[string, () => Promise<Model>, GraphSideConfig]>([
   side.remove();
   expect(largestDifference(predict(model, X()), predict(stock, X()))).toBeLessThan(1e-5);
 });
+
+test.each(['norm/out', 'out', 'MatMul'])(
+  'GNP-IQ codes the base of a GraphModel anew while it is trained, tapped at %s',
+  async (leaf) => {
+    const builder = normedGraph();
+    const [model, twin] = [await builder.load(), await builder.load()];
+    const format = {type: 'int3', group: 4} as const;
+    await quantizeModel(model, {format});
+    const side = await attach(model, {...BLOCK, taps: graphTaps(leaf)});
+    const events: number[] = [];
+    const callbacks = await gnpIqCallback(model, {
+      format,
+      originals: tf.io.fromMemory(builder.artifacts()),
+      codesFrom: 'base',
+      seed: 1,
+      onEvent: ({layers}) => events.push(layers.reduce((sum, {accepted}) => sum + accepted, 0)),
+    });
+    const training = trainer(model as GraphModel, {loss: 'meanSquaredError'});
+    await training.fit({xs: X(8), ys: Y(8)}, {epochs: 5, verbose: 0, callbacks});
+    expect(Math.max(...events)).toBeGreaterThan(0);
+    // The network still stands in its place, and the codes are those of the model without it.
+    const moved = predict(model, X());
+    side.disable();
+    const base = predict(model, X());
+    expect(largestDifference(moved, base)).toBeGreaterThan(1e-4);
+    await dequantizeModel(model);
+    expect(largestDifference(predict(model, X()), base)).toBeLessThan(1e-5);
+    side.enable();
+    expect(largestDifference(predict(model, X()), moved)).toBeLessThan(1e-5);
+    expect(largestDifference(predict(twin, X()), base)).toBeGreaterThan(1e-4);
+  },
+);
 
 test('while its base is quantised, a network does not change, nor does the model go', async () => {
   const model = normedLayers();
