@@ -33,6 +33,7 @@ export type {AddWeight, Init, RouterConfig, RouterContext, Weight, WeightSharing
 export * from './core/adapters/adapter.js';
 export {adapterShapes, countTrainable, type WeightShape} from './core/adapters/count.js';
 export * from './core/adapters/list.js';
+export type {BiasOption, ScaleOptions} from './core/adapters/low-rank.js';
 export {
   type AdapterConfigOf,
   type AdapterDefinition,

@@ -30,6 +30,7 @@ export {
 } from './fit-intuition.js';
 export {keepTopK} from './keep-top-k.js';
 export {balanceLoss, importanceLoss, meanUsage, usageDivergence, zLoss} from './losses.js';
+export {uniformNoise} from './noise.js';
 // With a star: otherwise no other package could add to the interface RouterConfigs.
 export * from './router.js';
 export * from './routers/list.js';

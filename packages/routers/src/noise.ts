@@ -7,6 +7,13 @@ import type {RouterContext} from './router.js';
  * `tf.randomUniform`.
  *
  * @throws ConfigError if `noise` does not return a tensor; ShapeError if the tensor has another shape.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs-core';
+ * import {uniformNoise} from '@tfjs-peft/routers';
+ *
+ * const half = uniformNoise('my router', {noise: (shape) => tf.fill(shape, 0.5)}, [2, 3]);
+ * ```
  */
 export function uniformNoise(what: string, context: RouterContext | undefined, shape: number[]): tf.Tensor {
   const make = context?.noise;

@@ -27,7 +27,13 @@ declare const graphModel: GraphModel;
 
 // The config of an adapter is told by its type, which says what the other options are.
 expectTypeOf<AdapterConfigs['lora']>().toEqualTypeOf<LoraConfig>();
-expectTypeOf<Extract<AdapterConfig, {type: 'molora'}>>().toEqualTypeOf<MoloraConfig>();
+expectTypeOf<Omit<Extract<AdapterConfig, {type: 'molora'}>, 'dropout'>>().toEqualTypeOf<
+  Omit<MoloraConfig, never>
+>();
+// Every adapter has dropout.
+expectTypeOf<{type: 'ia3'; dropout: number}>().toExtend<AdapterConfig>();
+expectTypeOf<{type: 'ia3'; dropout: string}>().not.toExtend<AdapterConfig>();
+loraDense({units: 3, rank: 2, dropout: 0.1});
 expectTypeOf<{type: 'ia3'}>().toExtend<AdapterConfig>();
 expectTypeOf<{type: 'lora'; rank: number; alpha: number}>().toExtend<AdapterConfig>();
 expectTypeOf<{type: 'lora'; rank: string}>().not.toExtend<AdapterConfig>();

@@ -13,6 +13,7 @@ const fixed = (...gates: number[]) => ({type: 'fixed', gates}) as const;
 /** Adapters that only change the kernel. */
 const KERNELS: AdapterConfig[] = [
   {type: 'lora', rank: 2, alpha: 3},
+  {type: 'lora', rank: 2, alpha: -1, useRslora: true, dropout: 0.5},
   {type: 'lora-fa', rank: 2},
   {type: 'dora', rank: 2},
   {type: 'vera', rank: 3},
@@ -134,6 +135,22 @@ describe.each(['cpu', 'wasm'])('on %s', (backend) => {
 
 describe('models', () => {
   beforeAll(() => tf.setBackend('cpu'));
+
+  test.each([true, false])('LoRA’s own bias goes into the layer’s, useBias %s', async (useBias) => {
+    const model = tf.sequential({
+      layers: [tf.layers.dense({name: 'one', units: 5, inputShape: [4], useBias})],
+    });
+    const peft = await upgrade(model, {adapter: {...LORA, loraBias: true}, seed: 1});
+    disturb(peft);
+    const x = normal([3, 4], 2);
+    const want = model.predict(x) as tf.Tensor;
+    if (useBias) {
+      await merge(peft);
+      expect(deviation(model.predict(x) as tf.Tensor, want)).toBeLessThan(1e-5);
+    } else {
+      await expect(merge(peft)).rejects.toThrow(/the adapter needs a bias, but the layer has none/);
+    }
+  });
 
   test.each(Object.entries({...MODELS, ...SITE_MODELS}))(
     '%s is merged, exported, and comes back',

@@ -20,6 +20,12 @@ export interface SiteDims {
   kind?: 'projection' | 'lookup' | 'scaling';
 }
 
+/** What an adapter asks of `project`: the options of `project` of `@tfjs-peft/kernels`. */
+export interface ProjectRequest extends Omit<ProjectInputs, 'x' | 'kernel'> {
+  /** Whether `a` is part of the frozen kernel, which the adapter's dropout leaves alone. Default false. */
+  frozen?: boolean;
+}
+
 /** The inputs of an adapter at a site. */
 export interface AdapterView {
   /**
@@ -38,10 +44,14 @@ export interface AdapterView {
   context?: RouterContext | undefined;
   /**
    * Multiplies the site's input by a matrix A [inputDim, R]: h [..., R]. With `columns`, it also returns the
-   * first columns of the frozen output, without bias. The other options are those of `project` of
-   * `@tfjs-peft/kernels`.
+   * first columns of the frozen output, without bias. The adapter's dropout has been at the input.
    */
-  project(request: Omit<ProjectInputs, 'x' | 'kernel'>): {h: Tensor; columns?: Tensor};
+  project(request: ProjectRequest): {h: Tensor; columns?: Tensor};
+  /**
+   * The adapter's dropout, for an input that it does not read by `project`; it returns a tensor of the same
+   * shape. Absent where nothing is ever dropped.
+   */
+  drop?(input: Tensor): Tensor;
   /** Receives the decision of a router, for its loss and for usage statistics. */
   observe?: (routing: Routing) => void;
 }
@@ -60,6 +70,14 @@ export interface Adapter {
   readonly reads?: 'input' | 'output';
   /** Whether it only scales the output, and so works at sites without a product. Default false. */
   readonly scalesOnly?: boolean;
+  /** Its own config's `dropout`; set by {@link createAdapter}. */
+  dropout?: number;
+  /**
+   * What the option `dropout` acts on: the input of its own matrices (`adapter`), that of the frozen
+   * product too (`site`; not at a lookup), or, where it reads no input, `nothing`: the option is then
+   * refused. Default `adapter`.
+   */
+  readonly dropsAt?: 'adapter' | 'site' | 'nothing';
   /** Whether its router can add a loss. Default false. */
   readonly hasLoss?: boolean;
   /** Number of tasks that its router knows from the context's `task`. Default: it does not read tasks. */
@@ -85,5 +103,19 @@ export interface Adapter {
 // biome-ignore lint/suspicious/noEmptyInterface: it is empty here, so that this file names no adapter.
 export interface AdapterConfigs {}
 
+/** Options that every adapter has; a config has them only where they are set. */
+export interface CommonOptions {
+  /**
+   * The probability, in training, with which an entry of the adapter's input becomes 0; the others grow by
+   * 1 / (1 - dropout). The seed of the upgrade says which. From 0 to below 1. Default 0.
+   *
+   * It acts on the input of the adapter's own matrices; routers read the whole input. In DoRA, and in LiME
+   * over DoRA or a slice, the frozen product gets the same input (as in Kowsher/LiME; PEFT's DoRA leaves it
+   * there). At an Embedding, a token's change is dropped as a whole. At (IA)³ and MoV, which have no matrix,
+   * it acts on what they change of the output, entry by entry; that form is ours.
+   */
+  dropout?: number;
+}
+
 /** The config of any known adapter, discriminated by `type`. */
-export type AdapterConfig = AdapterConfigs[keyof AdapterConfigs];
+export type AdapterConfig = AdapterConfigs[keyof AdapterConfigs] & CommonOptions;

@@ -1,32 +1,71 @@
 import type {Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import {keepsHalves, matMul} from '@tfjs-peft/kernels';
-import {type AddWeight, checkCount, checkPositive, type Init, type Weight} from '@tfjs-peft/routers';
+import {ConfigError, describe, keepsHalves, matMul} from '@tfjs-peft/kernels';
+import {
+  type AddWeight,
+  checkBoolean,
+  checkCount,
+  checkNumber,
+  type Init,
+  type Weight,
+} from '@tfjs-peft/routers';
 import type {PlainInit} from '../random.js';
 import type {SiteDims} from './adapter.js';
 
-/** The size of a low-rank change, which is scaled by alpha / rank. */
+/** How a low-rank change is scaled. */
+export interface ScaleOptions {
+  /**
+   * The change is scaled by alpha / rank. As in PEFT it may be negative, which takes the change away; 0 is
+   * refused, since the adapter would have no gradient. Default 2 · rank, or 16 with `useRslora`.
+   */
+  alpha?: number;
+  /**
+   * Scale by alpha / √rank instead (rsLoRA, Kalajdzievski, arXiv 2312.03732, as PEFT's `use_rslora`). Default
+   * false.
+   */
+  useRslora?: boolean;
+}
+
+/** Names of the options of a change's size and scale. */
+export const SCALE_OPTIONS = ['rank', 'alpha', 'useRslora'] as const;
+
+/** The size and scale of a low-rank change; `useRslora` is there only if it is set. */
 export interface Scaled {
   rank: number;
   alpha: number;
+  useRslora?: true;
 }
 
 /** Default of alpha / rank, so that the scale is the same at every rank and for every adapter. */
 const DEFAULT_SCALE = 2;
 
+/** One alpha for all ranks, as rank-stabilised scaling wants it; that of the default rank 8. */
+const RSLORA_ALPHA = 16;
+
 /**
- * The rank and alpha of a config with their defaults: `fallback`, and twice the rank.
+ * The rank and scale of a config with their defaults.
  *
- * @throws ConfigError if rank is not an integer of at least 1, or alpha is not above 0.
+ * @param fallback The default rank.
+ * @throws ConfigError if rank is not an integer of at least 1, alpha is 0 or no number, or useRslora is no
+ * boolean.
  */
-export function checkScale(what: string, config: Partial<Scaled>, fallback: number): Scaled {
+export function checkScale(what: string, config: ScaleOptions & {rank?: number}, fallback: number): Scaled {
   const rank = checkCount(what, 'rank', config.rank, {fallback});
-  return {rank, alpha: checkPositive(what, 'alpha', config.alpha, DEFAULT_SCALE * rank)};
+  const stable = checkBoolean(what, 'useRslora', config.useRslora, false);
+  const usual = stable ? RSLORA_ALPHA : DEFAULT_SCALE * rank;
+  const alpha = checkNumber(what, 'alpha', config.alpha, {fallback: usual});
+  if (Math.fround(alpha) === 0) {
+    throw new ConfigError(
+      `${what}: alpha is ${describe(alpha)}, so the adapter would change nothing and have no gradient. ` +
+        'Set alpha to a number other than 0, or disable the adapter.',
+    );
+  }
+  return {rank, alpha, ...(stable && {useRslora: true as const})};
 }
 
 /** The factor of the product A B. */
-export function scaleOf({rank, alpha}: Scaled): number {
-  return alpha / rank;
+export function scaleOf({rank, alpha, useRslora}: Scaled): number {
+  return alpha / (useRslora ? Math.sqrt(rank) : rank);
 }
 
 /** Standard deviation of A's initial values, from the authors' code of MoV and MoLoRA. */
@@ -58,6 +97,35 @@ export function addFactors(
   const a = add('lora_A', [inputDim, down], lookup ? zeros : random, lookup || !fixed);
   const b = add('lora_B', [up, outputDim], lookup ? {type: 'normal', stddev: 1} : zeros, !lookup || !fixed);
   return {a, b};
+}
+
+/** Whether the factor B of a change has a bias. */
+export interface BiasOption {
+  /**
+   * Give B a bias, weight `lora_B_bias` [outputDim] from zeros: (x A) B + b, all of it scaled, as with PEFT's
+   * `lora_bias`. Default false.
+   */
+  loraBias?: boolean;
+}
+
+/** The bias of the factor B, for the adapters that can have one. */
+export class LoraBias {
+  /** The option, if it is set. */
+  readonly config: {loraBias?: true};
+  private vector?: Weight;
+
+  /** @throws ConfigError if `loraBias` is no boolean. */
+  constructor(what: string, {loraBias}: BiasOption) {
+    this.config = checkBoolean(what, 'loraBias', loraBias, false) ? {loraBias: true} : {};
+  }
+
+  build({outputDim}: SiteDims, add: AddWeight): void {
+    if (this.config.loraBias) this.vector = add('lora_B_bias', [outputDim], {type: 'zeros'});
+  }
+
+  parts(scale: number): {offset?: Tensor1D} {
+    return this.vector === undefined ? {} : {offset: tf.mul(this.vector.read(), scale) as Tensor1D};
+  }
 }
 
 /** A low-rank change of a frozen kernel: kernel [dIn, dOut] + scale · a b. */

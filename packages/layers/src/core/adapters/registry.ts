@@ -1,5 +1,5 @@
 import {ConfigError, describe} from '@tfjs-peft/kernels';
-import {define, plainCopy, Registry} from '@tfjs-peft/routers';
+import {checkNumber, define, plainCopy, Registry} from '@tfjs-peft/routers';
 import type {Adapter, AdapterConfig, AdapterConfigs, SiteDims} from './adapter.js';
 
 /** The config of an adapter type: as {@link AdapterConfigs} declares it, or any options where it does not. */
@@ -97,5 +97,27 @@ export function createAdapter(config: AdapterConfig, dims?: SiteDims): Adapter {
     );
   }
   const plain = plainCopy('adapter', config);
-  return adapters.get(plain.type).create(plain, dims);
+  const definition = adapters.get(plain.type);
+  // An adapter of yours may have an option of that name already.
+  if (definition.options?.includes('dropout')) return definition.create(plain, dims);
+  const {dropout, ...own} = plain;
+  const adapter = definition.create(own as AdapterConfig, dims);
+  return dropout === undefined ? adapter : withDropout(adapter, dropout);
+}
+
+/** Names of {@link CommonOptions}. */
+export const COMMON_OPTIONS = ['dropout'] as const;
+
+function withDropout(adapter: Adapter, given: number): Adapter {
+  const what = `${adapter.type} adapter`;
+  const dropout = checkNumber(what, 'dropout', given, {min: 0, max: 1});
+  if (dropout === 0) return adapter;
+  if (dropout === 1) {
+    throw new ConfigError(`${what}: dropout is 1, so it would get no input. Set dropout below 1.`);
+  }
+  if (adapter.dropsAt === 'nothing') {
+    throw new ConfigError(`${what}: dropout is ${dropout}, but it reads no input here. Leave out dropout.`);
+  }
+  const getConfig = adapter.getConfig.bind(adapter);
+  return Object.assign(adapter, {dropout, getConfig: () => ({...getConfig(), dropout})});
 }

@@ -69,7 +69,7 @@ export function routeAt(router: Router, view: AdapterView, streams: Streams = {}
 
 /** The first `columns` columns of x W + b. */
 function leadingOutput({kernel, bias, project}: AdapterView, columns: number): Tensor {
-  const {h} = project({a: tf.slice(kernel, [0, 0], [kernel.shape[0], columns])});
+  const {h} = project({a: tf.slice(kernel, [0, 0], [kernel.shape[0], columns]), frozen: true});
   return bias === undefined ? h : tf.add(h, tf.slice(bias, [0], [columns]));
 }
 

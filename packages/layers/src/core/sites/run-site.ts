@@ -8,9 +8,10 @@ import {
   UnsupportedSiteError,
 } from '@tfjs-peft/kernels';
 import type {RouterContext, Routing} from '@tfjs-peft/routers';
-import type {Adapter, AdapterView} from '../adapters/adapter.js';
+import type {Adapter, AdapterView, ProjectRequest} from '../adapters/adapter.js';
 import {asKernel} from '../tfjs/packed-variable.js';
 import {contextOf} from './call-context.js';
+import {type Dropout, dropoutOf, NO_DROPOUT} from './dropout.js';
 import type {Operation} from './operation.js';
 
 /**
@@ -54,6 +55,12 @@ export function runSite(
     if (adapter === null) return output(operation, x, {}, run);
     // An adapter that reads the output acts after it.
     if (adapter.reads === 'output' && run.until !== undefined) return output(operation, x, {}, run);
+    const lookup = operation.dims.kind === 'lookup';
+    const dropout =
+      run.training && adapter.dropout
+        ? dropoutOf(run.label, adapter.dropout, {lookup, context: run.context})
+        : NO_DROPOUT;
+    const seen = adapter.dropsAt === 'site' && !lookup ? dropout.drop(x) : x;
     const reading = adapter.reads === 'output' ? output(operation, x, {}, run) : undefined;
     // Computed only for adapters that read it.
     const input = lazily(() => reading ?? operation.routed?.(x) ?? x);
@@ -70,7 +77,8 @@ export function runSite(
       training: run.training,
       withLoss: run.withLoss ?? run.training,
       ...operation.frozen,
-      project: (request) => projectBy(operation, x, request, run),
+      project: (request) => projectBy(operation, {x, seen, dropout}, request, run),
+      drop: dropout.drop,
       observe: (routing) => {
         // The mask has no entries for virtual tokens, which are never padding.
         const {mask: _, ...others} = context() ?? {};
@@ -78,10 +86,38 @@ export function runSite(
       },
     };
     const parts = adapter.parts(view);
-    if (reading === undefined) return output(operation, x, parts, run);
-    if (adapter.virtualTokens) return tf.concat([adapter.prepend!(view), reading], 1);
-    return combine({z: reading, ...parts});
+    if (adapter.virtualTokens) return tf.concat([adapter.prepend!(view), reading!], 1);
+    const changes = () =>
+      reading === undefined ? output(operation, seen, parts, run) : combine({z: reading, ...parts});
+    if (dropout === NO_DROPOUT || parts.h !== undefined) return changes();
+    return droppedChange(operation, x, {parts, reading, changes, dropout}, run);
   });
+}
+
+/**
+ * The dropout of an adapter that has no input of its own, since it only scales: what it changes of the output
+ * is dropped.
+ */
+function droppedChange(
+  operation: Operation,
+  x: tf.Tensor,
+  {
+    parts: {post, ...inside},
+    reading,
+    changes,
+    dropout,
+  }: {
+    parts: CombineParts;
+    reading: tf.Tensor | undefined;
+    changes(): tf.Tensor;
+    dropout: Dropout;
+  },
+  run: SiteRun,
+): tf.Tensor {
+  const plain = reading ?? output(operation, x, {}, run);
+  const isBehind = post !== undefined && Object.keys(inside).length === 0 && run.until === undefined;
+  const changed = isBehind ? combine({z: plain, post}) : changes();
+  return tf.add(plain, dropout.drop(tf.sub(changed, plain)));
 }
 
 /** The frozen weights as the ops take them: a packed kernel stays packed. */
@@ -127,7 +163,29 @@ function stage(operation: Operation, x: tf.Tensor, parts: CombineParts, until: S
   return combine({z: bias === undefined ? z : tf.sub(z, bias), ...inside});
 }
 
+/** The input of a site, and what its frozen product and its adapter see of it. */
+interface Seen {
+  x: tf.Tensor;
+  seen: tf.Tensor;
+  dropout: Dropout;
+}
+
 function projectBy(
+  operation: Operation,
+  {x, seen, dropout}: Seen,
+  {frozen = false, ...request}: ProjectRequest,
+  run: SiteRun,
+): ReturnType<typeof project> {
+  if (dropout === NO_DROPOUT || frozen) return product(operation, seen, request, run);
+  const {columns, ...own} = request;
+  const h = dropout.through((x) => product(operation, x, own, run).h, x);
+  if (columns === undefined) return {h};
+  const {kernel} = operation.frozen;
+  const leading = {a: tf.slice(kernel, [0, 0], [kernel.shape[0], columns])};
+  return {h, columns: product(operation, seen, leading, run).h};
+}
+
+function product(
   operation: Operation,
   x: tf.Tensor,
   request: Omit<ProjectInputs, 'x' | 'kernel'>,

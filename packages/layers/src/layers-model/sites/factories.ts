@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import {checkOptions} from '@tfjs-peft/routers';
-import type {AdapterConfig, AdapterConfigs} from '../../core/adapters/adapter.js';
-import {type AdapterDefinition, adapterDefinitions} from '../../core/adapters/registry.js';
+import type {AdapterConfig, AdapterConfigs, CommonOptions} from '../../core/adapters/adapter.js';
+import {type AdapterDefinition, adapterDefinitions, COMMON_OPTIONS} from '../../core/adapters/registry.js';
 import {type DenseArgs, PeftDense} from './peft-dense.js';
 import type {PeftLayer} from './peft-layer.js';
 import {PeftWrapper} from './peft-wrapper.js';
@@ -73,6 +73,7 @@ export function adapted(
  */
 export type DropIn<Type extends keyof AdapterConfigs> = DenseArgs &
   Omit<AdapterConfigs[Type], 'type'> &
+  CommonOptions &
   DropInArgs;
 
 const DENSE_OPTIONS = [
@@ -112,7 +113,9 @@ const factoryName = ({type}: AdapterDefinition) =>
 /** The factory of that name for the adapter in the registry. */
 function denseFactory<Name extends keyof DenseFactories>(name: Name): DenseFactories[Name] {
   return (given: DenseArgs & DropInArgs) => {
-    const {type, options = []} = adapterDefinitions().find((definition) => factoryName(definition) === name)!;
+    const definition = adapterDefinitions().find((definition) => factoryName(definition) === name)!;
+    const {type} = definition;
+    const options = [...(definition.options ?? []), ...COMMON_OPTIONS];
     const args: Record<string, unknown> = {
       ...checkOptions(name, given, [...DENSE_OPTIONS, ...options, ...DROP_IN_OPTIONS]),
     };

@@ -3,16 +3,24 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkBoolean, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, type Change, checkScale, columnNorms, kaiming, scaleOf} from '../low-rank.js';
+import {
+  addFactors,
+  type Change,
+  checkScale,
+  columnNorms,
+  kaiming,
+  SCALE_OPTIONS,
+  type Scaled,
+  type ScaleOptions,
+  scaleOf,
+} from '../low-rank.js';
 import {defineAdapter} from '../registry.js';
 
 /** Config of {@link DoraAdapter}. */
-export interface DoraConfig {
+export interface DoraConfig extends ScaleOptions {
   type: 'dora';
   /** Default 8. */
   rank?: number;
-  /** The change of the kernel is scaled by alpha / rank. Default 2 · rank. */
-  alpha?: number;
   /**
    * Let the gradient flow through the norm too. Default false: the norm is a constant, as in section 4.3 of
    * the paper.
@@ -20,7 +28,7 @@ export interface DoraConfig {
   normGradient?: boolean;
 }
 
-const OPTIONS = ['rank', 'alpha', 'normGradient'] as const;
+const OPTIONS = [...SCALE_OPTIONS, 'normGradient'] as const;
 
 /**
  * DoRA (Liu et al., arXiv 2402.09353, equation 5): y = act(c ∘ (x W + (alpha / rank) · (x A) B) + b), with c
@@ -37,12 +45,13 @@ const OPTIONS = ['rank', 'alpha', 'normGradient'] as const;
  */
 export class DoraAdapter implements Adapter {
   readonly type = 'dora';
-  private readonly config: Required<DoraConfig>;
+  readonly dropsAt = 'site';
+  private readonly config: Scaled & {type: 'dora'; normGradient: boolean};
   private a!: Weight;
   private b!: Weight;
   private magnitude!: Weight;
 
-  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
+  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is 0. */
   constructor(config: DoraConfig) {
     const what = 'dora adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);

@@ -72,6 +72,7 @@ export class LimeAdapter implements Adapter {
   /** A prompt reads the output: the tokens that follow it. */
   readonly reads: 'input' | 'output';
   readonly virtualTokens: number;
+  readonly dropsAt: 'adapter' | 'site' | 'nothing';
   private readonly module: SharedModule | PromptModule;
   private readonly router: Router;
   private readonly form: Form;
@@ -93,6 +94,7 @@ export class LimeAdapter implements Adapter {
     const isPrompt = this.module instanceof PromptModule;
     this.reads = isPrompt ? 'output' : 'input';
     this.virtualTokens = isPrompt ? (this.module as PromptModule).virtualTokens : 0;
+    this.dropsAt = this.module.dropsAt;
     this.router = routerOf(what, experts, this.routerConfig(config.router), {delta: true});
     this.hasLoss = this.router.hasLoss ?? false;
   }

@@ -10,12 +10,21 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, checkScale, columnNorms, kaiming, type Scaled, scaleOf} from '../low-rank.js';
+import {
+  addFactors,
+  checkScale,
+  columnNorms,
+  kaiming,
+  SCALE_OPTIONS,
+  type Scaled,
+  type ScaleOptions,
+  scaleOf,
+} from '../low-rank.js';
 import {type LimePromptConfig, PromptModule} from './prompt.js';
 
 /** The module that LiME's experts share. */
 export type LimeModuleConfig =
-  | {type: 'lora' | 'dora' | 'lora-fa'; rank?: number; alpha?: number}
+  | ({type: 'lora' | 'dora' | 'lora-fa'; rank?: number} & ScaleOptions)
   | {type: 'slice'; rank?: number};
 
 /**
@@ -43,6 +52,8 @@ export interface Shared {
 export interface SharedModule {
   /** The width that modulators cover; the rest of the output is not modulated. Default: all of it. */
   readonly width?: number;
+  /** See {@link Adapter.dropsAt}. */
+  readonly dropsAt: 'adapter' | 'site';
   build(dims: SiteDims, add: AddWeight): void;
   /** @param columns How many leading columns of the two streams the router wants. */
   apply(view: AdapterView, columns: {base: number; delta: number}): Shared;
@@ -62,7 +73,7 @@ export function limeModule(
   if (typeof given !== 'object' || given === null) checkOptions(what, given, []);
   const type = checkChoice(what, 'type', given.type, MODULE_TYPES);
   if (type === 'prompt') return new PromptModule(given as LimePromptConfig);
-  checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', 'rank', 'alpha']);
+  checkOptions(what, given, type === 'slice' ? ['type', 'rank'] : ['type', ...SCALE_OPTIONS]);
   if (type !== 'slice') return new LowRank(type, checkScale(what, given as Partial<Scaled>, 4), form);
   const rank = checkCount(what, 'rank', (given as {rank?: number}).rank, {fallback: 4});
   return form === 'paper' ? new SliceDelta(rank) : new ReleasedSlice(rank);
@@ -70,6 +81,7 @@ export function limeModule(
 
 /** LoRA, LoRA-FA and DoRA, the bias of which is scaled along with the frozen product. */
 class LowRank implements SharedModule {
+  readonly dropsAt: 'adapter' | 'site';
   private a!: Weight;
   private b!: Weight;
   private magnitude?: Weight;
@@ -80,7 +92,9 @@ class LowRank implements SharedModule {
     private readonly type: 'lora' | 'dora' | 'lora-fa',
     private readonly scaled: Scaled,
     private readonly form: Form,
-  ) {}
+  ) {
+    this.dropsAt = type === 'dora' ? 'site' : 'adapter';
+  }
 
   build(dims: SiteDims, add: AddWeight): void {
     this.onVectors = this.form === 'code' && this.type === 'lora' && dims.kind === 'lookup';
@@ -98,7 +112,10 @@ class LowRank implements SharedModule {
     const [a, b] = [this.a.read(), this.b.read()] as [Tensor2D, Tensor2D];
     const scale = scaleOf(this.scaled);
     const {h, columns} = this.onVectors
-      ? {h: times(view.input, a), columns: base > 0 ? columnsOf(view.input, base) : undefined}
+      ? {
+          h: times(view.drop?.(view.input) ?? view.input, a),
+          columns: base > 0 ? columnsOf(view.input, base) : undefined,
+        }
       : view.project({a, ...(base > 0 && {columns: base})});
     const factor =
       this.magnitude && (tf.div(this.magnitude.read(), columnNorms({kernel, a, b, scale})) as Tensor1D);
@@ -128,6 +145,7 @@ class LowRank implements SharedModule {
  * the paper with δ = x D.
  */
 class SliceDelta implements SharedModule {
+  readonly dropsAt = 'site';
   readonly width: number;
   private d!: Weight;
 
@@ -162,6 +180,7 @@ class SliceDelta implements SharedModule {
  * without the bias.
  */
 class ReleasedSlice implements SharedModule {
+  readonly dropsAt = 'site';
   readonly width: number;
   private weight!: Weight;
   private bias!: Weight;

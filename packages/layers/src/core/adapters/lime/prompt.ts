@@ -49,6 +49,7 @@ export interface Prompt {
  */
 export class PromptModule {
   readonly virtualTokens: number;
+  readonly dropsAt: 'adapter' | 'nothing';
   private readonly config: Required<LimePromptConfig>;
   private base!: Weight;
   private delta!: Weight;
@@ -72,6 +73,7 @@ export class PromptModule {
       ),
       inputProjection: checkBoolean(what, 'inputProjection', config.inputProjection, false),
     };
+    this.dropsAt = this.config.conditioning === 'none' ? 'nothing' : 'adapter';
   }
 
   build({outputDim}: SiteDims, add: AddWeight): void {
@@ -84,7 +86,7 @@ export class PromptModule {
   }
 
   /** @throws ShapeError if the embedded tokens are not a batch of sequences. */
-  read({input, context}: AdapterView): Prompt {
+  read({input, context, drop}: AdapterView): Prompt {
     if (input.rank !== 3) {
       throw new ShapeError(
         'lime adapter: a prompt needs sequences [batch, length, d], but the embedded input is ' +
@@ -96,7 +98,7 @@ export class PromptModule {
     const {conditioning} = this.config;
     if (conditioning === 'none') return {base, delta, stream: base};
     const condition = this.conditionOf(
-      input as Tensor3D,
+      (drop?.(input) ?? input) as Tensor3D,
       conditioning,
       context?.mask as Tensor2D | undefined,
     );

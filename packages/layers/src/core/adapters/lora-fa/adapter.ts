@@ -2,19 +2,27 @@ import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkOptions, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {addFactors, checkScale, kaiming, type Scaled, scaleOf} from '../low-rank.js';
+import {
+  addFactors,
+  type BiasOption,
+  checkScale,
+  kaiming,
+  LoraBias,
+  SCALE_OPTIONS,
+  type Scaled,
+  type ScaleOptions,
+  scaleOf,
+} from '../low-rank.js';
 import {defineAdapter} from '../registry.js';
 
 /** Config of {@link LoraFaAdapter}. */
-export interface LoraFaConfig {
+export interface LoraFaConfig extends ScaleOptions, BiasOption {
   type: 'lora-fa';
   /** Default 8. */
   rank?: number;
-  /** The delta is scaled by alpha / rank. Default 2 · rank. */
-  alpha?: number;
 }
 
-const OPTIONS = ['rank', 'alpha'] as const;
+const OPTIONS = [...SCALE_OPTIONS, 'loraBias'] as const;
 
 /**
  * LoRA-FA (Zhang et al., arXiv 2308.03303): LoRA with a frozen down projection, y = act(x W + b + (alpha /
@@ -32,29 +40,33 @@ const OPTIONS = ['rank', 'alpha'] as const;
 export class LoraFaAdapter implements Adapter {
   readonly type = 'lora-fa';
   private readonly scaled: Scaled;
+  private readonly bias: LoraBias;
   private a!: Weight;
   private b!: Weight;
 
-  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
+  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is 0. */
   constructor(config: LoraFaConfig) {
     const what = 'lora-fa adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
     this.scaled = checkScale(what, config, 8);
+    this.bias = new LoraBias(what, config);
   }
 
   build(dims: SiteDims, add: AddWeight): void {
     const random = kaiming(dims.inputDim);
     const {rank} = this.scaled;
     ({a: this.a, b: this.b} = addFactors(add, dims, {down: rank, up: rank, random, fixed: true}));
+    this.bias.build(dims, add);
   }
 
   parts({project}: AdapterView): CombineParts {
     const {h} = project({a: this.a.read() as Tensor2D});
-    return {h, b: this.b.read() as Tensor2D, scale: scaleOf(this.scaled)};
+    const scale = scaleOf(this.scaled);
+    return {h, b: this.b.read() as Tensor2D, scale, ...this.bias.parts(scale)};
   }
 
   getConfig(): LoraFaConfig {
-    return {type: 'lora-fa', ...this.scaled};
+    return {type: 'lora-fa', ...this.scaled, ...this.bias.config};
   }
 }
 

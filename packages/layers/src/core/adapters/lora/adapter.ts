@@ -2,19 +2,27 @@ import type {Tensor2D} from '@tensorflow/tfjs-core';
 import type {CombineParts} from '@tfjs-peft/kernels';
 import {type AddWeight, checkOptions, type Init, type Weight} from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {A_STDDEV, addFactors, checkScale, type Scaled, scaleOf} from '../low-rank.js';
+import {
+  A_STDDEV,
+  addFactors,
+  type BiasOption,
+  checkScale,
+  LoraBias,
+  SCALE_OPTIONS,
+  type Scaled,
+  type ScaleOptions,
+  scaleOf,
+} from '../low-rank.js';
 import {defineAdapter} from '../registry.js';
 
 /** Config of {@link LoraAdapter}. */
-export interface LoraConfig {
+export interface LoraConfig extends ScaleOptions, BiasOption {
   type: 'lora';
   /** Default 8. */
   rank?: number;
-  /** The delta is scaled by alpha / rank. Default 2 · rank. */
-  alpha?: number;
 }
 
-const OPTIONS = ['rank', 'alpha'] as const;
+const OPTIONS = [...SCALE_OPTIONS, 'loraBias'] as const;
 
 /**
  * LoRA (Hu et al., arXiv 2106.09685): y = act(x W + b + (alpha / rank) · (x A) B). Weights `lora_A`
@@ -30,29 +38,33 @@ const OPTIONS = ['rank', 'alpha'] as const;
 export class LoraAdapter implements Adapter {
   readonly type = 'lora';
   private readonly scaled: Scaled;
+  private readonly bias: LoraBias;
   private a!: Weight;
   private b!: Weight;
 
-  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is not above 0. */
+  /** @throws ConfigError if an option is unknown, rank is not an integer >= 1, or alpha is 0. */
   constructor(config: LoraConfig) {
     const what = 'lora adapter';
     checkOptions(what, config, ['type', ...OPTIONS]);
     this.scaled = checkScale(what, config, 8);
+    this.bias = new LoraBias(what, config);
   }
 
   build(dims: SiteDims, add: AddWeight): void {
     const random: Init = {type: 'normal', stddev: A_STDDEV};
     const {rank} = this.scaled;
     ({a: this.a, b: this.b} = addFactors(add, dims, {down: rank, up: rank, random}));
+    this.bias.build(dims, add);
   }
 
   parts({project}: AdapterView): CombineParts {
     const {h} = project({a: this.a.read() as Tensor2D});
-    return {h, b: this.b.read() as Tensor2D, scale: scaleOf(this.scaled)};
+    const scale = scaleOf(this.scaled);
+    return {h, b: this.b.read() as Tensor2D, scale, ...this.bias.parts(scale)};
   }
 
   getConfig(): LoraConfig {
-    return {type: 'lora', ...this.scaled};
+    return {type: 'lora', ...this.scaled, ...this.bias.config};
   }
 }
 
@@ -61,7 +73,10 @@ defineAdapter({
   summary: 'act(x W + b + (alpha / rank) (x A) B)',
   options: OPTIONS,
   learningRate: 0.003,
-  examples: [{type: 'lora', rank: 2}],
+  examples: [
+    {type: 'lora', rank: 2},
+    {type: 'lora', rank: 2, useRslora: true, loraBias: true},
+  ],
   create: (config) => new LoraAdapter(config),
 });
 

@@ -9,24 +9,30 @@ import {
   type Weight,
 } from '@tfjs-peft/routers';
 import type {Adapter, AdapterView, SiteDims} from '../adapter.js';
-import {A_STDDEV, addFactors, checkScale, type Scaled, scaleOf} from '../low-rank.js';
+import {
+  A_STDDEV,
+  addFactors,
+  checkScale,
+  SCALE_OPTIONS,
+  type Scaled,
+  type ScaleOptions,
+  scaleOf,
+} from '../low-rank.js';
 import {defineAdapter} from '../registry.js';
 import {type AdapterRouterConfig, configOf, routeAt, routerOf} from '../router-of.js';
 
 /** Config of {@link MoloraAdapter}. */
-export interface MoloraConfig {
+export interface MoloraConfig extends ScaleOptions {
   type: 'molora';
   /** Default 4. */
   experts?: number;
   /** Rank of each expert. Default 4. */
   rank?: number;
-  /** The delta is scaled by alpha / rank. Default 2 · rank. */
-  alpha?: number;
   /** Default `{type: 'softmax'}`, which merges all experts softly. */
   router?: AdapterRouterConfig;
 }
 
-const OPTIONS = ['experts', 'rank', 'alpha', 'router'] as const;
+const OPTIONS = ['experts', ...SCALE_OPTIONS, 'router'] as const;
 
 /**
  * MoLoRA (Zadouri et al., arXiv 2309.05444): y = act(x W + b + (alpha / rank) Σ_e g_e(x) · (x A_e) B_e), with
