@@ -19,7 +19,7 @@ export {type QuantizationError, quantizationError} from './error.js';
 export * from './format.js';
 export type {IntegerOptions, ZeroPoint} from './formats/integer.js';
 export * from './formats/list.js';
-export {type QuantizedMatrix, toPacked} from './matrix.js';
+export {fromPacked, type QuantizedMatrix, toPacked} from './matrix.js';
 export {type QuantizeOptions, quantize} from './quantize.js';
 export * from './quantizer.js';
 export * from './quantizers/list.js';

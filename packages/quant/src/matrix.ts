@@ -1,4 +1,12 @@
-import {ConfigError, describe, fromHalves, type PackedCodes, ShapeError, toHalves} from '@tfjs-peft/kernels';
+import {
+  ConfigError,
+  checkPacked,
+  describe,
+  fromHalves,
+  type PackedCodes,
+  ShapeError,
+  toHalves,
+} from '@tfjs-peft/kernels';
 import type {Codes, Grid, WeightFormat} from './format.js';
 import {Units} from './units.js';
 
@@ -104,6 +112,30 @@ function commonRows(flat: number, rows: number): number {
   return a;
 }
 
+/** The units of the packed form, by which `codes` lie there. */
+function packedGrid({
+  shape: [rows, columns],
+  format: {group},
+}: Pick<QuantizedMatrix, 'shape' | 'format'>): Pick<PackedCodes, 'group' | 'unitColumns'> {
+  if (typeof group === 'object') return {group: commonRows(group.flat, rows), unitColumns: columns};
+  return {
+    group: typeof group === 'number' ? Math.min(group, rows) : rows,
+    unitColumns: group === 'tensor' ? 1 : columns,
+  };
+}
+
+/** For each unit of the packed form, the unit of the format that it is of. */
+function unitPlaces(
+  matrix: Pick<QuantizedMatrix, 'shape' | 'format'>,
+  {group, unitColumns}: Pick<PackedCodes, 'group' | 'unitColumns'>,
+): Uint32Array {
+  const units = unitsOf(matrix);
+  const length = Math.ceil(matrix.shape[0] / group) * unitColumns;
+  return Uint32Array.from({length}, (_, unit) =>
+    units.unitAt(Math.floor(unit / unitColumns) * group, unit % unitColumns),
+  );
+}
+
 /**
  * The matrix as plain data, which `packMatrix` of `@tfjs-peft/kernels` takes, and {@link dequantize}.
  *
@@ -119,32 +151,19 @@ function commonRows(flat: number, rows: number): number {
  * const {codes, scale} = toPacked(matrix);
  * ```
  */
-export function toPacked({shape, format, codes, scale, zero}: QuantizedMatrix): PackedCodes {
-  const [rows, columns] = shape;
+export function toPacked(matrix: QuantizedMatrix): PackedCodes {
+  const {shape, format, codes, scale, zero} = matrix;
   const {bits, values, codebook, group, scales, zero: kind} = format;
   const table = codebook && {codebook: codebook.slice()};
-  if (group === undefined) {
-    return {shape, bits, values, ...table, group: rows, unitColumns: columns, codes};
-  }
-  const units = new Units(shape, group);
-  const flat = typeof group === 'object';
-  const unitRows = flat
-    ? commonRows(group.flat, rows)
-    : typeof group === 'number'
-      ? Math.min(group, rows)
-      : rows;
-  const unitColumns = group === 'tensor' ? 1 : columns;
-  const count = Math.ceil(rows / unitRows) * unitColumns;
-  const spread = (part: ArrayLike<number>): Float64Array =>
-    Float64Array.from({length: count}, (_, unit) => {
-      const place = [Math.floor(unit / unitColumns) * unitRows, unit % unitColumns] as const;
-      return part[flat ? units.unitAt(...place) : unit]!;
-    });
+  const grid = packedGrid(matrix);
+  if (group === undefined) return {shape, bits, values, ...table, ...grid, codes};
+  const places = unitPlaces(matrix, grid);
+  const spread = (part: ArrayLike<number>): Float64Array => Float64Array.from(places, (unit) => part[unit]!);
   const floats = (part: ArrayLike<number>) =>
     scales === 'f16' ? {halves: toHalves(spread(part), 'f16')} : Float32Array.from(spread(part));
   const fits = zero.every((point) => point >= 0 && point < 2 ** bits);
   return {
-    ...{shape, bits, values, group: unitRows, unitColumns, codes},
+    ...{shape, bits, values, ...grid, codes},
     ...table,
     scale: floats(scale),
     ...(kind === 'middle' && {zero: 2 ** (bits - 1)}),
@@ -152,4 +171,74 @@ export function toPacked({shape, format, codes, scale, zero}: QuantizedMatrix): 
     ...(kind === 'integer' && !fits && {offset: floats(zero.map((point, unit) => -scale[unit]! * point))}),
     ...(kind === 'offset' && {offset: floats(zero)}),
   };
+}
+
+/**
+ * The inverse of {@link toPacked}: a matrix in its format, to be quantised further.
+ *
+ * @param format That in which it was quantised.
+ * @throws ConfigError if it was quantised in another format.
+ * @example
+ * ```ts
+ * import {createFormat, fromPacked, quantize} from '@tfjs-peft/quant';
+ *
+ * const packed = quantize([0.5, -1, 2, 3], [2, 2], 'int4');
+ * const {scale} = fromPacked(packed, createFormat('int4'));
+ * ```
+ */
+export function fromPacked(packed: PackedCodes, format: WeightFormat): QuantizedMatrix {
+  checkPacked('fromPacked', packed);
+  const matrix = emptyMatrix(packed.shape, format);
+  const grid = packedGrid(matrix);
+  checkFormat(packed, format, grid);
+  matrix.codes.set(packed.codes);
+  if (format.group === undefined) return matrix;
+  const floats = (part: PackedCodes['scale'] & object): Float32Array =>
+    part instanceof Float32Array ? part : fromHalves(part.halves, 'f16');
+  const scale = floats(packed.scale!);
+  const offset = packed.offset && floats(packed.offset);
+  const zeroAt = (at: number): number => {
+    if (offset === undefined) return packed.zeros?.[at] ?? packed.zero ?? 0;
+    if (format.zero === 'offset') return offset[at]!;
+    // Of a zero point that is no code, as toPacked stores it.
+    const point = -Math.round(offset[at]! / scale[at]!);
+    if (Math.fround(-scale[at]! * point) !== offset[at])
+      throw otherFormat(format, 'its offsets are no zero points');
+    return point;
+  };
+  unitPlaces(matrix, grid).forEach((unit, at) => {
+    setGrid(matrix, unit, makeGrid(scale[at]!, zeroAt(at)));
+  });
+  return matrix;
+}
+
+/** @throws ConfigError unless the parts of a packed matrix are those that a format gives. */
+function checkFormat(
+  packed: PackedCodes,
+  format: WeightFormat,
+  grid: Pick<PackedCodes, 'group' | 'unitColumns'>,
+): void {
+  const {bits, values, codebook, zero, group, scales} = format;
+  if (packed.bits !== bits || packed.values !== values || String(packed.codebook) !== String(codebook))
+    throw otherFormat(format, `its codes are ${packed.bits} bits of ${packed.values} values`);
+  if (packed.group !== grid.group || packed.unitColumns !== grid.unitColumns)
+    throw otherFormat(
+      format,
+      `its units are of ${packed.group} rows, and ${packed.unitColumns === 1 ? 'all columns share one' : 'of one column'}`,
+    );
+  if ((packed.scale === undefined) !== (group === undefined))
+    throw otherFormat(format, `it has ${packed.scale === undefined ? 'no scales' : 'scales'}`);
+  // Backends of small words keep halves as float32.
+  if (scales === 'f32' && packed.scale !== undefined && 'halves' in packed.scale)
+    throw otherFormat(format, 'its scales are float16');
+  const stored = packed.zeros ? 'integer' : packed.offset ? 'offset' : packed.zero ? 'middle' : 'none';
+  if (stored !== zero && !(zero === 'integer' && stored === 'offset'))
+    throw otherFormat(format, `its zero points are those of a format with zero '${stored}'`);
+}
+
+function otherFormat(format: WeightFormat, why: string): ConfigError {
+  return new ConfigError(
+    `fromPacked: the matrix was not quantised in ${JSON.stringify(format.getConfig())}: ${why}. Pass the format ` +
+      'that it was quantised in.',
+  );
 }

@@ -165,6 +165,9 @@ describe('refused', () => {
     await quantizeModel(base, {format: 'int4', targets: NAMES});
     await expect(gnpIqCallback(base, {format: 'int4'} as never)).rejects.toThrow(/originals is missing/);
     await expect(gnpIqCallback(base, {originals} as never)).rejects.toThrow(/format is missing/);
+    await expect(gnpIqCallback(base, {format: 'int8', originals})).rejects.toThrow(
+      /was not quantised in .*int8.*4 bits/,
+    );
     await expect(gnpIqCallback(base, {format: 'int4', originals, every: 0})).rejects.toThrow(/every is 0/);
     await expect(gnpIqCallback(base, {format: 'int4', originals, draws: 3} as never)).rejects.toThrow(
       /draws/,

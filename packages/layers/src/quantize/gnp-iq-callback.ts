@@ -1,8 +1,18 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import {ConfigError, checkCount, checkOptions, describe, packData, packedFrom} from '@tfjs-peft/kernels';
+import {
+  ConfigError,
+  checkCount,
+  checkOptions,
+  describe,
+  packData,
+  packedFrom,
+  readPacked,
+  unpackData,
+} from '@tfjs-peft/kernels';
 import {
   createFormat,
   type FormatSpec,
+  fromPacked,
   type GnpIqConfig,
   GnpIqQuantizer,
   type GnpIqState,
@@ -17,7 +27,7 @@ import {packedMatrices} from './packed-matrices.js';
 
 /** Options of {@link gnpIqCallback}; the others are those of the quantiser `gnp-iq`. */
 export interface GnpIqCallbackOptions extends Omit<GnpIqConfig, 'type' | 'draws' | 'base'> {
-  /** The format that the weights are quantised to, as `quantizeModel` has it. */
+  /** The format in which the weights are quantised, as `quantizeModel` had it. */
   format: FormatSpec;
   /**
    * The file of the model before it was quantised: a folder (Node), a URL or an IO handler. It is read at
@@ -62,7 +72,7 @@ interface Iterated {
  * original weights falls, and nothing happens after the last epoch, as requantising what has been trained on
  * costs accuracy; both readings are ours. `accept: false` takes every draw.
  *
- * When it is called, it codes all quantised weights to nearest, where the iteration starts.
+ * The iteration goes on from the codes that the model has, whatever chose them.
  *
  * @param model A model that `quantizeModel` has quantised, with adapters or a side network, or neither.
  * @returns A callback for `model.fit`, or for `fit` of a GraphModel's trainer.
@@ -108,12 +118,13 @@ export async function gnpIqCallback(
   const {seed} = quantizer.getConfig();
   const iterated = await packedMatrices(what, model, async (found) => {
     const original = await openOriginals(what, originals);
-    return found.map(({layer, matrix}, i): Iterated => {
-      const state = quantizer.start(original(matrix), matrix.shape, into, deriveSeed(seed, i));
-      return {layer, matrix, state};
-    });
+    const made: Iterated[] = [];
+    for (const [i, {layer, matrix}] of found.entries()) {
+      const codes = fromPacked(unpackData(await readPacked(matrix.packed!)), into);
+      made.push({layer, matrix, state: quantizer.resume(codes, original(matrix), deriveSeed(seed, i))});
+    }
+    return made;
   });
-  iterated.forEach(repack);
   return new GnpIqCallback(async (epoch) => {
     const original = await openOriginals(what, originals);
     const layers = iterated.map((each): GnpIqEvent['layers'][number] => {

@@ -14,8 +14,10 @@ import {
   type FormatConfig,
   type FormatSpec,
   formatDefinitions,
+  fromPacked,
   quantizationError,
   quantize,
+  toPacked,
   Units,
 } from '../index.js';
 import {channels} from '../testing/numbers.js';
@@ -78,6 +80,21 @@ describe.each(EXAMPLES)('%s', (_name, config) => {
     expect(unpackData(packData(packed.codes, packed))).toEqual({...packed, codes: packed.codes});
     expect(dequantize(packed)).toHaveLength(weights.length);
     expect(quantizationError(weights, packed).max).toBeLessThan(type(config) === 'paper' ? 1 : 0.8);
+  });
+
+  it('is read back from its packed form, to be quantised further', () => {
+    const packed = quantize(weights, shape, config);
+    expect(toPacked(fromPacked(packed, format))).toEqual(packed);
+    for (const other of EXAMPLES.map(([, example]) => createFormat(example))) {
+      // Of another format, or of one whose packed form is this one.
+      try {
+        expect(dequantize(toPacked(fromPacked(packed, other)))).toEqual(dequantize(packed));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        expect(String(error)).toMatch(/was not quantised in .*Pass the format/);
+        expect(other.getConfig()).not.toEqual(format.getConfig());
+      }
+    }
   });
 
   it('keeps zero exactly where the grid has it', () => {

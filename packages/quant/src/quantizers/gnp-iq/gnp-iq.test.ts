@@ -2,9 +2,11 @@ import {ConfigError, ShapeError} from '@tfjs-peft/kernels';
 import {
   createFormat,
   type FormatConfig,
+  fromPacked,
   type GnpIqConfig,
   GnpIqQuantizer,
   type GnpIqState,
+  toPacked,
   Units,
 } from '../../index.js';
 import {normals} from '../../testing/numbers.js';
@@ -200,6 +202,16 @@ describe('steps', () => {
     const draw = gnp.draw(state, weights);
     gnp.learn(gnp.decide(state, draw).state, draw);
     expect({...state, matrix: {...state.matrix, format: undefined}}).toEqual(copy);
+  });
+
+  it('go on from packed codes as from their own state', () => {
+    const gnp = new GnpIqQuantizer({type: 'gnp-iq', share: 0.5, codesFrom: 'base'});
+    let state = gnp.start(weights, shape, format, 5);
+    for (let i = 0; i < 3; i++) state = gnp.decide(state, gnp.draw(state, weights)).state;
+    const read = gnp.resume(fromPacked(toPacked(state.matrix), format), weights, 5);
+    expect(read.errors).toEqual(state.errors);
+    expect(gnp.draw({...read, event: 3}, weights)).toEqual(gnp.draw(state, weights));
+    expect(() => gnp.resume(state.matrix, weights.slice(1))).toThrow(ShapeError);
   });
 
   it('draw the same from the same seed and event, and something else otherwise', () => {

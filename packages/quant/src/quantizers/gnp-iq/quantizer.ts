@@ -89,6 +89,22 @@ export class GnpIqQuantizer implements Quantizer {
     seed: number = this.config.seed,
   ): GnpIqState {
     requireGrid(WHAT, format);
+    return this.resume(quantizeNearest(weights, shape, format), weights, seed);
+  }
+
+  /**
+   * Goes on from codes that there are, whatever chose them.
+   *
+   * @param matrix Such as {@link fromPacked} gives.
+   * @param weights The original weights, row-major [dIn · dOut].
+   * @param seed Of the noise; give each matrix its own. Default: the config's.
+   * @throws ConfigError if a weight is not finite or the format does not suit; ShapeError if `weights` do not
+   * fill the matrix.
+   */
+  resume(matrix: QuantizedMatrix, weights: ArrayLike<number>, seed: number = this.config.seed): GnpIqState {
+    const {format} = matrix;
+    requireGrid(WHAT, format);
+    checkWeights(WHAT, weights, matrix.shape);
     const {noiseScope, ste, mu, sigma} = this.config;
     if (ste === 'scale' && format.slopes === undefined) {
       throw new ConfigError(
@@ -96,7 +112,6 @@ export class GnpIqQuantizer implements Quantizer {
           "the format's offset to 'integer'.",
       );
     }
-    const matrix = quantizeNearest(weights, shape, format);
     const units = unitsOf(matrix);
     const errors = errorsOf(matrix, weights);
     const length = noiseScope === 'unit' ? units.count : 1;
