@@ -127,12 +127,12 @@ describe('what a page pays for', () => {
   const WASM = "import '@tfjs-peft/kernels/wasm';";
   const elsewhere = /layers\/dist\/esm\/(graph|repair)/;
 
-  test('of LayersModels alone: no byte of the converter, of GraphModels or of repairs, and at most 96 KB', () => {
+  test('of LayersModels alone: no byte of the converter, of GraphModels or of repairs, and at most 98 KB', () => {
     const {modules, gzip, external} = bundled(`${WASM} export {upgrade} from '@tfjs-peft/layers';`);
     expect(modules).toEqual(expect.arrayContaining([expect.stringMatching(/layers\/dist\/esm\/index\.js$/)]));
     expect(modules.filter((path) => elsewhere.test(path))).toEqual([]);
     expect(external).not.toContain('@tensorflow/tfjs-converter');
-    expect(gzip).toBeLessThan(96 * 1024);
+    expect(gzip).toBeLessThan(98 * 1024);
   });
 
   test('of GraphModels: the converter, and at most 30 KB more', () => {
