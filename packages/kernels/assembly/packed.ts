@@ -31,6 +31,7 @@ class Packed {
 const INTEGER = 0;
 const F16 = 1;
 const BF16 = 2;
+const F32 = 4;
 
 /** Where things lie in scratch: what a strip of one unit has in common, and a copy of its last columns. */
 const SCALE: usize = TILE;
@@ -103,6 +104,11 @@ function unitZeros(p: Packed, unit: i32, j: i32, dst: usize, scratch: usize): vo
   }
 }
 
+/** 16 columns of a matrix of values F32, which lies in panels as the microkernels read them. */
+function panelAt(p: Packed, j: i32): usize {
+  return p.codes + <usize>(j >> 4) * <usize>p.rows * WIDE_ROW;
+}
+
 /** What no unit changes: see {@link unitAt}. */
 function beforeUnits(p: Packed, scratch: usize): void {
   for (let at: usize = 0; at < WIDE_ROW; at += 16) {
@@ -129,6 +135,10 @@ function lookUp(book: usize, codes: v128): v128 {
 
 /** W[first:end, j:j+16], rows of dst `ldd` bytes apart; what is beyond the last column has no meaning. */
 function unpackStrip(p: Packed, first: i32, end: i32, j: i32, dst: usize, ldd: usize, scratch: usize): void {
+  if (p.values == F32) {
+    copyRows(panelAt(p, j) + <usize>first * WIDE_ROW, WIDE_ROW, dst, ldd, end - first, WIDE);
+    return;
+  }
   const perWord = p.wordBits / p.bits;
   const mask = i32x4.splat((1 << p.bits) - 1);
   const row = <usize>p.columns << 2;
@@ -204,9 +214,11 @@ export function packedProduct(
     for (let i = 0; i < m; ++i) rowProduct(p, x + (<usize>(i * k) << 2), out + <usize>i * row, scratch);
   } else {
     for (let j = 0; j < n; j += WIDE) {
+      let q = panel;
       if (transposed) unpackTransposed(p, j, panel, scratch);
+      else if (p.values == F32) q = panelAt(p, j);
       else unpackStrip(p, 0, k, j, panel, WIDE_ROW, scratch);
-      wideColumns(x, m, k, panel, WIDE_ROW, out + (<usize>j << 2), row, n - j, scratch);
+      wideColumns(x, m, k, q, WIDE_ROW, out + (<usize>j << 2), row, n - j, scratch);
     }
   }
   if (bias == 0) return;
@@ -221,8 +233,10 @@ function unpackTransposed(p: Packed, r: i32, panel: usize, scratch: usize): void
   const block = scratch + BLOCK;
   const end = min(p.rows, r + 16);
   for (let j = 0; j < p.columns; j += WIDE) {
-    unpackStrip(p, r, end, j, block, WIDE_ROW, scratch);
-    transpose(block, WIDE_ROW, 16, min(p.columns - j, WIDE), panel + <usize>j * WIDE_ROW, WIDE_ROW);
+    let from = block;
+    if (p.values == F32 && end == r + 16) from = panelAt(p, j) + <usize>r * WIDE_ROW;
+    else unpackStrip(p, r, end, j, block, WIDE_ROW, scratch);
+    transpose(from, WIDE_ROW, 16, min(p.columns - j, WIDE), panel + <usize>j * WIDE_ROW, WIDE_ROW);
   }
 }
 

@@ -27,6 +27,7 @@ export {softmaxGates} from './ops/gates.js';
 export {layerNorm} from './ops/layer-norm.js';
 export {matMul} from './ops/matmul.js';
 export {packedMatMul, unpackMatrix, unpackRows} from './ops/packed.js';
+export {prepack} from './ops/prepack.js';
 export {type ProjectInputs, project} from './ops/project.js';
 export {ACTIVATION_RANKS} from './ops/shapes.js';
 export {type SparseSizes, sparsePays} from './ops/sparse.js';
@@ -72,7 +73,7 @@ export {
   type TransposedPacked,
   transposePacked,
 } from './packed/matrix.js';
-export {keepsHalves} from './packed/words.js';
+export {keepsHalves, readsPanels} from './packed/words.js';
 export {patchReasons, type Reason as PatchReason, reapplyPatches} from './patches.js';
 export {uniformNumbers} from './random.js';
 export {type Definition, define, Registry} from './registry.js';

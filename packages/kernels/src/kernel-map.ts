@@ -149,8 +149,8 @@ const PACKED_AXES = {
   'codebook?': 'entries',
 } as const;
 
-const packedDtypes = ({halfScale, halfOffset}: PackedAttrs): Record<string, DataType> => ({
-  ...{codes: 'int32', zeros: 'int32', indices: 'int32'},
+const packedDtypes = ({values, halfScale, halfOffset}: PackedAttrs): Record<string, DataType> => ({
+  ...{codes: values === 'f32' ? 'float32' : 'int32', zeros: 'int32', indices: 'int32'},
   ...(halfScale && {scale: 'int32'}),
   ...(halfOffset && {offset: 'int32'}),
 });

@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import {NoGradientError, ShapeError} from '../errors.js';
 import type {PackedAttrs} from '../kernel-attrs.js';
 import {halvesOf, type PackedKernel, type PackedMatrix, packedTensors} from '../packed/matrix.js';
-import {checkWords} from '../packed/words.js';
+import {checkWords, readsPanels} from '../packed/words.js';
 import {definePeftGradient} from './gradients.js';
 import {runPeftKernel} from './kernels.js';
-import {columnSum} from './matmul.js';
+import {columnSum, product} from './matmul.js';
+import {plainOf} from './prepack.js';
 import {ACTIVATION_RANKS, asMatrix, checkSize, checkTensor, shapedAs} from './shapes.js';
 
 /** What the kernels are told of a packed matrix. */
@@ -18,6 +19,11 @@ function packedAttrs(op: string, packed: PackedMatrix): PackedAttrs {
     ...(zero !== undefined && {zero}),
     ...{halfScale: halves.scale, halfOffset: halves.offset},
   };
+}
+
+/** Whether a matrix lies in panels that the active backend does not read. */
+function isElsewhere({values}: PackedMatrix): boolean {
+  return values === 'f32' && !readsPanels();
 }
 
 /**
@@ -53,6 +59,12 @@ export function packedMatMul(
     checkTensor('packedMatMul', 'bias', bias, [1]);
     checkSize('packedMatMul', 'the size of bias', bias.shape[0], dOut, `the matrix [${packed.shape}]`);
   }
+  if (isElsewhere(packed)) {
+    return tf.tidy(() => {
+      const y = product(asMatrix(x, x.shape.slice(0, -1)), plainOf(packed), false, transposeW);
+      return tf.reshape(bias === undefined ? y : tf.add(y, bias), [...x.shape.slice(0, -1), dOut]);
+    });
+  }
   const attrs = {...packedAttrs('packedMatMul', packed), transposeW};
   const inputs = {x, ...packedTensors(packed), bias};
   return runPeftKernel('PeftPackedMatMul', inputs, attrs, {leading: x.shape.slice(0, -1)});
@@ -76,13 +88,17 @@ export function packedMatMul(
  * ```
  */
 export function unpackRows(packed: PackedMatrix, indices?: tf.Tensor): tf.Tensor {
-  const attrs = packedAttrs('unpackRows', packed);
-  const parts = packedTensors(packed);
-  if (indices === undefined) return runPeftKernel('PeftUnpackRows', parts, attrs);
-  if (indices.dtype !== 'int32')
+  if (indices !== undefined && indices.dtype !== 'int32')
     throw new ShapeError(
       `unpackRows: indices is ${indices.dtype}, but must be int32. Cast it: tf.cast(indices, 'int32').`,
     );
+  if (isElsewhere(packed)) {
+    if (indices === undefined) return plainOf(packed);
+    return tf.tidy(() => tf.gather(plainOf(packed), indices));
+  }
+  const attrs = packedAttrs('unpackRows', packed);
+  const parts = packedTensors(packed);
+  if (indices === undefined) return runPeftKernel('PeftUnpackRows', parts, attrs);
   return tf.tidy(() => {
     const flat = runPeftKernel('PeftUnpackRows', {...parts, indices: tf.reshape(indices, [-1])}, attrs);
     return tf.reshape(flat, [...indices.shape, packed.shape[1]]);

@@ -49,6 +49,8 @@ function checkParts(
   what: string,
   packed: PackedGrid & PackedParts<Float32Array, Uint16Array, unknown>,
 ): void {
+  if (packed.values === 'f32')
+    throw new ConfigError(`${what}: values 'f32' have no codes. Use prepack, and unpackMatrix to read them.`);
   checkGrid(what, packed, (part) => part !== 'codes' && packed[part] !== undefined);
   const [unitRows, unitColumns] = unitsOf(packed);
   checkUnits(what, 'scale', packed.scale, unitRows * unitColumns);

@@ -4,14 +4,15 @@ import {ConfigError} from '../errors.js';
 
 /** The widths that a code may have. */
 export const PACKED_BITS = [2, 3, 4, 8, 16] as const;
-export type PackedBits = (typeof PACKED_BITS)[number];
+export type PackedBits = (typeof PACKED_BITS)[number] | 32;
 
 /** How a code is a number. */
-export const PACKED_VALUES = ['integer', 'f16', 'bf16', 'codebook'] as const;
+export const PACKED_VALUES = ['integer', 'f16', 'bf16', 'codebook', 'f32'] as const;
 
 /**
  * - `integer`: the code itself, less the zero point.
  * - `f16`, `bf16`: the bits of a half or of a bfloat16, of 16 bits.
+ * - `f32`: the number itself, of 32 bits, in the order in which a product reads it; see `prepack`.
  * - `codebook`: what a table of 2^bits float32 numbers has at the code, of at most 8 bits.
  */
 export type PackedValues = (typeof PACKED_VALUES)[number];
@@ -87,11 +88,16 @@ export function checkGrid(what: string, grid: PackedGrid, has: (part: PackedPart
     refuse('shape', shape, `[rows, columns], with at most ${MOST_ROWS} rows`);
   if (rows! * columns! > LIMITS.parameters)
     refuse('shape', shape, `one of at most ${LIMITS.parameters} weights`);
-  if (!PACKED_BITS.includes(bits)) refuse('bits', bits, `one of ${PACKED_BITS.join(', ')}`);
+  if (values === 'f32') {
+    if (bits !== 32) refuse('bits', bits, "32, as values 'f32' have");
+  } else if (!(PACKED_BITS as readonly number[]).includes(bits))
+    refuse('bits', bits, `one of ${PACKED_BITS.join(', ')}`);
   if (!PACKED_VALUES.includes(values)) refuse('values', values, `one of ${PACKED_VALUES.join(', ')}`);
   if ((values === 'f16' || values === 'bf16') && bits !== HALF_BITS)
     refuse('bits', bits, `${HALF_BITS}, as values '${values}' have`);
   if (values === 'codebook' && bits > 8) refuse('bits', bits, '8 or less, as a codebook has');
+  if (values === 'f32' && (has('scale') || has('offset')))
+    throw new ConfigError(`${what}: values 'f32' have neither scale nor offset. Leave them out.`);
   if (has('codebook') !== (values === 'codebook'))
     throw new ConfigError(`${what}: a codebook and values 'codebook' go together. Give both or neither.`);
   if (!within(group, 1, MOST_ROWS)) refuse('group', group, `a whole number of rows, 1 to ${MOST_ROWS}`);
@@ -147,6 +153,14 @@ export function wordsFor(rows: number, bits: number, wordBits: number): number {
   return Math.ceil(rows / codesPerWord(bits, wordBits));
 }
 
+/** Columns of a panel of values `f32`. */
+export const PANEL_COLUMNS = 16;
+
+/** Panels of all rows of 16 columns, one after the other; what the last one lacks is padding. */
+export function panelShape([rows, columns]: readonly [number, number]): [number, number] {
+  return [Math.ceil(columns / PANEL_COLUMNS) * rows, PANEL_COLUMNS];
+}
+
 /** Rows and columns of the units. */
 export function unitsOf({shape, group, unitColumns}: PackedGrid): [number, number] {
   return [Math.ceil(shape[0] / group), unitColumns];
@@ -171,7 +185,7 @@ export function partShapes(
   const packed = (of: number, width: number): number => wordsFor(of, width, wordBits);
   const floats = (half: boolean | undefined) => [half ? packed(rows, HALF_BITS) : rows, columns];
   return {
-    codes: [packed(shape[0], bits), shape[1]],
+    codes: layout.values === 'f32' ? panelShape(shape) : [packed(shape[0], bits), shape[1]],
     scale: floats(halves.scale),
     zeros: [packed(rows, bits), columns],
     offset: floats(halves.offset),

@@ -20,8 +20,11 @@ import {fromWords, toWords, wordsOfBytes} from './words.js';
 
 beforeAll(() => useBackend('cpu'));
 
+/** Values `f32` have no codes, and no data on the host but the plain numbers. */
+const CODED = PACKED_CASES.filter(({values}) => values !== 'f32');
+
 describe('packed data', () => {
-  it.each(PACKED_CASES)('gives back what was packed, and what a backend has of it: $name', async (c) => {
+  it.each(CODED)('gives back what was packed, and what a backend has of it: $name', async (c) => {
     const {codes, ...spec} = packedCase(c);
     const data = packData(codes, spec);
     const own = unpackData(data);
@@ -36,7 +39,7 @@ describe('packed data', () => {
   });
 
   it.each([11, 24])('takes the same numbers in words of %d bits', async (wordBits) => {
-    for (const c of PACKED_CASES.filter(({bits}) => bits <= wordBits)) {
+    for (const c of CODED.filter(({bits}) => bits <= wordBits)) {
       const {codes, shape, bits} = packedCase(c);
       const words = toWords(codes, shape, bits, wordBits);
       expect(words.every((word) => word >= 0 && word < 2 ** wordBits)).toBe(true);

@@ -12,9 +12,11 @@ import {fromHalves} from './halves.js';
 import {
   HALF_BITS,
   PACKED_PARTS,
+  PANEL_COLUMNS,
   type PackedLayout,
   type PackedPart,
   type PackedParts,
+  panelShape,
   partShapes,
   unitsOf,
   wordsFor,
@@ -27,7 +29,7 @@ import {bytesAsWords, fromWords, toWords, wordBitsOfBackend, wordBytes} from './
  * where a code lies.
  */
 export interface PackedMatrix extends PackedLayout, PackedParts<tf.Tensor, tf.Tensor, tf.Tensor> {
-  /** int32, [words, columns]. */
+  /** int32, [words, columns]; of values `f32` the numbers, float32, in panels. */
   readonly codes: tf.Tensor;
   /** float32 [units], or halves packed like codes of 16 bits along the units' rows. */
   readonly scale?: tf.Tensor | {halves: tf.Tensor};
@@ -215,6 +217,7 @@ const wordsTensor = (words: Int32Array, shape: [number, number]): tf.Tensor =>
 /**
  * Reads a packed matrix back from its backend.
  *
+ * @throws ConfigError if it is of values `f32`, which have no codes.
  * @example
  * ```ts
  * import {packMatrix, readPacked} from '@tfjs-peft/kernels';
@@ -223,6 +226,8 @@ const wordsTensor = (words: Int32Array, shape: [number, number]): tf.Tensor =>
  * ```
  */
 export async function readPacked(packed: PackedMatrix): Promise<PackedData> {
+  if (packed.values === 'f32')
+    throw new ConfigError("readPacked: values 'f32' have no codes. Use unpackMatrix, and write its numbers.");
   const {shape, bits, values, group, unitColumns, zero, wordBits, codebook} = packed;
   const units = unitsOf(packed);
   const words = async (tensor: tf.Tensor, size: readonly [number, number]): Promise<Uint8Array> => {
@@ -266,9 +271,16 @@ function corner(packed: PackedMatrix, shape: [number, number]): PackedMatrix {
     'halves' in part ? {halves: cut(part.halves, name)} : cut(part, name);
   return {
     ...grid,
-    codes: cut(codes, 'codes'),
+    codes: packed.values === 'f32' ? cutPanels(packed, shape) : cut(codes, 'codes'),
     ...(scale && {scale: floats('scale', scale)}),
     ...(zeros && {zeros: cut(zeros, 'zeros')}),
     ...(offset && {offset: floats('offset', offset)}),
   };
+}
+
+/** Panels of their first rows only. */
+function cutPanels({codes, shape: [rows]}: PackedMatrix, [first, columns]: [number, number]): tf.Tensor {
+  const count = Math.ceil(columns / PANEL_COLUMNS);
+  const panels = tf.reshape(codes, [codes.size / (rows * PANEL_COLUMNS), rows, PANEL_COLUMNS]);
+  return tf.reshape(tf.slice(panels, 0, [count, first, PANEL_COLUMNS]), panelShape([first, columns]));
 }

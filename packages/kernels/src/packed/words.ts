@@ -18,6 +18,21 @@ function readByOurs(backendName: string): boolean {
 }
 
 /**
+ * Whether the active backend multiplies by a prepacked kernel as it lies: wasm with the kernels of this
+ * package. Elsewhere `prepack` gains nothing.
+ *
+ * @example
+ * ```ts
+ * import {readsPanels} from '@tfjs-peft/kernels';
+ *
+ * const pays = readsPanels();
+ * ```
+ */
+export function readsPanels(): boolean {
+  return tf.getBackend() === 'wasm' && readByOurs('wasm');
+}
+
+/**
  * How many bits of an int32 the active backend keeps: textures of webgl are floats, and stock ops of other
  * GPU backends compute with integers as float32.
  */

@@ -2,12 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import {deviation} from '@tfjs-peft/testing/compare';
 import {randomNumbers, randomValues} from '@tfjs-peft/testing/numbers';
 import {packedMatMul, unpackMatrix, unpackRows} from '../ops/packed.js';
+import {prepack} from '../ops/prepack.js';
 import {type PackedCodes, type PackedSpec, packData, unpackData} from '../packed/data.js';
 import {HALF_FORMATS, type HalfFormat, toHalves} from '../packed/halves.js';
 import {PACKED_BITS} from '../packed/layout.js';
-import {disposePacked, packedFrom, packMatrix} from '../packed/matrix.js';
+import {disposePacked, type PackedMatrix, packedFrom, packMatrix} from '../packed/matrix.js';
 import {wordBitsOfBackend} from '../packed/words.js';
-import {generate, matMulReference, matrix} from '../reference/matrix.js';
+import {generate, type Matrix, matMulReference, matrix} from '../reference/matrix.js';
 import {unpackReference} from '../reference/packed.js';
 import {opDeviation} from './gradient-check.js';
 
@@ -57,6 +58,10 @@ export const PACKED_CASES: PackedCase[] = [
   {name: 'nf4', shape: [35, 17], bits: 4, values: 'codebook', units: {group: 16}, scale: 'f16'},
   {name: '256 entries', shape: [35, 3], bits: 8, values: 'codebook'},
   {name: '256 entries, scaled', shape: [11, 17], bits: 8, values: 'codebook', scale: 'f32', offset: 'f32'},
+  {name: 'f32', shape: [21, 37], bits: 32, values: 'f32'},
+  {name: 'f32, many rows of x', shape: [41, 33], bits: 32, values: 'f32', leading: [3, 7]},
+  {name: 'f32, one column', shape: [19, 1], bits: 32, values: 'f32', leading: [1]},
+  {name: 'f32, no columns', shape: [5, 0], bits: 32, values: 'f32'},
   {name: 'f16', shape: [13, 21], bits: 16, values: 'f16'},
   {name: 'bf16', shape: [13, 21], bits: 16, values: 'bf16'},
   {name: 'one row', shape: [1, 9], bits: 4, zero: 8, scale: 'f16'},
@@ -117,7 +122,21 @@ export function packedCase({
 }
 
 /** Whether the active backend's words hold the case's codes. */
-const fits = ({bits}: {bits: number}): boolean => bits <= wordBitsOfBackend();
+const fits = ({bits, values}: Pick<PackedCase, 'bits' | 'values'>): boolean =>
+  values === 'f32' || bits <= wordBitsOfBackend();
+
+/** The matrix of a case in float64, and packed for the active backend. */
+function matricesOf(c: PackedCase): {w: Matrix; packed: PackedMatrix} {
+  if (c.values === 'f32') {
+    const [rows, columns] = c.shape;
+    const numbers = Float32Array.from(randomValues(randomNumbers(41), rows * columns));
+    const packed = tf.tidy(() => prepack(tf.tensor2d(numbers, c.shape)));
+    return {w: matrix(rows, columns, numbers), packed};
+  }
+  const {codes, ...spec} = packedCase(c);
+  const data = packData(codes, spec);
+  return {w: unpackReference(unpackData(data)), packed: packedFrom(data)};
+}
 
 /**
  * How far the product with a packed matrix, the one with its transpose, and their gradients are from float64
@@ -126,9 +145,7 @@ const fits = ({bits}: {bits: number}): boolean => bits <= wordBitsOfBackend();
 export async function packedDeviation(c: PackedCase): Promise<number> {
   if (!fits(c)) return 0;
   const random = randomNumbers(42);
-  const {codes, ...spec} = packedCase(c);
-  const w = unpackReference({codes, ...spec});
-  const packed = packedFrom(packData(codes, spec));
+  const {w, packed} = matricesOf(c);
   const leading = c.leading ?? [3];
   const rows = leading.reduce((a, b) => a * b, 1);
   let worst = 0;
@@ -160,9 +177,7 @@ export async function packedDeviation(c: PackedCase): Promise<number> {
 export async function unpackDeviation(c: PackedCase): Promise<number> {
   if (!fits(c)) return 0;
   const random = randomNumbers(43);
-  const {codes, ...spec} = packedCase(c);
-  const w = unpackReference(unpackData(packData(codes, spec)));
-  const packed = packedFrom(packData(codes, spec));
+  const {w, packed} = matricesOf(c);
   const all = unpackRows(packed);
   let worst = deviation(await all.data(), w.data);
   if (!tf.util.arraysEqual(all.shape, c.shape)) worst = Number.POSITIVE_INFINITY;
@@ -192,10 +207,9 @@ function exactMatrices(): [name: string, packed: PackedCodes][] {
     return {codes, shape: [rows, codes.length / rows], group: rows, unitColumns: 1, ...more};
   };
   return [
-    ...PACKED_CASES.filter(({offset}) => offset === undefined).map((c): [string, PackedCodes] => [
-      c.name,
-      packedCase(c),
-    ]),
+    ...PACKED_CASES.filter(({offset, values}) => offset === undefined && values !== 'f32').map(
+      (c): [string, PackedCodes] => [c.name, packedCase(c)],
+    ),
     ...PACKED_BITS.map((bits): [string, PackedCodes] => [
       `codes of ${bits} bits`,
       plain(

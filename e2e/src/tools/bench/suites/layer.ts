@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {plain} from '../baselines.js';
 import {jaxStep} from '../jax-baseline.js';
 import {type Profile, profile, time} from '../measure.js';
+import {multiplyAddPeak} from '../peak.js';
 import {type Row, row} from '../report.js';
 import {kernelsFor, type Side} from '../stock.js';
 import {isGpu, roundsOf, type Suite, type SuiteOptions} from '../suite.js';
@@ -23,6 +24,12 @@ async function checkSame(name: string, {forward}: Sides, x: tf.Tensor2D): Promis
   ratio.dispose();
   if (!(off <= (isGpu(tf.getBackend()) ? 1e-4 : 1e-5)))
     throw new Error(`${name}: ours and the baseline differ by ${off} of the largest output`);
+}
+
+/** What each row of x is multiplied by: the kernel, and the adapter's own matrices, router included. */
+function multiplyAdds({site, weights}: Sides, rows: number): number {
+  const matrices = [site.kernel, ...Object.values(weights)].filter(({rank}) => rank >= 2);
+  return rows * matrices.reduce((sum, {size}) => sum + size, 0);
 }
 
 /**
@@ -56,7 +63,8 @@ function stepOf(
 }
 
 /**
- * Measures one case: `forward`, `forward-vs-bare`, `step`, `step-dx`, and the launches and peak bytes of
+ * Measures one case: `forward`, on wasm `of-peak` (our rate of all multiply-adds against the machine's peak),
+ * `forward-vs-bare`, `step`, `step-dx`, and the launches and peak bytes of
  * `step-dx`, of which the launches also without the optimizer's, which are the same on both sides
  * (`launches-gradients`), and of the forward alone.
  */
@@ -65,6 +73,7 @@ async function measureCase(
   sides: Sides,
   x: tf.Tensor2D,
   options: SuiteOptions,
+  peak?: number,
 ): Promise<Row[]> {
   const rounds = roundsOf(options);
   const {sameKernels} = LAYER_CASES[name]!;
@@ -82,7 +91,12 @@ async function measureCase(
   };
 
   const forward = (side: Side) => () => tf.tidy(() => sides.forward[side](x, false));
-  add('forward', 'ms', await time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter));
+  const times = await time({ours: forward('ours'), baseline: forward('baseline')}, rounds, enter);
+  add('forward', 'ms', times);
+  if (peak !== undefined && !sameKernels) {
+    const rate = (2 * multiplyAdds(sides, x.shape[0])) / times.ours / 1e6;
+    add('of-peak', 'GFLOP/s', {ours: rate, baseline: peak, rounds: times.rounds}, 'peak, one thread');
+  }
   const bare = () => tf.tidy(() => plain(x, {...sides.site, weights: {}}, false));
   add(
     'forward-vs-bare',
@@ -182,12 +196,13 @@ async function measureJax(name: string, x: tf.Tensor2D, options: SuiteOptions): 
 export const layerSuite: Suite = async (options) => {
   const size = sizeOf(options);
   const x = tf.randomNormal(size, 0, 1, 'float32', 11) as tf.Tensor2D;
+  const peak = options.backend === 'wasm' ? await multiplyAddPeak() : undefined;
   const rows: Row[] = [];
   for (const [name, spec] of Object.entries(LAYER_CASES)) {
     if (options.cases && !options.cases.test(name)) continue;
     const sides = sidesOf(spec, size[1]);
     await checkSame(name, sides, x);
-    rows.push(...(await measureCase(name, sides, x, options)));
+    rows.push(...(await measureCase(name, sides, x, options, peak)));
     sides.dispose();
     const jax = await measureJax(name, x, options);
     if (jax) {

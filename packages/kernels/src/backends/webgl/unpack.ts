@@ -45,7 +45,8 @@ const CODEBOOK = `
       }
       vec2 entryOf(vec2 code) { return vec2(entryOf(code.x), entryOf(code.y)); }`;
 
-const VALUES: Record<PackedAttrs['values'], string> = {
+/** Values `f32` are made plain before a kernel has them. */
+const VALUES: Partial<Record<PackedAttrs['values'], string>> = {
   integer: 'code - unit.zero',
   f16: 'f16Of(code)',
   bf16: 'bf16Of(code)',

@@ -25,7 +25,8 @@ const HALF_CODE = `
     return bitcast<f32>(bitcast<u32>(size) | ((bits & 0x8000u) << 16u));
   }`;
 
-const VALUES: Record<PackedAttrs['values'], string> = {
+/** Values `f32` are made plain before a kernel has them. */
+const VALUES: Partial<Record<PackedAttrs['values'], string>> = {
   integer: 'f32(i32(code) - unit.zero)',
   f16: 'halfOf(code)',
   bf16: 'bitcast<f32>(code << 16u)',

@@ -59,7 +59,7 @@ function unpacked(parts: Parts, attrs: PackedAttrs, rows: tf.Tensor): tf.Tensor2
     const less = parts.zeros === undefined ? int(zero ?? 0) : codesAt(parts.zeros, unit, bits, wordBits);
     w = tf.cast(tf.sub(codes, less), 'float32');
   } else if (values === 'codebook') w = tf.gather(parts.codebook!, codes);
-  else w = fromHalves(codes, values);
+  else w = fromHalves(codes, values as HalfFormat);
   if (parts.scale !== undefined) w = tf.mul(w, floats(parts.scale, halfScale));
   if (parts.offset !== undefined) w = tf.add(w, floats(parts.offset, halfOffset));
   return w as tf.Tensor2D;
