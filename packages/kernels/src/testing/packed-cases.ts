@@ -130,7 +130,9 @@ function matricesOf(c: PackedCase): {w: Matrix; packed: PackedMatrix} {
   if (c.values === 'f32') {
     const [rows, columns] = c.shape;
     const numbers = Float32Array.from(randomValues(randomNumbers(41), rows * columns));
-    const packed = tf.tidy(() => prepack(tf.tensor2d(numbers, c.shape)));
+    const plain = tf.tensor2d(numbers, c.shape);
+    const packed = prepack(plain);
+    plain.dispose();
     return {w: matrix(rows, columns, numbers), packed};
   }
   const {codes, ...spec} = packedCase(c);
