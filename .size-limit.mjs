@@ -27,7 +27,7 @@ export default [
       limit,
     })),
   ),
-  page('upgrade on wasm', '98.5 kB', [
+  page('upgrade on wasm', '99 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'index', 'upgrade'],
   ]),
