@@ -23,7 +23,8 @@ export interface SuiteOptions extends Partial<Rounds> {
   sentences?: Sentences | undefined;
   /** Whether the quant suite measures what quantisers do to real tasks. */
   tasks?: boolean;
-  /** For these: texts of a task, and tries of quantisers that search. Default: those of our own figures. */
+  /** For these: seeds, texts of a task, tries of quantisers that search. Default: those of our own figures. */
+  seeds?: number[];
   limits?: Limits;
   tries?: number;
 }

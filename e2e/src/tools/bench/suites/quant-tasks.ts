@@ -107,7 +107,7 @@ export async function quantTasks(options: SuiteOptions): Promise<Row[]> {
       options.onRow?.(rows.at(-1)!);
     }
   };
-  for (const seed of SEEDS) {
+  for (const seed of options.seeds ?? SEEDS) {
     const {tasks, calibration} = await probes(seed, options);
     const plain = scores(
       tasks,
@@ -116,6 +116,7 @@ export async function quantTasks(options: SuiteOptions): Promise<Row[]> {
     const quantizers = quantizersWith(options.tries ?? TRIES, seed);
     for (const format of GRID_FORMATS) {
       const config = createFormat({type: format, group: 'channel'} as FormatConfig).getConfig();
+      if (!types.some((type) => wanted(`${format}/${type}`))) continue;
       let nearest = Number.NaN;
       for (const type of types) {
         const name = `${format}/${type}`;

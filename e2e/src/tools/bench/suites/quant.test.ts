@@ -45,9 +45,9 @@ test('USE-lite has a row for each quantiser, and the best of them is the formatâ
 
 test('--tasks compares quantisers on real tasks', async () => {
   const limits = {train: 60, validation: 30, test: 40};
-  const rows = await quantTasks({...OPTIONS, limits, tries: 2, cases: /^int(2|8)\/(nearest|clip)$/});
-  const seeds = ['', '/seed-1', '/seed-2', '/seed-3'];
-  for (const seed of seeds) {
+  const cases = /^int(2|8)\/(nearest|clip)$/;
+  const rows = await quantTasks({...OPTIONS, limits, tries: 2, seeds: [1], cases});
+  for (const seed of ['', '/seed-1']) {
     expect(figure(rows, `int2/nearest${seed}`, 'error').ratio).toBe(1);
     expect(figure(rows, `int2/clip${seed}`, 'error').ratio).toBeLessThan(1);
     expect(figure(rows, `int8/nearest${seed}`, 'cosine').ours).toBeGreaterThan(0.99);

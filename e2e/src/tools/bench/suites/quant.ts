@@ -93,24 +93,26 @@ async function measureStep(options: SuiteOptions, add: Add): Promise<void> {
   const [batch, width] = sizeOf(options);
   const layer = layerOf(width);
   const [x, target] = [3, 4].map((seed) => tf.randomNormal([batch, width], 0, 1, 'float32', seed));
+  const models: LayersModel[] = [];
   const stepOn = async (format?: FormatConfig) => {
     const model = denseModel(layer);
+    models.push(model);
     if (format !== undefined) await quantizeModel(model, {format});
     const adapter = {type: 'molora', experts: 8, rank: 4, alpha: 16} as const;
     const peft = await upgrade(model, {targets: 'all-dense', adapter, seed: 1});
     const scale = tf.tidy(() => tf.variable(tf.ones([width])));
-    return stepOf(
-      {
-        trained: [...peft.trainableVariables(), scale],
-        forward: (input, training) => model.apply(tf.mul(input, scale), {training}) as tf.Tensor,
-      },
-      x!,
-      target!,
-    );
+    const side = {
+      trained: [...peft.trainableVariables(), scale],
+      forward: (input: tf.Tensor, training: boolean) =>
+        model.apply(tf.mul(input, scale), {training}) as tf.Tensor,
+    };
+    return stepOf(side, x!, target!);
   };
   const [ours, baseline] = [await stepOn(groupedFormat('int4')), await stepOn()];
   const figures = await time({ours, baseline}, roundsOf(options), kernelsFor('none'));
   add({case: STEP, metric: 'step-dx', ...figures, baselineName: 'float32 base, ours', unit: 'ms'});
+  for (const model of models) model.dispose();
+  // The scales, and the optimizers' moments.
   tf.disposeVariables();
   tf.dispose([layer.kernel, layer.bias, x!, target!]);
 }
