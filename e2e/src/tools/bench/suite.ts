@@ -23,7 +23,7 @@ export interface SuiteOptions extends Partial<Rounds> {
   sentences?: Sentences | undefined;
   /** Whether the quant suite measures what quantisers do to real tasks. */
   tasks?: boolean;
-  /** For these: seeds, texts of a task, tries of quantisers that search. Default: those of our own figures. */
+  /** For these: seeds, texts of a task, tries of quantisers that search. Default: those of our figures. */
   seeds?: number[];
   limits?: Limits;
   tries?: number;
