@@ -31,7 +31,7 @@ export default [
     ['kernels', 'wasm', 'register'],
     ['layers', 'index', 'upgrade'],
   ]),
-  page('upgrade of GraphModels on wasm', '128.5 kB', [
+  page('upgrade of GraphModels on wasm', '129 kB', [
     ['kernels', 'wasm', 'register'],
     ['layers', 'graph', 'trainer, upgrade'],
   ]),

@@ -48,8 +48,8 @@ test('what the packages cannot express is a failure that names it', async () => 
 });
 
 test.each<[string, object, string]>([
-  ['lime-prompt-mean', {conditioning: 'attention'}, 'a prompt conditioned by attention'],
-  ['lime-paper-lora-auto', {dropout: 0.1}, 'dropout in an adapter'],
+  ['lime-prompt-mean', {conditioning: 'max'}, 'a prompt conditioned by max'],
+  ['lime-paper-lora-auto', {dropout: 0.1}, 'dropout without in.dropout_scale'],
   ['lime-paper-lora-auto', {eps: 1e-3}, "a normaliser's floor of 0.001"],
   ['lime-paper-lora-auto', {routing_streams: 'input'}, 'routing streams input'],
   ['lime-paper-lora-auto', {peft: 'houlsby'}, 'LiME over houlsby'],

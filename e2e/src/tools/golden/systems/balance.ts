@@ -25,7 +25,7 @@ interface BalanceData {
  */
 export async function runBalance(golden: GoldenCase, tensors: Tensors): Promise<Deviations> {
   const config = golden.config as unknown as BalanceData;
-  const {config: adapter} = limeCase(golden);
+  const {config: adapter} = limeCase(golden, tensors);
   const {balance_coef: coefficient, warmup_steps: warmupSteps} = config;
   const router = {
     ...(adapter as {router: object}).router,

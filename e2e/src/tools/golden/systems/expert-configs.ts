@@ -80,11 +80,13 @@ const MODULES: Record<string, LimeModuleConfig['type']> = {
   dora: 'dora',
   lora_fa: 'lora-fa',
   lora_fa_embedding: 'lora-fa',
+  dora_embedding: 'dora',
   slice: 'slice',
+  slice_embedding: 'slice',
 };
 /**
- * The data look `lora_b` up by the token's number, and keep `lora_a`; the
- * layers call the factor at the input A.
+ * At an Embedding the data look `lora_b` up by the token's number, save in the released LoRA, whose factors
+ * act on the vector; the layers call the factor at the input A.
  */
 const SWAPPED = {lora_a: 'lora_B', lora_b: 'lora_A'};
 /** Divides by at least so much, in the data and in ours. */
@@ -93,7 +95,7 @@ const NORM_FLOOR = 1e-6;
 function moduleOf(config: LimeData): LimeConfig['over'] {
   if (config.peft === 'prompt') {
     const conditioning = config.input_conditioned ? (config.conditioning ?? 'mean') : 'none';
-    if (!['mean', 'first', 'last', 'none'].includes(conditioning)) {
+    if (!['mean', 'first', 'last', 'attention', 'none'].includes(conditioning)) {
       throw new NotExpressible(`a prompt conditioned by ${conditioning}`);
     }
     return {
@@ -135,29 +137,45 @@ function routerOf(config: LimeData): LimeConfig['router'] {
   };
 }
 
-export function limeCase({config: c, form}: GoldenCase): ExpertCase {
+/** Whether a case's inputs are numbers of tokens. */
+export function isLookup(tensors: Map<string, Golden>): boolean {
+  return tensors.has('in.ids');
+}
+
+/** The data say what is dropped by `in.dropout_scale`; without it the layer cannot drop the same. */
+function dropoutOf(
+  {dropout, training}: {dropout?: number; training?: boolean},
+  tensors: Map<string, Golden>,
+): {dropout?: number} {
+  if (!dropout || training === false) return {};
+  if (!tensors.has('in.dropout_scale')) throw new NotExpressible('dropout without in.dropout_scale');
+  return {dropout};
+}
+
+export function limeCase({config: c, form}: GoldenCase, tensors: Map<string, Golden>): ExpertCase {
   const config = c as unknown as LimeData;
-  if (config.dropout && config.training !== false) throw new NotExpressible('dropout in an adapter');
   if (config.eps != null && config.eps !== NORM_FLOOR) {
     throw new NotExpressible(`a normaliser's floor of ${config.eps}`);
   }
+  const over = moduleOf(config)!;
   return {
     config: {
       type: 'lime',
       experts: config.num_experts,
-      over: moduleOf(config)!,
+      over,
       sharedModulator: config.use_shared_modulator,
       form: form as 'paper' | 'code',
       router: routerOf(config)!,
+      ...dropoutOf(config, tensors),
     },
-    reform: config.peft === 'slice' ? cutTo(config.rank) : asStored,
-    ...(config.peft === 'lora_fa_embedding' && {names: SWAPPED}),
+    reform: over.type === 'slice' ? cutTo(config.rank) : asStored,
+    ...(isLookup(tensors) && config.peft !== 'lora_embedding' && {names: SWAPPED}),
   };
 }
 
 export function mor1eCase({config: c}: GoldenCase, tensors: Map<string, Golden>): ExpertCase {
   const config = c as unknown as Mor1eData;
-  if (config.dropout && config.training !== false) throw new NotExpressible('dropout in an adapter');
+  const dropout = dropoutOf(config, tensors);
   if (config.logit_scale != null && config.logit_scale !== 100) {
     throw new NotExpressible(`scalars that are multiplied by ${config.logit_scale}`);
   }
@@ -174,6 +192,7 @@ export function mor1eCase({config: c}: GoldenCase, tensors: Map<string, Golden>)
           tokenFactor: config.token_coefficient,
           intuitionFactor: config.intuition_coefficient,
           ...(config.use_mapper && {clusters: tensorOf(tensors, 'param.intuition_mapper').shape[0]!}),
+          ...dropout,
         },
         reform: asStored,
       };
@@ -186,11 +205,12 @@ export function mor1eCase({config: c}: GoldenCase, tensors: Map<string, Golden>)
           rank: r / experts,
           alpha: r / experts,
           router: {type: 'softmax', ...present({topK: config.top_k})},
+          ...dropout,
         },
         reform: groupedBy(experts),
       };
     case 'none':
-      return {config: {type: 'lora', rank: r, alpha: config.alpha}, reform: asStored};
+      return {config: {type: 'lora', rank: r, alpha: config.alpha, ...dropout}, reform: asStored};
     default:
       throw new NotExpressible(`mode ${config.mode ?? 'unnamed'} of MoR1E`);
   }

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {project} from '@tfjs-peft/kernels';
-import {AdaptedSite, type AdapterView, PeftDense, type PeftLayer, PeftWrapper} from '@tfjs-peft/layers';
+import {AdaptedSite, PeftDense, type PeftLayer, PeftWrapper} from '@tfjs-peft/layers';
 import {type Golden, type GoldenCase, tensorOf} from '../format.js';
+import {isLookup} from './expert-configs.js';
 import {tensorFrom} from './expert-weights.js';
 
 type Tensors = Map<string, Golden>;
@@ -13,15 +13,13 @@ export interface ExpertPlace {
   /** Name of the input under `in.`. */
   input: 'x' | 'ids';
   forward(x: tf.Tensor, training: boolean): tf.Tensor;
-  /** What an adapter is shown of a batch there. */
-  view(x: tf.Tensor): Pick<AdapterView, 'input' | 'kernel' | 'bias' | 'project'>;
   /** The mask that the case's own numbers say, where it stores none. */
   mask?(x: tf.Tensor): tf.Tensor;
   dispose(): void;
 }
 
 /** Names of the tensors that hold frozen weights of the place, not weights of the adapter. */
-export const FROZEN = ['base_weight', 'base_bias', 'frozen_weight', 'embedding_table'];
+export const FROZEN = ['base_weight', 'base_bias', 'frozen_weight', 'embedding_table', 'frozen_table'];
 
 function disposeAll({base, site}: PeftLayer): void {
   for (const weight of [...base, ...site.weights]) weight.dispose();
@@ -49,43 +47,37 @@ function densePlace(tensors: Tensors): ExpertPlace {
     site: layer.site,
     input: 'x',
     forward: (x, training) => layer.call(x, {training}) as tf.Tensor,
-    view: (x) => {
-      const [kernel, bias] = layer.base.map((variable) => variable.read()) as [tf.Tensor2D, tf.Tensor1D?];
-      return {
-        input: x,
-        kernel,
-        ...(bias && {bias}),
-        project: (request) => project({x, ...request, ...(request.columns && {kernel})}),
-      };
-    },
     dispose: () => disposeAll(layer),
   };
 }
 
+/** The whole table; a slice of it is apart from what passes. */
+function tableOf(tensors: Tensors): tf.Tensor2D {
+  const stored = tensors.get('param.embedding_table');
+  if (stored) return tensorFrom(stored) as tf.Tensor2D;
+  return tf.tidy(() => {
+    const parts = ['slice_table', 'frozen_table'].map((name) =>
+      tensorFrom(tensorOf(tensors, `param.${name}`)),
+    );
+    return tf.concat(parts, 1) as tf.Tensor2D;
+  });
+}
+
 function embeddingPlace({config}: GoldenCase, tensors: Tensors): ExpertPlace {
-  const table = tensorOf(tensors, 'param.embedding_table');
-  const [inputDim, outputDim] = table.shape as [number, number];
+  const values = tableOf(tensors);
+  const [inputDim, outputDim] = values.shape;
   const stock = tfl.layers.embedding({inputDim, outputDim});
   stock.build([null, null]);
-  const values = tensorFrom(table);
   stock.setWeights([values]);
   values.dispose();
   const layer = PeftWrapper.standIn(stock);
-  const kernel = () => layer.base[0]!.read() as tf.Tensor2D;
-  const padding = config.pad_token_id as number | null | undefined;
+  // Over DoRA and a slice, token 0 is padding even where the config is silent.
+  const padding = config.pad_token_id === undefined ? 0 : (config.pad_token_id as number | null);
   return {
     site: layer.site,
     input: 'ids',
     forward: (ids, training) => layer.call(ids, {training}) as tf.Tensor,
-    view: (ids) => ({
-      input: tf.gather(kernel(), ids),
-      kernel: kernel(),
-      project: ({a, columns}) => ({
-        h: tf.gather(a, ids),
-        ...(columns && {columns: tf.gather(tf.slice(kernel(), [0, 0], [inputDim, columns]), ids)}),
-      }),
-    }),
-    ...(padding != null && {
+    ...(padding !== null && {
       mask: (ids: tf.Tensor) => tf.cast(tf.notEqual(ids, tf.scalar(padding, 'int32')), 'float32'),
     }),
     dispose: () => disposeAll(layer),
@@ -112,7 +104,6 @@ function promptPlace({config}: GoldenCase): ExpertPlace {
       const prompted = site.apply(x, {training});
       return tf.slice(prompted, [0, 0, 0], [x.shape[0]!, tokens, width]);
     },
-    view: (x) => ({input: x, kernel: identity, project: () => ({h: x})}),
     dispose: () => {
       for (const weight of site.weights) weight.dispose();
       identity.dispose();
@@ -122,5 +113,5 @@ function promptPlace({config}: GoldenCase): ExpertPlace {
 
 export function placeOf(golden: GoldenCase, tensors: Tensors): ExpertPlace {
   if (golden.config.peft === 'prompt') return promptPlace(golden);
-  return tensors.has('param.embedding_table') ? embeddingPlace(golden, tensors) : densePlace(tensors);
+  return isLookup(tensors) ? embeddingPlace(golden, tensors) : densePlace(tensors);
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type AdapterView, createAdapter} from '@tfjs-peft/layers';
+import type {Adapter, AdapterView} from '@tfjs-peft/layers';
 import {
   importanceLoss,
   meanUsage,
@@ -22,13 +22,14 @@ export type Observed = {
   losses: Record<string, tf.Tensor>;
 };
 
-type Parts = ReturnType<ReturnType<typeof createAdapter>['parts']>;
+type Parts = ReturnType<Adapter['parts']>;
 
 /** The case's frozen place with the case's adapter and weights. */
 export class ExpertSite {
   private readonly place: ExpertPlace;
   private readonly training: boolean;
   private mask: tf.Tensor | undefined;
+  private readonly held: tf.Tensor[] = [];
 
   constructor(
     private readonly golden: GoldenCase,
@@ -81,9 +82,15 @@ export class ExpertSite {
     const [intuition, jitter] = [input('intuition'), input('jitter')];
     const mask = input('mask') ?? this.mask;
     const width = this.golden.config.jitter as number;
-    // The data hold the factors, from 1 - width to 1 + width; a router asks for numbers from 0 to 1.
-    const noise = jitter && (() => tf.div(tf.sub(jitter, 1 - width), 2 * width));
-    return {...(intuition && {intuition}), ...(mask && {mask}), ...(noise && {noise})};
+    const drops = this.expert.config.dropout === undefined ? undefined : input('dropout_scale');
+    const noise = (shape: number[]): tf.Tensor => {
+      // The adapter keeps what has numbers above its dropout.
+      if (drops && tf.util.arraysEqual(drops.shape, shape)) return tf.sign(drops);
+      if (jitter === undefined) throw new Error(`the case has no random numbers of shape [${shape}]`);
+      // The data hold the factors, from 1 - width to 1 + width; a router asks for numbers from 0 to 1.
+      return tf.div(tf.sub(jitter, 1 - width), 2 * width);
+    };
+    return {...(intuition && {intuition}), ...(mask && {mask}), ...((jitter || drops) && {noise})};
   }
 
   /** The trained weights by the name that their gradient has in the case. */
@@ -107,34 +114,61 @@ export class ExpertSite {
 
   /** What the adapter's parts and its router say of a batch. */
   observe(x: tf.Tensor): Observed {
-    const {site} = this.place;
-    const y = this.forward(x);
-    const {kernel, bias, input, project} = this.place.view(x);
-    const dims = {
-      inputDim: kernel.shape[0],
-      outputDim: kernel.shape[1],
-      ...(this.place.input === 'ids' && {kind: 'lookup' as const, routerDim: kernel.shape[1]}),
-    };
-    const adapter = createAdapter(this.expert.config, dims);
-    const weights = site.weightsOf(ADAPTER);
-    adapter.build(dims, (name) => weights.get(name)!);
-    let routing: Routing | undefined;
-    const context = this.context();
-    const view: AdapterView = {
-      input,
-      training: this.training,
-      kernel,
-      ...(bias && {bias}),
-      context,
-      project,
-      observe: (made) => {
-        routing = made;
-      },
-    };
-    if (adapter.virtualTokens) adapter.prepend!(view);
-    const parts = adapter.virtualTokens ? null : adapter.parts(view);
-    if (this.expert.config.type === 'lime') return this.observeLime(x, y, parts, routing!, context.mask);
+    const {y, parts, routing} = this.recorded(x);
+    if (this.expert.config.type === 'lime') return this.observeLime(x, y, parts, routing!);
     return this.observeMor1e(y, this.frozen(x), parts?.gates, routing);
+  }
+
+  /** The output, with the parts and the routing that the adapter gave for it; a prompt has no parts. */
+  private recorded(x: tf.Tensor): {y: tf.Tensor; parts: Parts | null; routing: Routing | undefined} {
+    this.release();
+    const adapter = this.place.site.adapterOf(ADAPTER);
+    let parts: Parts | null = null;
+    let routing: Routing | undefined;
+    const watched = (view: AdapterView): AdapterView => ({
+      ...view,
+      observe: (made) => {
+        routing = this.kept(made);
+      },
+    });
+    const watch: Partial<Adapter> = adapter.virtualTokens
+      ? {prepend: (view) => Object.getPrototypeOf(adapter).prepend.call(adapter, watched(view))}
+      : {
+          parts: (view) => {
+            const made = Object.getPrototypeOf(adapter).parts.call(adapter, watched(view)) as Parts;
+            parts = this.kept(made);
+            return made;
+          },
+        };
+    Object.assign(adapter, watch);
+    try {
+      return {y: this.forward(x), parts, routing};
+    } finally {
+      for (const name of Object.keys(watch) as (keyof Adapter)[]) delete (adapter as Partial<Adapter>)[name];
+    }
+  }
+
+  /** Copies that outlive the layer's call, until the next one is looked at. */
+  private kept<T extends object>(record: T): T {
+    const copies = Object.entries(record).map(([name, value]) => {
+      if (!(value instanceof tf.Tensor)) return [name, value];
+      const copy = tf.keep(tf.clone(value));
+      this.held.push(copy);
+      return [name, copy];
+    });
+    return Object.fromEntries(copies) as T;
+  }
+
+  private release(): void {
+    tf.dispose(this.held);
+    this.held.length = 0;
+  }
+
+  /** What the frozen product gets of the input. */
+  private seen(x: tf.Tensor): tf.Tensor {
+    const {dropout, dropsAt} = this.place.site.adapterOf(ADAPTER);
+    if (!dropout || dropsAt !== 'site' || this.place.input === 'ids') return x;
+    return tf.mul(x, tensorFrom(tensorOf(this.tensors, 'in.dropout_scale')));
   }
 
   private frozen(x: tf.Tensor): tf.Tensor {
@@ -150,8 +184,8 @@ export class ExpertSite {
     y: tf.Tensor,
     parts: Parts | null,
     {gates, probabilities, selected = tf.cast(tf.notEqual(gates, 0), 'float32')}: Routing,
-    mask: tf.Tensor | undefined,
   ): Observed {
+    const {mask} = this.context();
     const usage = meanUsage(probabilities, this.training && parts !== null ? mask : undefined);
     const losses: Record<string, tf.Tensor> = {
       importance: importanceLoss(usage),
@@ -162,7 +196,7 @@ export class ExpertSite {
       const share = meanUsage(selected);
       losses.load = importanceLoss(tf.div(share, tf.sum(share)) as tf.Tensor1D);
     }
-    const streams = parts === null ? this.promptStreams(y) : this.streams(this.frozen(x), parts);
+    const streams = parts === null ? this.promptStreams(y) : this.streams(this.frozen(this.seen(x)), parts);
     return {outputs: {y, ...streams, probs: probabilities, gates, selected, usage}, losses};
   }
 
@@ -200,6 +234,7 @@ export class ExpertSite {
   }
 
   dispose(): void {
+    this.release();
     this.place.dispose();
   }
 }

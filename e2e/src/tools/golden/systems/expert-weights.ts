@@ -10,6 +10,7 @@ export const LAYER_NAMES: Record<string, string> = {
   shared_modulator: 'shared_modulator',
   gamma: 'gamma',
   slice_weight: 'slice',
+  slice_table: 'slice',
   bias: 'bias',
   router: 'router',
   omega_logit: 'omega',

@@ -79,7 +79,7 @@ async function run(expert: ExpertCase, golden: GoldenCase, tensors: Tensors): Pr
 /** A case of LiME: outputs, routing, losses of usage, and all their gradients. */
 export function runLime(golden: GoldenCase, tensors: Tensors): Promise<Deviations> {
   if (golden.config.layers !== undefined) return runBalance(golden, tensors);
-  return run(limeCase(golden), golden, tensors);
+  return run(limeCase(golden, tensors), golden, tensors);
 }
 
 /** A case of MoR1E, or of one of the plain mixtures that its code has too. */

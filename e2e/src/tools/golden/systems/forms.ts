@@ -23,48 +23,36 @@ const denseSite: Build = (golden, tensors) => {
 };
 
 /**
- * An MLP block: adapters on the first branch before its activation, and on the
- * output; the second branch is plain.
+ * An MLP block, with or without a gate. MoLoRA has adapters on the first branch before its activation, and on
+ * the output; MoV and (IA)³ rescale the first branch after its activation. The gate is plain.
  */
 const mlpBlock: Build = (golden, tensors) => {
-  const [activation, gate] = (golden.config.activations as string[]).map((name) =>
-    activationOf(name, golden),
-  );
-  if (golden.system === 'mov' || golden.system === 'ia3') {
-    return scaledMlpBlock(golden, tensors, activation, gate);
-  }
-  const first = new GoldenSite(golden, tensors, 'wi_0', {prefix: 'wi_0.', activation});
-  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', activation: gate});
+  const {activation: only, activations = [only]} = golden.config as {
+    activation?: string;
+    activations?: (string | undefined)[];
+  };
+  const {gated = activations.length > 1} = golden.config as {gated?: boolean};
+  const [activation, gate = 'linear'] = activations.map((name = 'linear') => activationOf(name, golden));
+  const scales = golden.system === 'mov' || golden.system === 'ia3';
+  const name = tensors.has('param.wi_0') ? 'wi_0' : 'wi';
+  const first = new GoldenSite(golden, tensors, name, {
+    ...(!scales && {prefix: `${name}.`}),
+    ...(activation && {activation}),
+  });
+  const second = gated
+    ? new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', activation: gate})
+    : undefined;
   const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
   return {
-    sites: [first, second, output],
+    sites: [first, ...(second ? [second] : []), output],
     forward({x}, observe) {
-      const hidden = tf.mul(first.apply(x), second.apply(x));
+      const branch = first.apply(x);
+      const hidden = second ? tf.mul(branch, second.apply(x)) : branch;
       if (observe) Object.assign(observe, first.route(x), output.route(hidden), {hidden});
       return output.apply(hidden);
     },
   };
 };
-
-/** An MLP block whose first branch is rescaled after its activation. */
-function scaledMlpBlock(
-  golden: GoldenCase,
-  tensors: Map<string, Golden>,
-  activation?: string,
-  gate?: string,
-): Form {
-  const first = new GoldenSite(golden, tensors, 'wi_0', {...(activation && {activation})});
-  const second = new GoldenSite(golden, tensors, 'wi_1', {prefix: 'wi_1.', ...(gate && {activation: gate})});
-  const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
-  return {
-    sites: [first, second, output],
-    forward({x}, observe) {
-      const hidden = tf.mul(first.apply(x), second.apply(x));
-      if (observe) Object.assign(observe, first.route(x), {hidden});
-      return output.apply(hidden);
-    },
-  };
-}
 
 /**
  * The vector that is rescaled is the case's input itself: it goes through a projection that is the identity.
@@ -129,22 +117,6 @@ const paperKeysValues: Build = (golden, tensors) => {
   };
 };
 
-/** MoV after the paper: the first projection of the feed-forward is scaled after its activation. */
-const paperFeedForward: Build = (golden, tensors) => {
-  if (golden.config.gated) throw new NotExpressible('a gated feed-forward in the form of the paper');
-  const activation = activationOf(golden.config.activation as string, golden);
-  const first = new GoldenSite(golden, tensors, 'wi', {activation});
-  const output = new GoldenSite(golden, tensors, 'wo', {prefix: 'wo.'});
-  return {
-    sites: [first, output],
-    forward({x}, observe) {
-      const hidden = first.apply(x);
-      if (observe) Object.assign(observe, first.route(x), {hidden});
-      return output.apply(hidden);
-    },
-  };
-};
-
 /** The data call the tanh approximation of gelu, which is what T5 uses, just gelu; and swish silu. */
 function activationOf(name: string, {config}: GoldenCase): string {
   if (name === 'gelu' && config.gelu === 'tanh approximation') return 'gelu_new';
@@ -154,7 +126,8 @@ function activationOf(name: string, {config}: GoldenCase): string {
 export function formOf(golden: GoldenCase, tensors: Map<string, Golden>): Form {
   const {site} = golden.config as {site?: string};
   if (golden.form === 'paper' && site === 'kv') return paperKeysValues(golden, tensors);
-  if (golden.form === 'paper' && site === 'ffn') return paperFeedForward(golden, tensors);
+  // The paper's feed-forward is a block; the released code's, the vector that is rescaled.
+  if (golden.form === 'paper' && site === 'ffn') return mlpBlock(golden, tensors);
   if (site === 'kv' || site === 'ffn') return scaledVector(golden, tensors);
   if (site === 'dense') return denseSite(golden, tensors);
   if (site === 'mlp-block') return mlpBlock(golden, tensors);

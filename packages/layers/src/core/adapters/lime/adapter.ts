@@ -56,8 +56,8 @@ const OPTIONS = ['experts', 'over', 'sharedModulator', 'form', 'router'] as cons
  *
  * `form: 'code'` follows the released code (Kowsher/LiME). The router uses its normaliser and selection; over
  * DoRA, the first stream is the sum of both; over LoRA, n-grams are ignored. A slice has no d: its columns
- * are trained and modulated directly, x W_T ∘ (...), so it does not start as the identity. Over LoRA at an
- * Embedding, A [outputDim, rank] acts on the embedded vector.
+ * and, but at an Embedding, the bias are trained and modulated directly, x W_T ∘ (...), so it does not start
+ * as the identity. Over LoRA at an Embedding, A [outputDim, rank] acts on the embedded vector.
  *
  * @example
  * ```ts

@@ -183,7 +183,8 @@ class ReleasedSlice implements SharedModule {
   readonly dropsAt = 'site';
   readonly width: number;
   private weight!: Weight;
-  private bias!: Weight;
+  /** Absent at an Embedding, which has none to train. */
+  private bias?: Weight;
 
   constructor(private readonly rank: number) {
     this.width = rank;
@@ -192,7 +193,7 @@ class ReleasedSlice implements SharedModule {
   build(dims: SiteDims, add: AddWeight): void {
     checkSlice(this.rank, dims);
     this.weight = add('slice', [dims.inputDim, this.rank], {type: 'columns', count: this.rank});
-    this.bias = add('bias', [dims.outputDim], {type: 'bias'});
+    if (dims.kind !== 'lookup') this.bias = add('bias', [dims.outputDim], {type: 'bias'});
   }
 
   apply({kernel, bias, project}: AdapterView, {base}: {base: number; delta: number}): Shared {
@@ -206,9 +207,11 @@ class ReleasedSlice implements SharedModule {
       b: placed(this.rank, outputDim),
       scale: 1,
       alpha: kept,
-      offset: (bias === undefined
-        ? this.bias.read()
-        : tf.sub(this.bias.read(), tf.mul(kept, bias))) as Tensor1D,
+      ...(this.bias && {
+        offset: (bias === undefined
+          ? this.bias.read()
+          : tf.sub(this.bias.read(), tf.mul(kept, bias))) as Tensor1D,
+      }),
       replaces: true,
       base: stream,
       delta: stream,

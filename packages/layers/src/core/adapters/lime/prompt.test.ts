@@ -11,6 +11,7 @@ import {
   type LimePromptConfig,
   PeftWrapper,
 } from '../../../index.js';
+import {softmax} from '../../../testing/double.js';
 import {disturb, normal, reloaded} from '../../../testing/sites.js';
 
 const WIDTH = 6;
@@ -73,7 +74,7 @@ describe.each(['cpu', 'wasm'])('a prompt on %s', (backend) => {
     }
   });
 
-  it.each(['mean', 'first', 'last', 'none'] as const)(
+  it.each(['mean', 'first', 'last', 'attention', 'none'] as const)(
     'is routed by the %s of the tokens that are none of padding',
     (conditioning) => {
       let seen: tf.Tensor | undefined;
@@ -86,6 +87,13 @@ describe.each(['cpu', 'wasm'])('a prompt on %s', (backend) => {
         if (conditioning === 'none') return rows[0]!.map(() => 0);
         if (conditioning === 'first') return rows[0]!;
         if (conditioning === 'last') return real.at(-1)!;
+        if (conditioning === 'attention') {
+          const query = rows[0]!.map((_, j) => rows.reduce((sum, row) => sum + row[j]! / rows.length, 0));
+          const weights = softmax(
+            real.map((row) => row.reduce((sum, value, j) => sum + value * query[j]!, 0)),
+          );
+          return rows[0]!.map((_, j) => real.reduce((sum, row, i) => sum + row[j]! * weights[i]!, 0));
+        }
         return rows[0]!.map((_, j) => real.reduce((sum, row) => sum + row[j]!, 0) / real.length);
       });
       const weight = (name: string) => layer.adapterWeights('default').get(name)!.read() as tf.Tensor2D;
@@ -99,6 +107,7 @@ describe.each(['cpu', 'wasm'])('a prompt on %s', (backend) => {
 
   it.each([
     lime({learnableBase: true, inputProjection: true, conditioning: 'last'}, {router: {type: 'softmax'}}),
+    lime({inputProjection: true, conditioning: 'attention'}, {router: {type: 'softmax'}}),
     lime({}, {form: 'code', router: {type: 'zero', nGram: 2}}),
   ])('has gradients that agree with differences, %j', (config) => {
     const layer = embedding(config);
@@ -192,7 +201,7 @@ describe('a prompt', () => {
 
   it.each<[object, RegExp]>([
     [{virtualTokens: 0}, /virtualTokens is 0/],
-    [{conditioning: 'attention'}, /conditioning is 'attention'.*'none', 'mean', 'first', 'last'/],
+    [{conditioning: 'max'}, /conditioning is 'max'.*'none', 'mean', 'first', 'last', 'attention'/],
     [{rank: 2}, /rank/],
   ])('refuses %p', (over, message) => {
     expect(() => createAdapter(lime(over))).toThrow(ConfigError);

@@ -20,14 +20,21 @@ export interface LimePromptConfig {
   learnableBase?: boolean;
   /**
    * What the router sees of the sequence, besides the prompt: the `mean` of its unmasked tokens, the `first`
-   * token, or the `last` unmasked one. With `none`, all samples are routed the same way. Default `mean`.
+   * token, the `last` unmasked one, or by `attention` a sum of its unmasked tokens t_i, weighed by
+   * softmax_i(q · t_i), with q the plain mean of all of them, masked ones too, as in the released code. With
+   * `none`, all samples are routed the same way. Default `mean`.
    */
-  conditioning?: 'none' | 'mean' | 'first' | 'last';
+  conditioning?: 'none' | 'mean' | 'first' | 'last' | 'attention';
   /** Pass that through a learned matrix, which starts as the identity. Default false. */
   inputProjection?: boolean;
 }
 
+const CONDITIONS = ['none', 'mean', 'first', 'last', 'attention'] as const;
+
 const OPTIONS = ['type', 'virtualTokens', 'learnableBase', 'conditioning', 'inputProjection'] as const;
+
+/** The score of a masked token, whose weight is then 0. */
+const UNHEARD = -1e9;
 
 /** Deviation of the base prompt's initial values. */
 const BASE_STDDEV = 0.02;
@@ -64,13 +71,7 @@ export class PromptModule {
       type: 'prompt',
       virtualTokens: this.virtualTokens,
       learnableBase: checkBoolean(what, 'learnableBase', config.learnableBase, false),
-      conditioning: checkChoice(
-        what,
-        'conditioning',
-        config.conditioning,
-        ['none', 'mean', 'first', 'last'] as const,
-        'mean',
-      ),
+      conditioning: checkChoice(what, 'conditioning', config.conditioning, CONDITIONS, 'mean'),
       inputProjection: checkBoolean(what, 'inputProjection', config.inputProjection, false),
     };
     this.dropsAt = this.config.conditioning === 'none' ? 'nothing' : 'adapter';
@@ -109,7 +110,7 @@ export class PromptModule {
   /** One vector of each sequence, [batch, d]. */
   private conditionOf(
     input: Tensor3D,
-    conditioning: 'mean' | 'first' | 'last',
+    conditioning: 'mean' | 'first' | 'last' | 'attention',
     mask: Tensor2D | undefined,
   ): Tensor2D {
     const [batch, length, width] = input.shape;
@@ -117,6 +118,12 @@ export class PromptModule {
       if (mask === undefined) return tf.mean(input, 1);
       const total = tf.sum(tf.mul(input, tf.expandDims(mask, -1)), 1);
       return tf.div(total, tf.maximum(tf.sum(mask, 1, true), 1));
+    }
+    if (conditioning === 'attention') {
+      const query = tf.mean(input, 1, true);
+      const scores = tf.sum(tf.mul(input, query), -1);
+      const heard = mask === undefined ? scores : tf.where(tf.greater(mask, 0), scores, UNHEARD);
+      return tf.sum(tf.mul(input, tf.expandDims(tf.softmax(heard), -1)), 1);
     }
     if (conditioning === 'first')
       return tf.reshape(tf.slice(input, [0, 0, 0], [batch, 1, width]), [batch, width]);
