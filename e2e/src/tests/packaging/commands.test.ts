@@ -70,6 +70,7 @@ test('bench writes a row a metric, each with its baseline and ratio', () => {
   expect(report.machine.cores).toBeGreaterThan(0);
   expect(report.rows.map(({metric}: {metric: string}) => metric)).toEqual([
     'forward',
+    'of-peak',
     'forward-vs-bare',
     'step',
     'step-dx',

@@ -121,7 +121,10 @@ describe.each([
         during = (await fails(() => peft.disable())).message;
       }}});
       await peft.saveModel(join(folder, 'whole'));
-      await peft.merge(join(folder, 'merged'));
+      const {exportPlain, merge, unmerge} = await load[SECOND]('@tfjs-peft/layers/merge');
+      await exportPlain(peft, join(folder, 'merged'));
+      await merge(peft);
+      await unmerge(peft);
       return {missing, during, gaps: first.trainer(model, loss).preflight()};`,
     );
     expect(result).toMatchObject({
